@@ -1,0 +1,1 @@
+"""Brands' own program systems behind one port."""

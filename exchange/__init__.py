@@ -1,0 +1,1 @@
+"""Moves points between programs, keeps the books and the log, and signs the receipts."""

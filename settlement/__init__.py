@@ -1,0 +1,1 @@
+"""Closes windows, nets positions, writes statements and squares up through the bank."""

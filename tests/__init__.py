@@ -1,0 +1,1 @@
+"""Tests by kind: unit, property, integration and acceptance; benchmarks in bench."""
