@@ -1,0 +1,1 @@
+"""The demo: a coalition of brands replays the purchases of real households."""
