@@ -70,7 +70,7 @@ REQUIRE_PYTHON = \
 $(INSTALLER): $(wildcard $(LOCKS)/install.txt)
 	$(REQUIRE_PYTHON)@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo "Preparing $(VENV) ..."
-	@$(PIP) $(if $^,--require-hashes -r $<,uv) || echo "uv is not to be had: pip installs instead"
+	@$(PIP) $(if $^,--require-hashes -r $<,uv) || echo "uv is not to be had here"
 	@touch $@
 
 $(DEMO): $(INSTALLER) $(LOCKS)/demo.txt pyproject.toml
@@ -86,6 +86,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 UV = $(BIN)/uv pip --quiet
 define INSTALL
 @echo "Installing $(1) into $(VENV) ..."
-@$(UV) sync --python $(BIN)/python --require-hashes $(1) || $(PIP) --require-hashes -r $(1)
+@$(UV) sync --python $(BIN)/python --require-hashes $(1) \
+	|| { echo "uv could not: pip installs instead, which takes a minute"; $(PIP) --require-hashes -r $(1); }
 @$(PIP) --no-deps --no-build-isolation --editable .
 endef
