@@ -1,0 +1,1 @@
+"""The transparency log: hashing, leaves, checkpoints and proofs."""
