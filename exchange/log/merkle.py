@@ -28,7 +28,7 @@ class ProofInvalid(PointclearError):
 
 
 def leaf_data(kind: int, salt: bytes, record: bytes) -> bytes:
-    """The 33 bytes of a leaf. Raises ValueError if `kind` fits no byte or `salt` is not 32 bytes."""
+    """The 33 bytes of a leaf. Raises ValueError unless `kind` fits a byte and `salt` is 32 long."""
     if len(salt) != SALT_BYTES:
         raise ValueError(f"a salt has {SALT_BYTES} bytes, this one has {len(salt)}")
     return bytes((kind,)) + sha256(salt + record).digest()
