@@ -1,0 +1,1 @@
+"""Tests that run real programs: the database, the server."""
