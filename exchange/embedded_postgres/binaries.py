@@ -2,7 +2,7 @@
 
 PostgreSQL refuses to run as root. As root everything runs as the system user `pointclear`, made
 when it is missing; that user must be able to read the programs, so when they lie below a private
-folder (a virtual environment in /root) they are copied once to a root-owned folder.
+folder (a virtual environment in root's home) they are copied once to a root-owned folder.
 """
 
 import importlib.metadata
