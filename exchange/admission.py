@@ -1,0 +1,51 @@
+"""What an order must pass before it is queued. Pure.
+
+It needs nothing that changes, writes nothing and gives no receipt. The order of the checks is part
+of the protocol: envelope shape, payload type, key registered, signature, strict parse, signer is
+the caller, audience, field rules. Size and channel identity were checked by the edge.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from exchange.commands import Order
+from exchange.wire import order_from_proto, parse_order
+from partners.envelope import TRANSFER_ORDER, Envelope
+from partners.errors import Reason, Refused
+from partners.keys import Purpose
+from partners.registry import Registry
+from partners.signing import require_purpose, verified_signer
+
+ID_SKEW = timedelta(minutes=10)
+"""How far the time inside a transfer id may lie ahead of ours."""
+
+
+def admit(
+    envelope: Envelope,
+    partner_id: str,
+    registry: Registry,
+    audience: str,
+    stored_from: datetime,
+    now: datetime,
+) -> Order:
+    """The order in a verified envelope; raises the Refused of the first check that fails.
+
+    `stored_from` is the first moment whose ids are still stored.
+    """
+    key = verified_signer(envelope, TRANSFER_ORDER, registry)
+    require_purpose(key, Purpose.ORDERS)
+    message = parse_order(envelope)
+    if key.holder != f"partner/{partner_id}" or message.partner_id != partner_id:
+        raise Refused(
+            Reason.SIGNER_NOT_CALLER, "signatures", "the order is signed by another partner's key"
+        )
+    if message.audience != audience:
+        raise Refused(Reason.AUDIENCE_WRONG, "audience", f"this exchange is {audience}")
+    order = order_from_proto(message, envelope)
+    made_at = datetime.fromtimestamp((order.transfer_id.int >> 80) / 1000, UTC)
+    if not stored_from <= made_at <= now + ID_SKEW:
+        raise Refused(
+            Reason.FIELD_INVALID,
+            "transfer_id",
+            "the id's time lies ahead, or so far back that its day is no longer stored",
+        )
+    return order

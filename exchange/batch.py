@@ -1,0 +1,195 @@
+"""One batch against the database: read, decide, seal, write, commit.
+
+The order of effects is
+
+    BEGIN → lock the head → read → fold and seal (pure) → write → COMMIT
+
+A crash before COMMIT leaves nothing of a batch; a crash after it leaves all of it, with the
+payloads that anyone who has the key can sign. When the connection dies during COMMIT the outcome is
+unknown: `Ledger.run` raises, forgets what it knew of the database, and the same commands sent again
+are answered from what is stored, or carried out for the first time.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine
+
+from exchange import store, wire
+from exchange.commands import (
+    Booked,
+    Command,
+    Order,
+    PartnerAdded,
+    Recorded,
+    Repeated,
+    Result,
+    Window,
+)
+from exchange.fold import Folded, State, fold
+from exchange.seal import Letterhead, PayloadKind, Sealed, StreamHead, seal
+from partners.errors import Refused
+from partners.registry import Force, RegisteredKey, Registry
+from partners.store import load_registry
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A result before it is signed."""
+
+    result: Result
+    refusal: Refused | None = None
+    """Why the command was refused, recorded or not; None when it was carried out."""
+    receipt_payload: bytes | None = None
+    """Of an order that was recorded, now or before: the payload of its receipt."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What this process knows to be in the database as long as the head has not moved on."""
+
+    state: State
+    stream_heads: dict[int, StreamHead]
+
+
+class Ledger:
+    """Runs batches against the database; one thread at a time."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        letterhead: Letterhead,
+        now: Callable[[], datetime],
+        new_salt: Callable[[], bytes],
+    ) -> None:
+        """`now` is read once a batch; `new_salt` gives 32 random bytes."""
+        self.engine = engine
+        self.letterhead = letterhead
+        self.now = now
+        self.new_salt = new_salt
+        self.registry = Registry()
+        self._known: _Known | None = None
+
+    def run(self, commands: Sequence[Command]) -> tuple[Decided, ...]:
+        """Decide and commit one batch. Raises the database's error with nothing known about the
+        commit.
+        """
+        known, self._known = self._known, None
+        with self.engine.begin() as transaction:
+            connection: Any = transaction.connection.dbapi_connection
+            head = store.lock_head(connection)
+            state = self.load(connection, head, known, commands)
+            folded = fold(state, commands, self.now())
+            sealed, heads = self.seal(connection, head, known, folded)
+            revision = head.terms_revision + terms_changes(folded)
+            if folded.outcomes:
+                store.write(connection, state, folded, sealed, revision)
+            decided = answers(connection, folded, sealed)
+        # Committed. What follows changes nothing that is stored.
+        self.registry = replace(folded.state.registry, revision=revision)
+        self._known = _Known(replace(folded.state, registry=self.registry), heads)
+        return decided
+
+    def load(
+        self, connection: Any, head: store.Head, known: _Known | None, commands: Sequence[Command]
+    ) -> State:
+        """The state to decide against: what is known already, if the head stands where this process
+        left it.
+        """
+        fresh = known is not None and known.state.next_index == head.next_index
+        registry = known.state.registry if known else self.registry
+        if registry.revision != head.terms_revision or known is None:
+            registry = load_registry(connection, head.terms_revision, self.letterhead.audience)
+        accounts = store.accounts_touched(registry, commands)
+        balances = dict(known.state.balances) if known and fresh else {}
+        if accounts is not None:
+            accounts -= balances.keys()
+        balances |= store.load_balances(connection, accounts)
+        return State(
+            head.next_index,
+            head.recorded_at,
+            registry,
+            store.load_answers(
+                connection, [each.transfer_id for each in commands if isinstance(each, Order)]
+            ),
+            store.load_entries(connection, commands),
+            self.load_windows(connection, known if fresh else None, commands),
+            balances,
+            store.load_sums(connection, commands),
+        )
+
+    def load_windows(
+        self, connection: Any, known: _Known | None, commands: Sequence[Command]
+    ) -> dict[str, Window]:
+        """The open windows, from memory when a batch is nothing but orders."""
+        if known is not None and all(isinstance(each, Order) for each in commands):
+            return {
+                name: each for name, each in known.state.windows.items() if each.state == "OPEN"
+            }
+        return store.load_windows(connection, commands)
+
+    def seal(
+        self, connection: Any, head: store.Head, known: _Known | None, folded: Folded
+    ) -> tuple[Sealed, dict[int, StreamHead]]:
+        """The batch as it is stored, and the ends of the streams afterwards."""
+        fresh = known is not None and known.state.next_index == head.next_index
+        heads = dict(known.stream_heads) if known and fresh else {}
+        partners = folded.state.registry.partners
+        numbers = {
+            partners[name].number
+            for each in folded.outcomes
+            if isinstance(each, Recorded)
+            for name in (each.source_partner, each.target_partner)
+            if name
+        }
+        heads |= store.load_stream_heads(connection, sorted(numbers - heads.keys()))
+        sealed = seal(
+            folded.outcomes,
+            folded.state.registry,
+            head.frontier,
+            heads,
+            self.letterhead,
+            self.new_salt,
+        )
+        return sealed, heads | dict(sealed.stream_heads)
+
+
+def terms_changes(folded: Folded) -> int:
+    """How many outcomes changed partners, keys or terms."""
+    return sum(
+        isinstance(each, Booked) and isinstance(each.effect, PartnerAdded | RegisteredKey | Force)
+        for each in folded.outcomes
+    )
+
+
+def answers(connection: Any, folded: Folded, sealed: Sealed) -> tuple[Decided, ...]:
+    """Each result with the receipt payload that goes with it, those of repeats read from the
+    database.
+    """
+    made = {
+        entry.log_index: entry.payload
+        for entry in sealed.stream_entries
+        if entry.kind is PayloadKind.RECEIPT
+    }
+    wanted = [
+        each.log_index
+        for each in folded.results
+        if isinstance(each, Repeated) and each.partner_id and each.log_index not in made
+    ]
+    stored = store.load_receipts(connection, wanted)
+    by_index = {each.log_index: each for each in folded.outcomes if isinstance(each, Recorded)}
+
+    def answer(result: Result) -> Decided:
+        if isinstance(result, Refused):
+            return Decided(result, result)
+        recorded = by_index.get(result.log_index)
+        if recorded is not None:
+            return Decided(result, recorded.refusal, made[result.log_index])
+        if isinstance(result, Repeated) and result.log_index in stored:
+            receipt = stored[result.log_index]
+            return Decided(result, wire.refused_record(receipt.record), receipt.payload)
+        return Decided(result)
+
+    return tuple(answer(result) for result in folded.results)

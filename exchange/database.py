@@ -1,0 +1,113 @@
+"""The database that a server uses: the embedded one, or one by URL, ready at the right schema
+revision.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from exchange import embedded_postgres, reads
+from exchange.embedded_postgres import OWNER_ROLE, SERVICE_ROLE
+from exchange.errors import CannotStart
+from exchange.ledger.migration import migrate, require_revision
+from partners.store import utc
+
+POOL_SIZE = 8
+CONNECT_TIMEOUT_S = 10
+
+
+@contextmanager
+def service_engine(
+    data_dir: Path, database_url: str | None, say: Callable[[str], None]
+) -> Iterator[Engine]:
+    """The service's engine. An embedded database is started, migrated, and stopped by its last
+    user; an external one never.
+    """
+    if database_url is not None:
+        engine = engine_of(database_url)
+        with connected(engine) as connection:
+            require_revision(connection)
+        yield engine
+        engine.dispose()
+        return
+    with embedded_postgres.start(data_dir, say=say) as server:
+        migrate_at(server.url(OWNER_ROLE), lambda _text: None)
+        engine = engine_of(server.url(SERVICE_ROLE))
+        yield engine
+        engine.dispose()
+
+
+def migrate_at(owner_url: str, say: Callable[[str], None]) -> None:
+    """Migrate the database of the owner's URL."""
+    engine = engine_of(owner_url)
+    with connected(engine) as connection:
+        migrate(connection, say)
+    engine.dispose()
+
+
+def engine_of(url: str) -> Engine:
+    """An engine for a PostgreSQL URL; raises CannotStart for another kind of URL."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = None
+    if parsed is None or parsed.get_backend_name() != "postgresql":
+        raise CannotStart(
+            "the database URL is none of PostgreSQL",
+            "give --database-url or POINTCLEAR_DATABASE_URL as postgresql://user@host/database",
+        )
+    return create_engine(
+        parsed.set(drivername="postgresql+psycopg2"),
+        pool_size=POOL_SIZE,
+        pool_pre_ping=False,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "options": "-c timezone=UTC"},
+    )
+
+
+@contextmanager
+def connected(engine: Engine) -> Iterator[Any]:
+    """A psycopg2 connection; raises CannotStart when the database cannot be reached."""
+    try:
+        transaction = engine.connect()
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        shown = engine.url.render_as_string(hide_password=True)
+        raise CannotStart(
+            f"no connection to {shown} ({reason})",
+            "check --database-url or POINTCLEAR_DATABASE_URL and that the server runs",
+        ) from None
+    with transaction:
+        yield transaction.connection.dbapi_connection
+
+
+def claim(engine: Engine, audience: str) -> datetime:
+    """Make the database this audience's and its partitions ready; returns the first moment whose
+    transfer ids are stored.
+
+    Raises CannotStart when the database belongs to another audience.
+    """
+    with engine.begin() as transaction:
+        connection = transaction.connection.dbapi_connection
+        reads.QUERIES.claim_audience(connection, audience=audience)
+        _revision, claimed = reads.QUERIES.deployment(connection)
+        if claimed != audience:
+            raise CannotStart(
+                f"the database belongs to {claimed}, this data directory to {audience}",
+                "give each deployment a database of its own",
+            )
+    return ensure_partitions(engine)
+
+
+def ensure_partitions(engine: Engine) -> datetime:
+    """Make the partitions of this month and the next; returns the first moment whose transfer ids
+    are stored.
+    """
+    with engine.begin() as transaction:
+        connection = transaction.connection.dbapi_connection
+        return utc(reads.QUERIES.ensure_request_partitions(connection, now=datetime.now(UTC)))

@@ -1,0 +1,1 @@
+"""The double-entry books: accounts, postings, balances and their schema."""

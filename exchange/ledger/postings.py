@@ -1,0 +1,249 @@
+"""Postings and balances. Pure.
+
+A posting is one row: code, debit account, credit account, one unit, one positive amount. It is
+balanced by construction. A balance is four counters; what is posted only grows. `available` is
+credits posted less debits posted less debits pending, so a hold counts against its payer at once
+and for its payee only when it is posted.
+"""
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from exchange.ledger.accounts import (
+    HUB,
+    HubAccount,
+    hub_account,
+    party_of,
+    tax_number_of,
+    unit_of,
+)
+from partners.errors import PointclearError
+
+
+class Code(IntEnum):
+    """What a posting is for. Numbers are stored: they are never reused."""
+
+    OUT = 1
+    IN = 2
+    BONUS_IN = 3
+    VALUE = 4
+    VALUE_TAX = 5
+    PROMO = 6
+    FEE = 7
+    TAX = 8
+    REV_OUT = 9
+    REV_IN = 10
+    REV_BONUS_IN = 11
+    REV_VALUE = 12
+    REV_VALUE_TAX = 13
+    REV_PROMO = 14
+    REV_FEE = 15
+    REV_TAX = 16
+    ADJUSTMENT = 17
+    PAY_IN = 18
+    PAY_OUT = 19
+    DRAW = 20
+    TOP_UP = 21
+    WITHDRAW = 22
+    RETIRE = 23
+    ISSUE = 24
+    INVOICE_ROUNDING = 25
+    WRITE_OFF = 26
+
+
+POINTS_CODES = frozenset(
+    {Code.OUT, Code.IN, Code.BONUS_IN, Code.REV_OUT, Code.REV_IN, Code.REV_BONUS_IN}
+)
+"""Postings of points that a window counts by program."""
+
+PAYMENT_CODES = frozenset({Code.PAY_IN, Code.PAY_OUT, Code.DRAW})
+"""Postings by which money settles a position; they are no part of a window's net."""
+
+
+class Phase(IntEnum):
+    """Where a posting stands in the life of a hold."""
+
+    POSTED = 1
+    PENDING = 2
+    CONFIRMS = 3
+    """Posts an earlier pending posting."""
+    VOIDS = 4
+    """Releases an earlier pending posting."""
+
+
+class OutOfBounds(PointclearError):
+    """A posting would take an account past its floor or ceiling."""
+
+    def __init__(self, account: int) -> None:
+        """`account` is the number of the account whose bound stands."""
+        super().__init__(f"account {account} has no room for this posting")
+        self.account = account
+
+
+@dataclass(frozen=True, slots=True)
+class PostingRef:
+    """Names a posting: the log index of its entry and its place in it, from 0."""
+
+    log_index: int
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """One movement of one unit from the debit account to the credit account."""
+
+    code: Code
+    debit: int
+    credit: int
+    amount: int
+    """Units, at least 1."""
+    phase: Phase = Phase.POSTED
+    resolves: PostingRef | None = None
+    """The pending posting that this one confirms or voids."""
+
+    def __post_init__(self) -> None:
+        assert self.amount > 0, "a posting moves at least one unit"
+        assert self.debit != self.credit, "a posting has two accounts"
+        assert unit_of(self.debit) == unit_of(self.credit), "a posting has one unit"
+        assert (self.resolves is not None) == (self.phase in (Phase.CONFIRMS, Phase.VOIDS))
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """An account's four counters and its bounds."""
+
+    debits_pending: int = 0
+    debits_posted: int = 0
+    credits_pending: int = 0
+    credits_posted: int = 0
+    floor: int | None = None
+    ceiling: int | None = None
+
+    @property
+    def posted(self) -> int:
+        """Credits less debits, what is pending left out."""
+        return self.credits_posted - self.debits_posted
+
+    @property
+    def available(self) -> int:
+        """What may still be debited, were the floor 0."""
+        return self.posted - self.debits_pending
+
+    @property
+    def within_bounds(self) -> bool:
+        """Whether floor and ceiling are kept; the ceiling counts pending credits but not pending
+        debits.
+        """
+        return (self.floor is None or self.available >= self.floor) and (
+            self.ceiling is None or self.posted + self.credits_pending <= self.ceiling
+        )
+
+
+def debited(balance: Balance, amount: int, phase: Phase) -> Balance:
+    """The balance after a debit of `amount` units in the given phase."""
+    posted, pending = _steps(amount, phase)
+    return replace(
+        balance,
+        debits_posted=balance.debits_posted + posted,
+        debits_pending=balance.debits_pending + pending,
+    )
+
+
+def credited(balance: Balance, amount: int, phase: Phase) -> Balance:
+    """The balance after a credit of `amount` units in the given phase."""
+    posted, pending = _steps(amount, phase)
+    return replace(
+        balance,
+        credits_posted=balance.credits_posted + posted,
+        credits_pending=balance.credits_pending + pending,
+    )
+
+
+def _steps(amount: int, phase: Phase) -> tuple[int, int]:
+    """What a phase does to the posted and the pending counter of one side."""
+    match phase:
+        case Phase.POSTED:
+            return amount, 0
+        case Phase.PENDING:
+            return 0, amount
+        case Phase.CONFIRMS:
+            return amount, -amount
+        case Phase.VOIDS:
+            return 0, -amount
+
+
+def post(balances: dict[int, Balance], postings: tuple[Posting, ...]) -> None:
+    """Apply an entry's postings to `balances`, all of them or none.
+
+    Raises OutOfBounds, naming the account, when the entry as a whole leaves an account out of its
+    bounds.
+    """
+    after: dict[int, Balance] = {}
+    for posting in postings:
+        debit = after.get(posting.debit, balances[posting.debit])
+        after[posting.debit] = debited(debit, posting.amount, posting.phase)
+        credit = after.get(posting.credit, balances[posting.credit])
+        after[posting.credit] = credited(credit, posting.amount, posting.phase)
+    for account, balance in after.items():
+        if not balance.within_bounds:
+            raise OutOfBounds(account)
+    balances.update(after)
+
+
+@dataclass(frozen=True, slots=True)
+class MoneyCell:
+    """Key of one window sum: what a party's window counts against one party under a code."""
+
+    party: int
+    counterparty: int
+    code: Code
+    tax_number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PointsCell:
+    """Key of one window's points: a program's unit and a code."""
+
+    unit: int
+    code: Code
+
+
+def window_steps(posting: Posting) -> tuple[tuple[MoneyCell | PointsCell, int], ...]:
+    """What a posting adds to its window's sums: nothing until it is posted, then both sides with
+    opposite signs.
+    """
+    if posting.phase in (Phase.PENDING, Phase.VOIDS):
+        return ()
+    if posting.code in POINTS_CODES:
+        return ((PointsCell(unit_of(posting.debit), posting.code), posting.amount),)
+    payer, payee = party_of(posting.debit), party_of(posting.credit)
+    if payer == payee:
+        return ()
+    tax = tax_number_of(posting.debit) or tax_number_of(posting.credit)
+    return (
+        (MoneyCell(payer, payee, posting.code, tax), -posting.amount),
+        (MoneyCell(payee, payer, posting.code, tax), posting.amount),
+    )
+
+
+def bank_settlement(unit: int) -> int:
+    """Number of the mirror of the settlement account at the bank."""
+    return hub_account(unit, HubAccount.BANK_SETTLEMENT)
+
+
+__all__ = [
+    "HUB",
+    "Balance",
+    "Code",
+    "MoneyCell",
+    "OutOfBounds",
+    "Phase",
+    "PointsCell",
+    "Posting",
+    "PostingRef",
+    "bank_settlement",
+    "credited",
+    "debited",
+    "post",
+    "window_steps",
+]

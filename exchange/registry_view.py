@@ -1,0 +1,56 @@
+"""The registry as this process's edge sees it: what the sequencer left, or newer when a key is not
+known yet.
+
+Another process on the same database may have registered a key a moment ago. So an unknown key id is
+looked up once more in the database before an order is refused for it. What is decided about an
+order is decided in the sequencer, never here.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+from sqlalchemy import Engine
+
+from exchange.batch import Ledger
+from partners import store
+from partners.registry import Registry
+
+
+class RegistryView:
+    """The newest snapshot that this process has seen."""
+
+    def __init__(self, engine: Engine, ledger: Ledger, audience: str) -> None:
+        """`ledger` is asked for the snapshot of its last batch."""
+        self._engine = engine
+        self._ledger = ledger
+        self._audience = audience
+        self._read = Registry(revision=-1)
+
+    @property
+    def current(self) -> Registry:
+        """The newer of what was read and what the last batch left."""
+        decided = self._ledger.registry
+        return decided if decided.revision >= self._read.revision else self._read
+
+    async def know(self, key_ids: Iterable[str]) -> None:
+        """Read the database again if one of these keys is not in the snapshot and the terms have
+        changed.
+        """
+        if any(key_id not in self.current.keys for key_id in key_ids):
+            await self.refresh()
+
+    async def refresh(self) -> Registry:
+        """Read the database again if the terms have changed; returns the newest snapshot."""
+        self._read = await asyncio.to_thread(self._newest, self.current)
+        return self.current
+
+    def _newest(self, known: Registry) -> Registry:
+        with self._engine.begin() as transaction:
+            # One snapshot for all reads: a change between two of them would give a registry that
+            # never was.
+            connection = transaction.connection.dbapi_connection
+            connection.cursor().execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")  # type: ignore[union-attr]
+            revision: int = store.QUERIES.terms_revision(connection)
+            if revision == known.revision:
+                return known
+            return store.load_registry(connection, revision, self._audience)

@@ -1,0 +1,219 @@
+"""From outcomes to what is stored and signed: records, leaves, the tree's new head, and the
+partners' streams.
+
+Pure but for the salts, which are an argument. Rules kept here:
+
+- A leaf commits to `SHA-256(salt ‖ record)` under a type byte; without the salt nobody learns what
+  it holds.
+- What concerns the source alone is in its own part, to which the record commits under a salt of its
+  own.
+- A stream's entries are numbered without gap and each names the digest of the one before it.
+- Payloads name their signing key, so the signature can be made at any time after the commit, by
+  anyone who has the key: Ed25519 gives the same bytes each time.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+from uuid import UUID
+
+from exchange import wire
+from exchange.commands import Booked, Outcome, Recorded
+from exchange.ledger.names import account_names
+from exchange.log.merkle import Frontier, leaf_data, leaf_hash
+from partners.registry import Registry
+
+
+class LeafKind(IntEnum):
+    """A leaf's type byte."""
+
+    TRANSFER = 1
+    REFUSAL = 2
+    ENTRY = 3
+
+
+class PayloadKind(IntEnum):
+    """What a stream entry's payload is."""
+
+    RECEIPT = 1
+    NOTICE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class StreamHead:
+    """The end of a partner's stream."""
+
+    last_seq: int = 0
+    last_sha256: bytes = bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class SealedRecord:
+    """A record as it is stored."""
+
+    log_index: int
+    kind: LeafKind
+    transfer_id: UUID | None
+    entry_key: str | None
+    recorded_at: datetime
+    salt: bytes
+    record: bytes
+    leaf_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEntry:
+    """One entry of a partner's stream as it is stored; the payload is what is signed."""
+
+    partner_number: int
+    stream_seq: int
+    log_index: int
+    kind: PayloadKind
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A batch, ready to be written."""
+
+    records: tuple[SealedRecord, ...]
+    stream_entries: tuple[StreamEntry, ...]
+    frontier: Frontier
+    roots: Mapping[int, bytes]
+    """For each entry that opens or closes a window: the root of the log before its leaf, by log
+    index.
+    """
+    stream_heads: Mapping[int, StreamHead]
+    """The new ends, by partner number, of the streams that grew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letterhead:
+    """What all payloads of this exchange carry."""
+
+    audience: str
+    receipts_key_id: str
+
+
+def seal(
+    outcomes: Iterable[Outcome],
+    registry: Registry,
+    frontier: Frontier,
+    stream_heads: Mapping[int, StreamHead],
+    letterhead: Letterhead,
+    new_salt: Callable[[], bytes],
+) -> Sealed:
+    """Write each outcome's record, leaf and stream entries, in log order.
+
+    `stream_heads` holds the ends of the streams of all partners in `outcomes`; a missing one starts
+    a stream. `new_salt` gives 32 random bytes at each call.
+    """
+    desk = _Desk(registry, dict(stream_heads), letterhead, new_salt)
+    roots: dict[int, bytes] = {}
+    for outcome in outcomes:
+        if isinstance(outcome, Recorded):
+            desk.seal_transfer(outcome)
+        else:
+            if outcome.entry_key.startswith(("open/", "close/")):
+                leaves = [record.leaf_hash for record in desk.records]
+                roots[outcome.log_index] = frontier.extend(leaves).root()
+            desk.seal_entry(outcome)
+    return Sealed(
+        tuple(desk.records),
+        tuple(desk.entries),
+        frontier.extend([record.leaf_hash for record in desk.records]),
+        roots,
+        {entry.partner_number: desk.heads[entry.partner_number] for entry in desk.entries},
+    )
+
+
+class _Desk:
+    """One batch in progress."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        heads: dict[int, StreamHead],
+        letterhead: Letterhead,
+        new_salt: Callable[[], bytes],
+    ) -> None:
+        self.registry = registry
+        self.heads = heads
+        self.letterhead = letterhead
+        self.new_salt = new_salt
+        self.records: list[SealedRecord] = []
+        self.entries: list[StreamEntry] = []
+
+    def seal_transfer(self, outcome: Recorded) -> None:
+        committed = outcome.refusal is None
+        part = wire.source_part(outcome)
+        part_salt = self.new_salt() if part else b""
+        part_sha256 = hashlib.sha256(part_salt + part).digest() if part else b""
+        record = wire.transfer_record(outcome, part_sha256)
+        kind = LeafKind.TRANSFER if committed else LeafKind.REFUSAL
+        salt = self.keep(outcome, kind, record, outcome.order.transfer_id, None)
+        head, partner_id = self.letterhead, outcome.source_partner
+        number = self.registry.partners[partner_id].number
+        seq, previous = self.next_in_stream(number)
+        receipt = wire.transfer_receipt(
+            head.audience,
+            partner_id,
+            seq,
+            previous,
+            head.receipts_key_id,
+            record,
+            salt,
+            part,
+            part_salt,
+        )
+        self.file(number, seq, outcome.log_index, PayloadKind.RECEIPT, receipt)
+        if committed:
+            partner_id = outcome.target_partner
+            number = self.registry.partners[partner_id].number
+            seq, previous = self.next_in_stream(number)
+            notice = wire.credit_notice(
+                head.audience, partner_id, seq, previous, head.receipts_key_id, record, salt
+            )
+            self.file(number, seq, outcome.log_index, PayloadKind.NOTICE, notice)
+
+    def seal_entry(self, outcome: Booked) -> None:
+        record = wire.entry_record(outcome, account_names(self.registry, outcome.postings))
+        self.keep(outcome, LeafKind.ENTRY, record, None, outcome.entry_key)
+
+    def keep(
+        self,
+        outcome: Outcome,
+        kind: LeafKind,
+        record: bytes,
+        transfer_id: UUID | None,
+        entry_key: str | None,
+    ) -> bytes:
+        """Add the record and its leaf; returns the salt that opens it."""
+        salt = self.new_salt()
+        leaf = leaf_hash(leaf_data(kind, salt, record))
+        self.records.append(
+            SealedRecord(
+                outcome.log_index,
+                kind,
+                transfer_id,
+                entry_key,
+                outcome.recorded_at,
+                salt,
+                record,
+                leaf,
+            )
+        )
+        return salt
+
+    def next_in_stream(self, number: int) -> tuple[int, bytes]:
+        head = self.heads.get(number, StreamHead())
+        return head.last_seq + 1, head.last_sha256
+
+    def file(
+        self, number: int, seq: int, log_index: int, kind: PayloadKind, payload: bytes
+    ) -> None:
+        """Append to a partner's stream."""
+        self.heads[number] = StreamHead(seq, hashlib.sha256(payload).digest())
+        self.entries.append(StreamEntry(number, seq, log_index, kind, payload))

@@ -1,0 +1,159 @@
+"""The one writer: takes what is queued, has it decided in order as one batch, and answers.
+
+One thread per process; the head row's lock makes all processes on one database take turns. There is
+no timer: a batch is whatever queued while the last one was in flight. Receipts are signed after the
+commit, in a small pool, while the next batch is already under way: signing under the head's lock
+would cost as much as the whole database write.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+
+from psycopg2 import Error as DatabaseError
+from sqlalchemy.exc import SQLAlchemyError
+
+from exchange.batch import Decided, Ledger
+from exchange.commands import Command, Result
+from partners import envelope as dsse
+from partners.envelope import Envelope
+from partners.errors import Reason, Refused
+from partners.keys import Signer
+from partners.registry import Registry
+
+log = logging.getLogger(__name__)
+
+BATCH_MAX = 1000
+"""Commands in one transaction."""
+QUEUE_MAX = 10_000
+"""Commands that may wait; beyond it QUEUE_FULL."""
+SIGNING_THREADS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a caller gets."""
+
+    result: Result
+    refusal: Refused | None = None
+    """Why the command was refused, recorded or not; None when it was carried out."""
+    receipt: Envelope | None = None
+    """Of an order that was recorded: the signed receipt."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    command: Command
+    answer: "asyncio.Future[Reply]"
+
+
+class Sequencer:
+    """The queue, its thread, and the pool that signs."""
+
+    def __init__(self, ledger: Ledger, receipts: Signer, loop: asyncio.AbstractEventLoop) -> None:
+        """`receipts` signs what the ledger's letterhead names; answers are given on `loop`."""
+        self._ledger = ledger
+        self._receipts = receipts
+        self._loop = loop
+        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._signing = ThreadPoolExecutor(SIGNING_THREADS, "signing")
+        self._thread = threading.Thread(target=self._work, name="sequencer")
+
+    @property
+    def registry(self) -> Registry:
+        """The snapshot that the last batch left."""
+        return self._ledger.registry
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Carry out what is queued, then stop; blocks until done."""
+        self._queue.put(None)
+        self._thread.join()
+        self._signing.shutdown()
+
+    def submit(self, commands: Sequence[Command]) -> "list[asyncio.Future[Reply]]":
+        """Queue commands in their order; call on the loop's thread. Raises Refused(QUEUE_FULL) with
+        none queued.
+        """
+        if self._queue.qsize() + len(commands) > QUEUE_MAX:
+            raise Refused(Reason.QUEUE_FULL, "", f"{QUEUE_MAX} commands are waiting")
+        waiting = [_Waiting(command, self._loop.create_future()) for command in commands]
+        for each in waiting:
+            self._queue.put(each)
+        return [each.answer for each in waiting]
+
+    def _work(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch = [first]
+            stopping = False
+            while len(batch) < BATCH_MAX:
+                try:
+                    following = self._queue.get_nowait()
+                except Empty:
+                    break
+                if following is None:
+                    stopping = True
+                    break
+                batch.append(following)
+            self._carry_out(batch)
+            if stopping:
+                return
+
+    def _carry_out(self, batch: list[_Waiting]) -> None:
+        try:
+            decided = self._ledger.run([each.command for each in batch])
+        except (SQLAlchemyError, DatabaseError):
+            # Whether the commit happened is not known. Each caller sends the same request again and
+            # learns it.
+            log.exception("a batch of %d met a database error", len(batch))
+            later = Refused(Reason.TRY_LATER, "", "the outcome is not known yet")
+            self._answer(batch, [Reply(later, later) for _ in batch])
+        except Exception as error:
+            # Nothing was committed. One command's fault must not fail its neighbours.
+            if len(batch) > 1:
+                for each in batch:
+                    self._carry_out([each])
+            else:
+                self._fail(batch[0], error)
+        else:
+            # A crash from here on loses answers only: they are made again from what is stored.
+            self._signing.submit(self._sign_and_answer, batch, decided)
+
+    def _sign_and_answer(self, batch: list[_Waiting], decided: Sequence[Decided]) -> None:
+        try:
+            self._answer(batch, [self._reply(each) for each in decided])
+        except Exception as error:
+            for each in batch:
+                self._fail(each, error)
+
+    def _reply(self, decided: Decided) -> Reply:
+        payload = decided.receipt_payload
+        receipt = dsse.sign(self._receipts, dsse.TRANSFER_RECEIPT, payload) if payload else None
+        return Reply(decided.result, decided.refusal, receipt)
+
+    def _answer(self, batch: list[_Waiting], replies: list[Reply]) -> None:
+        def give() -> None:
+            for each, reply in zip(batch, replies, strict=True):
+                if not each.answer.done():
+                    each.answer.set_result(reply)
+
+        self._on_loop(give)
+
+    def _fail(self, one: _Waiting, error: Exception) -> None:
+        def give() -> None:
+            if not one.answer.done():
+                one.answer.set_exception(error)
+
+        self._on_loop(give)
+
+    def _on_loop(self, give: Callable[[], None]) -> None:
+        # The loop is closed only when the server is gone; then nobody is waiting.
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(give)

@@ -1,0 +1,232 @@
+"""One server process: the gRPC server, the sequencer behind it, and how they start and stop.
+
+A graceful stop takes no new calls, lets those under way finish, then lets the sequencer carry out
+what is queued.
+"""
+
+import asyncio
+import json
+import secrets
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import grpc
+from sqlalchemy import Engine
+
+from exchange.batch import Ledger
+from exchange.commands import Command, Result
+from exchange.database import ensure_partitions
+from exchange.edge import RECEIVE_BYTES_MAX
+from exchange.errors import CannotStart
+from exchange.log.merkle import SALT_BYTES
+from exchange.registry_view import RegistryView
+from exchange.seal import Letterhead
+from exchange.sequencer import Sequencer
+from partners.commands import AddKey
+from partners.errors import Refused
+from partners.key_files import load_key_file, read_passphrase_file, read_public_key
+from partners.keys import Purpose, Signer, key_id_of
+from partners.registry import RegisteredKey
+
+GRACE_S = 10
+"""How long a graceful stop waits for calls under way."""
+PARTITIONS_EVERY_S = 3600
+CONCURRENT_STREAMS_MAX = 1024
+METADATA_BYTES_MAX = 16 * 1024
+KEY_YEARS = 10
+
+EXCHANGE_PURPOSES = {
+    "receipts": Purpose.RECEIPTS,
+    "statements": Purpose.STATEMENTS,
+    "log": Purpose.LOG,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HostKeys:
+    """What the host's key folder holds."""
+
+    signers: Mapping[Purpose, Signer]
+    public_keys: tuple[tuple[str, Purpose, bytes], ...]
+    """Holder, purpose and raw public key of the exchange's and the operators' keys."""
+    tls_key: bytes
+    tls_certificate: bytes
+    ca_certificate: bytes
+
+
+def load_host_keys(data_dir: Path) -> HostKeys:
+    """Read the keys of `<data-dir>/keys` and the operators' public keys; raises KeyFileError or
+    CannotStart.
+    """
+    folder = data_dir / "keys"
+    try:
+        passphrase = read_passphrase_file(folder / "passphrase")
+        loaded = {
+            purpose: load_key_file(folder / f"{name}.pem", passphrase)
+            for name, purpose in EXCHANGE_PURPOSES.items()
+        }
+        operators = tuple(
+            (
+                f"operator/{path.name.removesuffix('.pub.pem')}",
+                Purpose.OPERATOR,
+                read_public_key(path),
+            )
+            for path in sorted((data_dir / "operators").glob("*.pub.pem"))
+        )
+        own = tuple(("exchange", purpose, key.public_key) for purpose, key in loaded.items())
+        return HostKeys(
+            dict(loaded),
+            own + operators,
+            (folder / "tls-key.pem").read_bytes(),
+            (folder / "tls.pem").read_bytes(),
+            (folder / "ca.pem").read_bytes(),
+        )
+    except FileNotFoundError as error:
+        raise CannotStart(
+            f"{error.filename} is missing", f"run `pointclear init --data-dir {data_dir}` first"
+        ) from None
+
+
+def load_audience(data_dir: Path) -> str:
+    """The exchange and environment that this data directory was made for; raises CannotStart when
+    it was not made.
+    """
+    path = data_dir / "deployment.json"
+    try:
+        audience = json.loads(path.read_text(encoding="utf-8"))["audience"]
+    except FileNotFoundError:
+        raise CannotStart(
+            f"{path} is missing", f"run `pointclear init --data-dir {data_dir}` first"
+        ) from None
+    except (ValueError, KeyError, TypeError):
+        raise CannotStart(f"{path} is not readable", "restore it from a backup") from None
+    return str(audience)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """The parts that services are built from, for one running process."""
+
+    engine: Engine
+    sequencer: Sequencer
+    registry: RegistryView
+    audience: str
+    stored_from: datetime
+    keys: HostKeys
+
+    async def submit(self, command: Command) -> Result:
+        """Have the sequencer carry a command out; a refusal is a result."""
+        return (await self.sequencer.submit([command])[0]).result
+
+    async def carry_out(self, command: Command) -> None:
+        """Have the sequencer carry a command out; raises the Refused that answers it."""
+        result = await self.submit(command)
+        if isinstance(result, Refused):
+            raise result
+
+
+def now() -> datetime:
+    """The host's clock."""
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def exchange(
+    engine: Engine, keys: HostKeys, audience: str, stored_from: datetime
+) -> AsyncIterator[Exchange]:
+    """The sequencer at work, with the host's own keys registered; on leaving, what is queued is
+    carried out first.
+    """
+    letterhead = Letterhead(audience, keys.signers[Purpose.RECEIPTS].key_id)
+    ledger = Ledger(engine, letterhead, now, lambda: secrets.token_bytes(SALT_BYTES))
+    view = RegistryView(engine, ledger, audience)
+    sequencer = Sequencer(ledger, keys.signers[Purpose.RECEIPTS], asyncio.get_running_loop())
+    sequencer.start()
+    opened = Exchange(engine, sequencer, view, audience, stored_from, keys)
+    partitions = asyncio.create_task(keep_partitions(engine))
+    try:
+        known: Mapping[str, RegisteredKey] = (await view.refresh()).keys
+        for holder, purpose, public_key in keys.public_keys:
+            if key_id_of(public_key) not in known:
+                await opened.carry_out(host_key(holder, purpose, public_key, now()))
+        yield opened
+    finally:
+        partitions.cancel()
+        await asyncio.to_thread(sequencer.stop)
+
+
+def host_key(holder: str, purpose: Purpose, public_key: bytes, moment: datetime) -> AddKey:
+    """The command that registers a key which the host itself vouches for."""
+    return AddKey(
+        holder,
+        purpose.value,
+        key_id_of(public_key),
+        public_key,
+        moment - timedelta(minutes=1),
+        moment + timedelta(days=365 * KEY_YEARS),
+        None,
+        b"",
+    )
+
+
+@asynccontextmanager
+async def listening(
+    handlers: tuple[grpc.GenericRpcHandler, ...], keys: HostKeys, listen: str
+) -> AsyncIterator[str]:
+    """Serve on `listen` with mutual TLS; gives the address with its port. On leaving, calls under
+    way may finish.
+
+    Raises CannotStart when the port is taken.
+    """
+    server = grpc.aio.server(
+        handlers=handlers,
+        options=(
+            ("grpc.max_receive_message_length", RECEIVE_BYTES_MAX),
+            ("grpc.max_concurrent_streams", CONCURRENT_STREAMS_MAX),
+            ("grpc.max_metadata_size", METADATA_BYTES_MAX),
+            ("grpc.so_reuseport", 0),
+        ),
+    )
+    credentials = grpc.ssl_server_credentials(
+        [(keys.tls_key, keys.tls_certificate)], keys.ca_certificate, require_client_auth=True
+    )
+    try:
+        port = server.add_secure_port(listen, credentials)
+    except RuntimeError as error:
+        raise CannotStart(
+            f"cannot listen on {listen}",
+            "the port is in use or not this host's; choose another --listen",
+        ) from error
+    await server.start()
+    try:
+        yield f"{listen.rpartition(':')[0]}:{port}"
+    finally:
+        await server.stop(GRACE_S)
+
+
+async def told_to_stop() -> None:
+    """Wait for SIGTERM or SIGINT."""
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    await told.wait()
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where there is one, else asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def keep_partitions(engine: Engine) -> None:
+    """Make the next month's partition ahead, for ever."""
+    while True:
+        await asyncio.sleep(PARTITIONS_EVERY_S)
+        await asyncio.to_thread(ensure_partitions, engine)

@@ -1,0 +1,168 @@
+"""ExchangeService: what partner systems call. It admits orders, hands them to the sequencer, and
+reads a partner's own entries.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine
+
+from exchange import reads, wire
+from exchange.admission import admit
+from exchange.commands import Command, Order
+from exchange.reads import OwnEntry
+from exchange.registry_view import RegistryView
+from exchange.replies import RecordedRefusal, refusal_to_proto
+from exchange.seal import PayloadKind
+from exchange.sequencer import Reply
+from partners import envelope as dsse
+from partners.caller import Caller
+from partners.envelope import Envelope
+from partners.errors import Reason, Refused
+from partners.keys import Signer
+from partners.wire import envelope_from_proto, envelope_to_proto
+from pointclear.exchange.v1 import exchange_service_pb2 as pb
+from pointclear.exchange.v1 import transfer_pb2
+
+ORDERS_MAX = 500
+"""Orders in one batch call."""
+PAGE_DEFAULT, PAGE_MAX = 100, 500
+ADMIT_INLINE = 4
+"""More orders than this are verified off the event loop."""
+
+Submit = Callable[[Sequence[Command]], "list[asyncio.Future[Reply]]"]
+Admitted = Order | Refused
+
+
+class ExchangeService:
+    """The handlers. They raise Refused; the edge maps it to the wire."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        submit: Submit,
+        registry: RegistryView,
+        audience: str,
+        receipts: Signer,
+        stored_from: datetime,
+        now: Callable[[], datetime],
+    ) -> None:
+        """`stored_from` is the first moment whose transfer ids are stored."""
+        self._engine = engine
+        self._submit = submit
+        self._registry = registry
+        self._audience = audience
+        self._receipts = receipts
+        self._stored_from = stored_from
+        self._now = now
+
+    async def create_transfer(
+        self, request: pb.CreateTransferRequest, caller: Caller
+    ) -> pb.CreateTransferResponse:
+        """One order: its receipt, or the refusal with its receipt where that was recorded."""
+        (admitted,) = await self._admit([envelope_from_proto(request.order)], caller)
+        if isinstance(admitted, Refused):
+            raise admitted
+        reply = await self._submit([admitted])[0]
+        if reply.refusal is not None:
+            raise RecordedRefusal.of(reply.refusal, reply.receipt)
+        assert reply.receipt is not None, "a committed order has a receipt"
+        return pb.CreateTransferResponse(receipt=envelope_to_proto(reply.receipt))
+
+    async def batch_create_transfers(
+        self, request: pb.BatchCreateTransfersRequest, caller: Caller
+    ) -> pb.BatchCreateTransfersResponse:
+        """Up to 500 orders; one result each, in their order."""
+        if not 1 <= len(request.orders) <= ORDERS_MAX:
+            raise Refused(Reason.FIELD_INVALID, "orders", f"a batch has 1 to {ORDERS_MAX} orders")
+        admitted = await self._admit([envelope_from_proto(each) for each in request.orders], caller)
+        futures = iter(self._submit([each for each in admitted if isinstance(each, Order)]))
+        replies = [
+            Reply(each, each) if isinstance(each, Refused) else await next(futures)
+            for each in admitted
+        ]
+        return pb.BatchCreateTransfersResponse(results=[result_to_proto(each) for each in replies])
+
+    async def get_transfer(
+        self, request: pb.GetTransferRequest, caller: Caller
+    ) -> pb.GetTransferResponse:
+        """One transfer from the caller's side; TRANSFER_UNKNOWN for everybody else's."""
+        partner_id = caller.require_partner()
+        transfer_id = wire.uuid7(request.transfer_id)
+        found = await self._read(reads.own_transfer, partner_id, transfer_id)
+        if found is None:
+            raise Refused(Reason.TRANSFER_UNKNOWN, "transfer_id", "there is no such transfer")
+        record = transfer_pb2.TransferRecord.FromString(found.record)
+        return pb.GetTransferResponse(
+            state=record.state, reason=record.reason, entry=self._stream_entry(found)
+        )
+
+    async def list_receipts(
+        self, request: pb.ListReceiptsRequest, caller: Caller
+    ) -> pb.ListReceiptsResponse:
+        """The caller's stream, a page at a time."""
+        partner_id = caller.require_partner()
+        if request.after_stream_seq < 0 or request.page_size < 0:
+            raise Refused(
+                Reason.FIELD_INVALID, "after_stream_seq", "positions and sizes are not negative"
+            )
+        size = min(request.page_size or PAGE_DEFAULT, PAGE_MAX)
+        entries, last = await self._read(
+            reads.own_stream, partner_id, request.after_stream_seq, size
+        )
+        return pb.ListReceiptsResponse(
+            entries=[self._stream_entry(each) for each in entries], last_stream_seq=last
+        )
+
+    async def _admit(self, envelopes: Sequence[Envelope], caller: Caller) -> list[Admitted]:
+        partner_id = caller.require_partner()
+        await self._registry.know(
+            key_id for each in envelopes for key_id in (s.key_id for s in each.signatures)
+        )
+        registry, now = self._registry.current, self._now()
+
+        def admit_all() -> list[Admitted]:
+            return [
+                _attempt(admit, each, partner_id, registry, self._audience, self._stored_from, now)
+                for each in envelopes
+            ]
+
+        # Verification releases the GIL, but for one order the way to a thread and back costs as
+        # much.
+        return admit_all() if len(envelopes) <= ADMIT_INLINE else await asyncio.to_thread(admit_all)
+
+    async def _read(self, query: Callable[..., Any], *arguments: Any) -> Any:
+        def read() -> Any:
+            with self._engine.begin() as transaction:
+                return query(transaction.connection.dbapi_connection, *arguments)
+
+        return await asyncio.to_thread(read)
+
+    def _stream_entry(self, entry: OwnEntry) -> pb.StreamEntry:
+        is_receipt = entry.kind is PayloadKind.RECEIPT
+        payload_type = dsse.TRANSFER_RECEIPT if is_receipt else dsse.CREDIT_NOTICE
+        envelope = dsse.sign(self._receipts, payload_type, entry.payload)
+        member = ""
+        if entry.order_payload is not None:
+            order = transfer_pb2.TransferOrder.FromString(entry.order_payload)
+            member = order.source_member if is_receipt else order.target_member
+        return pb.StreamEntry(
+            stream_seq=entry.stream_seq, envelope=envelope_to_proto(envelope), member=member
+        )
+
+
+def _attempt(check: Callable[..., Order], *arguments: Any) -> Admitted:
+    try:
+        return check(*arguments)
+    except Refused as refusal:
+        return refusal
+
+
+def result_to_proto(reply: Reply) -> pb.TransferResult:
+    """An item of a batch's answer."""
+    if reply.refusal is not None:
+        return pb.TransferResult(refusal=refusal_to_proto(reply.refusal, reply.receipt))
+    assert reply.receipt is not None, "a committed order has a receipt"
+    return pb.TransferResult(receipt=envelope_to_proto(reply.receipt))

@@ -1,0 +1,428 @@
+"""Loads what a batch is decided against and writes what it came to. SQL is in
+`ledger/sequencer.sql`.
+
+All functions take a psycopg2 connection inside the sequencer's transaction, after `lock_head`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import aiosql
+
+from exchange import wire
+from exchange.commands import (
+    Answer,
+    Book,
+    Booked,
+    CloseWindow,
+    Command,
+    OpenWindow,
+    Order,
+    Outcome,
+    PartnerAdded,
+    Recorded,
+    Window,
+    WindowClosed,
+    WindowOpened,
+    WindowStep,
+)
+from exchange.fold import Cell, Folded, State, window_id
+from exchange.ledger.accounts import (
+    HubAccount,
+    PointsAccount,
+    hub_account,
+    points_account,
+    position_account,
+    tax_account,
+)
+from exchange.ledger.postings import Balance, Code, MoneyCell, PointsCell
+from exchange.log.merkle import Frontier
+from exchange.seal import Sealed, StreamHead
+from partners.commands import Activate, AddKey, AddPartner
+from partners.registry import Force, RegisteredKey, Registry
+from partners.store import utc
+
+QUERIES = aiosql.from_path(
+    Path(__file__).parent / "ledger" / "sequencer.sql", "psycopg2", mandatory_parameters=False
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head row."""
+
+    next_index: int
+    frontier: Frontier
+    recorded_at: datetime
+    terms_revision: int
+
+
+def lock_head(connection: Any) -> Head:
+    """Take this process's turn; waits for the others'."""
+    index, frontier, recorded_at, revision = QUERIES.lock_head(connection)
+    return Head(index, Frontier.from_bytes(bytes(frontier)), utc(recorded_at), revision)
+
+
+# Reading
+
+
+def load_answers(connection: Any, ids: Sequence[UUID]) -> dict[UUID, Answer]:
+    """What these ids were answered with before."""
+    if not ids:
+        return {}
+    rows = QUERIES.answers(connection, transfer_ids=[str(each) for each in ids])
+    return {UUID(row[0]): Answer(row[1], bytes(row[2]), row[3]) for row in rows}
+
+
+def load_entries(connection: Any, commands: Iterable[Command]) -> dict[str, tuple[int, bytes]]:
+    """The entries that these commands would repeat."""
+    keys = [key for key in map(entry_key_of, commands) if key]
+    if not keys:
+        return {}
+    rows = QUERIES.entries(connection, entry_keys=keys)
+    return {key: (index, wire.entry_body(bytes(record))) for key, index, record in rows}
+
+
+def load_windows(connection: Any, commands: Iterable[Command]) -> dict[str, Window]:
+    """Every open window, and those that the commands name."""
+    rows = QUERIES.windows(connection, window_ids=[*map(window_named, commands)])
+    return {row[1]: Window(row[0], row[1], row[2], row[3], row[4], row[5], row[6]) for row in rows}
+
+
+def load_sums(connection: Any, commands: Iterable[Command]) -> dict[Cell, int]:
+    """The money sums of the windows that these commands close."""
+    closing = [each.window_id for each in commands if isinstance(each, CloseWindow)]
+    if not closing:
+        return {}
+    return {
+        (number, MoneyCell(party, counterparty, Code(code), tax)): amount
+        for number, party, counterparty, code, tax, amount in QUERIES.window_money(
+            connection, window_ids=closing
+        )
+    }
+
+
+def load_balances(connection: Any, accounts: Iterable[int] | None) -> dict[int, Balance]:
+    """These accounts' balances, or all."""
+    if accounts is None:
+        rows = QUERIES.all_balances(connection)
+    else:
+        numbers = list(accounts)
+        rows = QUERIES.balances(connection, account_numbers=numbers) if numbers else ()
+    return {row[0]: Balance(*row[1:]) for row in rows}
+
+
+def load_stream_heads(connection: Any, partner_numbers: Sequence[int]) -> dict[int, StreamHead]:
+    """The ends of these partners' streams."""
+    if not partner_numbers:
+        return {}
+    rows = QUERIES.stream_heads(connection, partner_numbers=list(partner_numbers))
+    return {number: StreamHead(seq, bytes(digest)) for number, seq, digest in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReceipt:
+    """A receipt's payload with the record that it carries."""
+
+    payload: bytes
+    record: bytes
+
+
+def load_receipts(connection: Any, log_indexes: Sequence[int]) -> dict[int, StoredReceipt]:
+    """The sources' receipts of these transfers, by log index."""
+    if not log_indexes:
+        return {}
+    rows = QUERIES.stream_payloads(connection, log_indexes=list(log_indexes))
+    return {
+        index: StoredReceipt(bytes(payload), bytes(record))
+        for _partner, index, kind, payload, record in rows
+        if kind == 1
+    }
+
+
+def entry_key_of(command: Command) -> str:
+    """The key under which a command's entry is booked, empty for orders and window steps."""
+    match command:
+        case AddPartner():
+            return f"partner/{command.partner_id}"
+        case AddKey():
+            return f"key/{command.key_id}"
+        case Activate():
+            return f"agreement/{command.terms.agreement_id}/{command.terms.version}"
+        case Book():
+            return command.entry_key
+        case _:
+            return ""
+
+
+def window_named(command: Command) -> str:
+    """The window that a command names, empty where it names none."""
+    match command:
+        case OpenWindow():
+            return window_id(command.currency, command.business_date)
+        case CloseWindow():
+            return command.window_id
+        case Book(step=WindowStep(window_id=named)):
+            return named
+        case _:
+            return ""
+
+
+def accounts_touched(registry: Registry, commands: Iterable[Command]) -> set[int] | None:
+    """The accounts that these commands may post to; None means any."""
+    accounts: set[int] = set()
+    corridors: set[tuple[str, str]] = set()
+    for command in commands:
+        match command:
+            case Order():
+                corridors.add((command.source_program, command.target_program))
+            case Book():
+                for posting in command.postings:
+                    accounts |= {posting.debit, posting.credit}
+            case AddPartner() | AddKey() | Activate():
+                # Orders behind it in the batch may rest on what it brings.
+                return None
+            case _:
+                pass
+    for source, target in corridors:
+        if source in registry.programs and target in registry.programs:
+            accounts |= corridor_accounts(registry, source, target)
+    return accounts
+
+
+def corridor_accounts(registry: Registry, source: str, target: str) -> set[int]:
+    """The accounts that a transfer of this corridor posts to."""
+    payer = registry.partner_of_program(source)
+    payee = registry.partner_of_program(target)
+    out_unit, in_unit = registry.points_unit(source).number, registry.points_unit(target).number
+    money = registry.units[payer.currency].number
+    return {
+        points_account(out_unit, PointsAccount.MEMBERS),
+        points_account(out_unit, PointsAccount.REDEEMED),
+        points_account(in_unit, PointsAccount.MEMBERS),
+        points_account(in_unit, PointsAccount.GRANTED),
+        position_account(money, payer.number),
+        position_account(money, payee.number),
+        hub_account(money, HubAccount.FEES),
+        *(tax_account(money, tax.number) for tax in registry.taxes.values()),
+    }
+
+
+# Writing
+
+
+def write(
+    connection: Any,
+    before: State,
+    folded: Folded,
+    sealed: Sealed,
+    terms_revision: int,
+) -> None:
+    """Write a batch. A crash before the commit leaves nothing of it; after the commit all of it is
+    there.
+    """
+    for outcome in folded.outcomes:
+        if isinstance(outcome, Booked):
+            write_effect(connection, outcome, folded.state.registry, sealed.roots)
+    QUERIES.write_batch(
+        connection,
+        **request_columns(folded.outcomes, folded.state.registry),
+        **record_columns(sealed),
+        **posting_columns(folded.outcomes),
+        **stream_columns(sealed),
+        **balance_columns(before.balances, folded.state.balances),
+        **sum_columns(folded.window_steps),
+        next_index=folded.state.next_index,
+        frontier=sealed.frontier.to_bytes(),
+        recorded_at=folded.state.recorded_at,
+        terms_revision=terms_revision,
+    )
+
+
+def write_effect(
+    connection: Any, outcome: Booked, registry: Registry, roots: Mapping[int, bytes]
+) -> None:
+    """Write what an entry changes besides the journal."""
+    match outcome.effect:
+        case PartnerAdded() as added:
+            write_partner(connection, added, outcome.log_index)
+        case RegisteredKey() as key:
+            QUERIES.write_key(
+                connection,
+                key_id=key.key_id,
+                holder=key.holder,
+                purpose=key.purpose.value,
+                public_key=key.public_key,
+                valid_from=key.valid_from,
+                valid_until=key.valid_until,
+                registered_index=key.registered_index,
+            )
+        case Force() as force:
+            terms = force.terms
+            source = registry.points_unit(terms.source_program).number
+            target = registry.points_unit(terms.target_program).number
+            QUERIES.write_force(
+                connection,
+                agreement_id=terms.agreement_id,
+                version=terms.version,
+                corridor=source << 32 | target,
+                effective_from=force.effective_from,
+                log_index=outcome.log_index,
+            )
+        case WindowOpened(opened):
+            write_opened(connection, opened, roots[outcome.log_index])
+        case WindowClosed(closed, opened):
+            root = roots[outcome.log_index]
+            QUERIES.close_window(
+                connection, window_number=closed.number, end_index=closed.end_index, root=root
+            )
+            write_opened(connection, opened, root)
+        case WindowStep() as step:
+            QUERIES.step_window(
+                connection, window_id=step.window_id, before=step.before, after=step.after
+            )
+        case None:
+            pass
+
+
+def write_opened(connection: Any, window: Window, root: bytes) -> None:
+    """A window that begins at the root of the log before its opening leaf."""
+    QUERIES.open_window(
+        connection,
+        window_number=window.number,
+        window_id=window.window_id,
+        currency=window.currency,
+        business_date=window.business_date,
+        first_index=window.first_index,
+        root=root,
+    )
+
+
+def write_partner(connection: Any, added: PartnerAdded, log_index: int) -> None:
+    """A partner with its units, programs, accounts and the head of its stream."""
+    QUERIES.write_units(
+        connection,
+        unit_numbers=[unit.number for unit in added.units],
+        names=[unit.name for unit in added.units],
+        scales=[unit.scale for unit in added.units],
+    )
+    QUERIES.write_partner(
+        connection,
+        partner_number=added.partner.number,
+        partner_id=added.partner.partner_id,
+        legal_name=added.partner.legal_name,
+        currency=added.partner.currency,
+        net_debit_cap=added.partner.net_debit_cap,
+        log_index=log_index,
+        programs=list(added.partner.programs),
+        account_numbers=[account.number for account in added.accounts],
+        account_names=[account.name for account in added.accounts],
+        floors=[account.floor for account in added.accounts],
+        ceilings=[account.ceiling for account in added.accounts],
+    )
+
+
+def request_columns(outcomes: Iterable[Outcome], registry: Registry) -> dict[str, list[Any]]:
+    """The rows of `request`, a list per column."""
+    recorded = [each for each in outcomes if isinstance(each, Recorded)]
+    return {
+        "request_ids": [str(each.order.transfer_id) for each in recorded],
+        "request_partners": [registry.partners[each.source_partner].number for each in recorded],
+        "request_digests": [each.order.payload_sha256 for each in recorded],
+        "request_indexes": [each.log_index for each in recorded],
+        "request_payloads": [each.order.payload for each in recorded],
+        "request_keys": [each.order.key_id for each in recorded],
+        "request_signatures": [each.order.signature for each in recorded],
+    }
+
+
+def record_columns(sealed: Sealed) -> dict[str, list[Any]]:
+    """The rows of `record`, a list per column."""
+    rows = sealed.records
+    return {
+        "record_indexes": [row.log_index for row in rows],
+        "record_kinds": [int(row.kind) for row in rows],
+        "record_transfers": [str(row.transfer_id) if row.transfer_id else None for row in rows],
+        "record_keys": [row.entry_key for row in rows],
+        "record_times": [row.recorded_at for row in rows],
+        "record_salts": [row.salt for row in rows],
+        "record_bytes": [row.record for row in rows],
+        "record_leaves": [row.leaf_hash for row in rows],
+    }
+
+
+def posting_columns(outcomes: Iterable[Outcome]) -> dict[str, list[Any]]:
+    """The rows of `posting`, a list per column."""
+    rows = [
+        (each.log_index, place, posting, each.window.number if each.window else None)
+        for each in outcomes
+        for place, posting in enumerate(each.postings)
+    ]
+    resolves = [row[2].resolves for row in rows]
+    return {
+        "posting_indexes": [row[0] for row in rows],
+        "posting_places": [row[1] for row in rows],
+        "posting_codes": [int(row[2].code) for row in rows],
+        "posting_phases": [int(row[2].phase) for row in rows],
+        "posting_debits": [row[2].debit for row in rows],
+        "posting_credits": [row[2].credit for row in rows],
+        "posting_amounts": [row[2].amount for row in rows],
+        "posting_windows": [row[3] for row in rows],
+        "posting_resolves": [each.log_index if each else None for each in resolves],
+        "posting_resolved_places": [each.place if each else None for each in resolves],
+    }
+
+
+def stream_columns(sealed: Sealed) -> dict[str, list[Any]]:
+    """The rows of `stream_entry` and the new ends in `stream_head`, a list per column."""
+    rows, heads = sealed.stream_entries, sealed.stream_heads
+    return {
+        "entry_partners": [row.partner_number for row in rows],
+        "entry_seqs": [row.stream_seq for row in rows],
+        "entry_indexes": [row.log_index for row in rows],
+        "entry_kinds": [int(row.kind) for row in rows],
+        "entry_payloads": [row.payload for row in rows],
+        "stream_partners": list(heads),
+        "stream_seqs": [head.last_seq for head in heads.values()],
+        "stream_digests": [head.last_sha256 for head in heads.values()],
+    }
+
+
+def balance_columns(
+    before: Mapping[int, Balance], after: Mapping[int, Balance]
+) -> dict[str, list[int]]:
+    """The balances that changed, a list per column."""
+    changed = [(number, each) for number, each in after.items() if before.get(number) is not each]
+    return {
+        "balance_accounts": [number for number, _ in changed],
+        "balance_dpe": [each.debits_pending for _, each in changed],
+        "balance_dpo": [each.debits_posted for _, each in changed],
+        "balance_cpe": [each.credits_pending for _, each in changed],
+        "balance_cpo": [each.credits_posted for _, each in changed],
+    }
+
+
+def sum_columns(steps: Mapping[Cell, int]) -> dict[str, list[int]]:
+    """What the windows' sums grow by, a list per column."""
+    money = [
+        (window, cell, by) for (window, cell), by in steps.items() if isinstance(cell, MoneyCell)
+    ]
+    points = [
+        (window, cell, by) for (window, cell), by in steps.items() if isinstance(cell, PointsCell)
+    ]
+    return {
+        "sum_windows": [window for window, _, _ in money],
+        "sum_parties": [cell.party for _, cell, _ in money],
+        "sum_counterparties": [cell.counterparty for _, cell, _ in money],
+        "sum_codes": [int(cell.code) for _, cell, _ in money],
+        "sum_taxes": [cell.tax_number for _, cell, _ in money],
+        "sum_amounts": [by for _, _, by in money],
+        "points_windows": [window for window, _, _ in points],
+        "points_units": [cell.unit for _, cell, _ in points],
+        "points_codes": [int(cell.code) for _, cell, _ in points],
+        "points_amounts": [by for _, _, by in points],
+    }

@@ -1,0 +1,216 @@
+"""Between the wire's messages and the exchange's values: orders in, records, receipts and notices
+out.
+"""
+
+import hashlib
+from uuid import UUID
+
+from exchange.commands import Booked, Order, Recorded
+from exchange.ledger.postings import Phase
+from partners.envelope import Envelope
+from partners.errors import Reason, Refused
+from partners.points import POINTS_MAX, check_id, check_reference
+from partners.wire import parse_strictly, time_from_proto, time_to_proto
+from pointclear.common.v1 import refusal_pb2
+from pointclear.exchange.v1 import record_pb2, transfer_pb2
+from pointclear.partners.v1 import agreement_pb2
+
+PHASE_NAMES = {
+    Phase.POSTED: "posted",
+    Phase.PENDING: "pending",
+    Phase.CONFIRMS: "confirms",
+    Phase.VOIDS: "voids",
+}
+
+
+def parse_order(envelope: Envelope) -> transfer_pb2.TransferOrder:
+    """The order that a verified envelope holds, parsed strictly."""
+    return parse_strictly(transfer_pb2.TransferOrder(), envelope.payload)
+
+
+def order_from_proto(message: transfer_pb2.TransferOrder, envelope: Envelope) -> Order:
+    """The order as a value; raises Refused(FIELD_INVALID) naming the first field that breaks its
+    rule.
+    """
+    transfer_id = uuid7(message.transfer_id)
+    check_id(message.source_program, "source_program")
+    check_id(message.target_program, "target_program")
+    check_reference(message.source_member, "source_member", required=True)
+    check_reference(message.target_member, "target_member", required=True)
+    for field in ("source_points", "target_points"):
+        if not 0 < getattr(message, field) <= POINTS_MAX:
+            raise Refused(Reason.FIELD_INVALID, field, "an amount is 1 to 2^62 points")
+    check_id(message.agreement_id, "agreement_id")
+    if message.agreement_version < 1:
+        raise Refused(Reason.FIELD_INVALID, "agreement_version", "versions count from 1")
+    issued_at = time_from_proto(message.issued_at, "issued_at")
+    expires_at = time_from_proto(message.expires_at, "expires_at")
+    if expires_at <= issued_at:
+        raise Refused(Reason.FIELD_INVALID, "expires_at", "the expiry is after the issue")
+    check_reference(message.partner_reference, "partner_reference", required=False)
+    signature = envelope.signatures[0]
+    return Order(
+        transfer_id,
+        message.partner_id,
+        message.source_program,
+        message.target_program,
+        message.source_member,
+        message.target_member,
+        message.source_points,
+        message.target_points,
+        message.agreement_id,
+        message.agreement_version,
+        issued_at,
+        expires_at,
+        message.partner_reference,
+        signature.key_id,
+        envelope.payload,
+        hashlib.sha256(envelope.payload).digest(),
+        signature.signature,
+    )
+
+
+def uuid7(raw: bytes) -> UUID:
+    """A transfer id; raises Refused(FIELD_INVALID) unless it is 16 bytes of a UUID version 7."""
+    if len(raw) == 16:
+        value = UUID(bytes=raw)
+        if value.version == 7:
+            return value
+    raise Refused(
+        Reason.FIELD_INVALID, "transfer_id", "a transfer id is 16 bytes of a UUID version 7"
+    )
+
+
+def source_part(recorded: Recorded) -> bytes:
+    """What concerns the source alone, serialised; empty for a refusal."""
+    if recorded.terms is None or recorded.conversion is None:
+        return b""
+    return transfer_pb2.SourcePart(
+        fee=recorded.conversion.fee,
+        tax_code=recorded.terms.tax_code,
+        tax_basis_points=recorded.tax_basis_points,
+        tax=recorded.conversion.tax,
+    ).SerializeToString(deterministic=True)
+
+
+def transfer_record(recorded: Recorded, source_part_sha256: bytes) -> bytes:
+    """The canonical account of an order's outcome, serialised once."""
+    order = recorded.order
+    record = transfer_pb2.TransferRecord(
+        log_index=recorded.log_index,
+        recorded_at=time_to_proto(recorded.recorded_at),
+        transfer_id=order.transfer_id.bytes,
+        order_sha256=order.payload_sha256,
+        state=transfer_pb2.TRANSFER_STATE_COMMITTED,
+        source_partner=recorded.source_partner,
+        target_partner=recorded.target_partner,
+        source_program=order.source_program,
+        target_program=order.target_program,
+        source_points=order.source_points,
+        target_points=order.target_points,
+        agreement_id=order.agreement_id,
+        agreement_version=order.agreement_version,
+        source_part_sha256=source_part_sha256,
+    )
+    if recorded.reason is not None:
+        record.state = transfer_pb2.TRANSFER_STATE_REFUSED
+        record.reason = reason_to_proto(recorded.reason)
+    terms, conversion, window = recorded.terms, recorded.conversion, recorded.window
+    if terms is not None and conversion is not None and window is not None:
+        record.agreement_sha256 = terms.sha256
+        record.block_rate.CopyFrom(
+            agreement_pb2.BlockRate(
+                source_units=terms.rate.source_units, target_units=terms.rate.target_units
+            )
+        )
+        record.settlement_currency = terms.currency
+        record.price_per_target_point = terms.price_per_target_point
+        record.value = conversion.value
+        record.window_id = window.window_id
+    return record.SerializeToString(deterministic=True)
+
+
+def transfer_receipt(
+    audience: str,
+    partner_id: str,
+    stream_seq: int,
+    previous_sha256: bytes,
+    key_id: str,
+    record: bytes,
+    salt: bytes,
+    part: bytes,
+    part_salt: bytes,
+) -> bytes:
+    """The source's proof, serialised once: these bytes are stored and signed."""
+    return transfer_pb2.TransferReceipt(
+        audience=audience,
+        partner_id=partner_id,
+        stream_seq=stream_seq,
+        previous_sha256=previous_sha256,
+        signing_key_id=key_id,
+        record=record,
+        salt=salt,
+        source_part=part,
+        source_part_salt=part_salt,
+    ).SerializeToString(deterministic=True)
+
+
+def credit_notice(
+    audience: str,
+    partner_id: str,
+    stream_seq: int,
+    previous_sha256: bytes,
+    key_id: str,
+    record: bytes,
+    salt: bytes,
+) -> bytes:
+    """The target's proof, serialised once: these bytes are stored and signed."""
+    return transfer_pb2.CreditNotice(
+        audience=audience,
+        partner_id=partner_id,
+        stream_seq=stream_seq,
+        previous_sha256=previous_sha256,
+        signing_key_id=key_id,
+        record=record,
+        salt=salt,
+    ).SerializeToString(deterministic=True)
+
+
+def entry_record(booked: Booked, account_names: dict[int, str]) -> bytes:
+    """The record of an entry that is no transfer, serialised once."""
+    return record_pb2.EntryRecord(
+        log_index=booked.log_index,
+        recorded_at=time_to_proto(booked.recorded_at),
+        entry_key=booked.entry_key,
+        body_type=booked.body_type,
+        body=booked.body,
+        postings=[
+            record_pb2.RecordedPosting(
+                code=posting.code.name,
+                phase=PHASE_NAMES[posting.phase],
+                debit_account=account_names[posting.debit],
+                credit_account=account_names[posting.credit],
+                amount=posting.amount,
+            )
+            for posting in booked.postings
+        ],
+    ).SerializeToString(deterministic=True)
+
+
+def entry_body(record: bytes) -> bytes:
+    """The body of a stored entry."""
+    return record_pb2.EntryRecord.FromString(record).body
+
+
+def refused_record(record: bytes) -> Refused | None:
+    """The refusal that a stored transfer record states, or None when it was committed."""
+    parsed = transfer_pb2.TransferRecord.FromString(record)
+    if parsed.state == transfer_pb2.TRANSFER_STATE_COMMITTED:
+        return None
+    name = refusal_pb2.Reason.Name(parsed.reason).removeprefix("REASON_")
+    return Refused(Reason[name], "", "the order was refused when it first came")
+
+
+def reason_to_proto(reason: Reason) -> refusal_pb2.Reason.ValueType:
+    """The reason as the wire names it."""
+    return refusal_pb2.Reason.Value(f"REASON_{reason.name}")

@@ -1,0 +1,69 @@
+"""Who is calling: the channel's identity, read from the client certificate and nothing else. Pure.
+
+The identity is the one URI name of the certificate: `pointclear://partner/<partner_id>` or
+`pointclear://operator/<name>`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from partners.errors import Reason, Refused
+from partners.points import check_id
+
+SCHEME = "pointclear"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A partner or an operator behind a channel."""
+
+    kind: Literal["partner", "operator"]
+    name: str
+
+    @classmethod
+    def from_uris(cls, uris: Sequence[str]) -> Self:
+        """Read the certificate's URI names; raises Refused(CALLER_UNKNOWN) unless there is exactly
+        one that fits.
+        """
+        if len(uris) != 1:
+            raise Refused(
+                Reason.CALLER_UNKNOWN, "", f"the certificate has {len(uris)} URI names, not one"
+            )
+        parts = urlsplit(uris[0])
+        kind, name = parts.netloc, parts.path.removeprefix("/")
+        if parts.scheme != SCHEME or uris[0] != f"{SCHEME}://{kind}/{name}":
+            raise Refused(Reason.CALLER_UNKNOWN, "", "the certificate's URI names nobody here")
+        try:
+            check_id(name, "")
+        except Refused as refusal:
+            raise Refused(
+                Reason.CALLER_UNKNOWN, "", "the certificate's URI names nobody here"
+            ) from refusal
+        if kind == "partner":
+            return cls("partner", name)
+        if kind == "operator":
+            return cls("operator", name)
+        raise Refused(Reason.CALLER_UNKNOWN, "", "the certificate's URI names nobody here")
+
+    @property
+    def holder(self) -> str:
+        """The name under which the caller's keys are registered."""
+        return f"{self.kind}/{self.name}"
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether this is an operator of the coalition."""
+        return self.kind == "operator"
+
+    def require_operator(self) -> None:
+        """Raise Refused(ROLE_MISSING) for a partner."""
+        if not self.is_operator:
+            raise Refused(Reason.ROLE_MISSING, "", "this call is an operator's")
+
+    def require_partner(self) -> str:
+        """The partner's id; raises Refused(ROLE_MISSING) for an operator."""
+        if self.is_operator:
+            raise Refused(Reason.ROLE_MISSING, "", "this call is a partner's")
+        return self.name

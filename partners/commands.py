@@ -1,0 +1,48 @@
+"""What this package asks the sequencer to do: immutable values, verified before they are queued.
+Pure.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from partners.agreement import Terms
+
+
+@dataclass(frozen=True, slots=True)
+class AddPartner:
+    """Adds a brand, its programs and its settlement account."""
+
+    partner_id: str
+    legal_name: str
+    programs: tuple[str, ...]
+    currency: str
+    net_debit_cap: int
+    body: bytes
+    """The partner as the operator sent it; the leaf's body."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddKey:
+    """Registers a key whose possession and registering signature were verified."""
+
+    holder: str
+    purpose: str
+    key_id: str
+    public_key: bytes
+    valid_from: datetime
+    valid_until: datetime
+    registrar_key_id: str | None
+    """The key that lets it in; none for the exchange's and the operators' own, which the host
+    configures.
+    """
+    body: bytes
+    """The signed key event; the leaf's body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activate:
+    """Puts a counter-signed agreement version in force from now on."""
+
+    terms: Terms
+    body: bytes
+    """The agreement's payload; the leaf's body."""

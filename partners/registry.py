@@ -1,0 +1,148 @@
+"""Who takes part, with which keys, on what terms: one immutable snapshot. Pure.
+
+The sequencer decides every batch against the snapshot that belongs to the head row's terms
+revision, and folds changes into a new one, so a registration and an order in the same batch see
+each other exactly as if they had come one by one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import MappingProxyType
+
+from partners.agreement import Terms
+from partners.keys import Purpose
+from partners.points import CurrencyScale
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """A brand in the coalition."""
+
+    number: int
+    """Counts from 1; part of its account numbers."""
+    partner_id: str
+    legal_name: str
+    programs: tuple[str, ...]
+    currency: str
+    net_debit_cap: int
+    """In units of the currency's scale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a posting counts: the points of a program, or a settlement currency."""
+
+    number: int
+    """Counts from 1; part of its account numbers."""
+    name: str
+    """`PTS:<program_id>` or an ISO 4217 code."""
+    scale: int
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredKey:
+    """A key that may verify statements."""
+
+    key_id: str
+    holder: str
+    """`partner/<id>`, `operator/<name>` or `exchange`."""
+    purpose: Purpose
+    public_key: bytes
+    valid_from: datetime
+    valid_until: datetime
+    registered_index: int
+    revoked_index: int | None = None
+
+    def in_force(self, log_index: int, time: datetime) -> bool:
+        """Whether a statement booked at this index and log time may rest on this key."""
+        return (
+            self.registered_index < log_index
+            and (self.revoked_index is None or log_index < self.revoked_index)
+            and self.valid_from <= time < self.valid_until
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Force:
+    """An agreement version and the time for which it is in force."""
+
+    terms: Terms
+    effective_from: datetime
+    effective_until: datetime | None = None
+
+    def covers(self, time: datetime) -> bool:
+        """Whether the version is in force at `time`."""
+        return self.effective_from <= time and (
+            self.effective_until is None or time < self.effective_until
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TaxRate:
+    """A tax code and its rate."""
+
+    code: str
+    number: int
+    """Part of the number of `hub.tax.<code>`."""
+    basis_points: int
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The snapshot. Mappings are never changed in place."""
+
+    revision: int = 0
+    """The head row's terms revision that this snapshot shows."""
+    partners: Mapping[str, Partner] = field(default_factory=lambda: MappingProxyType({}))
+    programs: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Program id to the id of its partner."""
+    units: Mapping[str, Unit] = field(default_factory=lambda: MappingProxyType({}))
+    currencies: Mapping[str, CurrencyScale] = field(default_factory=lambda: MappingProxyType({}))
+    taxes: Mapping[str, TaxRate] = field(default_factory=lambda: MappingProxyType({}))
+    keys: Mapping[str, RegisteredKey] = field(default_factory=lambda: MappingProxyType({}))
+    agreements: Mapping[tuple[str, int], Force] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    """Activated versions by agreement id and version."""
+
+    def points_unit(self, program_id: str) -> Unit:
+        """The unit of a registered program's points."""
+        return self.units[f"PTS:{program_id}"]
+
+    def partner_of_program(self, program_id: str) -> Partner:
+        """The brand of a registered program."""
+        return self.partners[self.programs[program_id]]
+
+    def with_partner(
+        self, partner: Partner, units: tuple[Unit, ...], scale: CurrencyScale
+    ) -> "Registry":
+        """The snapshot after a partner, its programs and its new units were added."""
+        return replace(
+            self,
+            partners={**self.partners, partner.partner_id: partner},
+            programs={**self.programs, **dict.fromkeys(partner.programs, partner.partner_id)},
+            units={**self.units, **{unit.name: unit for unit in units}},
+            currencies={**self.currencies, scale.code: scale},
+        )
+
+    def with_key(self, key: RegisteredKey) -> "Registry":
+        """The snapshot after a key was registered."""
+        return replace(self, keys={**self.keys, key.key_id: key})
+
+    def with_force(self, force: Force) -> "Registry":
+        """The snapshot after a version came into force; what was in force on its corridor ends when
+        it begins.
+        """
+        ended = {
+            name: replace(earlier, effective_until=force.effective_from)
+            for name, earlier in self.agreements.items()
+            if same_corridor(earlier.terms, force.terms) and earlier.covers(force.effective_from)
+        }
+        name = (force.terms.agreement_id, force.terms.version)
+        return replace(self, agreements={**self.agreements, **ended, name: force})
+
+
+def same_corridor(one: Terms, other: Terms) -> bool:
+    """Whether both convert the same program's points into the same program's."""
+    return (one.source_program, one.target_program) == (other.source_program, other.target_program)

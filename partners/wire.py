@@ -1,0 +1,155 @@
+"""Between the wire's messages and partners' values. The only room of this package that knows
+protobuf, with the service.
+
+A payload is parsed strictly, once, after its signature was verified: what was signed must be the
+one encoding that our own serialisation gives, without unknown fields. That is a refusal at the door
+and never the basis of a verification.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from partners.agreement import BlockRate, Terms
+from partners.envelope import Envelope, Signature, payload_digest
+from partners.errors import Reason, Refused
+from partners.keys import Purpose
+from partners.registry import Partner, RegisteredKey
+from pointclear.common.v1 import envelope_pb2
+from pointclear.partners.v1 import agreement_pb2, key_pb2, partners_service_pb2
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_M = TypeVar("_M", bound=Message)
+
+_TIME_LIMIT_S = 253_402_300_800
+"""First second of the year 10000, past which Python has no datetime."""
+
+
+def parse_strictly(message: _M, payload: bytes) -> _M:
+    """Fill the empty `message` from `payload`; raises Refused(ENVELOPE_MALFORMED) unless it is the
+    one encoding.
+    """
+    try:
+        message.ParseFromString(payload)
+    except DecodeError as error:
+        raise Refused(
+            Reason.ENVELOPE_MALFORMED, "payload", "the payload is not of its declared type"
+        ) from error
+    message.DiscardUnknownFields()
+    if message.SerializeToString(deterministic=True) != payload:
+        raise Refused(
+            Reason.ENVELOPE_MALFORMED,
+            "payload",
+            "the payload has unknown fields or is not in the deterministic encoding",
+        )
+    return message
+
+
+def envelope_from_proto(message: envelope_pb2.SignedEnvelope) -> Envelope:
+    """The envelope as a value; its shape is not checked yet."""
+    return Envelope(
+        message.payload_type,
+        message.payload,
+        tuple(Signature(each.key_id, each.signature) for each in message.signatures),
+    )
+
+
+def envelope_to_proto(envelope: Envelope) -> envelope_pb2.SignedEnvelope:
+    """The envelope as the wire carries it."""
+    return envelope_pb2.SignedEnvelope(
+        payload_type=envelope.payload_type,
+        payload=envelope.payload,
+        signatures=[
+            envelope_pb2.Signature(key_id=each.key_id, signature=each.signature)
+            for each in envelope.signatures
+        ],
+    )
+
+
+def time_from_proto(stamp: Timestamp, field: str) -> datetime:
+    """An instant with microseconds; raises Refused(FIELD_INVALID) for one that is not exact or not
+    set.
+    """
+    if not 0 < stamp.seconds < _TIME_LIMIT_S or not 0 <= stamp.nanos < 10**9 or stamp.nanos % 1000:
+        raise Refused(
+            Reason.FIELD_INVALID, field, "the time is not set, or finer than a microsecond"
+        )
+    return _EPOCH + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1000)
+
+
+def time_to_proto(moment: datetime) -> Timestamp:
+    """The instant, to the microsecond."""
+    since = moment - _EPOCH
+    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
+
+
+def terms_from_payload(envelope: Envelope, audience: str) -> Terms:
+    """The terms that a `rate-agreement` payload states; raises Refused for one that is malformed or
+    for another exchange.
+    """
+    message = parse_strictly(agreement_pb2.RateAgreement(), envelope.payload)
+    if message.audience != audience:
+        raise Refused(Reason.AUDIENCE_WRONG, "audience", f"this exchange is {audience}")
+    if message.credit_mode != agreement_pb2.CREDIT_MODE_GUARANTEED:
+        raise Refused(Reason.TERMS_INVALID, "credit_mode", "the credit mode is GUARANTEED")
+    if message.fee_bearer != agreement_pb2.BEARER_SOURCE:
+        raise Refused(Reason.TERMS_INVALID, "fee_bearer", "the source bears the fee")
+    time_from_proto(message.issued_at, "issued_at")
+    return Terms(
+        message.agreement_id,
+        message.version,
+        message.source_partner,
+        message.target_partner,
+        message.source_program,
+        message.target_program,
+        BlockRate(message.block_rate.source_units, message.block_rate.target_units),
+        message.minimum_source_points,
+        message.maximum_source_points,
+        message.increment_source_points,
+        message.settlement_currency,
+        message.price_per_target_point,
+        message.fee_basis_points,
+        message.tax_code,
+        payload_digest(envelope),
+    )
+
+
+def purpose_from_proto(purpose: key_pb2.KeyPurpose.ValueType, field: str) -> Purpose:
+    """The purpose of a key; raises Refused(FIELD_INVALID) when it is not stated."""
+    known = purpose in key_pb2.KeyPurpose.values()
+    name = key_pb2.KeyPurpose.Name(purpose).removeprefix("KEY_PURPOSE_") if known else ""
+    if name not in Purpose.__members__:
+        raise Refused(Reason.FIELD_INVALID, field, "the key's purpose is not stated")
+    return Purpose[name]
+
+
+def purpose_to_proto(purpose: Purpose) -> key_pb2.KeyPurpose.ValueType:
+    """The purpose as the wire names it."""
+    return key_pb2.KeyPurpose.Value(f"KEY_PURPOSE_{purpose.name}")
+
+
+def key_to_proto(key: RegisteredKey) -> key_pb2.Key:
+    """A registered key as the wire shows it."""
+    return key_pb2.Key(
+        key_id=key.key_id,
+        holder=key.holder,
+        purpose=purpose_to_proto(key.purpose),
+        public_key=key.public_key,
+        valid_from=time_to_proto(key.valid_from),
+        valid_until=time_to_proto(key.valid_until),
+        registered_index=key.registered_index,
+    )
+
+
+def partner_to_proto(partner: Partner, scale: int) -> partners_service_pb2.Partner:
+    """A partner as the wire shows it."""
+    return partners_service_pb2.Partner(
+        partner_id=partner.partner_id,
+        legal_name=partner.legal_name,
+        programs=partner.programs,
+        settlement_account=partners_service_pb2.SettlementAccount(
+            currency=partner.currency, scale=scale, net_debit_cap=partner.net_debit_cap
+        ),
+    )
