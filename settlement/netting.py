@@ -1,0 +1,120 @@
+"""What a window comes to: from its sums to each partner's figures and payment. Pure.
+
+Rules kept here:
+
+- The nets of a window, the operator's among them, sum to 0, and each pair of parties sees opposite
+  sums. Anything else stops the step.
+- A statement has a line for everything in its net. A code without one stops the step: it is never
+  folded into another.
+- Payment = ⌊due⌋ to the currency's minor unit, towards −∞ as the partner sees it. A debtor pays up
+  to it and a creditor receives down to it, so pay-ins cover pay-outs and the operator never lends.
+  The rest is carried forward.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from exchange.fold import InvariantBroken
+from exchange.ledger.accounts import HUB
+from exchange.ledger.postings import PAYMENT_CODES, Code
+from settlement.windows import WindowSum
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One partner's window. Units of the currency's scale, positive is owed to the partner."""
+
+    outgoing_value: int
+    incoming_value: int
+    fees: int
+    taxes: tuple[tuple[str, int], ...]
+    """Tax code and amount, by code; none that is 0."""
+    payments_since: int
+    """What the bank confirmed in the window, positive when paid by the partner."""
+
+    @property
+    def net(self) -> int:
+        """Net of the window; payments are no part of it."""
+        return (
+            self.outgoing_value
+            + self.incoming_value
+            + self.fees
+            + sum(amount for _, amount in self.taxes)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """How a due amount is split: what is paid now and what stays.
+
+    Signed from the partner's view.
+    """
+
+    due: int
+    payment: int
+    carried_forward: int
+
+
+def nets(sums: Iterable[WindowSum]) -> dict[int, int]:
+    """Each party's net by its number.
+
+    Raises InvariantBroken unless the pairs mirror each other and all sum to 0.
+    """
+    result: dict[int, int] = {HUB: 0}
+    pairs: dict[tuple[int, int, Code, int], int] = {}
+    for each in sums:
+        low, high = sorted((each.party, each.counterparty))
+        pair = (low, high, each.code, each.tax_number)
+        pairs[pair] = pairs.get(pair, 0) + each.amount
+        if each.code not in PAYMENT_CODES:
+            result[each.party] = result.get(each.party, 0) + each.amount
+    lopsided = {pair: total for pair, total in pairs.items() if total}
+    if lopsided or sum(result.values()):
+        raise InvariantBroken(f"the nets {result} of a window do not sum to 0: {lopsided}")
+    return result
+
+
+def figures(
+    sums: Iterable[WindowSum],
+    partner_number: int,
+    incoming_value: int,
+    tax_codes: Mapping[int, str],
+) -> Figures:
+    """A partner's figures of a window.
+
+    The sums hold value per pair of partners, both directions together, so the part that came in is
+    given as `incoming_value` (from the lines). `tax_codes` maps a tax number to its code. Raises
+    InvariantBroken for a sum that no line of a statement shows.
+    """
+    value = fees = payments = 0
+    taxes: dict[str, int] = {}
+    for each in sums:
+        if each.party != partner_number:
+            continue
+        if each.code == Code.VALUE:
+            value += each.amount
+        elif each.code == Code.FEE:
+            fees += each.amount
+        elif each.code == Code.TAX:
+            code = tax_codes[each.tax_number]
+            taxes[code] = taxes.get(code, 0) + each.amount
+        elif each.code in PAYMENT_CODES:
+            payments += each.amount
+        else:
+            raise InvariantBroken(f"a statement has no line for {each.code.name}")
+    return Figures(
+        outgoing_value=value - incoming_value,
+        incoming_value=incoming_value,
+        fees=fees,
+        taxes=tuple((code, amount) for code, amount in sorted(taxes.items()) if amount),
+        payments_since=payments,
+    )
+
+
+def pay(brought_forward: int, net: int, minor_unit: int) -> Payment:
+    """Split what is due: whole `minor_unit`s are paid, rounded towards −∞, and the rest is carried
+    forward.
+    """
+    due = brought_forward + net
+    payment = due // minor_unit * minor_unit
+    return Payment(due, payment, due - payment)

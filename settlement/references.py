@@ -1,0 +1,17 @@
+"""References of legs: ISO 11649, `RF`, two check digits, then `W<window number>P<partner number>`.
+Pure.
+
+A leg's reference follows from what it pays and nothing else, so every repeat of a step names the
+same payment and no two legs share a name.
+"""
+
+from stdnum import iso11649
+from stdnum.iso7064 import mod_97_10
+
+
+def leg_reference(window_number: int, partner_number: int) -> str:
+    """The reference of the leg between the operator and one partner for one window, at most 25
+    characters.
+    """
+    body = f"W{window_number:06d}P{partner_number:04d}"
+    return str(iso11649.validate(f"RF{mod_97_10.calc_check_digits(body + 'RF')}{body}"))
