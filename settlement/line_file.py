@@ -1,0 +1,250 @@
+"""The line file: one row per committed transfer of a partner in a window. Pure, and all that an
+offline verifier needs.
+
+Format: RFC 4180 (CRLF, quotes only where needed), UTF-8, one header row of `COLUMNS`, equally many
+cells in every row. The first cell says what a row is:
+
+    LINE    a transfer
+    TOTAL   control totals, for role `source` and then `target`; `transfer_id` counts the lines
+    END     the end marker, last; `transfer_id` holds the window id, `own_reference` the partner id
+
+`value`, `fee` and `tax` are decimals with all digits of the currency's scale, signed from the
+partner's view, so that each column adds up to the statement. A text cell that begins with `=`, `+`,
+`-`, `@`, a tab, a carriage return or an apostrophe is written with an apostrophe before it, because
+spreadsheets run such cells; our own numbers are not touched. A file has exactly one form: equal
+lines give equal bytes, and reading refuses any other bytes.
+"""
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from uuid import UUID
+
+from partners.errors import PointclearError, Refused
+from partners.points import format_amount, parse_amount
+
+COLUMNS = (
+    "row",
+    "transfer_id",
+    "role",
+    "own_reference",
+    "source_program",
+    "target_program",
+    "source_points",
+    "target_points",
+    "rate_source_units",
+    "rate_target_units",
+    "price_per_target_point",
+    "value",
+    "fee",
+    "tax",
+    "tax_code",
+    "currency",
+    "state",
+    "recorded_at",
+    "log_index",
+)
+_RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r")
+
+
+class LineFileWrong(PointclearError):
+    """The bytes are not a whole and untouched line file."""
+
+
+class Role(StrEnum):
+    """Which side of a transfer the partner is."""
+
+    SOURCE = "source"
+    TARGET = "target"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One transfer as one partner sees it.
+
+    Money is in units of the currency's scale; positive is owed to the partner.
+    """
+
+    transfer_id: UUID
+    role: Role
+    own_reference: str
+    """The source's own reference from its order; empty for the target."""
+    source_program: str
+    target_program: str
+    source_points: int
+    target_points: int
+    rate_source_units: int
+    rate_target_units: int
+    price_per_target_point: int
+    value: int
+    fee: int
+    tax: int
+    tax_code: str
+    """Empty for the target, which bears no fee."""
+    currency: str
+    state: str
+    recorded_at: datetime
+    log_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Control totals of the lines of one role. Points are added whatever their program is."""
+
+    count: int = 0
+    source_points: int = 0
+    target_points: int = 0
+    value: int = 0
+    fee: int = 0
+    tax: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LineFile:
+    """A partner's transfers of a window, in the order of the log."""
+
+    window_id: str
+    partner_id: str
+    scale: int
+    """Digits after the point of the currency's unit."""
+    lines: tuple[Line, ...]
+
+    def totals(self, role: Role) -> Totals:
+        """Control totals of one role."""
+        return total(line for line in self.lines if line.role is role)
+
+
+def total(lines: Iterable[Line]) -> Totals:
+    """Control totals of `lines`."""
+    rows = [
+        (1, line.source_points, line.target_points, line.value, line.fee, line.tax)
+        for line in lines
+    ]
+    return Totals(*(sum(column) for column in zip(*rows, strict=True)))
+
+
+def write_line_file(file: LineFile) -> bytes:
+    """The one form of a line file."""
+    text = io.StringIO(newline="")
+    rows = csv.writer(text, lineterminator="\r\n")
+    rows.writerow(COLUMNS)
+    rows.writerows(_cells(line, file.scale) for line in file.lines)
+    rows.writerows(_total_cells(role, file.totals(role), file.scale) for role in Role)
+    end = {"row": "END", "transfer_id": file.window_id, "own_reference": file.partner_id}
+    rows.writerow([end.get(column, "") for column in COLUMNS])
+    return text.getvalue().encode()
+
+
+def read_line_file(content: bytes) -> LineFile:
+    """Read a line file and check it: columns, control totals, end marker, form.
+
+    Raises LineFileWrong.
+    """
+    try:
+        rows = list(csv.reader(io.StringIO(content.decode(), newline=""), strict=True))
+        file = _parse(rows)
+    except (UnicodeDecodeError, csv.Error, ValueError, Refused) as wrong:
+        raise LineFileWrong(f"this is no line file: {wrong}") from wrong
+    if write_line_file(file) != content:
+        raise LineFileWrong("the file's bytes are not in the one form of a line file")
+    return file
+
+
+def _cells(line: Line, scale: int) -> list[str]:
+    def money(units: int) -> str:
+        return format_amount(units, scale)
+
+    return [
+        "LINE",
+        str(line.transfer_id),
+        line.role,
+        _neutralised(line.own_reference),
+        _neutralised(line.source_program),
+        _neutralised(line.target_program),
+        str(line.source_points),
+        str(line.target_points),
+        str(line.rate_source_units),
+        str(line.rate_target_units),
+        money(line.price_per_target_point),
+        money(line.value),
+        money(line.fee),
+        money(line.tax),
+        _neutralised(line.tax_code),
+        line.currency,
+        line.state,
+        line.recorded_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        str(line.log_index),
+    ]
+
+
+def _total_cells(role: Role, totals: Totals, scale: int) -> list[str]:
+    cells = {
+        "row": "TOTAL",
+        "transfer_id": str(totals.count),
+        "role": role.value,
+        "source_points": str(totals.source_points),
+        "target_points": str(totals.target_points),
+        "value": format_amount(totals.value, scale),
+        "fee": format_amount(totals.fee, scale),
+        "tax": format_amount(totals.tax, scale),
+    }
+    return [cells.get(column, "") for column in COLUMNS]
+
+
+def _parse(rows: list[list[str]]) -> LineFile:
+    if len(rows) < 4 or rows[-1][:1] != ["END"]:
+        raise ValueError("the end marker is missing, so the file may be cut short")
+    if any(len(row) != len(COLUMNS) for row in rows) or tuple(rows[0]) != COLUMNS:
+        raise ValueError("the columns are not those of a line file")
+    *body, source_total, target_total, end = (dict(zip(COLUMNS, r, strict=True)) for r in rows[1:])
+    scale = len(source_total["value"].partition(".")[2])
+    file = LineFile(
+        end["transfer_id"],
+        end["own_reference"],
+        scale,
+        tuple(_line(row, scale) for row in body),
+    )
+    for role, row in ((Role.SOURCE, source_total), (Role.TARGET, target_total)):
+        if list(row.values()) != _total_cells(role, file.totals(role), scale):
+            raise ValueError(f"the control totals of role {role} are not those of the lines")
+    return file
+
+
+def _line(row: dict[str, str], scale: int) -> Line:
+    if row["row"] != "LINE":
+        raise ValueError(f"{row['row']!r} stands where a line should")
+    return Line(
+        UUID(row["transfer_id"]),
+        Role(row["role"]),
+        _original(row["own_reference"]),
+        _original(row["source_program"]),
+        _original(row["target_program"]),
+        int(row["source_points"]),
+        int(row["target_points"]),
+        int(row["rate_source_units"]),
+        int(row["rate_target_units"]),
+        parse_amount(row["price_per_target_point"], scale),
+        parse_amount(row["value"], scale),
+        parse_amount(row["fee"], scale),
+        parse_amount(row["tax"], scale),
+        _original(row["tax_code"]),
+        row["currency"],
+        row["state"],
+        datetime.strptime(row["recorded_at"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC),
+        int(row["log_index"]),
+    )
+
+
+def _neutralised(text: str) -> str:
+    """The text as no spreadsheet runs it.
+
+    An apostrophe is doubled, so that reading can tell them apart.
+    """
+    return f"'{text}" if text.startswith((*_RUN_BY_SPREADSHEETS, "'")) else text
+
+
+def _original(cell: str) -> str:
+    return cell.removeprefix("'")

@@ -1,0 +1,174 @@
+"""Between the wire's messages and settlement's values. The only module but the service that knows
+generated code.
+
+Payloads are serialised once, deterministically, and stored; after that they are only parsed.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
+
+from exchange.fold import InvariantBroken
+from pointclear.exchange.v1 import transfer_pb2
+from pointclear.settlement.v1 import settlement_service_pb2 as pb
+from pointclear.settlement.v1 import statement_pb2
+from settlement.line_file import Line, Role
+from settlement.statement import ProgramPoints, Statement
+from settlement.windows import Leg, NetPosition, SettlementWindow, TreeHead
+
+RECEIPT_KIND = 1
+NOTICE_KIND = 2
+"""Numbers of the payload kinds in `stream_entry`."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def statement_payload(statement: Statement) -> bytes:
+    """The bytes of a `settlement-statement` payload."""
+    message = statement_pb2.SettlementStatement(
+        business_date=statement.business_date.isoformat(),
+        taxes=[statement_pb2.TaxLine(tax_code=code, amount=n) for code, n in statement.taxes],
+        points=[
+            statement_pb2.ProgramPoints(
+                program_id=each.program_id, points_out=each.points_out, points_in=each.points_in
+            )
+            for each in statement.points
+        ],
+        opening_tree=_tree_message(statement.opening_tree),
+        closing_tree=_tree_message(statement.closing_tree),
+        audience=statement.audience,
+        partner_id=statement.partner_id,
+        window_id=statement.window_id,
+        currency=statement.currency,
+        scale=statement.scale,
+        brought_forward=statement.brought_forward,
+        outgoing_value=statement.outgoing_value,
+        incoming_value=statement.incoming_value,
+        fees=statement.fees,
+        net=statement.net,
+        due=statement.due,
+        payment=statement.payment,
+        payment_reference=statement.payment_reference,
+        carried_forward=statement.carried_forward,
+        payments_since=statement.payments_since,
+        net_debit_cap=statement.net_debit_cap,
+        line_count=statement.line_count,
+        line_file_sha256=statement.line_file_sha256,
+        first_stream_seq=statement.first_stream_seq,
+        last_stream_seq=statement.last_stream_seq,
+        signing_key_id=statement.signing_key_id,
+    )
+    return message.SerializeToString(deterministic=True)
+
+
+def parse_statement(payload: bytes) -> Statement:
+    """The statement in a `settlement-statement` payload of our own."""
+    message = statement_pb2.SettlementStatement.FromString(payload)
+    return Statement(
+        audience=message.audience,
+        partner_id=message.partner_id,
+        window_id=message.window_id,
+        business_date=date.fromisoformat(message.business_date),
+        currency=message.currency,
+        scale=message.scale,
+        brought_forward=message.brought_forward,
+        outgoing_value=message.outgoing_value,
+        incoming_value=message.incoming_value,
+        fees=message.fees,
+        taxes=tuple((each.tax_code, each.amount) for each in message.taxes),
+        net=message.net,
+        due=message.due,
+        payment=message.payment,
+        payment_reference=message.payment_reference,
+        carried_forward=message.carried_forward,
+        payments_since=message.payments_since,
+        net_debit_cap=message.net_debit_cap,
+        points=tuple(
+            ProgramPoints(each.program_id, each.points_out, each.points_in)
+            for each in message.points
+        ),
+        line_count=message.line_count,
+        line_file_sha256=message.line_file_sha256,
+        first_stream_seq=message.first_stream_seq,
+        last_stream_seq=message.last_stream_seq,
+        opening_tree=TreeHead(message.opening_tree.size, message.opening_tree.root),
+        closing_tree=TreeHead(message.closing_tree.size, message.closing_tree.root),
+        signing_key_id=message.signing_key_id,
+    )
+
+
+def line_of(window_id: str, payload_kind: int, payload: bytes, order: bytes | None) -> Line | None:
+    """The line of one stream entry, or None for a refused order.
+
+    `order` is the payload of the partner's own order, while it is stored. Raises InvariantBroken
+    for a transfer that another window counts.
+    """
+    if payload_kind == RECEIPT_KIND:
+        receipt = transfer_pb2.TransferReceipt.FromString(payload)
+        record = transfer_pb2.TransferRecord.FromString(receipt.record)
+        part = transfer_pb2.SourcePart.FromString(receipt.source_part)
+        role, sign = Role.SOURCE, -1
+    else:
+        notice = transfer_pb2.CreditNotice.FromString(payload)
+        record = transfer_pb2.TransferRecord.FromString(notice.record)
+        part = transfer_pb2.SourcePart()
+        role, sign = Role.TARGET, 1
+    if record.state != transfer_pb2.TRANSFER_STATE_COMMITTED:
+        return None
+    if record.window_id != window_id:
+        raise InvariantBroken(
+            f"entry {record.log_index} is {record.window_id}'s, not {window_id}'s"
+        )
+    reference = ""
+    if role is Role.SOURCE and order is not None:
+        reference = transfer_pb2.TransferOrder.FromString(order).partner_reference
+    return Line(
+        transfer_id=UUID(bytes=record.transfer_id),
+        role=role,
+        own_reference=reference,
+        source_program=record.source_program,
+        target_program=record.target_program,
+        source_points=record.source_points,
+        target_points=record.target_points,
+        rate_source_units=record.block_rate.source_units,
+        rate_target_units=record.block_rate.target_units,
+        price_per_target_point=record.price_per_target_point,
+        value=sign * record.value,
+        fee=-part.fee,
+        tax=-part.tax,
+        tax_code=part.tax_code,
+        currency=record.settlement_currency,
+        state="COMMITTED",
+        # Its own ToDatetime gives a naive value; the log's time has whole microseconds.
+        recorded_at=_EPOCH + timedelta(microseconds=record.recorded_at.ToMicroseconds()),
+        log_index=record.log_index,
+    )
+
+
+def window_message(window: SettlementWindow, nets: Iterable[NetPosition] = ()) -> pb.Window:
+    """A window on the wire, with the nets that the caller may see."""
+    return pb.Window(
+        window_id=window.window_id,
+        currency=window.currency.code,
+        business_date=window.business_date.isoformat(),
+        state=pb.WindowState.Value(f"WINDOW_STATE_{window.state}"),
+        first_log_index=window.opening_tree.size,
+        end_log_index=window.closing_tree.size if window.closing_tree else 0,
+        net_positions=[pb.NetPosition(partner_id=each.party, net=each.net) for each in nets],
+    )
+
+
+def leg_message(leg: Leg) -> pb.Leg:
+    """A leg on the wire."""
+    return pb.Leg(
+        window_id=leg.window_id,
+        partner_id=leg.partner_id,
+        direction=pb.LegDirection.Value(f"LEG_DIRECTION_{leg.direction}"),
+        amount=leg.amount,
+        reference=leg.reference,
+        state=pb.LegState.Value(f"LEG_STATE_{leg.state}"),
+    )
+
+
+def _tree_message(tree: TreeHead) -> statement_pb2.TreeHead:
+    return statement_pb2.TreeHead(size=tree.size, root=tree.root)
