@@ -1,0 +1,158 @@
+"""The steps of a settlement as entries to book. Pure.
+
+    CLOSED              statements are booked, then `stated`
+    PENDING_SETTLEMENT  legs are booked, bank files confirm them, then `settled`
+    SETTLED
+
+Every entry's key and body follow from the window alone, so any step can be repeated after any
+crash: what was booked before is answered as a repeat, what was not is booked now.
+
+Why a leg may have to wait: a pay-in never does, since it takes no room. A pay-out needs money that
+lies in the account and belongs to nobody unknown (suspense is not lent), and it needs the partner's
+position to bear the debit. A creditor may have spent its credit as headroom in the open window;
+then the position's floor refuses the pay-out until the partner's next pay-in is confirmed. Both
+resolve by themselves: later bank files try again.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+
+from exchange.commands import Book, WindowStep
+from exchange.ledger.accounts import HubAccount, hub_account, position_account
+from exchange.ledger.postings import Code, Phase, Posting, PostingRef, bank_settlement
+from partners.envelope import SETTLEMENT_STATEMENT
+from partners.errors import Reason, Refused
+from settlement.bank import BankStatement, Matching
+from settlement.statement import Statement
+from settlement.windows import Leg, LegDirection, LegState, SettlementWindow, WindowState
+
+
+def check_stateable(window: SettlementWindow, previous: SettlementWindow | None) -> None:
+    """Raise Refused(WINDOW_STATE) unless the window has closed and the one before it was stated."""
+    if window.state is WindowState.OPEN:
+        raise Refused(
+            Reason.WINDOW_STATE, "window_id", f"{window.window_id} is open; close it first"
+        )
+    if window.state is WindowState.CLOSED and previous is not None and not previous.state.is_stated:
+        raise Refused(
+            Reason.WINDOW_STATE,
+            "window_id",
+            f"{previous.window_id} is {previous.state}; settle it before {window.window_id}",
+            {"earlierWindowId": previous.window_id},
+        )
+
+
+def leg_of(window: SettlementWindow, partner_number: int, statement: Statement) -> Leg | None:
+    """The payment that a statement asks for, if any."""
+    if not statement.payment:
+        return None
+    return Leg(
+        window.window_id,
+        partner_number,
+        statement.partner_id,
+        statement.payment_reference,
+        statement.payment,
+    )
+
+
+def statement_key(window_id: str, partner_id: str) -> str:
+    """Entry key of a partner's statement."""
+    return f"statement/{window_id}/{partner_id}"
+
+
+def bank_key(currency: str, statement_id: str) -> str:
+    """Entry key of an imported bank file."""
+    return f"bank/{currency}/{statement_id}"
+
+
+def statement_entry(window_id: str, partner_id: str, payload: bytes) -> Book:
+    """Puts a partner's statement into the log."""
+    return Book(statement_key(window_id, partner_id), SETTLEMENT_STATEMENT, payload)
+
+
+def stated_entry(window: SettlementWindow, payloads: Mapping[str, bytes]) -> Book:
+    """Ends the stating of a window, naming the digest of each partner's statement."""
+    body = {
+        "statements": {
+            partner: hashlib.sha256(payload).hexdigest() for partner, payload in payloads.items()
+        },
+        "window_id": window.window_id,
+    }
+    step = WindowStep(window.window_id, WindowState.CLOSED, WindowState.PENDING_SETTLEMENT)
+    return Book(f"stated/{window.window_id}", "application/json", _json(body), step=step)
+
+
+def settled_entry(window: SettlementWindow, legs: Iterable[Leg]) -> Book:
+    """Ends the settlement of a window whose legs are all confirmed."""
+    body = {"legs": sorted(leg.reference for leg in legs), "window_id": window.window_id}
+    step = WindowStep(window.window_id, WindowState.PENDING_SETTLEMENT, WindowState.SETTLED)
+    return Book(f"settled/{window.window_id}", "application/json", _json(body), step=step)
+
+
+def leg_entry(leg: Leg, currency: str, unit: int) -> Book:
+    """Records a leg as a pending posting: it moves no position, but holds a pay-out."""
+    body = {
+        "amount": leg.amount,
+        "currency": currency,
+        "direction": leg.direction,
+        "partner_id": leg.partner_id,
+        "reference": leg.reference,
+        "window_id": leg.window_id,
+    }
+    posting = leg_posting(leg, unit, Phase.PENDING)
+    return Book(f"leg/{leg.reference}", "application/json", _json(body), (posting,), currency)
+
+
+def leg_posting(leg: Leg, unit: int, phase: Phase) -> Posting:
+    """A leg's posting: pending when it is recorded, then confirming what was pending."""
+    resolves = None
+    if phase is Phase.CONFIRMS:
+        assert leg.log_index is not None, "only a recorded leg can be confirmed"
+        resolves = PostingRef(leg.log_index, 0)
+    bank, position = bank_settlement(unit), position_account(unit, leg.partner_number)
+    if leg.direction is LegDirection.PAY_IN:
+        return Posting(Code.PAY_IN, bank, position, leg.amount, phase, resolves)
+    return Posting(Code.PAY_OUT, position, bank, leg.amount, phase, resolves)
+
+
+def bank_file_entry(
+    statement: BankStatement, content: bytes, matching: Matching, unit: int
+) -> Book:
+    """Books a whole bank file: it confirms legs, and unknown money in goes to suspense."""
+    confirmations = (leg_posting(leg, unit, Phase.CONFIRMS) for leg in matching.confirmed)
+    suspense = hub_account(unit, HubAccount.SUSPENSE)
+    unknown = (
+        Posting(Code.PAY_IN, bank_settlement(unit), suspense, entry.amount)
+        for entry in matching.unmatched
+    )
+    return Book(
+        bank_key(statement.currency.code, statement.statement_id),
+        "text/csv",
+        content,
+        (*confirmations, *unknown),
+        statement.currency.code,
+    )
+
+
+def legs_to_record(legs: Iterable[Leg], payable: int) -> tuple[Leg, ...]:
+    """The waiting legs that can be recorded now: every pay-in, and pay-outs while `payable` lasts.
+
+    `payable` is what lies in the account, less what is on its way out and less suspense, in units.
+    A larger pay-out that does not fit does not hold up smaller ones after it.
+    """
+    chosen: list[Leg] = []
+    for leg in legs:
+        if leg.state is not LegState.WAITING:
+            continue
+        if leg.direction is LegDirection.PAY_IN:
+            chosen.append(leg)
+        elif leg.amount <= payable:
+            payable -= leg.amount
+            chosen.append(leg)
+    return tuple(chosen)
+
+
+def _json(body: object) -> bytes:
+    """The one form of a JSON body, so that a repeat is the same bytes."""
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,0 +1,287 @@
+"""Reads what settlement needs from the exchange's tables and views, and keeps line files and legs.
+
+Everything else that settlement writes goes through the sequencer. All functions take a psycopg2
+connection.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiosql
+
+from exchange.fold import InvariantBroken
+from exchange.ledger.accounts import HubAccount, hub_account
+from exchange.ledger.postings import Code
+from exchange.wire import entry_body as entry_record_body
+from partners.errors import Reason, Refused
+from partners.points import currency_scale
+from partners.registry import Partner
+from settlement import wire
+from settlement.line_file import LineFile
+from settlement.settling import bank_key, statement_key
+from settlement.statement import ProgramPoints, Statement, StreamRange
+from settlement.windows import Leg, NetPosition, SettlementWindow, TreeHead, WindowState, WindowSum
+
+QUERIES = aiosql.from_path(Path(__file__).with_name("settlement.sql"), "psycopg2")
+
+TURN = 7036
+"""Number of the advisory lock under which one process at a time settles."""
+
+
+@dataclass(frozen=True, slots=True)
+class BankBalances:
+    """What the books say of the settlement account of a currency, in units of its scale."""
+
+    mirror_posted: int
+    """Posted balance of `hub.bank.settlement`: minus what the bank holds."""
+    paying_out: int
+    """Pay-outs on their way."""
+    suspense: int
+    """Money of unknown origin among what the bank holds."""
+
+    @property
+    def payable(self) -> int:
+        """What pay-outs may still take."""
+        return -self.mirror_posted - self.paying_out - self.suspense
+
+
+def _window(row: Any) -> SettlementWindow:
+    number, window_id, currency, unit, day, state, first_index, first_root, end_index, root = row
+    return SettlementWindow(
+        number,
+        window_id,
+        currency_scale(currency),
+        unit,
+        day,
+        WindowState(state),
+        TreeHead(first_index, bytes(first_root)),
+        None if end_index is None else TreeHead(end_index, bytes(root)),
+    )
+
+
+def window_named(connection: Any, window_id: str) -> SettlementWindow:
+    """The window of this id; raises Refused(WINDOW_UNKNOWN)."""
+    row = QUERIES.window_by_id(connection, window_id=window_id)
+    if row is None:
+        raise Refused(Reason.WINDOW_UNKNOWN, "window_id", f"there is no window {window_id}")
+    return _window(row)
+
+
+def window_before(connection: Any, window: SettlementWindow) -> SettlementWindow | None:
+    """The window of the same currency before this one, if there is one."""
+    row = QUERIES.window_before(connection, window_number=window.number)
+    return _window(row) if row else None
+
+
+def window_after(connection: Any, window: SettlementWindow) -> SettlementWindow:
+    """The window that the closing of this one opened."""
+    return _window(QUERIES.window_after(connection, window_number=window.number))
+
+
+def newest_windows(
+    connection: Any, currency: str | None, windows_max: int
+) -> tuple[SettlementWindow, ...]:
+    """The newest windows of one currency, or of all, newest first."""
+    rows = QUERIES.windows_newest_first(connection, currency=currency, windows_max=windows_max)
+    return tuple(map(_window, rows))
+
+
+def pending_windows(connection: Any, currency: str) -> tuple[SettlementWindow, ...]:
+    """The windows of a currency that are stated and not settled, oldest first."""
+    state = WindowState.PENDING_SETTLEMENT.value
+    return tuple(map(_window, QUERIES.windows_in_state(connection, currency=currency, state=state)))
+
+
+def net_positions(
+    connection: Any, windows: Iterable[SettlementWindow]
+) -> Mapping[int, tuple[NetPosition, ...]]:
+    """The nets of the closed ones among these windows, by window number."""
+    numbers = [window.number for window in windows if window.closing_tree is not None]
+    nets: dict[int, list[NetPosition]] = {}
+    for number, party, net in QUERIES.net_positions(connection, window_numbers=numbers):
+        nets.setdefault(number, []).append(NetPosition(party, net))
+    return {number: tuple(each) for number, each in nets.items()}
+
+
+def partners_of(connection: Any, window: SettlementWindow) -> tuple[Partner, ...]:
+    """The partners of a closed window's currency that had joined before it closed."""
+    assert window.closing_tree is not None, "an open window may still be joined"
+    rows = QUERIES.partners_before(
+        connection, currency=window.currency.code, end_index=window.closing_tree.size
+    )
+    return tuple(
+        Partner(number, partner_id, name, tuple(programs or ()), currency, cap)
+        for number, partner_id, name, programs, currency, cap in rows
+    )
+
+
+def currency_of(connection: Any, partner_id: str) -> str:
+    """In what a partner settles; raises Refused(PARTNER_UNKNOWN)."""
+    currency = QUERIES.partner_currency(connection, partner_id=partner_id)
+    if currency is None:
+        raise Refused(Reason.PARTNER_UNKNOWN, "partner_id", f"there is no partner {partner_id}")
+    return str(currency)
+
+
+def tax_codes(connection: Any) -> dict[int, str]:
+    """Tax number to its code."""
+    return dict(QUERIES.tax_codes(connection))
+
+
+def window_sums(connection: Any, window: SettlementWindow) -> tuple[WindowSum, ...]:
+    """The money sums of a window."""
+    return tuple(
+        WindowSum(party, counterparty, Code(code), tax, amount)
+        for party, counterparty, code, tax, amount in QUERIES.window_sums(
+            connection, window_number=window.number
+        )
+    )
+
+
+def program_points(connection: Any, window: SettlementWindow) -> dict[str, ProgramPoints]:
+    """The points of each program that the window moved."""
+    rows = QUERIES.program_points(connection, window_number=window.number)
+    return {program: ProgramPoints(program, out, granted) for program, out, granted in rows}
+
+
+def stream_ranges(connection: Any, window: SettlementWindow) -> dict[int, StreamRange]:
+    """Each partner's stream positions in a closed window's range of the log, by partner number."""
+    assert window.closing_tree is not None, "an open window's range has no end"
+    rows = QUERIES.stream_ranges(
+        connection, first_index=window.opening_tree.size, end_index=window.closing_tree.size
+    )
+    return {number: StreamRange(first, last) for number, first, last in rows}
+
+
+def line_file_of(
+    connection: Any, window: SettlementWindow, partner: Partner, stream: StreamRange
+) -> LineFile:
+    """The committed transfers of a partner's stream in a window."""
+    rows = QUERIES.stream_payloads(
+        connection, partner_number=partner.number, first_seq=stream.first, last_seq=stream.last
+    )
+    lines = (
+        wire.line_of(window.window_id, kind, bytes(payload), bytes(order) if order else None)
+        for kind, payload, order in rows
+    )
+    return LineFile(
+        window.window_id,
+        partner.partner_id,
+        window.currency.scale,
+        tuple(line for line in lines if line is not None),
+    )
+
+
+def entry_body(connection: Any, entry_key: str) -> bytes | None:
+    """The body of a booked entry, if it is booked."""
+    row = QUERIES.entry_record(connection, entry_key=entry_key)
+    return entry_record_body(bytes(row[0])) if row else None
+
+
+def statement_payload(connection: Any, window_id: str, partner_id: str) -> bytes | None:
+    """The payload of a partner's statement, if the window was stated for it."""
+    return entry_body(connection, statement_key(window_id, partner_id))
+
+
+def statement_of(connection: Any, window_id: str, partner_id: str) -> Statement | None:
+    """A partner's statement, if the window was stated for it."""
+    payload = statement_payload(connection, window_id, partner_id)
+    return wire.parse_statement(payload) if payload is not None else None
+
+
+def bank_file(connection: Any, currency: str, statement_id: str) -> bytes | None:
+    """The bank file imported under this statement id, if there is one."""
+    return entry_body(connection, bank_key(currency, statement_id))
+
+
+def take_turn(connection: Any) -> None:
+    """Wait for the other processes that settle; the turn lasts as long as the connection's
+    transaction.
+    """
+    QUERIES.take_turn(connection, number=TURN)
+
+
+def unit_of(connection: Any, currency: str) -> int:
+    """Number of a currency's unit; raises Refused(FIELD_INVALID) when nobody settles in it."""
+    number = QUERIES.unit_number(connection, name=currency)
+    if number is None or currency.startswith("PTS:"):
+        raise Refused(Reason.FIELD_INVALID, "currency", f"no partner settles in {currency!r}")
+    return int(number)
+
+
+def bank_balances(connection: Any, unit: int) -> BankBalances:
+    """The balances about the settlement account of the currency with this unit number."""
+    row = QUERIES.bank_balances(
+        connection,
+        bank=hub_account(unit, HubAccount.BANK_SETTLEMENT),
+        suspense=hub_account(unit, HubAccount.SUSPENSE),
+    )
+    return BankBalances(*row)
+
+
+def _leg(row: Any) -> Leg:
+    return Leg(*row)
+
+
+def legs(connection: Any, window: SettlementWindow) -> tuple[Leg, ...]:
+    """A window's legs, by partner number."""
+    return tuple(map(_leg, QUERIES.legs(connection, window_number=window.number)))
+
+
+def pending_legs(connection: Any, currency: str) -> tuple[Leg, ...]:
+    """All legs of a currency that the bank may confirm, oldest first."""
+    return tuple(map(_leg, QUERIES.pending_legs(connection, currency=currency)))
+
+
+def keep_line_file(
+    connection: Any, window: SettlementWindow, partner: Partner, content: bytes
+) -> None:
+    """Keep a line file.
+
+    A repeat changes nothing; raises InvariantBroken if another content was kept before.
+    """
+    digest = hashlib.sha256(content).digest()
+    QUERIES.keep_line_file(
+        connection,
+        window_number=window.number,
+        partner_number=partner.number,
+        sha256=digest,
+        content=content,
+    )
+    if stored_line_file(connection, window.window_id, partner.partner_id) != content:
+        raise InvariantBroken(
+            f"another line file of {partner.partner_id} was kept for {window.window_id}"
+        )
+
+
+def stored_line_file(connection: Any, window_id: str, partner_id: str) -> bytes | None:
+    """A line file as it was kept. Raises InvariantBroken if its digest is not the one beside it."""
+    row = QUERIES.line_file(connection, window_id=window_id, partner_id=partner_id)
+    if row is None:
+        return None
+    digest, content = bytes(row[0]), bytes(row[1])
+    if hashlib.sha256(content).digest() != digest:
+        raise InvariantBroken(f"the line file of {partner_id} in {window_id} was altered")
+    return content
+
+
+def keep_legs(connection: Any, window: SettlementWindow, planned: Iterable[Leg]) -> None:
+    """Keep a window's legs.
+
+    A repeat changes nothing; raises InvariantBroken if others were kept before.
+    """
+    wanted = {(leg.partner_number, leg.reference, leg.payment) for leg in planned}
+    for number, reference, payment in sorted(wanted):
+        QUERIES.keep_leg(
+            connection,
+            window_number=window.number,
+            partner_number=number,
+            reference=reference,
+            amount=payment,
+        )
+    kept = {(leg.partner_number, leg.reference, leg.payment) for leg in legs(connection, window)}
+    if kept != wanted:
+        raise InvariantBroken(f"other legs were kept for {window.window_id}: {kept} for {wanted}")
