@@ -1,0 +1,99 @@
+"""What is always true of the books, asked of the database; the list is that of the design's page on
+the books.
+
+Read only. The rules are the queries of `invariants.sql`, each naming its exceptions, and two that
+need what was imported or stated: the mirror is the bank's closing balance, and each position is
+what the statements carry forward.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiosql
+
+from exchange.wire import entry_body
+from settlement import store
+from settlement.bank import parse_bank_file
+from settlement.settling import bank_key
+
+QUERIES = aiosql.from_path(Path(__file__).with_name("invariants.sql"), "psycopg2")
+
+RULES = (
+    "units_sum_to_zero",
+    "balances_are_their_postings",
+    "holds_are_resolved_as_they_were_made",
+    "postings_lie_in_their_window",
+    "window_sums_are_their_postings",
+    "window_points_are_their_postings",
+    "positions_are_nets_and_payments",
+    "nets_sum_to_zero",
+    "sums_mirror_each_other",
+    "programs_sum_to_zero",
+    "bank_collateral_is_the_partners",
+    "bank_settlement_is_positions_and_hub",
+    "records_are_gapless",
+    "postings_have_their_record",
+    "streams_are_gapless",
+    "payments_are_stated",
+    "settled_windows_are_paid",
+)
+"""Names of the queries, in the order in which they are asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule that does not hold, and for what."""
+
+    rule: str
+    subject: str
+    found: str
+
+
+def check_books(connection: Any) -> tuple[Finding, ...]:
+    """Every exception to every rule; none when the books are right.
+
+    `connection` is a psycopg2 connection on which no transaction has begun: all rules are asked of
+    one snapshot, so that transfers booked meanwhile do not look like mistakes. The caller ends the
+    transaction.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    by_query = (
+        Finding(rule, subject, found)
+        for rule in RULES
+        for subject, found in getattr(QUERIES, rule)(connection)
+    )
+    return (*by_query, *mirrors_off(connection), *positions_off(connection))
+
+
+def mirrors_off(connection: Any) -> Iterator[Finding]:
+    """Mirrors of the settlement account that are not at the closing balance of the bank's last
+    file.
+    """
+    for currency, mirror_posted in QUERIES.currencies(connection):
+        row = QUERIES.last_bank_file(connection, prefix=bank_key(currency, ""))
+        closing = parse_bank_file(entry_body(bytes(row[0]))).closing if row else 0
+        if closing != -mirror_posted:
+            found = f"the bank closed at {closing}, the mirror stands at {-mirror_posted}"
+            yield Finding("mirror_is_the_banks_closing", currency, found)
+
+
+def positions_off(connection: Any) -> Iterator[Finding]:
+    """Positions that differ from what was carried forward, what is still unpaid and what is not
+    stated yet.
+    """
+    for number, partner_id, currency, position, unstated in QUERIES.stated_positions(connection):
+        carried = 0
+        name = QUERIES.last_stated_window(connection, currency=currency, partner_id=partner_id)
+        if name is not None:
+            statement = store.statement_of(connection, name, partner_id)
+            assert statement is not None, "the query names a window that was stated"
+            carried = statement.carried_forward
+        unpaid = QUERIES.unpaid(connection, partner_number=number, currency=currency)
+        if carried + unpaid + unstated != position:
+            found = (
+                f"position {position}, carried {carried}, unpaid {unpaid}, not stated {unstated}"
+            )
+            yield Finding("position_is_carried_unpaid_and_unstated", partner_id, found)
