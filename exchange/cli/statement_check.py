@@ -1,0 +1,307 @@
+"""What a settlement statement proves: its sums, its line file, its place between two others. Pure.
+
+Its rules, beside those of `exchange.cli.verification`:
+
+- net = outgoing + incoming + fees + taxes; due = brought forward + net; carried = due - payment.
+  What leaves is never positive, what comes never negative; the payment is due, rounded down.
+- The line file is the one whose digest is signed, and its sums are the statement's: count, values,
+  fees, tax by code, points by program.
+- The window is the log's range from the opening tree's size up to, without, the closing tree's. The
+  statement names the first and last stream position in it, and every committed transfer of the
+  partner's stream in it is in the line file, line for line, and no other.
+- A statement begins where the one before it ended: same tree, same balance.
+- Over all partners of a window outgoing and incoming value sum to 0, and all name the same trees.
+
+Source: books.md (Settlement windows), pointclear/settlement/v1/statement.proto.
+"""
+
+import hashlib
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from exchange.cli.line_file_check import Line, line_faults, read_lines
+from exchange.cli.stream_check import Entry
+from exchange.cli.verification import Broken, Fault, KeySet, compare, open_envelope, parse
+from partners.envelope import SETTLEMENT_STATEMENT
+from partners.errors import Refused
+from partners.points import currency_scale
+from pointclear.settlement.v1.statement_pb2 import SettlementStatement, TreeHead
+
+HASH_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement whose signature and sums hold."""
+
+    place: str
+    message: SettlementStatement
+
+    @property
+    def indices(self) -> range:
+        """The window's range of the log."""
+        return range(self.message.opening_tree.size, self.message.closing_tree.size)
+
+
+def check_statement(place: str, text: str, keys: KeySet) -> Statement:
+    """A statement by itself. Raises Broken with all its faults."""
+    envelope = open_envelope(place, text, keys, SETTLEMENT_STATEMENT)
+    message = parse(place, "payload", SettlementStatement, envelope.payload)
+    key_id = envelope.signatures[0].key_id
+    faults = (
+        *compare(place, "signing_key_id", key_id, message.signing_key_id),
+        *_sum_faults(place, message),
+        *_sign_faults(place, message),
+        *_payment_faults(place, message),
+        *_range_faults(place, message),
+    )
+    if faults:
+        raise Broken(*faults)
+    return Statement(place, message)
+
+
+def _sum_faults(place: str, message: SettlementStatement) -> Iterator[Fault]:
+    taxes = sum(tax.amount for tax in message.taxes)
+    net = message.outgoing_value + message.incoming_value + message.fees + taxes
+    yield from compare(place, "net, outgoing + incoming + fees + taxes", net, message.net)
+    due = message.brought_forward + message.net
+    yield from compare(place, "due, brought_forward + net", due, message.due)
+    carried = message.due - message.payment
+    yield from compare(place, "carried_forward, due - payment", carried, message.carried_forward)
+
+
+def _sign_faults(place: str, message: SettlementStatement) -> Iterator[Fault]:
+    for name, amount in (
+        ("outgoing_value", message.outgoing_value),
+        ("fees", message.fees),
+        *((f"tax {tax.tax_code}", tax.amount) for tax in message.taxes),
+    ):
+        if amount > 0:
+            yield Fault(place, name, "at most 0", str(amount))
+    if message.incoming_value < 0:
+        yield Fault(place, "incoming_value", "at least 0", str(message.incoming_value))
+
+
+def _payment_faults(place: str, message: SettlementStatement) -> Iterator[Fault]:
+    try:
+        currency = currency_scale(message.currency)
+    except Refused as refused:
+        yield Fault(place, str(refused))
+        return
+    yield from compare(place, "scale of the currency", currency.scale, message.scale)
+    # Down to the minor unit as the partner sees it; only a pay-out may be held back.
+    whole = message.due - message.due % currency.minor_unit
+    if message.payment != 0 or message.due < 0:
+        yield from compare(place, "payment, due in whole minor units", whole, message.payment)
+    is_paid, is_named = message.payment != 0, bool(message.payment_reference)
+    yield from compare(place, "whether there is a payment reference", is_paid, is_named)
+
+
+def _range_faults(place: str, message: SettlementStatement) -> Iterator[Fault]:
+    for name, tree in (("opening", message.opening_tree), ("closing", message.closing_tree)):
+        yield from compare(place, f"bytes of the {name} tree's root", HASH_BYTES, len(tree.root))
+    opening, closing = message.opening_tree.size, message.closing_tree.size
+    if not 0 <= opening <= closing:
+        yield Fault(place, "closing tree's size", f"at least {opening}", str(closing))
+
+
+# The line file
+
+
+def check_line_file(
+    statement: Statement, place: str, content: bytes
+) -> tuple[tuple[Line, ...] | None, tuple[Fault, ...]]:
+    """The lines of a statement's line file, and whether they are what the statement sums up.
+
+    None where the file cannot be read.
+    """
+    message = statement.message
+    digest = hashlib.sha256(content).digest()
+    faults = [
+        *compare(place, "SHA-256 that the statement states", message.line_file_sha256, digest)
+    ]
+    try:
+        file = read_lines(place, content, message.scale)
+    except Broken as broken:
+        return None, (*faults, *broken.faults)
+    lines = file.lines
+    faults += file.faults
+    faults += compare(place, "window in the end marker", message.window_id, file.window_id)
+    faults += compare(place, "partner in the end marker", message.partner_id, file.partner_id)
+    outgoing = [line for line in lines if line.is_outgoing]
+    for what, stated, summed in (
+        ("line_count", message.line_count, len(lines)),
+        ("outgoing_value", message.outgoing_value, sum(line.value for line in outgoing)),
+        (
+            "incoming_value",
+            message.incoming_value,
+            sum(line.value for line in lines if not line.is_outgoing),
+        ),
+        ("fees", message.fees, sum(line.fee for line in lines)),
+    ):
+        faults += compare(place, f"{what} of the statement and of the lines", stated, summed)
+    faults += _tax_faults(place, message, lines)
+    faults += _points_faults(place, message, lines)
+    return lines, tuple(faults)
+
+
+def _tax_faults(place: str, message: SettlementStatement, lines: Sequence[Line]) -> Iterator[Fault]:
+    stated, summed = Counter[str](), Counter[str]()
+    for tax in message.taxes:
+        stated[tax.tax_code] += tax.amount
+    for line in lines:
+        summed[line.cells["tax_code"]] += line.tax
+    for code in sorted(stated.keys() | summed.keys()):
+        what = f"tax {code or 'without a code'} of the statement and of the lines"
+        yield from compare(place, what, stated[code], summed[code])
+
+
+def _points_faults(
+    place: str, message: SettlementStatement, lines: Sequence[Line]
+) -> Iterator[Fault]:
+    stated, summed = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for points in message.points:
+        stated[points.program_id, "out"] += points.points_out
+        stated[points.program_id, "in"] += points.points_in
+    for line in lines:
+        summed[line.own_program, "out" if line.is_outgoing else "in"] += line.own_points
+    for program, way in sorted(stated.keys() | summed.keys()):
+        what = f"points {way} of {program} of the statement and of the lines"
+        yield from compare(place, what, stated[program, way], summed[program, way])
+
+
+# The stream
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A partner's good entries, in the order of the log, ready to be asked for windows."""
+
+    chain: Sequence[Entry]
+    by_window: Mapping[str, Sequence[Entry]]
+    """Committed transfers by the window that their records name."""
+
+    @classmethod
+    def of(cls, chain: Sequence[Entry]) -> "Stream":
+        """The stream of these entries."""
+        by_window: defaultdict[str, list[Entry]] = defaultdict(list)
+        for entry in chain:
+            if entry.is_committed:
+                by_window[entry.record.window_id].append(entry)
+        return cls(chain, dict(by_window))
+
+    def within(self, indices: range) -> Sequence[Entry]:
+        """The entries of a range of the log."""
+        first = bisect_left(self.chain, indices.start, key=_log_index)
+        return self.chain[first : bisect_left(self.chain, indices.stop, key=_log_index)]
+
+
+def _log_index(entry: Entry) -> int:
+    return entry.record.log_index
+
+
+def check_range(statement: Statement, stream: Stream) -> Iterator[Fault]:
+    """Whether the window is the part of the partner's stream that it says it is."""
+    message, place = statement.message, statement.place
+    inside = stream.within(statement.indices)
+    first, last = (inside[0].stream_seq, inside[-1].stream_seq) if inside else (0, 0)
+    yield from compare(place, "first_stream_seq by the stream", first, message.first_stream_seq)
+    yield from compare(place, "last_stream_seq by the stream", last, message.last_stream_seq)
+    for entry in inside[:1]:
+        yield from compare(place, "whose stream it is", entry.partner_id, message.partner_id)
+        yield from compare(place, "audience by the stream", entry.audience, message.audience)
+    for entry in (entry for entry in inside if entry.is_committed):
+        record = entry.record
+        what = f"window of log index {record.log_index} by {place}"
+        yield from compare(entry.place, what, message.window_id, record.window_id)
+        what = f"currency of log index {record.log_index} by {place}"
+        yield from compare(entry.place, what, message.currency, record.settlement_currency)
+    for entry in stream.by_window.get(message.window_id, ()):
+        if entry.record.log_index not in statement.indices:
+            span = f"{statement.indices.start} to below {statement.indices.stop}"
+            what = f"log index of window {message.window_id} by {place}"
+            yield Fault(entry.place, what, span, str(entry.record.log_index))
+
+
+def check_lines(
+    statement: Statement, place: str, lines: Sequence[Line], stream: Stream
+) -> Iterator[Fault]:
+    """Whether the lines are the committed transfers that the stream holds in the window's range."""
+    stated = {line.log_index: line for line in lines}
+    proved = {
+        entry.record.log_index: entry
+        for entry in stream.within(statement.indices)
+        if entry.is_committed
+    }
+    for index in sorted(proved.keys() - stated.keys()):
+        yield Fault(place, f"log index {index} ({proved[index].place}) is not in the line file")
+    for index in sorted(stated.keys() - proved.keys()):
+        yield Fault(stated[index].place, f"log index {index} is not in the window of the stream")
+    for index in sorted(stated.keys() & proved.keys()):
+        yield from line_faults(stated[index], proved[index], statement.message.scale)
+
+
+# Statement by statement
+
+
+def check_sequence(statements: Sequence[Statement]) -> tuple[Fault, ...]:
+    """Whether each of a partner's statements, in order, begins where the one before it ended."""
+    faults: list[Fault] = []
+    for before, after in pairwise(statements):
+        earlier, later, place = before.message, after.message, after.place
+        faults += compare(place, "partner", earlier.partner_id, later.partner_id)
+        faults += compare(place, "currency", earlier.currency, later.currency)
+        faults += compare(place, "brought_forward", earlier.carried_forward, later.brought_forward)
+        faults += _tree_faults(place, "opening tree", earlier.closing_tree, later.opening_tree)
+        if later.business_date <= earlier.business_date:
+            past = f"after {earlier.business_date}"
+            faults.append(Fault(place, "business_date", past, later.business_date))
+    return tuple(faults)
+
+
+def check_values(statements: Mapping[str, Sequence[Statement]]) -> tuple[Fault, ...]:
+    """Whether the values in the statements of each window, those of all its partners, sum to 0.
+
+    The mapping is from window id to the statements of it.
+    """
+    faults: list[Fault] = []
+    for window_id, of_window in statements.items():
+        first = of_window[0]
+        value = sum(s.message.outgoing_value + s.message.incoming_value for s in of_window)
+        what = f"values of all partners in window {window_id} together"
+        faults += compare(first.place, what, 0, value)
+    return tuple(faults)
+
+
+def check_same_window(statements: Mapping[str, Sequence[Statement]]) -> tuple[Fault, ...]:
+    """Whether the statements of each window, of whichever partners, name one range of one log."""
+    faults: list[Fault] = []
+    for first, *others in statements.values():
+        for other in others:
+            one, two, place = first.message, other.message, other.place
+            faults += _tree_faults(place, "opening tree", one.opening_tree, two.opening_tree)
+            faults += _tree_faults(place, "closing tree", one.closing_tree, two.closing_tree)
+            faults += compare(place, "business_date", one.business_date, two.business_date)
+            faults += compare(place, "currency", one.currency, two.currency)
+            faults += compare(place, "audience", one.audience, two.audience)
+    return tuple(faults)
+
+
+def check_heads(statements: Iterable[Statement]) -> tuple[Fault, ...]:
+    """Whether all these statements rest on one history: one root for each size of the log."""
+    roots: dict[int, tuple[str, bytes]] = {}
+    faults: list[Fault] = []
+    for statement in statements:
+        for head in (statement.message.opening_tree, statement.message.closing_tree):
+            where, root = roots.setdefault(head.size, (statement.place, head.root))
+            what = f"root of the log at size {head.size} by {where}"
+            faults += compare(statement.place, what, root, head.root)
+    return tuple(faults)
+
+
+def _tree_faults(place: str, name: str, expected: TreeHead, found: TreeHead) -> Iterator[Fault]:
+    yield from compare(place, f"size of the {name}", expected.size, found.size)
+    yield from compare(place, f"root of the {name}", expected.root, found.root)
