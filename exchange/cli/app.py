@@ -1,0 +1,45 @@
+"""The `pointclear` command: every command of the coalition's partners and operators.
+
+All but `init`, `serve`, `migrate` and `demo` speak gRPC as a partner or an operator would, and need
+neither the server's libraries nor its database. What does need them comes from the composition root
+as a `Wiring`.
+"""
+
+import typer
+
+from exchange.cli.agreement_commands import agreement_app
+from exchange.cli.deployment_commands import add_deployment_commands
+from exchange.cli.key_commands import key_app
+from exchange.cli.output import Command
+from exchange.cli.partner_commands import partner_app
+from exchange.cli.settlement_commands import add_settlement_commands
+from exchange.cli.transfer_commands import add_transfer_commands
+from exchange.cli.verify import verify
+from exchange.cli.window_commands import window_app
+from exchange.cli.wiring import MigrateOptions, ServeOptions, Wiring
+
+__all__ = ["MigrateOptions", "ServeOptions", "Wiring", "build_app"]
+
+
+def build_app(wiring: Wiring) -> typer.Typer:
+    """The whole command line. Exit codes: 0 done, 1 refused, 2 usage, 3 unavailable."""
+    app = typer.Typer(
+        name="pointclear",
+        help=(
+            "A clearing house for loyalty points."
+            " Exit codes: 0 done, 1 refused, 2 usage, 3 unavailable."
+        ),
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    add_deployment_commands(app, wiring)
+    app.add_typer(partner_app(), name="partner")
+    app.add_typer(key_app(), name="key")
+    app.add_typer(agreement_app(), name="agreement")
+    add_transfer_commands(app)
+    app.add_typer(window_app(), name="window")
+    add_settlement_commands(app)
+    app.command("verify", cls=Command)(verify)
+    return app

@@ -1,0 +1,191 @@
+"""What the exchange's messages look like to machines: the documents that `--json` prints. Pure.
+
+Points are integers, money is a decimal figure of the currency's scale, times are ISO 8601 in UTC,
+digests are hex.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from exchange.cli.proofs import Proof
+from partners.agreement import Terms
+from partners.points import currency_scale, format_amount
+from pointclear.common.v1 import refusal_pb2
+from pointclear.exchange.v1 import transfer_pb2
+from pointclear.partners.v1 import key_pb2, partners_service_pb2
+from pointclear.settlement.v1 import settlement_service_pb2, statement_pb2
+
+
+def money(units: int, currency: str) -> str:
+    """Units of a currency's scale as a decimal figure."""
+    return format_amount(units, currency_scale(currency).scale)
+
+
+def instant(stamp: Timestamp) -> str | None:
+    """A time, or None where it is not set."""
+    if not stamp.seconds and not stamp.nanos:
+        return None
+    moment = datetime.fromtimestamp(stamp.seconds, UTC).replace(microsecond=stamp.nanos // 1000)
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def partner_document(partner: partners_service_pb2.Partner) -> dict[str, Any]:
+    """A partner."""
+    account = partner.settlement_account
+    return {
+        "partner_id": partner.partner_id,
+        "legal_name": partner.legal_name,
+        "programs": list(partner.programs),
+        "currency": account.currency,
+        "net_debit_cap": money(account.net_debit_cap, account.currency),
+    }
+
+
+def key_document(key: key_pb2.Key) -> dict[str, Any]:
+    """A registered key."""
+    return {
+        "key_id": key.key_id,
+        "holder": key.holder,
+        "purpose": key_pb2.KeyPurpose.Name(key.purpose).removeprefix("KEY_PURPOSE_"),
+        "public_key": key.public_key.hex(),
+        "valid_from": instant(key.valid_from),
+        "valid_until": instant(key.valid_until),
+        "registered_index": key.registered_index,
+    }
+
+
+def terms_document(terms: Terms) -> dict[str, Any]:
+    """The terms of an agreement version."""
+    return {
+        "agreement_id": terms.agreement_id,
+        "version": terms.version,
+        "source_partner": terms.source_partner,
+        "target_partner": terms.target_partner,
+        "source_program": terms.source_program,
+        "target_program": terms.target_program,
+        "rate": f"{terms.rate.source_units}:{terms.rate.target_units}",
+        "minimum_source_points": terms.minimum_source_points,
+        "maximum_source_points": terms.maximum_source_points,
+        "increment_source_points": terms.increment_source_points,
+        "currency": terms.currency,
+        "price_per_target_point": money(terms.price_per_target_point, terms.currency),
+        "fee_basis_points": terms.fee_basis_points,
+        "tax_code": terms.tax_code,
+        "sha256": terms.sha256.hex(),
+    }
+
+
+def agreement_document(agreement: partners_service_pb2.Agreement, terms: Terms) -> dict[str, Any]:
+    """An agreement version: its terms and how far it has come."""
+    state = partners_service_pb2.AgreementState.Name(agreement.state)
+    return {
+        **terms_document(terms),
+        "state": state.removeprefix("AGREEMENT_STATE_"),
+        "signed_by_keys": [each.key_id for each in agreement.envelope.signatures],
+        "effective_from": instant(agreement.effective_from),
+        "effective_until": instant(agreement.effective_until),
+    }
+
+
+def proof_document(proof: Proof) -> dict[str, Any]:
+    """A receipt or a credit notice."""
+    record, part = proof.record, proof.source_part
+    currency = record.settlement_currency
+    document: dict[str, Any] = {
+        "kind": proof.envelope.payload_type.split(".")[-2],
+        "stream_seq": proof.body.stream_seq,
+        "transfer_id": str(UUID(bytes=record.transfer_id)),
+        "state": transfer_pb2.TransferState.Name(record.state).removeprefix("TRANSFER_STATE_"),
+        "reason": reason_name(record.reason),
+        "source_partner": record.source_partner,
+        "target_partner": record.target_partner,
+        "source_program": record.source_program,
+        "target_program": record.target_program,
+        "source_points": record.source_points,
+        "target_points": record.target_points,
+        "agreement_id": record.agreement_id,
+        "agreement_version": record.agreement_version,
+        "currency": currency,
+        "value": money(record.value, currency) if currency else None,
+        "window_id": record.window_id,
+        "log_index": record.log_index,
+        "recorded_at": instant(record.recorded_at),
+        "signing_key_id": proof.body.signing_key_id,
+    }
+    if part is not None and currency:
+        document["fee"] = money(part.fee, currency)
+        document["tax"] = money(part.tax, currency)
+        document["tax_code"] = part.tax_code
+    return document
+
+
+def reason_name(reason: refusal_pb2.Reason.ValueType) -> str | None:
+    """The reason's name, None where nothing was refused."""
+    return refusal_pb2.Reason.Name(reason).removeprefix("REASON_") if reason else None
+
+
+def window_document(window: settlement_service_pb2.Window) -> dict[str, Any]:
+    """A settlement window."""
+    state = settlement_service_pb2.WindowState.Name(window.state)
+    return {
+        "window_id": window.window_id,
+        "currency": window.currency,
+        "business_date": window.business_date,
+        "state": state.removeprefix("WINDOW_STATE_"),
+        "first_log_index": window.first_log_index,
+        "end_log_index": window.end_log_index or None,
+        "net_positions": {
+            each.partner_id: money(each.net, window.currency) for each in window.net_positions
+        },
+    }
+
+
+def leg_document(leg: settlement_service_pb2.Leg, currency: str) -> dict[str, Any]:
+    """A payment that a settlement asks for or makes."""
+    direction = settlement_service_pb2.LegDirection.Name(leg.direction)
+    return {
+        "partner_id": leg.partner_id,
+        "direction": direction.removeprefix("LEG_DIRECTION_"),
+        "amount": money(leg.amount, currency),
+        "currency": currency,
+        "reference": leg.reference,
+        "state": settlement_service_pb2.LegState.Name(leg.state).removeprefix("LEG_STATE_"),
+    }
+
+
+def statement_document(statement: statement_pb2.SettlementStatement) -> dict[str, Any]:
+    """A settlement statement. Money is signed from the partner's view: positive is owed to it."""
+
+    def figure(units: int) -> str:
+        return format_amount(units, statement.scale)
+
+    return {
+        "partner_id": statement.partner_id,
+        "window_id": statement.window_id,
+        "business_date": statement.business_date,
+        "currency": statement.currency,
+        "brought_forward": figure(statement.brought_forward),
+        "outgoing_value": figure(statement.outgoing_value),
+        "incoming_value": figure(statement.incoming_value),
+        "fees": figure(statement.fees),
+        "taxes": {each.tax_code: figure(each.amount) for each in statement.taxes},
+        "net": figure(statement.net),
+        "due": figure(statement.due),
+        "payment": figure(statement.payment),
+        "payment_reference": statement.payment_reference,
+        "carried_forward": figure(statement.carried_forward),
+        "payments_since": figure(statement.payments_since),
+        "net_debit_cap": figure(statement.net_debit_cap),
+        "points": {
+            each.program_id: {"out": each.points_out, "in": each.points_in}
+            for each in statement.points
+        },
+        "line_count": statement.line_count,
+        "line_file_sha256": statement.line_file_sha256.hex(),
+        "first_stream_seq": statement.first_stream_seq,
+        "last_stream_seq": statement.last_stream_seq,
+        "signing_key_id": statement.signing_key_id,
+    }

@@ -1,0 +1,137 @@
+"""Files of the command line that are not signing keys: written whole or not at all, private where
+they must be.
+
+Effects: reads and writes files. A file appears under its name only when all its bytes are on disk,
+so that a crash leaves no cut file in the way of the next run.
+"""
+
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import Final
+
+from partners.errors import PointclearError
+
+PRIVATE_MODE: Final = 0o600
+PUBLIC_MODE: Final = 0o644
+PRIVATE_DIRECTORY_MODE: Final = 0o700
+FILE_BYTES_MAX: Final = 1_048_576
+
+
+class FileError(PointclearError):
+    """A file or directory that cannot be used. Its text is one line for people."""
+
+
+def make_directory(path: Path, mode: int = PRIVATE_DIRECTORY_MODE) -> None:
+    """Make a directory of exactly this mode; one that is there is kept as it is.
+
+    Raises FileError.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=PRIVATE_DIRECTORY_MODE)
+        path.chmod(mode)  # The umask may have taken bits away.
+    except FileExistsError:
+        if not path.is_dir():
+            raise FileError(f"{path}: this is a file; name a directory") from None
+    except OSError as error:
+        raise unusable(path, error) from None
+
+
+def write_new(path: Path, content: bytes, mode: int = PRIVATE_MODE) -> None:
+    """Write a file that is not there yet. Raises FileError if it is, or cannot be written."""
+    temporary = _write_beside(path, content, mode)
+    try:
+        # A link fails where the name is taken, a rename would replace what is there.
+        os.link(temporary, path)
+    except FileExistsError:
+        raise FileError(
+            f"{path}: the file exists and is not overwritten; choose another name"
+        ) from None
+    except OSError as error:
+        raise unusable(path, error) from None
+    finally:
+        temporary.unlink()
+    _sync_directory(path.parent)
+
+
+def write_output(path: Path, content: bytes, mode: int = PUBLIC_MODE) -> None:
+    """Write what a command gives out; an earlier file of this name is replaced.
+
+    Raises FileError.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _write_beside(path, content, mode)
+        temporary.replace(path)
+    except OSError as error:
+        raise unusable(path, error) from None
+    _sync_directory(path.parent)
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a file of at most 1 MiB. Raises FileError."""
+    return _read(path, private=False)
+
+
+def read_private(path: Path) -> bytes:
+    """The content of a file that its owner alone may touch.
+
+    Raises FileError, also for any other mode.
+    """
+    return _read(path, private=True)
+
+
+def unusable(path: Path, error: OSError) -> FileError:
+    """The line for a file that the operating system refuses."""
+    cause = error.strerror or type(error).__name__
+    return FileError(f"{path}: {cause}; check the path and who owns it")
+
+
+def _read(path: Path, *, private: bool) -> bytes:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            # The open file is asked, not its name: nobody can put another in its place in between.
+            mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISREG(mode):
+                raise FileError(f"{path}: this is not a regular file; name the file itself")
+            if private and mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise FileError(
+                    f"{path}: others may use this file (mode {stat.S_IMODE(mode):04o});"
+                    f" run: chmod 600 {path}"
+                )
+            content = file.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise unusable(path, error) from None
+    if len(content) > FILE_BYTES_MAX:
+        raise FileError(f"{path}: more than {FILE_BYTES_MAX} bytes; name the right file")
+    return content
+
+
+def _write_beside(path: Path, content: bytes, mode: int) -> Path:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        # A crash from here on leaves a hidden file that nobody reads.
+        descriptor = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_MODE
+        )
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise unusable(path, error) from None
+    return temporary
+
+
+def _sync_directory(path: Path) -> None:
+    # Without this a power cut may forget the name of a file that others were told of.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

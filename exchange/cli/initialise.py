@@ -1,0 +1,168 @@
+"""Makes the data directory of a deployment: authority, TLS, the exchange's keys and the first
+operator.
+
+    deployment.json            {"audience": "..."}: written last, so that a half-made directory
+                               does not look made
+    keys/                      0700: ca.pem, ca-key.pem, tls.pem, tls-key.pem, receipts.pem,
+                               statements.pem, log.pem, passphrase
+    operator/                  the first operator's profile
+    operators/operator.pub.pem public keys that `serve` registers
+
+Effects: writes files, each whole or not at all, none ever replaced. After a crash the next run goes
+on from what is there. The database is not made here: `serve` makes it.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from exchange.cli.development_ca import (
+    CertificateAuthority,
+    create_authority,
+    issue_client_certificate,
+    issue_server_certificate,
+    new_tls_key,
+    pem,
+    private_key_pem,
+)
+from exchange.cli.files import (
+    PRIVATE_MODE,
+    PUBLIC_MODE,
+    FileError,
+    make_directory,
+    read_file,
+    read_private,
+    write_new,
+)
+from exchange.cli.profile import (
+    PROFILE_FILE,
+    ensure_key,
+    ensure_passphrase,
+    key_path,
+    write_profile_document,
+)
+from partners.errors import Reason, Refused
+from partners.key_files import write_public_key
+from partners.keys import Purpose
+
+DEFAULT_AUDIENCE = "pointclear.local/development"
+DEPLOYMENT_FILE = "deployment.json"
+OPERATOR = "operator"
+OPERATOR_IDENTITY = f"pointclear://operator/{OPERATOR}"
+EXCHANGE_PURPOSES = (Purpose.RECEIPTS, Purpose.STATEMENTS, Purpose.LOG)
+
+_DATA_DIRECTORY_MODE = 0o711
+"""The database runs as another user when started by root, and must be able to pass through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Initialised:
+    """What was made."""
+
+    data_dir: Path
+    audience: str
+    server: str
+    """The address in the operator's profile."""
+    operator_key_id: str
+    exchange_key_ids: dict[str, str]
+    """Key id by purpose."""
+
+
+def initialise(data_dir: Path, audience: str, server: str, now: datetime) -> Initialised:
+    """Make the data directory.
+
+    Raises Refused(ALREADY_EXISTS), having touched nothing, where it is made already.
+    """
+    if (data_dir / DEPLOYMENT_FILE).exists():
+        raise Refused(
+            Reason.ALREADY_EXISTS, "data_dir", f"{data_dir} holds an exchange already; it is kept"
+        )
+    make_directory(data_dir, _DATA_DIRECTORY_MODE)
+    keys = data_dir / "keys"
+    make_directory(keys)
+    authority = _ensure_authority(keys, now)
+    _ensure_server_certificate(keys, authority, now)
+    passphrase = ensure_passphrase(keys)
+    exchange_key_ids = {
+        purpose.lower(): ensure_key(keys / f"{purpose.lower()}.pem", passphrase).key_id
+        for purpose in EXCHANGE_PURPOSES
+    }
+    operator_key_id = _ensure_operator(data_dir, authority, audience, server, now)
+    document = json.dumps({"audience": audience}) + "\n"
+    write_new(data_dir / DEPLOYMENT_FILE, document.encode(), PUBLIC_MODE)
+    return Initialised(data_dir, audience, server, operator_key_id, exchange_key_ids)
+
+
+def load_authority(data_dir: Path) -> CertificateAuthority:
+    """The development authority of a deployment. Raises FileError."""
+    keys = data_dir / "keys"
+    try:
+        return CertificateAuthority.from_pem(
+            read_file(keys / "ca.pem"), read_private(keys / "ca-key.pem")
+        )
+    except ValueError:
+        raise FileError(
+            f"{keys}: ca.pem and ca-key.pem are no authority; restore them from their backup"
+        ) from None
+
+
+def ensure_client_tls(
+    directory: Path, authority: CertificateAuthority, identity: str, now: datetime
+) -> None:
+    """A client's authority, TLS key and certificate in its profile, made where they are not there
+    yet.
+    """
+    make_directory(directory)
+    _ensure(directory / "ca.pem", pem(authority.certificate), PUBLIC_MODE)
+    key = _ensure_tls_key(directory / "tls-key.pem")
+    certificate = issue_client_certificate(authority, key.public_key(), identity, now)
+    _ensure(directory / "tls.pem", pem(certificate), PUBLIC_MODE)
+
+
+def _ensure_authority(keys: Path, now: datetime) -> CertificateAuthority:
+    key = _ensure_tls_key(keys / "ca-key.pem")
+    authority = create_authority("certificate authority", key, now)
+    _ensure(keys / "ca.pem", pem(authority.certificate), PUBLIC_MODE)
+    return load_authority(keys.parent)
+
+
+def _ensure_server_certificate(keys: Path, authority: CertificateAuthority, now: datetime) -> None:
+    key = _ensure_tls_key(keys / "tls-key.pem")
+    certificate = issue_server_certificate(authority, key.public_key(), now)
+    _ensure(keys / "tls.pem", pem(certificate), PUBLIC_MODE)
+
+
+def _ensure_operator(
+    data_dir: Path, authority: CertificateAuthority, audience: str, server: str, now: datetime
+) -> str:
+    directory = data_dir / "operator"
+    ensure_client_tls(directory, authority, OPERATOR_IDENTITY, now)
+    signer = ensure_key(key_path(directory, Purpose.OPERATOR), ensure_passphrase(directory))
+    public = data_dir / "operators" / f"{OPERATOR}.pub.pem"
+    make_directory(public.parent, 0o755)
+    if not public.exists():
+        write_public_key(public, signer.public_key)
+    if not (directory / PROFILE_FILE).exists():
+        write_profile_document(directory, OPERATOR_IDENTITY, server, audience)
+    return signer.key_id
+
+
+def _ensure_tls_key(path: Path) -> EllipticCurvePrivateKey:
+    if not path.exists():
+        write_new(path, private_key_pem(new_tls_key()), PRIVATE_MODE)
+    try:
+        key = load_pem_private_key(read_private(path), None)
+    except (ValueError, TypeError):
+        key = None
+    if not isinstance(key, EllipticCurvePrivateKey):
+        raise FileError(f"{path}: this is not a TLS key of ours; restore it from its backup")
+    return key
+
+
+def _ensure(path: Path, content: bytes, mode: int) -> None:
+    if not path.exists():
+        write_new(path, content, mode)

@@ -1,0 +1,196 @@
+"""`settle` and `statement`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exchange.cli.connection import Connection, connect
+from exchange.cli.documents import leg_document, statement_document, window_document
+from exchange.cli.files import read_file, write_output
+from exchange.cli.options import (
+    DEFAULT_DATA_DIR,
+    DataDirOption,
+    EitherProfileOption,
+    JsonOption,
+    OperatorProfileOption,
+    ServerOption,
+    either_profile,
+    operator_profile,
+)
+from exchange.cli.output import Command, answer, envelope_document, json_text, pairs, table
+from exchange.cli.proofs import check_line_file, read_statement
+from partners.envelope import to_json
+from partners.keys import Purpose
+from partners.wire import envelope_from_proto
+from pointclear.settlement.v1.settlement_service_pb2 import (
+    DownloadLineFileRequest,
+    DownloadLineFileResponse,
+    GetStatementRequest,
+    GetStatementResponse,
+    ImportBankFileRequest,
+    ImportBankFileResponse,
+    SettleWindowRequest,
+    SettleWindowResponse,
+)
+
+SETTLE_TIMEOUT_S = 300.0
+
+
+def add_settlement_commands(app: typer.Typer) -> None:
+    """Add the two commands."""
+    app.command("settle", cls=Command)(settle)
+    app.command("statement", cls=Command)(statement)
+
+
+def settle(
+    window_id: Annotated[str, typer.Argument(help="The window, such as usd-2017-01-01.")],
+    bank_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Import this bank statement: it confirms legs."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Also write the legs here.")
+    ] = None,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    profile_dir: OperatorProfileOption = None,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """State a closed window and record its legs.
+
+    A bank file confirms legs, which lets others go. Repeating it is harmless.
+    """
+    profile = operator_profile(profile_dir, data_dir, server)
+    content = read_file(bank_file) if bank_file else None
+    with connect(profile) as connection:
+        response = _settle(connection, window_id)
+        imported = None
+        if content is not None:
+            # The window says whose account it is. What the file confirms may let further legs go.
+            imported = _import(connection, response.window.currency, content)
+            response = _settle(connection, window_id)
+    currency = response.window.currency
+    document = {
+        "window": window_document(response.window),
+        "legs": [leg_document(leg, currency) for leg in response.legs],
+        "bank_file": imported
+        and {
+            "matched": imported.matched,
+            "unmatched": imported.unmatched,
+            "repeated": imported.repeated_entries,
+        },
+    }
+    if out is not None:
+        write_output(out, json_text(document))
+    answer(
+        as_json,
+        document,
+        *(
+            [
+                f"bank file: {imported.matched} matched, {imported.unmatched} unmatched,"
+                f" {imported.repeated_entries} imported before"
+            ]
+            if imported
+            else []
+        ),
+        f"{window_id}: {window_document(response.window)['state']}",
+        table(
+            ("partner", "direction", "amount", "reference", "state"),
+            [
+                (leg["partner_id"], leg["direction"], leg["amount"], leg["reference"], leg["state"])
+                for leg in (leg_document(each, currency) for each in response.legs)
+            ],
+            right=("amount",),
+        ),
+    )
+
+
+def statement(
+    window_id: Annotated[str, typer.Argument(help="The window, such as usd-2017-01-01.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write statement and lines.")],
+    partner: Annotated[
+        str | None,
+        typer.Option(help="Whose statement; an operator must say. [default: the caller's]"),
+    ] = None,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    profile_dir: EitherProfileOption = None,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch a statement with its line file, and verify both."""
+    profile = either_profile(profile_dir, data_dir, server)
+    if partner is None and profile.caller.is_operator:
+        raise typer.BadParameter("an operator must name the partner", param_hint="--partner")
+    partner_id = partner or profile.caller.name
+    with connect(profile) as connection:
+        response: GetStatementResponse = connection.call(
+            connection.settlement.GetStatement,
+            GetStatementRequest(window_id=window_id, partner_id=partner_id),
+        )
+        envelope = envelope_from_proto(response.statement)
+        keys = connection.exchange_keys(Purpose.STATEMENTS)
+        stated = read_statement(envelope, keys, profile.audience, partner_id)
+        lines = _line_file(connection, window_id, partner_id)
+    check_line_file(stated, lines)
+    statement_file = out / f"{window_id}.statement.json"
+    line_file = out / f"{window_id}.lines.csv"
+    write_output(line_file, lines)
+    write_output(statement_file, (to_json(envelope) + "\n").encode())
+    document = statement_document(stated)
+    answer(
+        as_json,
+        {
+            **document,
+            "statement_file": str(statement_file),
+            "line_file": str(line_file),
+            "envelope": envelope_document(envelope),
+        },
+        pairs(
+            (name.replace("_", " "), document[name])
+            for name in (
+                "window_id",
+                "business_date",
+                "brought_forward",
+                "outgoing_value",
+                "incoming_value",
+                "fees",
+                "net",
+                "due",
+                "payment",
+                "payment_reference",
+                "carried_forward",
+                "line_count",
+            )
+        ),
+        f"Wrote {statement_file} and {line_file}; both verify",
+    )
+
+
+def _settle(connection: Connection, window_id: str) -> SettleWindowResponse:
+    response: SettleWindowResponse = connection.call(
+        connection.settlement.SettleWindow,
+        SettleWindowRequest(window_id=window_id),
+        SETTLE_TIMEOUT_S,
+    )
+    return response
+
+
+def _import(connection: Connection, currency: str, content: bytes) -> ImportBankFileResponse:
+    response: ImportBankFileResponse = connection.call(
+        connection.settlement.ImportBankFile,
+        ImportBankFileRequest(currency=currency, content=content),
+        SETTLE_TIMEOUT_S,
+    )
+    return response
+
+
+def _line_file(connection: Connection, window_id: str, partner_id: str) -> bytes:
+    chunks: list[DownloadLineFileResponse] = list(
+        connection.stream(
+            connection.settlement.DownloadLineFile,
+            DownloadLineFileRequest(window_id=window_id, partner_id=partner_id),
+            SETTLE_TIMEOUT_S,
+        )
+    )
+    return b"".join(each.chunk for each in chunks)

@@ -1,0 +1,293 @@
+"""`transfer`, `lookup` and `receipts`."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import typer
+import uuid_utils
+
+from exchange.cli.agreements import find_version, list_versions, target_points_of
+from exchange.cli.connection import Connection, connect
+from exchange.cli.documents import proof_document
+from exchange.cli.failure import UNAVAILABLE, Failed, proof_invalid
+from exchange.cli.files import PRIVATE_MODE, FileError, read_file, write_new, write_output
+from exchange.cli.options import (
+    JsonOption,
+    PartnerProfileOption,
+    ServerOption,
+    parse_agreement_name,
+    parse_duration,
+    parse_uuid,
+    partner_profile,
+)
+from exchange.cli.orders import build_order, sign_order
+from exchange.cli.output import Command, answer, envelope_document, pairs, table
+from exchange.cli.proofs import FIRST_PREVIOUS, Proof, check_answers, check_follows, read_proof
+from partners.envelope import TRANSFER_ORDER, Envelope, from_json, require_type, to_json
+from partners.errors import Reason, Refused
+from partners.keys import Purpose
+from partners.wire import envelope_from_proto, envelope_to_proto, parse_strictly
+from pointclear.exchange.v1.exchange_service_pb2 import (
+    CreateTransferRequest,
+    CreateTransferResponse,
+    GetTransferRequest,
+    GetTransferResponse,
+    ListReceiptsRequest,
+    ListReceiptsResponse,
+)
+from pointclear.exchange.v1.transfer_pb2 import TransferOrder
+
+RECEIPTS_PAGE = 500
+
+
+def add_transfer_commands(app: typer.Typer) -> None:
+    """Add the three commands."""
+    app.command("transfer", cls=Command)(transfer)
+    app.command("lookup", cls=Command)(lookup)
+    app.command("receipts", cls=Command)(receipts)
+
+
+def transfer(
+    agreement: Annotated[
+        str,
+        typer.Option(
+            metavar="ID[:VERSION]", help="The agreement; without version, the one in force."
+        ),
+    ],
+    source_member: Annotated[str, typer.Option(help="Your id for the member.")],
+    target_member: Annotated[str, typer.Option(help="The target brand's id for the member.")],
+    points: Annotated[int, typer.Option(help="Points to surrender.")],
+    profile_dir: PartnerProfileOption,
+    target_points: Annotated[
+        int | None, typer.Option(help="Points to be granted. [default: by the agreement's rate]")
+    ] = None,
+    source_program: Annotated[str | None, typer.Option(help="[default: the agreement's]")] = None,
+    target_program: Annotated[str | None, typer.Option(help="[default: the agreement's]")] = None,
+    reference: Annotated[str, typer.Option(help="Your own reference, at most 64 characters.")] = "",
+    transfer_id: Annotated[
+        str | None,
+        typer.Option("--id", metavar="UUID", help="A UUID version 7. [default: a new one]"),
+    ] = None,
+    expires_in: Annotated[
+        str, typer.Option(help="How long the order is good: 90s, 5m, 2h.")
+    ] = "5m",
+    order: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep the signed order here before it is sent; one that is there is sent.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the signed receipt here.")
+    ] = None,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Order a transfer, and verify the receipt that answers it.
+
+    An order that was refused and recorded has a receipt too: --out keeps it.
+    """
+    profile = partner_profile(profile_dir, server)
+    lifetime = parse_duration(expires_in)
+    agreement_id, version = parse_agreement_name(agreement)
+    identifier = parse_uuid(transfer_id) if transfer_id else UUID(bytes=uuid_utils.uuid7().bytes)
+    with connect(profile) as connection:
+        if order is not None and order.exists():
+            signed = _read_order(order)
+        else:
+            if None in (version, target_points, source_program, target_program):
+                terms = find_version(list_versions(connection), agreement_id, version).terms
+                version = terms.version
+                source_program = source_program or terms.source_program
+                target_program = target_program or terms.target_program
+                if target_points is None:
+                    target_points = target_points_of(terms, points)
+            now = datetime.now(UTC)
+            try:
+                payload = build_order(
+                    audience=profile.audience,
+                    partner_id=profile.caller.name,
+                    transfer_id=identifier.bytes,
+                    source_program=source_program or "",
+                    target_program=target_program or "",
+                    source_member=source_member,
+                    target_member=target_member,
+                    source_points=points,
+                    target_points=target_points or 0,
+                    agreement_id=agreement_id,
+                    agreement_version=version or 0,
+                    issued_at=now,
+                    expires_at=now + lifetime,
+                    partner_reference=reference,
+                )
+            except ValueError as error:
+                raise Refused(Reason.FIELD_INVALID, "", str(error)) from None
+            signed = envelope_from_proto(sign_order(profile.signer(Purpose.ORDERS), payload))
+            if order is not None:
+                write_new(order, (to_json(signed) + "\n").encode(), PRIVATE_MODE)
+        proof = _send(connection, signed, order, out)
+    _answer_proof(as_json, proof)
+
+
+def lookup(
+    transfer_id: Annotated[str, typer.Argument(help="The transfer's UUID.")],
+    profile_dir: PartnerProfileOption,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the signed receipt or notice here.")
+    ] = None,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look up a transfer, and verify your proof of it."""
+    profile = partner_profile(profile_dir, server)
+    identifier = parse_uuid(transfer_id)
+    with connect(profile) as connection:
+        response: GetTransferResponse = connection.call(
+            connection.exchange.GetTransfer, GetTransferRequest(transfer_id=identifier.bytes)
+        )
+        proof = _verified(connection, envelope_from_proto(response.entry.envelope))
+    if proof.record.transfer_id != identifier.bytes:
+        raise proof_invalid("the proof is about another transfer", "transfer_id")
+    _write_envelope(out, proof.envelope)
+    _answer_proof(as_json, proof)
+
+
+def receipts(
+    profile_dir: PartnerProfileOption,
+    after: Annotated[int, typer.Option(help="Start after this position of the stream.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.jsonl", help="Write the envelopes here, one a line, in order."),
+    ] = None,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read your receipts and credit notices, and verify that none is missing."""
+    profile = partner_profile(profile_dir, server)
+    with connect(profile) as connection:
+        proofs = read_stream(connection, after)
+    if out is not None:
+        write_output(out, "".join(to_json(each.envelope) + "\n" for each in proofs).encode())
+    documents = [proof_document(each) for each in proofs]
+    answer(
+        as_json,
+        {"receipts": documents},
+        table(
+            ("seq", "kind", "transfer", "corridor", "points out", "points in", "state", "reason"),
+            [
+                (
+                    each["stream_seq"],
+                    each["kind"],
+                    each["transfer_id"],
+                    f"{each['source_program']} → {each['target_program']}",
+                    each["source_points"],
+                    each["target_points"],
+                    each["state"],
+                    each["reason"] or "",
+                )
+                for each in documents
+            ],
+            right=("seq", "points out", "points in"),
+        ),
+        f"{len(documents)} verified",
+    )
+
+
+def read_stream(connection: Connection, after: int) -> list[Proof]:
+    """The caller's stream after a position, verified entry by entry and as a chain.
+
+    Raises Failed.
+    """
+    profile = connection.profile
+    keys = connection.exchange_keys(Purpose.RECEIPTS)
+    proofs: list[Proof] = []
+    previous = FIRST_PREVIOUS if after == 0 else None
+    while True:
+        page: ListReceiptsResponse = connection.call(
+            connection.exchange.ListReceipts,
+            ListReceiptsRequest(after_stream_seq=after, page_size=RECEIPTS_PAGE),
+        )
+        for entry in page.entries:
+            proof = read_proof(
+                envelope_from_proto(entry.envelope), keys, profile.audience, profile.caller.name
+            )
+            check_follows(proof, after + 1, previous)
+            proofs.append(proof)
+            after, previous = proof.body.stream_seq, proof.sha256
+        if not page.entries or after >= page.last_stream_seq:
+            return proofs
+
+
+def _send(
+    connection: Connection, order: Envelope, order_file: Path | None, out: Path | None
+) -> Proof:
+    message = parse_strictly(TransferOrder(), order.payload)
+    try:
+        response: CreateTransferResponse = connection.call(
+            connection.exchange.CreateTransfer,
+            CreateTransferRequest(order=envelope_to_proto(order)),
+        )
+    except Failed as failed:
+        if failed.failure.reason == UNAVAILABLE:
+            raise _with_way_back(failed, message.transfer_id, order_file) from None
+        if failed.failure.receipt is not None:
+            refusal = _verified(connection, failed.failure.receipt)
+            check_answers(refusal, order.payload, message.transfer_id)
+            _write_envelope(out, refusal.envelope)
+        raise
+    proof = _verified(connection, envelope_from_proto(response.receipt))
+    check_answers(proof, order.payload, message.transfer_id)
+    _write_envelope(out, proof.envelope)
+    return proof
+
+
+def _with_way_back(failed: Failed, transfer_id: bytes, order_file: Path | None) -> Failed:
+    # Unknown is a state: the order may have been carried out, so only the same bytes may be sent
+    # again.
+    again = (
+        f"send the same order again with --order {order_file}"
+        if order_file
+        else f"look before you order anew: pointclear lookup {UUID(bytes=transfer_id)}"
+    )
+    remedy = f"{failed.failure.remedy} Then {again}".strip()
+    return Failed(replace(failed.failure, remedy=remedy))
+
+
+def _verified(connection: Connection, envelope: Envelope) -> Proof:
+    profile = connection.profile
+    keys = connection.exchange_keys(Purpose.RECEIPTS)
+    return read_proof(envelope, keys, profile.audience, profile.caller.name)
+
+
+def _read_order(path: Path) -> Envelope:
+    try:
+        order = from_json(read_file(path).decode())
+        require_type(order, TRANSFER_ORDER)
+    except (Refused, UnicodeDecodeError):
+        raise FileError(f"{path}: this is not a signed order; name another file") from None
+    return order
+
+
+def _write_envelope(path: Path | None, envelope: Envelope) -> None:
+    if path is not None:
+        write_output(path, (to_json(envelope) + "\n").encode())
+
+
+def _answer_proof(as_json: bool, proof: Proof) -> None:
+    document = proof_document(proof)
+    facts = [
+        (name.replace("_", " "), value)
+        for name, value in document.items()
+        if value not in (None, "") and name not in ("kind", "state")
+    ]
+    answer(
+        as_json,
+        {**document, "envelope": envelope_document(proof.envelope)},
+        f"{document['state']}: {document['source_points']} {document['source_program']} points"
+        f" → {document['target_points']} {document['target_program']} points",
+        pairs(facts),
+    )
