@@ -17,12 +17,11 @@ from exchange.cli.archive_check import (
     PartnerFiles,
     Report,
     check_archive,
-    check_document,
-    check_pem,
     check_stream,
     count_entries,
     merged,
 )
+from exchange.cli.document_check import check_document, check_pem
 from exchange.cli.failure import ExitCode
 from exchange.cli.files import unusable
 from exchange.cli.output import Document, answer, console_of, pairs, visible

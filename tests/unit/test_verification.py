@@ -10,12 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from exchange.cli.archive_check import (
-    Report,
-    check_archive,
-    check_document,
-    check_pem,
-)
+from exchange.cli.archive_check import Report, check_archive
+from exchange.cli.document_check import check_document, check_pem
 from exchange.cli.line_file_check import COLUMNS
 from exchange.cli.output import Command
 from exchange.cli.verification import KeySet, KnownKey, read_keys
@@ -488,12 +484,9 @@ def test_t25_a_window_left_out_is_named() -> None:
     for folder in archive.folders.values():
         del folder.statements[SECOND], folder.line_files[SECOND]
     report = report_of(archive)
-    faults = [str(fault) for fault in report.faults]
     assert (
-        "grocery/cny-2017-01-03.statement.json: size of the opening tree: expected 7, found 14"
-        not in faults
-    )
-    assert any("size of the opening tree" in fault for fault in faults)
+        "grocery/cny-2017-01-03.statement.json: size of the opening tree: expected 7, found 15"
+    ) in [str(fault) for fault in report.faults]
     assert f"windows {SECOND} of grocery: no good statement of them is here" in report.not_checked
 
 

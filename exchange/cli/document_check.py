@@ -1,0 +1,54 @@
+"""What one envelope, or one public key file, proves by itself. Pure.
+
+Says of each what could not be looked at: a receipt alone shows nothing about the stream around it.
+"""
+
+from exchange.cli.archive_check import Report
+from exchange.cli.statement_check import check_line_file, check_statement
+from exchange.cli.stream_check import check_entry
+from exchange.cli.verification import (
+    Broken,
+    Fault,
+    KeySet,
+    check_order,
+    compare,
+    open_envelope,
+    public_key_of,
+)
+from partners.envelope import SETTLEMENT_STATEMENT, TRANSFER_ORDER, TRANSFER_RECEIPT
+from partners.keys import key_id_of
+
+
+def check_document(
+    place: str, text: str, keys: KeySet, line_place: str = "", line_file: bytes | None = None
+) -> Report:
+    """One envelope by itself: an order, a receipt, a credit notice, a statement and its lines."""
+    try:
+        kind = open_envelope(place, text, keys).payload_type
+        if kind == TRANSFER_ORDER:
+            check_order(place, text, keys)
+            return Report(checked={"orders": 1})
+        if kind != SETTLEMENT_STATEMENT:
+            check_entry(place, text, keys)
+            name = "receipts" if kind == TRANSFER_RECEIPT else "credit notices"
+            return Report(checked={name: 1}, not_checked=(f"the stream around {place}",))
+        statement = check_statement(place, text, keys)
+    except Broken as broken:
+        return Report(broken.faults)
+    if line_file is None:
+        unseen = (f"the line file and the stream of {place}",)
+        return Report(checked={"statements": 1}, not_checked=unseen)
+    lines, faults = check_line_file(statement, line_place, line_file)
+    unseen = (f"the stream of {place}",)
+    return Report(faults, {"statements": 1, "lines": len(lines or ())}, unseen)
+
+
+def check_pem(place: str, key_id: str, content: bytes, keys: KeySet) -> tuple[Fault, ...]:
+    """Whether a PEM file for other people's tools holds the very key that its name says."""
+    if key_id not in keys:
+        return (Fault(place, "is of a key that is not among the keys"),)
+    try:
+        found = key_id_of(public_key_of(content))
+    except ValueError as error:
+        return (Fault(place, f"is no Ed25519 public key ({error})"),)
+    return tuple(compare(place, "key id", key_id, found))
