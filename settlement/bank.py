@@ -26,13 +26,16 @@ from dataclasses import dataclass
 from datetime import date
 
 from partners.errors import Reason, Refused
-from partners.points import CurrencyScale, currency_scale, format_amount, parse_amount
+from partners.points import POINTS_MAX, CurrencyScale, currency_scale, format_amount, parse_amount
 from settlement.windows import Leg, LegState
 
 FORMAT = ["POINTCLEAR-BANK-STATEMENT", "1"]
 _HEADS = ("STATEMENT", "ACCOUNT", "CURRENCY", "OPENING")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ENTRY_CELLS = 6
+
+ENTRIES_MAX = 10_000
+"""Entries in one file; they are booked as one entry of the journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,8 @@ def parse_bank_file(content: bytes) -> BankStatement:
         raise _refused("content", f"the first row is not {','.join(FORMAT)}")
     if len(rows) < len(_HEADS) + 3 or rows[-1][:1] != ["END"] or rows[-2][:1] != ["CLOSING"]:
         raise _refused("content", "CLOSING and END are missing, so the file may be cut short")
+    if len(rows) - len(_HEADS) - 3 > ENTRIES_MAX:
+        raise _refused("entries", f"a file has at most {ENTRIES_MAX} entries")
     heads = [
         _only_cell(row, name) for row, name in zip(rows[1 : len(_HEADS) + 1], _HEADS, strict=True)
     ]
@@ -180,6 +185,8 @@ def _amount(text: str, currency: CurrencyScale, field: str) -> int:
         units = parse_amount(text, currency.scale, field)
     except Refused as wrong:
         raise _refused(field, wrong.text) from wrong
+    if abs(units) > POINTS_MAX:
+        raise _refused(field, f"{text} is more than the books hold")
     if units % currency.minor_unit:
         raise _refused(field, f"{text} is no whole number of minor units of {currency.code}")
     return units

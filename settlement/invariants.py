@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiosql
-
 from exchange.wire import entry_body
+from partners.queries import load_queries
 from settlement import store
 from settlement.bank import parse_bank_file
 from settlement.settling import bank_key
 
-QUERIES = aiosql.from_path(Path(__file__).with_name("invariants.sql"), "psycopg2")
+QUERIES = load_queries(Path(__file__).with_name("invariants.sql"))
 
 RULES = (
     "units_sum_to_zero",

@@ -1,10 +1,13 @@
--- What is always true of the books. Every query gives the exceptions, as (subject, what is found), so no row means that it holds.
+-- What is always true of the books. Every query gives the exceptions, as (subject, what is found): no row means that it
+-- holds.
+-- There are no percent signs here, since the driver reads them as its own.
 -- In an account number the unit is above bit 20; below it 1 is the bank's settlement account, 2 its collateral account,
 -- 4096 + 2p a partner's position and 4097 + 2p its collateral.
 
 -- name: units_sum_to_zero()
 -- Every unit's balances sum to 0, posted and pending apart.
-SELECT u.name, format('posted %s, pending %s', sum(b.credits_posted - b.debits_posted), sum(b.credits_pending - b.debits_pending))
+SELECT u.name,
+    concat('posted ', sum(b.credits_posted - b.debits_posted), ', pending ', sum(b.credits_pending - b.debits_pending))
 FROM balance AS b JOIN account AS a USING (account_number) JOIN unit AS u USING (unit_number)
 GROUP BY u.name
 HAVING sum(b.credits_posted - b.debits_posted) <> 0 OR sum(b.credits_pending - b.debits_pending) <> 0;
@@ -24,16 +27,17 @@ WITH step AS (
     FROM step GROUP BY account_number
 )
 SELECT coalesce(a.name, account_number::text),
-    format('balance %s/%s/%s/%s, replayed %s/%s/%s/%s (debits pending/posted, credits pending/posted)',
-        b.debits_pending, b.debits_posted, b.credits_pending, b.credits_posted,
-        r.debits_pending, r.debits_posted, r.credits_pending, r.credits_posted)
+    concat('balance ', b.debits_pending, '/', b.debits_posted, '/', b.credits_pending, '/', b.credits_posted,
+        ', replayed ', r.debits_pending, '/', r.debits_posted, '/', r.credits_pending, '/', r.credits_posted,
+        ' (debits pending/posted, credits pending/posted)')
 FROM balance AS b FULL JOIN replayed AS r USING (account_number) LEFT JOIN account AS a USING (account_number)
 WHERE (b.debits_pending, b.debits_posted, b.credits_pending, b.credits_posted) IS DISTINCT FROM (
-    coalesce(r.debits_pending, 0), coalesce(r.debits_posted, 0), coalesce(r.credits_pending, 0), coalesce(r.credits_posted, 0));
+    coalesce(r.debits_pending, 0), coalesce(r.debits_posted, 0),
+    coalesce(r.credits_pending, 0), coalesce(r.credits_posted, 0));
 
 -- name: holds_are_resolved_as_they_were_made()
 -- What confirms or voids a pending posting has its accounts, code and amount, and comes later.
-SELECT format('posting %s/%s', p.log_index, p.place), format('resolves %s/%s', p.resolves_index, p.resolves_place)
+SELECT concat('posting ', p.log_index, '/', p.place), concat('resolves ', p.resolves_index, '/', p.resolves_place)
 FROM posting AS p
 LEFT JOIN posting AS h ON h.log_index = p.resolves_index AND h.place = p.resolves_place
 WHERE p.phase IN (3, 4)
@@ -42,13 +46,13 @@ WHERE p.phase IN (3, 4)
 
 -- name: postings_lie_in_their_window()
 -- Every posting is counted by a window whose range of the log it lies in, and whose currency it moves if it moves money.
-SELECT format('posting %s/%s', p.log_index, p.place), coalesce(w.window_id, 'no window')
+SELECT concat('posting ', p.log_index, '/', p.place), coalesce(w.window_id, 'no window')
 FROM posting AS p
 LEFT JOIN settlement_window AS w USING (window_number)
 LEFT JOIN unit AS u ON u.unit_number = p.debit >> 20
 WHERE w.window_number IS NULL OR u.unit_number IS NULL
     OR p.log_index < w.first_index OR p.log_index >= w.end_index
-    OR (u.name NOT LIKE 'PTS:%' AND u.name <> w.currency);
+    OR (NOT starts_with(u.name, 'PTS:') AND u.name <> w.currency);
 
 -- name: window_sums_are_their_postings()
 -- Replaying a window's postings gives its sums of money.
@@ -59,15 +63,16 @@ WITH side AS (
             CASE WHEN credit & 1048575 BETWEEN 256 AND 4095 THEN (credit & 1048575) - 256 ELSE 0 END) AS tax_number
     FROM posting WHERE phase IN (1, 3) AND code NOT IN (1, 2, 3, 9, 10, 11)
 ), step AS (
-    SELECT window_number, payer AS party, payee AS counterparty, code, tax_number, -amount AS amount FROM side WHERE payer <> payee
+    SELECT window_number, payer AS party, payee AS counterparty, code, tax_number, -amount AS amount
+    FROM side WHERE payer <> payee
     UNION ALL
     SELECT window_number, payee, payer, code, tax_number, amount FROM side WHERE payer <> payee
 ), replayed AS (
     SELECT window_number, party, counterparty, code, tax_number, sum(amount) AS amount
     FROM step GROUP BY window_number, party, counterparty, code, tax_number
 )
-SELECT format('window %s, %s against %s, code %s, tax %s', window_number, party, counterparty, code, tax_number),
-    format('kept %s, replayed %s', s.amount, r.amount)
+SELECT concat('window ', window_number, ', ', party, ' against ', counterparty, ', code ', code, ', tax ', tax_number),
+    concat('kept ', s.amount, ', replayed ', r.amount)
 FROM window_sum AS s FULL JOIN replayed AS r USING (window_number, party, counterparty, code, tax_number)
 WHERE coalesce(s.amount, 0) <> coalesce(r.amount, 0);
 
@@ -78,7 +83,8 @@ WITH replayed AS (
     FROM posting WHERE phase IN (1, 3) AND code IN (1, 2, 3, 9, 10, 11)
     GROUP BY window_number, debit >> 20, code
 )
-SELECT format('window %s, unit %s, code %s', window_number, unit_number, code), format('kept %s, replayed %s', k.points, r.points)
+SELECT concat('window ', window_number, ', unit ', unit_number, ', code ', code),
+    concat('kept ', k.points, ', replayed ', r.points)
 FROM window_points AS k FULL JOIN replayed AS r USING (window_number, unit_number, code)
 WHERE coalesce(k.points, 0) <> coalesce(r.points, 0);
 
@@ -89,7 +95,7 @@ WITH counted AS (
     FROM window_sum AS s JOIN settlement_window AS w USING (window_number)
     GROUP BY w.currency, s.party
 )
-SELECT p.partner_id, format('position %s, nets and payments %s', b.credits_posted - b.debits_posted, coalesce(c.amount, 0))
+SELECT p.partner_id, concat('position ', b.credits_posted - b.debits_posted, ', nets and payments ', coalesce(c.amount, 0))
 FROM partner AS p
 JOIN unit AS u ON u.name = p.currency
 JOIN balance AS b ON b.account_number = (u.unit_number::bigint << 20) + 4096 + 2 * p.partner_number
@@ -104,8 +110,9 @@ GROUP BY w.window_id HAVING sum(n.net) <> 0;
 
 -- name: sums_mirror_each_other()
 -- net(a, b, code) = −net(b, a, code).
-SELECT format('window %s, %s against %s, code %s, tax %s', s.window_number, s.party, s.counterparty, s.code, s.tax_number),
-    format('%s, and the other way %s', s.amount, m.amount)
+SELECT
+    concat('window ', s.window_number, ', ', s.party, ' against ', s.counterparty, ', code ', s.code, ', tax ', s.tax_number),
+    concat(s.amount, ', and the other way ', m.amount)
 FROM window_sum AS s
 LEFT JOIN window_sum AS m ON m.window_number = s.window_number AND m.party = s.counterparty
     AND m.counterparty = s.party AND m.code = s.code AND m.tax_number = s.tax_number
@@ -123,30 +130,34 @@ HAVING sum(b.credits_posted - b.debits_posted) <> 0 OR count(*) <> 4;
 -- What the bank holds as collateral is the sum of the partners' collateral.
 SELECT u.name, sum(b.credits_posted - b.debits_posted)::text
 FROM balance AS b JOIN account AS a USING (account_number) JOIN unit AS u USING (unit_number)
-WHERE u.name NOT LIKE 'PTS:%' AND (a.account_number & 1048575 = 2 OR (a.account_number & 1048575 >= 4096 AND a.account_number & 1 = 1))
+WHERE NOT starts_with(u.name, 'PTS:') AND (
+    a.account_number & 1048575 = 2 OR (a.account_number & 1048575 >= 4096 AND a.account_number & 1 = 1))
 GROUP BY u.name HAVING sum(b.credits_posted - b.debits_posted) <> 0;
 
 -- name: bank_settlement_is_positions_and_hub()
 -- What the bank holds for settlement is the sum of the positions and of all other accounts of the operator.
 SELECT u.name, sum(b.credits_posted - b.debits_posted)::text
 FROM balance AS b JOIN account AS a USING (account_number) JOIN unit AS u USING (unit_number)
-WHERE u.name NOT LIKE 'PTS:%' AND a.account_number & 1048575 <> 2 AND NOT (a.account_number & 1048575 >= 4096 AND a.account_number & 1 = 1)
+WHERE NOT starts_with(u.name, 'PTS:') AND a.account_number & 1048575 <> 2
+    AND NOT (a.account_number & 1048575 >= 4096 AND a.account_number & 1 = 1)
 GROUP BY u.name HAVING sum(b.credits_posted - b.debits_posted) <> 0;
 
 -- name: records_are_gapless()
 -- The log's records run from 0 to the head without a gap.
-SELECT 'record', format('%s records from %s to %s, the head stands at %s', count(r.log_index), min(r.log_index), max(r.log_index), h.next_index)
+SELECT 'record',
+    concat(count(r.log_index), ' records from ', min(r.log_index), ' to ', max(r.log_index), ', head at ', h.next_index)
 FROM head AS h LEFT JOIN record AS r ON true
 GROUP BY h.next_index
-HAVING count(r.log_index) <> h.next_index OR coalesce(min(r.log_index), 0) <> 0 OR coalesce(max(r.log_index), -1) <> h.next_index - 1;
+HAVING count(r.log_index) <> h.next_index OR coalesce(min(r.log_index), 0) <> 0
+    OR coalesce(max(r.log_index), -1) <> h.next_index - 1;
 
 -- name: postings_have_their_record()
-SELECT format('posting %s/%s', p.log_index, p.place), 'no record'
+SELECT concat('posting ', p.log_index, '/', p.place), 'no record'
 FROM posting AS p LEFT JOIN record AS r USING (log_index) WHERE r.log_index IS NULL;
 
 -- name: streams_are_gapless()
 -- A partner's stream runs from 1 to its head without a gap.
-SELECT p.partner_id, format('%s entries, last %s, the head says %s', count(s.stream_seq), max(s.stream_seq), h.last_seq)
+SELECT p.partner_id, concat(count(s.stream_seq), ' entries, last ', max(s.stream_seq), ', the head says ', h.last_seq)
 FROM stream_head AS h JOIN partner AS p USING (partner_number) LEFT JOIN stream_entry AS s USING (partner_number)
 GROUP BY p.partner_id, h.last_seq
 HAVING count(s.stream_seq) <> h.last_seq OR coalesce(max(s.stream_seq), 0) <> h.last_seq;
@@ -155,7 +166,7 @@ HAVING count(s.stream_seq) <> h.last_seq OR coalesce(max(s.stream_seq), 0) <> h.
 -- Legs and line files belong to windows that were closed, and stated windows have a line file for every partner of theirs.
 SELECT w.window_id, p.partner_id
 FROM settlement_window AS w
-JOIN partner AS p ON p.currency = w.currency AND p.log_index < w.end_index
+JOIN partner AS p ON p.currency = w.currency AND p.registered_index < w.end_index
 LEFT JOIN line_file AS f USING (window_number, partner_number)
 LEFT JOIN record AS r ON r.entry_key = 'statement/' || w.window_id || '/' || p.partner_id
 WHERE w.state IN ('PENDING_SETTLEMENT', 'SETTLED') AND (f.sha256 IS NULL OR r.log_index IS NULL);
@@ -170,7 +181,7 @@ WHERE w.state = 'SETTLED' AND l.confirmed_index IS NULL;
 -- Each currency with the posted balance of the bank's mirror.
 SELECT u.name, b.credits_posted - b.debits_posted
 FROM unit AS u JOIN balance AS b ON b.account_number = (u.unit_number::bigint << 20) + 1
-WHERE u.name NOT LIKE 'PTS:%';
+WHERE NOT starts_with(u.name, 'PTS:');
 
 -- name: last_bank_file(prefix)^
 -- The record of the bank file imported last for a currency, by its prefix of entry keys.

@@ -11,7 +11,7 @@ anywhere, the same call picks up where the log ends.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import date
 from typing import Any, TypeVar
@@ -120,13 +120,17 @@ class SettlementService:
         confirmed.
         """
         caller.require_operator()
+        # Shielded: a caller that goes away must not end the turn while its bookings are queued.
+        return await asyncio.shield(self._settle(request.window_id))
+
+    async def _settle(self, window_id: str) -> pb.SettleWindowResponse:
         async with self._settling():
-            window = await self._read(store.window_named, request.window_id)
+            window = await self._read(store.window_named, window_id)
             if window.state is WindowState.OPEN:
                 settling.check_stateable(window, None)
             if window.state is WindowState.CLOSED:
                 await self._state(window)
-                window = await self._read(store.window_named, request.window_id)
+                window = await self._read(store.window_named, window_id)
             if window.state is WindowState.PENDING_SETTLEMENT:
                 await self._square_up(window)
             legs = await self._read(store.legs, window)
@@ -138,11 +142,9 @@ class SettlementService:
         payloads = await self._read(state_window, window, self._audience, self._signer.key_id)
         # A crash between two statements leaves some booked; the next run books the rest, with the
         # same bytes.
-        await asyncio.gather(
-            *(
-                self._book(settling.statement_entry(window.window_id, partner_id, payload))
-                for partner_id, payload in payloads.items()
-            )
+        await all_of(
+            self._book(settling.statement_entry(window.window_id, partner_id, payload))
+            for partner_id, payload in payloads.items()
         )
         await self._book(settling.stated_entry(window, payloads))
 
@@ -153,11 +155,9 @@ class SettlementService:
         recordable = settling.legs_to_record(legs, balances.payable)
         # Handed over together, so that the sequencer can book them as one batch; each is decided on
         # its own.
-        await asyncio.gather(
-            *(
-                self._record_leg(settling.leg_entry(leg, window.currency.code, window.unit))
-                for leg in recordable
-            )
+        await all_of(
+            self._record_leg(settling.leg_entry(leg, window.currency.code, window.unit))
+            for leg in recordable
         )
         if all(leg.state is LegState.CONFIRMED for leg in legs):
             await self._book(settling.settled_entry(window, legs))
@@ -175,15 +175,17 @@ class SettlementService:
     ) -> pb.ImportBankFileResponse:
         """Book a bank file, all of it or nothing, then whatever its money makes possible."""
         caller.require_operator()
-        content = request.content
+        return await asyncio.shield(self._take_in(request.currency, request.content))
+
+    async def _take_in(self, currency: str, content: bytes) -> pb.ImportBankFileResponse:
         statement = parse_bank_file(content)
         async with self._settling():
             matched = unmatched = 0
-            known = await self._is_imported(statement, request.currency, content)
+            known = await self._is_imported(statement, currency, content)
             if not known:
-                matched, unmatched = await self._import(statement, request.currency, content)
+                matched, unmatched = await self._import(statement, currency, content)
             # Also after a repeat: a crash after the file was booked may have left this undone.
-            for window in await self._read(store.pending_windows, request.currency):
+            for window in await self._read(store.pending_windows, currency):
                 await self._square_up(window)
         return pb.ImportBankFileResponse(
             matched=matched,
@@ -302,6 +304,14 @@ class SettlementService:
             finally:
                 # Going back to the pool ends the transaction, and with it the turn.
                 await asyncio.to_thread(connection.close)
+
+
+async def all_of(steps: Iterable[Awaitable[object]]) -> None:
+    """Start the steps in their order and wait for all; raises what the first that failed raised."""
+    ended = await asyncio.gather(*steps, return_exceptions=True)
+    for each in ended:
+        if isinstance(each, BaseException):
+            raise each
 
 
 def _date(text: str, field: str) -> date:

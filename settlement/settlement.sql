@@ -49,7 +49,7 @@ SELECT p.partner_number, p.partner_id, p.legal_name,
     (SELECT array_agg(g.program_id ORDER BY g.place) FROM program AS g WHERE g.partner_number = p.partner_number),
     p.currency, p.net_debit_cap
 FROM partner AS p
-WHERE p.currency = :currency AND p.log_index < :end_index
+WHERE p.currency = :currency AND p.registered_index < :end_index
 ORDER BY p.partner_number;
 
 -- name: partner_currency(partner_id)$
@@ -68,7 +68,7 @@ FROM settlement_window AS w
 CROSS JOIN LATERAL (
     SELECT 0 AS number, 'hub' AS name
     UNION ALL
-    SELECT p.partner_number, p.partner_id FROM partner AS p WHERE p.currency = w.currency AND p.log_index < w.end_index
+    SELECT p.partner_number, p.partner_id FROM partner AS p WHERE p.currency = w.currency AND p.registered_index < w.end_index
 ) AS party
 LEFT JOIN window_net AS n ON n.window_number = w.window_number AND n.party = party.number
 WHERE w.window_number = ANY (:window_numbers)
@@ -122,7 +122,7 @@ WHERE w.currency = :currency AND w.state = 'PENDING_SETTLEMENT'
     AND l.log_index IS NOT NULL AND l.confirmed_index IS NULL
 ORDER BY l.window_number, l.partner_number;
 
--- name: keep_line_file!
+-- name: keep_line_file(window_number, partner_number, sha256, content)!
 INSERT INTO line_file (window_number, partner_number, sha256, content)
 VALUES (:window_number, :partner_number, :sha256, :content)
 ON CONFLICT (window_number, partner_number) DO NOTHING;
@@ -132,7 +132,7 @@ SELECT f.sha256, f.content
 FROM line_file AS f JOIN settlement_window AS w USING (window_number) JOIN partner AS p USING (partner_number)
 WHERE w.window_id = :window_id AND p.partner_id = :partner_id;
 
--- name: keep_leg!
+-- name: keep_leg(window_number, partner_number, reference, amount)!
 INSERT INTO leg (window_number, partner_number, reference, amount)
 VALUES (:window_number, :partner_number, :reference, :amount)
 ON CONFLICT DO NOTHING;

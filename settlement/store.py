@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiosql
-
 from exchange.fold import InvariantBroken
 from exchange.ledger.accounts import HubAccount, hub_account
 from exchange.ledger.postings import Code
 from exchange.wire import entry_body as entry_record_body
 from partners.errors import Reason, Refused
 from partners.points import currency_scale
+from partners.queries import load_queries
 from partners.registry import Partner
 from settlement import wire
 from settlement.line_file import LineFile
@@ -25,7 +24,7 @@ from settlement.settling import bank_key, statement_key
 from settlement.statement import ProgramPoints, Statement, StreamRange
 from settlement.windows import Leg, NetPosition, SettlementWindow, TreeHead, WindowState, WindowSum
 
-QUERIES = aiosql.from_path(Path(__file__).with_name("settlement.sql"), "psycopg2")
+QUERIES = load_queries(Path(__file__).with_name("settlement.sql"))
 
 TURN = 7036
 """Number of the advisory lock under which one process at a time settles."""
