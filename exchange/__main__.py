@@ -9,20 +9,42 @@ import asyncio
 import json
 import logging
 import sys
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exchange.cli.app import MigrateOptions, ServeOptions, Wiring, build_app
+from exchange.cli.demo.coalition import CURRENCY
+from exchange.cli.demo.command import add_demo_command
 
 if TYPE_CHECKING:
     import grpc
 
+    from exchange.cli.demo.settlement_day import Payment
     from exchange.server import Exchange
 
 
 def main() -> None:
     """Run the command line."""
-    build_app(Wiring(serve=serve, migrate=migrate))()
+    app = build_app(Wiring(serve=serve, migrate=migrate))
+    add_demo_command(app, simulated_bank)
+    app()
+
+
+def simulated_bank(
+    statement_id: str, booking_date: date, opening: Decimal, payments: "Sequence[Payment]"
+) -> tuple[bytes, Decimal]:
+    """The bank that the demo settles through: it books whatever it is asked to."""
+    from settlement.bank_simulator import PaymentRequest, bank_day
+
+    requests = [
+        PaymentRequest(each.direction, each.amount, each.reference, each.partner)
+        for each in payments
+    ]
+    day = bank_day(statement_id, CURRENCY, booking_date, opening, requests)
+    return day.content, day.closing
 
 
 def serve(options: ServeOptions) -> None:

@@ -51,7 +51,9 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
-def _method_handler(method: MethodDescriptor, handler: Any) -> grpc.RpcMethodHandler[bytes, bytes]:
+def _method_handler(
+    method: MethodDescriptor, handler: Any
+) -> "grpc.RpcMethodHandler[bytes, bytes]":
     request_class = GetMessageClass(method.input_type)
     limit = LARGE_METHODS.get(method.name, MESSAGE_BYTES_MAX)
 

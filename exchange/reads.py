@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import aiosql
-
 from exchange.seal import PayloadKind
+from partners.queries import load_queries
 
-QUERIES = aiosql.from_path(
-    Path(__file__).parent / "ledger" / "reads.sql", "psycopg2", mandatory_parameters=False
-)
+QUERIES = load_queries(Path(__file__).parent / "ledger" / "reads.sql")
 
 
 @dataclass(frozen=True, slots=True)

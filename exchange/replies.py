@@ -1,19 +1,16 @@
-"""How a refusal leaves: as an item of a batch, or as the google.rpc.Status of a failed call."""
+"""How a refusal leaves a failed call: as a google.rpc.Status with details that machines act on."""
 
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 
-from exchange.wire import reason_to_proto
+from exchange.wire import MESSAGE_MAX
 from partners.envelope import Envelope
 from partners.errors import Refused, Retry
 from partners.wire import envelope_to_proto
-from pointclear.common.v1 import refusal_pb2
 
 DOMAIN = "pointclear"
-MESSAGE_MAX = 1024
-"""Characters of a status message."""
 RETRY_DELAY_S = 1
 
 
@@ -30,18 +27,6 @@ class RecordedRefusal(Refused):
         recorded = cls(refusal.reason, refusal.field, refusal.text, refusal.metadata)
         recorded.receipt = receipt
         return recorded
-
-
-def refusal_to_proto(refusal: Refused, receipt: Envelope | None = None) -> refusal_pb2.Refusal:
-    """The refusal as an item of a batch carries it."""
-    return refusal_pb2.Refusal(
-        reason=reason_to_proto(refusal.reason),
-        field=refusal.field,
-        message=refusal.text[:MESSAGE_MAX],
-        retry=refusal_pb2.RetryClass.Value(f"RETRY_CLASS_{refusal.retry.name}"),
-        remedy=refusal.remedy,
-        receipt=envelope_to_proto(receipt) if receipt else None,
-    )
 
 
 def status_code(refusal: Refused) -> StatusCode:

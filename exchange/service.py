@@ -14,7 +14,7 @@ from exchange.admission import admit
 from exchange.commands import Command, Order
 from exchange.reads import OwnEntry
 from exchange.registry_view import RegistryView
-from exchange.replies import RecordedRefusal, refusal_to_proto
+from exchange.replies import RecordedRefusal
 from exchange.seal import PayloadKind
 from exchange.sequencer import Reply
 from partners import envelope as dsse
@@ -163,6 +163,6 @@ def _attempt(check: Callable[..., Order], *arguments: Any) -> Admitted:
 def result_to_proto(reply: Reply) -> pb.TransferResult:
     """An item of a batch's answer."""
     if reply.refusal is not None:
-        return pb.TransferResult(refusal=refusal_to_proto(reply.refusal, reply.receipt))
+        return pb.TransferResult(refusal=wire.refusal_to_proto(reply.refusal, reply.receipt))
     assert reply.receipt is not None, "a committed order has a receipt"
     return pb.TransferResult(receipt=envelope_to_proto(reply.receipt))

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import aiosql
-
 from exchange import wire
 from exchange.commands import (
     Answer,
@@ -43,12 +41,11 @@ from exchange.ledger.postings import Balance, Code, MoneyCell, PointsCell
 from exchange.log.merkle import Frontier
 from exchange.seal import Sealed, StreamHead
 from partners.commands import Activate, AddKey, AddPartner
+from partners.queries import load_queries
 from partners.registry import Force, RegisteredKey, Registry
 from partners.store import utc
 
-QUERIES = aiosql.from_path(
-    Path(__file__).parent / "ledger" / "sequencer.sql", "psycopg2", mandatory_parameters=False
-)
+QUERIES = load_queries(Path(__file__).parent / "ledger" / "sequencer.sql")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,13 @@ from exchange.ledger.postings import Phase
 from partners.envelope import Envelope
 from partners.errors import Reason, Refused
 from partners.points import POINTS_MAX, check_id, check_reference
-from partners.wire import parse_strictly, time_from_proto, time_to_proto
+from partners.wire import envelope_to_proto, parse_strictly, time_from_proto, time_to_proto
 from pointclear.common.v1 import refusal_pb2
 from pointclear.exchange.v1 import record_pb2, transfer_pb2
 from pointclear.partners.v1 import agreement_pb2
+
+MESSAGE_MAX = 1024
+"""Characters of a message for people."""
 
 PHASE_NAMES = {
     Phase.POSTED: "posted",
@@ -209,6 +212,18 @@ def refused_record(record: bytes) -> Refused | None:
         return None
     name = refusal_pb2.Reason.Name(parsed.reason).removeprefix("REASON_")
     return Refused(Reason[name], "", "the order was refused when it first came")
+
+
+def refusal_to_proto(refusal: Refused, receipt: Envelope | None = None) -> refusal_pb2.Refusal:
+    """The refusal as an item of a batch carries it."""
+    return refusal_pb2.Refusal(
+        reason=reason_to_proto(refusal.reason),
+        field=refusal.field,
+        message=refusal.text[:MESSAGE_MAX],
+        retry=refusal_pb2.RetryClass.Value(f"RETRY_CLASS_{refusal.retry.name}"),
+        remedy=refusal.remedy,
+        receipt=envelope_to_proto(receipt) if receipt else None,
+    )
 
 
 def reason_to_proto(reason: Reason) -> refusal_pb2.Reason.ValueType:

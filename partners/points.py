@@ -98,5 +98,5 @@ def parse_amount(text: str, scale: int, field: str = "amount") -> int:
         raise Refused(
             Reason.FIELD_INVALID, field, f"{text!r} is not a figure with at most {scale} decimals"
         )
-    units = int(match.group(2)) * 10**scale + int(fraction[:scale].ljust(scale, "0") or "0")
+    units: int = int(match.group(2)) * 10**scale + int(fraction[:scale].ljust(scale, "0") or "0")
     return -units if match.group(1) == "-" else units

@@ -12,19 +12,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import aiosql
-
 from partners.agreement import Terms
 from partners.envelope import RATE_AGREEMENT, Envelope, Signature
 from partners.keys import Purpose
 from partners.points import currency_scale
+from partners.queries import load_queries
 from partners.registry import Force, Partner, RegisteredKey, Registry, TaxRate, Unit
 from partners.signing import verify_agreement
 from partners.wire import terms_from_payload
 
-QUERIES = aiosql.from_path(
-    Path(__file__).with_name("registry.sql"), "psycopg2", mandatory_parameters=False
-)
+QUERIES = load_queries(Path(__file__).with_name("registry.sql"))
 
 
 def load_registry(connection: Any, revision: int, audience: str) -> Registry:

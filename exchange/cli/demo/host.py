@@ -1,0 +1,70 @@
+"""A deployment of its own for the demo: a data directory, and a server process on a free port."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from exchange.cli.failure import unavailable
+from exchange.cli.initialise import initialise
+from exchange.cli.profile import DEFAULT_SERVER
+from partners.errors import PointclearError
+
+AUDIENCE = "pointclear.local/demo"
+STOP_TIMEOUT_S = 60
+
+
+@contextmanager
+def running_server(data_dir: Path) -> Iterator[str]:
+    """Make the data directory and serve from it; gives the server's address.
+
+    The server is stopped on leaving, and killed if it does not stop. Raises Failed when it does not
+    start.
+    """
+    initialise(data_dir, AUDIENCE, DEFAULT_SERVER, datetime.now(UTC))
+    log_path = data_dir / "server.log"
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(
+            serve_command(data_dir),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+    try:
+        yield _address(process, log_path)
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def serve_command(data_dir: Path) -> list[str]:
+    """The command line of a server on a free port of this machine."""
+    options = {"--data-dir": str(data_dir), "--listen": "127.0.0.1:0"}
+    return [sys.executable, "-m", "exchange", "serve", "--json", *sum(options.items(), ())]
+
+
+def _address(process: "subprocess.Popen[bytes]", log_path: Path) -> str:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise server_did_not_start(log_path)
+    port = json.loads(line)["address"].rpartition(":")[2]
+    return f"localhost:{port}"
+
+
+def server_did_not_start(log_path: Path) -> PointclearError:
+    """The error with the last that the server said."""
+    said = log_path.read_text("utf-8", "replace").strip().splitlines()
+    return unavailable(
+        f"the server did not start: {said[-1] if said else 'it said nothing'}",
+        f"Its log is {log_path}.",
+    )

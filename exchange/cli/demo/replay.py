@@ -1,0 +1,149 @@
+"""The demo from start to finish: a deployment, ten brands, days of real purchases, settled one by
+one, and all of it verified.
+"""
+
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Protocol
+
+from exchange.cli.archive_check import Report
+from exchange.cli.connection import Connection, connect
+from exchange.cli.demo.archive import write_archive
+from exchange.cli.demo.brand_client import COMMITTED, Wish
+from exchange.cli.demo.clients import ClientProcess, client_processes, order_all
+from exchange.cli.demo.coalition import BRANDS, CURRENCY, Corridor, corridors
+from exchange.cli.demo.host import running_server
+from exchange.cli.demo.households import (
+    Conversion,
+    Holdings,
+    give_back,
+    opening_holdings,
+    plan,
+)
+from exchange.cli.demo.onboarding import onboard
+from exchange.cli.demo.purchases import dataset_days, read_purchases
+from exchange.cli.demo.settlement_day import Bank, settle_day
+from exchange.cli.demo.summary import Totals
+from exchange.cli.profile import load_profile
+from exchange.cli.verify import check_folder
+from pointclear.settlement.v1 import settlement_service_pb2 as pb
+
+CLIENT_PROCESSES = 2
+
+
+class Progress(Protocol):
+    """Where a long work says how far it is."""
+
+    def begin(self, what: str, steps: int) -> None:
+        """A part of the work with this many steps begins."""
+
+    def step(self, what: str = "") -> None:
+        """One step is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What is replayed, and where it goes."""
+
+    first_day: date
+    days: int
+    data_dir: Path
+    out: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What came of it."""
+
+    totals: Totals
+    bank_balance: Decimal
+    report: Report
+
+
+def replay(wanted: Replay, bank: Bank, progress: Progress) -> Replayed:
+    """Run the whole demo. The server and the client processes are ended on leaving, however that
+    happens.
+    """
+    totals = Totals()
+    with ExitStack() as stack:
+        progress.begin("starting PostgreSQL and the exchange", 1)
+        address = stack.enter_context(running_server(wanted.data_dir))
+        operator = stack.enter_context(connect(load_profile(wanted.data_dir / "operator", address)))
+        progress.begin("onboarding ten brands and 90 agreements", 2 * len(BRANDS))
+        folder = wanted.data_dir / "brands"
+        onboard(operator, wanted.data_dir, folder, progress.step)
+        profiles = [folder / brand.partner_id for brand in BRANDS]
+        clients = stack.enter_context(client_processes(profiles, CLIENT_PROCESSES))
+        window_ids, balance = replay_days(wanted, operator, clients, bank, totals, progress)
+        progress.begin("fetching receipts and statements", len(profiles) * len(window_ids))
+        write_archive(profiles, window_ids, wanted.out, progress.step)
+    progress.begin("verifying everything offline", 1)
+    report = check_folder(wanted.out, quiet=True)
+    progress.step()
+    return Replayed(totals, balance, report)
+
+
+def replay_days(
+    wanted: Replay,
+    operator: Connection,
+    clients: list[ClientProcess],
+    bank: Bank,
+    totals: Totals,
+    progress: Progress,
+) -> tuple[list[str], Decimal]:
+    """Order, close and settle day by day; returns the windows' ids and what the bank holds at the
+    end.
+    """
+    request = pb.OpenWindowRequest(currency=CURRENCY, business_date=wanted.first_day.isoformat())
+    operator.call(operator.settlement.OpenWindow, request)
+    progress.begin("replaying days of purchases", wanted.days)
+    all_corridors = corridors()
+    data_begins, _ = dataset_days()
+    before = read_purchases(data_begins, max((wanted.first_day - data_begins).days, 0))
+    holdings: Holdings = opening_holdings(before)
+    window_ids: list[str] = []
+    balance = Decimal("0.00")
+    for day in (wanted.first_day + timedelta(days=n) for n in range(wanted.days)):
+        planned = plan(holdings, read_purchases(day, 1))
+        wishes = [wish_of(each, all_corridors) for each in planned.conversions]
+        started = time.perf_counter()
+        outcomes = order_all(clients, wishes)
+        ordering_s = time.perf_counter() - started
+        refused = [
+            conversion
+            for conversion, outcome in zip(planned.conversions, outcomes, strict=True)
+            if outcome.outcome != COMMITTED
+        ]
+        holdings = give_back(planned.holdings, refused)
+        window_ids.append(f"{CURRENCY.lower()}-{day}")
+        settled = settle_day(
+            operator,
+            bank,
+            wanted.out / "bank",
+            window_ids[-1],
+            (day, day + timedelta(days=1)),
+            balance,
+        )
+        balance = settled.bank_balance
+        totals.add_day(wishes, outcomes, settled.window, ordering_s)
+        progress.step(f"{day}: {len(wishes)} orders, settled")
+    return window_ids, balance
+
+
+def wish_of(conversion: Conversion, all_corridors: Mapping[tuple[str, str], Corridor]) -> Wish:
+    """What a household's brand orders for it."""
+    corridor = all_corridors[conversion.source, conversion.target]
+    return Wish(
+        source=conversion.source,
+        target=conversion.target,
+        member=conversion.household_id,
+        source_points=conversion.source_points,
+        target_points=corridor.target_points(conversion.source_points),
+        agreement_id=corridor.agreement_id,
+        reference=f"basket {conversion.purchase.basket_id}",
+    )
