@@ -689,13 +689,14 @@ def test_the_books_are_found_wrong_after_a_row_was_altered(coalition: Coalition)
 def test_a_leg_is_recorded_as_what_it_is(coalition: Coalition) -> None:
     worked_example(coalition)
     commands: list[Command] = []
-    carry_out = coalition.service._submit
 
     async def watched(command: Command) -> Result:
         commands.append(command)
-        return await carry_out(command)
+        return await coalition.submit(command)
 
-    coalition.service._submit = watched
+    coalition.service = SettlementService(
+        coalition.engine, watched, AUDIENCE, {Purpose.STATEMENTS: STATEMENTS}
+    )
     coalition.settle()
     keys = [each.entry_key for each in commands if isinstance(each, Book)]
     assert keys[:3] == [

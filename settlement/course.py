@@ -1,0 +1,192 @@
+"""The course of a settlement: carries its steps out, over the sequencer and the database.
+
+The order of effects of a settlement:
+
+    line files and legs kept → each statement booked → the window stated → pay-ins recorded
+    → a bank file booked whole, which confirms legs → pay-outs recorded that it covers
+    → a bank file that confirms those → the window settled
+
+Each arrow is a transaction of its own, and each step is repeated harmlessly: after a crash
+anywhere, the same call picks up where the log ends.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine
+
+from exchange.commands import Book, Booked, Command, Repeated, Result
+from partners.errors import Reason, Refused
+from settlement import settling, store
+from settlement.bank import BankStatement, check_account, match, parse_bank_file
+from settlement.stating import state_window
+from settlement.windows import Leg, LegState, SettlementWindow, WindowState
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """What became of the entries of a bank file."""
+
+    matched: int
+    unmatched: int
+    """In suspense."""
+    repeated: int
+    """Of a file that had been imported before."""
+
+
+class Course:
+    """Settles one window or takes in one bank file at a time."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        submit: Callable[[Command], Awaitable[Result]],
+        audience: str,
+        signing_key_id: str,
+    ) -> None:
+        """`signing_key_id` names the exchange's key for statements."""
+        self._engine = engine
+        self._submit = submit
+        self._audience = audience
+        self._signing_key_id = signing_key_id
+        self._turn = asyncio.Lock()
+
+    async def settle(self, window_id: str) -> tuple[Leg, ...]:
+        """Take a closed window as far as it can go now; returns its legs.
+
+        Raises Refused(WINDOW_UNKNOWN, or WINDOW_STATE while it is open or an earlier one is not
+        stated), InvariantBroken where the books contradict themselves.
+        """
+        async with self._settling():
+            window = await self.read(store.window_named, window_id)
+            if window.state is WindowState.OPEN:
+                settling.check_stateable(window, None)
+            if window.state is WindowState.CLOSED:
+                await self._state(window)
+                window = await self.read(store.window_named, window_id)
+            if window.state is WindowState.PENDING_SETTLEMENT:
+                await self._square_up(window)
+            return await self.read(store.legs, window)
+
+    async def _state(self, window: SettlementWindow) -> None:
+        payloads = await self.read(state_window, window, self._audience, self._signing_key_id)
+        # A crash between two statements leaves some booked; the next run books the rest, with the
+        # same bytes.
+        await all_of(
+            self.book(settling.statement_entry(window.window_id, partner_id, payload))
+            for partner_id, payload in payloads.items()
+        )
+        await self.book(settling.stated_entry(window, payloads))
+
+    async def _square_up(self, window: SettlementWindow) -> None:
+        """Record the legs that can be recorded, and settle the window when all are confirmed."""
+        legs = await self.read(store.legs, window)
+        balances = await self.read(store.bank_balances, window.unit)
+        recordable = settling.legs_to_record(legs, balances.payable)
+        # Handed over together, so that the sequencer can book them as one batch; each is decided on
+        # its own.
+        await all_of(
+            self._record_leg(settling.leg_entry(leg, window.currency.code, window.unit))
+            for leg in recordable
+        )
+        if all(leg.state is LegState.CONFIRMED for leg in legs):
+            await self.book(settling.settled_entry(window, legs))
+
+    async def _record_leg(self, entry: Book) -> None:
+        try:
+            await self.book(entry)
+        except Refused as refusal:
+            # The position has no room for the pay-out yet, so it waits. Nothing was written.
+            if refusal.reason is not Reason.LIMIT_EXCEEDED:
+                raise
+
+    async def take_in(self, currency: str, content: bytes) -> TakenIn:
+        """Book a bank file, all of it or nothing, and whatever its money makes possible.
+
+        Raises Refused(BANK_FILE_REFUSED) with nothing booked.
+        """
+        statement = parse_bank_file(content)
+        async with self._settling():
+            matched = unmatched = 0
+            known = await self._is_imported(statement, currency, content)
+            if not known:
+                matched, unmatched = await self._import(statement, currency, content)
+            # Also after a repeat: a crash after the file was booked may have left this undone.
+            for window in await self.read(store.pending_windows, currency):
+                await self._square_up(window)
+        return TakenIn(matched, unmatched, len(statement.entries) if known else 0)
+
+    async def _is_imported(self, statement: BankStatement, currency: str, content: bytes) -> bool:
+        """Whether this very file was imported; raises Refused for another one with its statement
+        id.
+        """
+        stored = await self.read(store.bank_file, currency, statement.statement_id)
+        if stored is not None and stored != content:
+            raise Refused(
+                Reason.BANK_FILE_REFUSED,
+                "statement_id",
+                f"{statement.statement_id} was imported before with other content",
+            )
+        return stored is not None
+
+    async def _import(
+        self, statement: BankStatement, currency: str, content: bytes
+    ) -> tuple[int, int]:
+        def read(connection: Any) -> Book:
+            unit = store.unit_of(connection, currency)
+            mirror_posted = store.bank_balances(connection, unit).mirror_posted
+            check_account(statement, currency, mirror_posted)
+            matching = match(statement.entries, store.pending_legs(connection, currency))
+            counts.append((len(matching.confirmed), len(matching.unmatched)))
+            return settling.bank_file_entry(statement, content, matching, unit)
+
+        counts: list[tuple[int, int]] = []
+        await self.book(await self.read(read))
+        return counts[0]
+
+    async def read(self, read: Callable[..., _T], *arguments: Any) -> _T:
+        """Run a blocking function on a connection in a transaction of its own, off the loop."""
+
+        def in_transaction() -> _T:
+            with self._engine.begin() as transaction:
+                return read(transaction.connection.dbapi_connection, *arguments)
+
+        return await asyncio.to_thread(in_transaction)
+
+    async def book(self, command: Command) -> Booked | Repeated:
+        """Submit a command; raises the Refused that answers it."""
+        result = await self._submit(command)
+        if isinstance(result, Refused):
+            raise result
+        assert isinstance(result, Booked | Repeated), "settlement submits no orders"
+        return result
+
+    @asynccontextmanager
+    async def _settling(self) -> AsyncIterator[None]:
+        """One settlement at a time, over all processes on this database.
+
+        Between reading what is due and booking it nobody else may book the same. A process that
+        dies leaves no lock behind: the database releases it with the connection.
+        """
+        async with self._turn:
+            connection = await asyncio.to_thread(self._engine.connect)
+            try:
+                raw = connection.connection.dbapi_connection
+                await asyncio.to_thread(store.take_turn, raw)
+                yield
+            finally:
+                # Going back to the pool ends the transaction, and with it the turn.
+                await asyncio.to_thread(connection.close)
+
+
+async def all_of(steps: Iterable[Awaitable[object]]) -> None:
+    """Start the steps in their order and wait for all; raises what the first that failed raised."""
+    ended = await asyncio.gather(*steps, return_exceptions=True)
+    for each in ended:
+        if isinstance(each, BaseException):
+            raise each
