@@ -15,6 +15,8 @@ from partners.keys import Purpose
 from partners.registry import Registry
 from partners.signing import require_purpose, verified_signer
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 ID_SKEW = timedelta(minutes=10)
 """How far the time inside a transfer id may lie ahead of ours."""
 
@@ -41,11 +43,16 @@ def admit(
     if message.audience != audience:
         raise Refused(Reason.AUDIENCE_WRONG, "audience", f"this exchange is {audience}")
     order = order_from_proto(message, envelope)
-    made_at = datetime.fromtimestamp((order.transfer_id.int >> 80) / 1000, UTC)
-    if not stored_from <= made_at <= now + ID_SKEW:
+    made_at_ms = order.transfer_id.int >> 80
+    if not since_1970_ms(stored_from) <= made_at_ms <= since_1970_ms(now + ID_SKEW):
         raise Refused(
             Reason.FIELD_INVALID,
             "transfer_id",
             "the id's time lies ahead, or so far back that its day is no longer stored",
         )
     return order
+
+
+def since_1970_ms(moment: datetime) -> int:
+    """Milliseconds as an id counts them; an id's own may lie past the last year of `datetime`."""
+    return (moment - _EPOCH) // timedelta(milliseconds=1)

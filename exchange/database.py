@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg2
+import sqlalchemy.exc
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -17,6 +19,14 @@ from exchange.embedded_postgres import OWNER_ROLE, SERVICE_ROLE
 from exchange.errors import CannotStart
 from exchange.ledger.migration import migrate, require_revision
 from partners.store import utc
+
+CONNECTION_ERRORS = (
+    psycopg2.OperationalError,
+    psycopg2.InterfaceError,
+    sqlalchemy.exc.OperationalError,
+    sqlalchemy.exc.InterfaceError,
+)
+"""The database was lost, or gave up: what was under way may have happened or not."""
 
 POOL_SIZE = 8
 CONNECT_TIMEOUT_S = 10

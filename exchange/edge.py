@@ -17,6 +17,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
+from exchange.database import CONNECTION_ERRORS
 from exchange.replies import status_code, status_of
 from partners.caller import Caller
 from partners.errors import Reason, Refused
@@ -101,6 +102,11 @@ async def abort(context: Context, error: Exception, method: str) -> bytes:
         status = status_of(error)
         details = ("grpc-status-details-bin", status.SerializeToString())
         await context.abort(status_code(error), status.message, (details,))
+    if isinstance(error, CONNECTION_ERRORS):
+        log.warning("%s lost the database: %s", method, error)
+        return await abort(
+            context, Refused(Reason.TRY_LATER, "", "the database is not reachable"), method
+        )
     incident = secrets.token_hex(8)
     log.error("incident %s in %s", incident, method, exc_info=error)
     await context.abort(grpc.StatusCode.INTERNAL, f"internal error; quote {incident}")

@@ -39,6 +39,7 @@ from exchange.ledger.accounts import HUB, Account, hub_accounts, partner_account
 from exchange.ledger.postings import (
     PAYMENT_CODES,
     Balance,
+    CounterFull,
     MoneyCell,
     OutOfBounds,
     PointsCell,
@@ -162,6 +163,9 @@ class _Run:
             self.apply(plan.postings, plan.window)
         except Refused as refusal:
             return self.record(order, refusal, None)
+        except CounterFull:
+            # Written, it would fail the whole batch: the database counts in 64 bits.
+            return self.record(order, beyond_books(), None)
         except OutOfBounds:
             # Of a transfer's accounts only the payer's position has a bound that a debit can meet.
             return self.record(order, beyond_cap(), None)
@@ -375,7 +379,7 @@ class _Run:
             raise Refused(Reason.WINDOW_STATE, "", f"no window of {command.window_of} is open")
         try:
             self.apply(command.postings, window)
-        except OutOfBounds as bound:
+        except (CounterFull, OutOfBounds) as bound:
             raise Refused(Reason.LIMIT_EXCEEDED, "", str(bound)) from bound
         if step is not None:
             moved = replace(self.windows[step.window_id], state=step.after)
@@ -398,8 +402,8 @@ class _Run:
     # What all of them do
 
     def apply(self, postings: tuple[Posting, ...], window: Window | None) -> None:
-        """Post to the balances and add to the window's sums; raises OutOfBounds with nothing
-        changed.
+        """Post to the balances and add to the window's sums; raises CounterFull or OutOfBounds
+        with nothing changed.
         """
         post(self.balances, postings)
         if window is None:
@@ -450,6 +454,13 @@ def repeated(answer: Answer, order: Order) -> Repeated:
             Reason.MODIFIED_REQUEST, "transfer_id", "this id was used before with other content"
         )
     return Repeated(answer.log_index, answer.partner_id)
+
+
+def beyond_books() -> Refused:
+    """The refusal of a transfer with which an account's turnover would outgrow its counters."""
+    return Refused(
+        Reason.LIMIT_EXCEEDED, "source_points", "the books cannot count so many points or so much"
+    )
 
 
 def beyond_cap() -> Refused:

@@ -14,11 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-from psycopg2 import Error as DatabaseError
-from sqlalchemy.exc import SQLAlchemyError
-
 from exchange.batch import Decided, Ledger
 from exchange.commands import Command, Result
+from exchange.database import CONNECTION_ERRORS
 from partners import envelope as dsse
 from partners.envelope import Envelope
 from partners.errors import Reason, Refused
@@ -109,10 +107,10 @@ class Sequencer:
     def _carry_out(self, batch: list[_Waiting]) -> None:
         try:
             decided = self._ledger.run([each.command for each in batch])
-        except (SQLAlchemyError, DatabaseError):
+        except CONNECTION_ERRORS as error:
             # Whether the commit happened is not known. Each caller sends the same request again and
             # learns it.
-            log.exception("a batch of %d met a database error", len(batch))
+            log.warning("a batch of %d lost the database: %s", len(batch), error)
             later = Refused(Reason.TRY_LATER, "", "the outcome is not known yet")
             self._answer(batch, [Reply(later, later) for _ in batch])
         except Exception as error:

@@ -92,7 +92,7 @@ def parse_amount(text: str, scale: int, field: str = "amount") -> int:
     """Units of a decimal figure such as `12.30`; raises Refused(FIELD_INVALID) when it is not exact
     at the scale.
     """
-    match = re.fullmatch(r"([+-]?)(\d{1,18})(?:\.(\d+))?", text)
+    match = re.fullmatch(r"([+-]?)([0-9]{1,18})(?:\.([0-9]+))?", text)
     fraction = (match.group(3) or "") if match else ""
     if match is None or len(fraction.rstrip("0")) > scale:
         raise Refused(
