@@ -60,9 +60,9 @@ def add_demo_command(app: typer.Typer, bank: Bank) -> None:
 
 
 def show(done: Replayed, out: Path, keep: Path | None, as_json: bool) -> None:
-    """Print the figures; exit 1 when something did not verify or the nets do not sum to 0."""
+    """Print the figures; exit 1 when anything is not as it must be."""
     balance = str(done.bank_balance)
-    figures = document(done.totals, done.report.checked, balance)
+    figures = document(done.totals, done.mishaps, done.report.checked, balance)
     kept = {"out": str(out), "data_dir": str(keep) if keep else None}
     lines = [f"Wrote {out}; check it again with: pointclear verify {out}"]
     lines += [str(fault) for fault in done.report.faults]
@@ -71,10 +71,11 @@ def show(done: Replayed, out: Path, keep: Path | None, as_json: bool) -> None:
     answer(
         as_json,
         {**figures, **kept, "faults": [str(fault) for fault in done.report.faults]},
-        *render(done.totals, done.report.checked, balance),
+        *render(done.totals, done.mishaps, done.report.checked, balance),
         *lines,
     )
-    if done.report.faults or done.totals.nets.total():
+    as_expected = all(each.reason == each.expected for each in done.mishaps)
+    if done.report.faults or done.totals.nets.total() or not as_expected:
         raise typer.Exit(ExitCode.REFUSED)
 
 

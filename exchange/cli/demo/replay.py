@@ -25,6 +25,7 @@ from exchange.cli.demo.households import (
     opening_holdings,
     plan,
 )
+from exchange.cli.demo.mishaps import Refusal, send_mishaps
 from exchange.cli.demo.onboarding import onboard
 from exchange.cli.demo.purchases import dataset_days, read_purchases
 from exchange.cli.demo.settlement_day import Bank, settle_day
@@ -62,6 +63,8 @@ class Replayed:
 
     totals: Totals
     bank_balance: Decimal
+    mishaps: tuple[Refusal, ...]
+    """Orders that went wrong on purpose, after the last day."""
     report: Report
 
 
@@ -80,12 +83,15 @@ def replay(wanted: Replay, bank: Bank, progress: Progress) -> Replayed:
         profiles = [folder / brand.partner_id for brand in BRANDS]
         clients = stack.enter_context(client_processes(profiles, CLIENT_PROCESSES))
         window_ids, balance = replay_days(wanted, operator, clients, bank, totals, progress)
+        corridor = corridors()["grocery", "fuel"]
+        with connect(load_profile(folder / corridor.source.partner_id)) as own:
+            mishaps = send_mishaps(own, corridor)
         progress.begin("fetching receipts and statements", len(profiles) * len(window_ids))
         write_archive(profiles, window_ids, wanted.out, progress.step)
     progress.begin("verifying everything offline", 1)
     report = check_folder(wanted.out, quiet=True)
     progress.step()
-    return Replayed(totals, balance, report)
+    return Replayed(totals, balance, mishaps, report)
 
 
 def replay_days(

@@ -1,13 +1,14 @@
 """What the demo came to: the figures, and the tables that show them. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
 from rich.console import RenderableType
 
 from exchange.cli.demo.brand_client import COMMITTED, Outcome, Wish
 from exchange.cli.demo.coalition import BRANDS, CURRENCY, SCALE
+from exchange.cli.demo.mishaps import Refusal
 from exchange.cli.output import pairs, table
 from partners.points import format_amount
 from pointclear.settlement.v1 import settlement_service_pb2 as pb
@@ -60,7 +61,9 @@ class Totals:
         return self.orders / self.ordering_s if self.ordering_s else 0.0
 
 
-def document(totals: Totals, verified: Mapping[str, int], bank_balance: str) -> dict[str, object]:
+def document(
+    totals: Totals, mishaps: Sequence[Refusal], verified: Mapping[str, int], bank_balance: str
+) -> dict[str, object]:
     """The figures for machines."""
     return {
         "days": totals.days,
@@ -79,13 +82,14 @@ def document(totals: Totals, verified: Mapping[str, int], bank_balance: str) -> 
         "sum_of_nets": format_amount(totals.nets.total(), SCALE),
         "currency": CURRENCY,
         "bank_balance": bank_balance,
+        "refused_on_purpose": [asdict(each) for each in mishaps],
         "verified": dict(verified),
         "transfers_per_second": round(totals.orders_per_second, 1),
     }
 
 
 def render(
-    totals: Totals, verified: Mapping[str, int], bank_balance: str
+    totals: Totals, mishaps: Sequence[Refusal], verified: Mapping[str, int], bank_balance: str
 ) -> tuple[RenderableType, ...]:
     """The figures for people."""
     rows = [
@@ -105,6 +109,10 @@ def render(
             ("brand", "points out", "points in", f"net {CURRENCY}"),
             rows,
             right=("points out", "points in", f"net {CURRENCY}"),
+        ),
+        table(
+            ("refused on purpose", "reason", "signed receipt"),
+            [(each.what, each.reason, "yes" if each.recorded else "no") for each in mishaps],
         ),
         pairs(
             (
