@@ -123,7 +123,7 @@ def propose(
 
 def counter_sign_version(
     agreement_id: Annotated[str, typer.Argument(metavar="ID", help="The agreement.")],
-    version: Annotated[int, typer.Argument(help="Its version.")],
+    version: Annotated[int, typer.Argument(metavar="VERSION", help="Its number.")],
     profile_dir: PartnerProfileOption,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the signed agreement here.")
@@ -149,7 +149,7 @@ def counter_sign_version(
 
 def activate(
     agreement_id: Annotated[str, typer.Argument(metavar="ID", help="The agreement.")],
-    version: Annotated[int, typer.Argument(help="Its version.")],
+    version: Annotated[int, typer.Argument(metavar="VERSION", help="Its number.")],
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     profile_dir: OperatorProfileOption = None,
     server: ServerOption = None,

@@ -5,17 +5,10 @@ neither the server's libraries nor its database. What does need them comes from 
 as a `Wiring`.
 """
 
+import os
+
 import typer
 
-from exchange.cli.agreement_commands import agreement_app
-from exchange.cli.deployment_commands import add_deployment_commands
-from exchange.cli.key_commands import key_app
-from exchange.cli.output import Command
-from exchange.cli.partner_commands import partner_app
-from exchange.cli.settlement_commands import add_settlement_commands
-from exchange.cli.transfer_commands import add_transfer_commands
-from exchange.cli.verify import verify
-from exchange.cli.window_commands import window_app
 from exchange.cli.wiring import MigrateOptions, ServeOptions, Wiring
 
 __all__ = ["MigrateOptions", "ServeOptions", "Wiring", "build_app"]
@@ -23,6 +16,19 @@ __all__ = ["MigrateOptions", "ServeOptions", "Wiring", "build_app"]
 
 def build_app(wiring: Wiring) -> typer.Typer:
     """The whole command line. Exit codes: 0 done, 1 refused, 2 usage, 3 unavailable."""
+    # gRPC reads this once, when it is imported, and otherwise writes a line of its own about every
+    # failed handshake to stderr, where `--json` promises one document. Hence the imports down here.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    from exchange.cli.agreement_commands import agreement_app
+    from exchange.cli.deployment_commands import add_deployment_commands
+    from exchange.cli.key_commands import key_app
+    from exchange.cli.output import Command
+    from exchange.cli.partner_commands import partner_app
+    from exchange.cli.settlement_commands import add_settlement_commands
+    from exchange.cli.transfer_commands import add_transfer_commands
+    from exchange.cli.verify import verify
+    from exchange.cli.window_commands import window_app
+
     app = typer.Typer(
         name="pointclear",
         help=(

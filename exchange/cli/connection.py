@@ -11,7 +11,6 @@ Effects: the network. The rules kept here:
   refused, so they mean that the exchange is unavailable.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -127,8 +126,6 @@ def connect(profile: Profile) -> Iterator[Connection]:
 
 def open_channel(profile: Profile) -> grpc.Channel:
     """A mutual TLS channel. Nothing is sent before the first call."""
-    # The library writes handshake errors to stderr, where `--json` promises one document.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     options: list[tuple[str, int]] = list(CHANNEL_OPTIONS)
     if profile.server.startswith(_LOOPBACK):
         # A proxy that the environment names cannot reach this machine.
@@ -152,7 +149,7 @@ def failure_of_call(error: object, server: str) -> Failure:
     return Failure(
         ExitCode.UNAVAILABLE if code in _NOT_SERVED else exit_code_of(info.reason),
         info.reason,
-        text,
+        text.removeprefix(f"{info.reason}: "),
         metadata.pop("remedy", ""),
         next((name for each in details for name in _violations(each)), ""),
         metadata.pop("retry", ""),

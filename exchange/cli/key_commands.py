@@ -56,10 +56,10 @@ def add(
     server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a new key, register it with the agreements key, and sign with it from now on.
+    """Make a new key, register it, and sign with it from now on.
 
-    The key in use until now stays in the profile under its key id. After an interruption run the
-    same command again.
+    Your agreements key vouches for it. The key in use until now stays in the profile under its key
+    id. After an interruption run the same command again.
     """
     profile = partner_profile(profile_dir, server)
     kind = Purpose[purpose.name]
@@ -74,7 +74,7 @@ def add(
     )
     with connect(profile) as connection:
         registered = register_key(connection, key)
-    # A crash before this leaves the old key in use, which is still good; a repeat registers nothing new.
+    # A crash before this leaves the old key in use, which is good; a repeat registers no other.
     take_into_use(profile.directory, kind)
     answer(
         as_json,

@@ -147,7 +147,7 @@ def take_into_use(directory: Path, purpose: Purpose) -> None:
 
 
 def finish_earlier_rotation(directory: Path, purpose: Purpose) -> None:
-    """Complete what a crash at the end of `take_into_use` left: an event whose key is in use already.
+    """Complete what a crash in `take_into_use` left: an event whose key is in use already.
 
     Raises FileError.
     """

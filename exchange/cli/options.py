@@ -56,6 +56,9 @@ ServerOption = Annotated[
         "--server", metavar="HOST:PORT", help="The exchange, if not the one in the profile."
     ),
 ]
+WindowArgument = Annotated[
+    str, typer.Argument(metavar="WINDOW_ID", help="The window, such as usd-2017-01-01.")
+]
 
 _DURATION = re.compile(r"(\d{1,6})([smh])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}

@@ -63,7 +63,8 @@ def add(
 ) -> None:
     """Add a partner, and make its profile.
 
-    The profile gets a certificate from the development CA and three registered keys. After an interruption run the same command again: it goes on where it stopped.
+    The profile gets a certificate from the development CA and three registered keys. After an
+    interruption run the same command again: it goes on where it stopped.
     """
     profile = operator_profile(profile_dir, data_dir, server)
     authority = load_authority(data_dir)

@@ -1,7 +1,7 @@
 """`settle` and `statement`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ from exchange.cli.options import (
     JsonOption,
     OperatorProfileOption,
     ServerOption,
+    WindowArgument,
     either_profile,
     operator_profile,
 )
@@ -44,7 +45,7 @@ def add_settlement_commands(app: typer.Typer) -> None:
 
 
 def settle(
-    window_id: Annotated[str, typer.Argument(help="The window, such as usd-2017-01-01.")],
+    window_id: WindowArgument,
     bank_file: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Import this bank statement: it confirms legs."),
@@ -107,7 +108,7 @@ def settle(
 
 
 def statement(
-    window_id: Annotated[str, typer.Argument(help="The window, such as usd-2017-01-01.")],
+    window_id: WindowArgument,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write statement and lines.")],
     partner: Annotated[
         str | None,
@@ -147,7 +148,7 @@ def statement(
             "envelope": envelope_document(envelope),
         },
         pairs(
-            (name.replace("_", " "), document[name])
+            (name.replace("_", " "), _fact(document[name]))
             for name in (
                 "window_id",
                 "business_date",
@@ -155,6 +156,7 @@ def statement(
                 "outgoing_value",
                 "incoming_value",
                 "fees",
+                "taxes",
                 "net",
                 "due",
                 "payment",
@@ -165,6 +167,12 @@ def statement(
         ),
         f"Wrote {statement_file} and {line_file}; both verify",
     )
+
+
+def _fact(value: Any) -> Any:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {figure}" for name, figure in value.items())
+    return value
 
 
 def _settle(connection: Connection, window_id: str) -> SettleWindowResponse:

@@ -134,7 +134,7 @@ def transfer(
 
 
 def lookup(
-    transfer_id: Annotated[str, typer.Argument(help="The transfer's UUID.")],
+    transfer_id: Annotated[str, typer.Argument(metavar="TRANSFER_ID", help="A UUID.")],
     profile_dir: PartnerProfileOption,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the signed receipt or notice here.")

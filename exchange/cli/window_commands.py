@@ -13,6 +13,7 @@ from exchange.cli.options import (
     JsonOption,
     OperatorProfileOption,
     ServerOption,
+    WindowArgument,
     either_profile,
     operator_profile,
     parse_date,
@@ -62,7 +63,7 @@ def open_window(
 
 
 def close(
-    window_id: Annotated[str, typer.Argument(help="The window, such as usd-2017-01-01.")],
+    window_id: WindowArgument,
     next_business_date: Annotated[
         str | None,
         typer.Option(metavar="YYYY-MM-DD", help="[default: the next calendar day]"),

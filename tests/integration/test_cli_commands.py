@@ -1,0 +1,233 @@
+"""The command line against a server process: from nothing to a settled window."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from settlement.bank_simulator import PaymentRequest, bank_day
+
+WINDOW = "usd-2017-01-01"
+PROPOSAL = (
+    "agreement propose --as grocery --id grocery-fuel --source-program grocery"
+    " --target-partner fuel --target-program fuel --rate 50:25 --maximum 5000 --currency USD --price 0.0196"
+    " --fee-bps 100 --tax vat6"
+)
+TRANSFER = "transfer --as grocery --agreement grocery-fuel --source-member h1 --target-member f1"
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """Runs commands in a directory of their own, against one exchange."""
+
+    directory: Path
+    address: str = ""
+
+    def start(self, command: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "exchange", *command.split()],
+            cwd=self.directory,
+            env=environment(),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def run(self, command: str, exit_code: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run a command as it is; fails the test for another exit code."""
+        process = self.start(command)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == exit_code, (command, out, err)
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+    def call(self, command: str) -> Any:
+        """Run a command against the exchange, and return its document."""
+        return json.loads(self.run(f"{command} --server {self.address} --json").stdout)
+
+    def refused(self, command: str) -> Any:
+        """Run a command that the exchange refuses, and return the error."""
+        result = self.run(f"{command} --server {self.address} --json", exit_code=1)
+        assert result.stdout == ""
+        return json.loads(result.stderr)["error"]
+
+
+def environment() -> dict[str, str]:
+    root = Path(__file__).parents[2]
+    kept = {name: value for name, value in os.environ.items() if "POINTCLEAR" not in name}
+    return {**kept, "PYTHONPATH": f"{root}{os.pathsep}{root / 'proto'}"}
+
+
+@pytest.fixture(scope="module")
+def directory() -> Iterator[Path]:
+    # pytest's own temporary folders are closed to the user that runs the database for root.
+    with tempfile.TemporaryDirectory(prefix="pointclear-cli-") as name:
+        os.chmod(name, 0o711)
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def shell(directory: Path) -> Iterator[Shell]:
+    """A served exchange with two partners."""
+    alone = Shell(directory)
+    alone.run("init --audience pointclear.test/cli")
+    server = alone.start("serve --listen 127.0.0.1:0 --json")
+    assert server.stdout is not None
+    try:
+        ready = server.stdout.readline()
+        assert ready, server.communicate()[1]
+        shell = Shell(directory, json.loads(ready)["address"])
+        for name in ("grocery", "fuel"):
+            shell.call(f"partner add {name} {partner_options(name)}")
+        yield shell
+    finally:
+        server.terminate()
+        server.communicate(timeout=60)
+
+
+def partner_options(name: str) -> str:
+    return f"--name {name} --program {name} --currency USD --cap 5000.00 --out {name}"
+
+
+@pytest.fixture(scope="module")
+def trading(shell: Shell) -> Shell:
+    """The same exchange with a window open and an agreement in force."""
+    shell.call("window open --currency USD --business-date 2017-01-01")
+    assert shell.call(PROPOSAL)["state"] == "PROPOSED"
+    early = shell.refused("agreement activate grocery-fuel 1")
+    assert early["reason"] == "COUNTER_SIGNATURE_MISSING"
+    assert shell.call("agreement sign grocery-fuel 1 --as fuel")["state"] == "SIGNED"
+    assert shell.call("agreement activate grocery-fuel 1")["state"] == "IN_FORCE"
+    return shell
+
+
+def test_adding_a_partner_again_changes_nothing(shell: Shell) -> None:
+    again = shell.call(f"partner add grocery {partner_options('grocery')}")
+    assert again["partner"]["net_debit_cap"] == "5000.000000"
+    assert len(again["keys"]) == 3
+    assert len(shell.call("key list --holder partner/grocery")["keys"]) == 3
+    assert [each["partner_id"] for each in shell.call("partner list")["partners"]] == [
+        "fuel",
+        "grocery",
+    ]
+
+
+def test_a_partner_cannot_be_added_a_second_time_with_other_terms(shell: Shell) -> None:
+    options = partner_options("grocery").replace("5000.00", "9000.00")
+    assert shell.refused(f"partner add grocery {options}")["reason"] in (
+        "ALREADY_EXISTS",
+        "MODIFIED_REQUEST",
+    )
+
+
+def test_a_transfer_is_answered_by_a_receipt_that_verifies(trading: Shell) -> None:
+    done = trading.call(f"{TRANSFER} --points 100 --out receipt.json")
+    assert (done["state"], done["source_points"], done["target_points"]) == ("COMMITTED", 100, 50)
+    assert (done["value"], done["fee"], done["tax"]) == ("0.980000", "0.009800", "0.000588")
+    assert json.loads((trading.directory / "receipt.json").read_text()) == done["envelope"]
+    for partner, kind in (("grocery", "transfer-receipt"), ("fuel", "credit-notice")):
+        found = trading.call(f"lookup {done['transfer_id']} --as {partner}")
+        assert (found["kind"], found["transfer_id"]) == (kind, done["transfer_id"])
+    assert "fee" not in trading.call(f"lookup {done['transfer_id']} --as fuel")
+
+
+def test_a_kept_order_can_be_sent_again_and_gets_the_same_receipt(trading: Shell) -> None:
+    first = trading.call(f"{TRANSFER} --points 50 --order order.json")
+    again = trading.call(f"{TRANSFER} --points 50 --order order.json")
+    assert again["envelope"] == first["envelope"]
+
+
+def test_a_recorded_refusal_leaves_its_receipt(trading: Shell) -> None:
+    error = trading.refused(f"{TRANSFER} --points 120 --out refused.json")
+    assert (error["reason"], error["field"]) == ("INCREMENT", "source_points")
+    assert json.loads((trading.directory / "refused.json").read_text()) == error["receipt"]
+
+
+def test_a_refusal_for_people_is_two_lines(trading: Shell) -> None:
+    command = f"{TRANSFER} --points 50 --target-points 26 --server {trading.address}"
+    result = trading.run(command, exit_code=1)
+    first, second = result.stderr.splitlines()
+    assert first.startswith("AMOUNT_MISMATCH (target_points): ")
+    assert second.startswith("  ")
+
+
+def test_a_new_key_signs_from_now_on(trading: Shell) -> None:
+    key = trading.call("key add --purpose orders --as fuel")["key"]
+    assert key["purpose"] == "ORDERS"
+    own = trading.call("key list --as fuel")["keys"]
+    assert [each["key_id"] for each in own if each["purpose"] == "ORDERS"][-1] == key["key_id"]
+
+
+def test_streams_are_whole_and_files_hold_one_envelope_a_line(trading: Shell) -> None:
+    whole = trading.call("receipts --as grocery --out archive/grocery/receipts.jsonl")["receipts"]
+    assert [each["stream_seq"] for each in whole] == list(range(1, len(whole) + 1))
+    lines = (trading.directory / "archive/grocery/receipts.jsonl").read_text().splitlines()
+    assert len(lines) == len(whole)
+    assert trading.call("receipts --as grocery --after 1")["receipts"] == whole[1:]
+
+
+@pytest.mark.parametrize(
+    ("command", "exit_code", "told"),
+    [
+        ("partner list --server localhost:1", 3, "no exchange answers at localhost:1"),
+        ("window close usd-2017-01-01 --as grocery", 2, "an operator's call"),
+        ("receipts --as nowhere", 3, "there is no profile here"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    shell: Shell, command: str, exit_code: int, told: str
+) -> None:
+    assert told in shell.run(command, exit_code).stderr
+
+
+def test_a_stranger_with_another_authority_is_told_so_in_two_lines(shell: Shell) -> None:
+    shell.run("init --data-dir strange")
+    result = shell.run(f"partner list --as strange/operator --server {shell.address}", exit_code=3)
+    wrong, remedy = result.stderr.splitlines()[-2:]
+    assert wrong == f"UNAVAILABLE: the TLS handshake with {shell.address} failed"
+    assert remedy.startswith("  Use a profile")
+
+
+def test_a_window_is_closed_settled_through_the_bank_and_stated(trading: Shell) -> None:
+    trading.call(f"{TRANSFER} --points 200")
+    closed = trading.call(f"window close {WINDOW}")
+    nets = {name: Decimal(net) for name, net in closed["window"]["net_positions"].items()}
+    assert sum(nets.values()) == 0
+    assert nets["grocery"] < 0 < nets["fuel"]
+    assert closed["next_window"]["business_date"] == "2017-01-02"
+    assert trading.call(f"window close {WINDOW}") == closed
+
+    state, opening = trading.call(f"settle {WINDOW} --out legs.json"), Decimal("0.00")
+    for number in range(1, 3):
+        pending = [leg for leg in state["legs"] if leg["state"] == "PENDING"]
+        day = bank_day(
+            f"s{number}", "USD", date(2017, 1, 2), opening, [payment(leg) for leg in pending]
+        )
+        (trading.directory / "bank.csv").write_bytes(day.content)
+        opening = day.closing
+        state = trading.call(f"settle {WINDOW} --bank-file bank.csv")
+        assert state["bank_file"]["matched"] == len(pending)
+    assert state["window"]["state"] == "SETTLED"
+    assert {leg["state"] for leg in state["legs"]} == {"CONFIRMED"}
+
+    for name in ("grocery", "fuel"):
+        stated = trading.call(f"statement {WINDOW} --as {name} --out archive/{name}")
+        assert Decimal(stated["net"]) == nets[name]
+        trading.call(f"receipts --as {name} --out archive/{name}/receipts.jsonl")
+    trading.call("key list --holder exchange --out archive")
+    trading.run("verify archive")
+
+
+def payment(leg: dict[str, str]) -> PaymentRequest:
+    amount = Decimal(leg["amount"]).quantize(Decimal("0.01"))
+    if leg["direction"] == "PAY_IN":
+        return PaymentRequest("PAY_IN", amount, leg["reference"], leg["partner_id"])
+    return PaymentRequest("PAY_OUT", amount, leg["reference"], leg["partner_id"])
