@@ -6,7 +6,7 @@ credits posted less debits posted less debits pending, so a hold counts against 
 and for its payee only when it is posted.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 
 from exchange.ledger.accounts import (
@@ -71,6 +71,19 @@ class Phase(IntEnum):
     """Releases an earlier pending posting."""
 
 
+COUNTER_MAX = 2**62 - 1
+"""Most that a balance's counter may hold: the database adds two of them in 64 bits."""
+
+
+class CounterFull(PointclearError):
+    """A posting would take a counter of an account past what the books can hold."""
+
+    def __init__(self, account: int) -> None:
+        """`account` is the number of the account whose counter is full."""
+        super().__init__(f"account {account} cannot count this posting")
+        self.account = account
+
+
 class OutOfBounds(PointclearError):
     """A posting would take an account past its floor or ceiling."""
 
@@ -130,6 +143,16 @@ class Balance:
         return self.posted - self.debits_pending
 
     @property
+    def countable(self) -> bool:
+        """Whether every counter fits the database."""
+        return (
+            max(
+                self.debits_pending, self.debits_posted, self.credits_pending, self.credits_posted
+            )
+            <= COUNTER_MAX
+        )
+
+    @property
     def within_bounds(self) -> bool:
         """Whether floor and ceiling are kept; the ceiling counts pending credits but not pending
         debits.
@@ -142,20 +165,26 @@ class Balance:
 def debited(balance: Balance, amount: int, phase: Phase) -> Balance:
     """The balance after a debit of `amount` units in the given phase."""
     posted, pending = _steps(amount, phase)
-    return replace(
-        balance,
-        debits_posted=balance.debits_posted + posted,
-        debits_pending=balance.debits_pending + pending,
+    return Balance(
+        balance.debits_pending + pending,
+        balance.debits_posted + posted,
+        balance.credits_pending,
+        balance.credits_posted,
+        balance.floor,
+        balance.ceiling,
     )
 
 
 def credited(balance: Balance, amount: int, phase: Phase) -> Balance:
     """The balance after a credit of `amount` units in the given phase."""
     posted, pending = _steps(amount, phase)
-    return replace(
-        balance,
-        credits_posted=balance.credits_posted + posted,
-        credits_pending=balance.credits_pending + pending,
+    return Balance(
+        balance.debits_pending,
+        balance.debits_posted,
+        balance.credits_pending + pending,
+        balance.credits_posted + posted,
+        balance.floor,
+        balance.ceiling,
     )
 
 
@@ -175,8 +204,8 @@ def _steps(amount: int, phase: Phase) -> tuple[int, int]:
 def post(balances: dict[int, Balance], postings: tuple[Posting, ...]) -> None:
     """Apply an entry's postings to `balances`, all of them or none.
 
-    Raises OutOfBounds, naming the account, when the entry as a whole leaves an account out of its
-    bounds.
+    Raises CounterFull or OutOfBounds, naming the account, when the entry as a whole leaves an
+    account with more than can be counted, or out of its bounds.
     """
     after: dict[int, Balance] = {}
     for posting in postings:
@@ -184,6 +213,9 @@ def post(balances: dict[int, Balance], postings: tuple[Posting, ...]) -> None:
         after[posting.debit] = debited(debit, posting.amount, posting.phase)
         credit = after.get(posting.credit, balances[posting.credit])
         after[posting.credit] = credited(credit, posting.amount, posting.phase)
+    for account, balance in after.items():
+        if not balance.countable:
+            raise CounterFull(account)
     for account, balance in after.items():
         if not balance.within_bounds:
             raise OutOfBounds(account)
@@ -235,6 +267,7 @@ __all__ = [
     "HUB",
     "Balance",
     "Code",
+    "CounterFull",
     "MoneyCell",
     "OutOfBounds",
     "Phase",
