@@ -286,6 +286,9 @@ DECLARE
     oldest text;
 BEGIN
     PERFORM pg_advisory_xact_lock(7035);
+    SELECT min(relname) INTO oldest FROM pg_class WHERE relname ~ '^request_\d{4}_\d{2}$' AND relkind = 'r';
+    -- Months in which no server ran are made too: the first moment that is returned promises all ids from there on.
+    month := least(month, to_timestamp(substr(oldest, 9), 'YYYY_MM'));
     WHILE month <= now + interval '1 month' LOOP
         IF to_regclass(format('request_%s', to_char(month, 'YYYY_MM'))) IS NULL THEN
             EXECUTE format('CREATE TABLE request_%s PARTITION OF request FOR VALUES FROM (%L) TO (%L)', to_char(month, 'YYYY_MM'),
