@@ -7,7 +7,6 @@ The identity is the one URI name of the certificate: `pointclear://partner/<part
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
-from urllib.parse import urlsplit
 
 from partners.errors import Reason, Refused
 from partners.points import check_id
@@ -31,9 +30,9 @@ class Caller:
             raise Refused(
                 Reason.CALLER_UNKNOWN, "", f"the certificate has {len(uris)} URI names, not one"
             )
-        parts = urlsplit(uris[0])
-        kind, name = parts.netloc, parts.path.removeprefix("/")
-        if parts.scheme != SCHEME or uris[0] != f"{SCHEME}://{kind}/{name}":
+        scheme, _, rest = uris[0].partition("://")
+        kind, _, name = rest.partition("/")
+        if scheme != SCHEME:
             raise Refused(Reason.CALLER_UNKNOWN, "", "the certificate's URI names nobody here")
         try:
             check_id(name, "")
