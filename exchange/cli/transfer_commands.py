@@ -1,7 +1,7 @@
 """`transfer`, `lookup` and `receipts`."""
 
-from dataclasses import replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -25,6 +25,7 @@ from exchange.cli.options import (
 )
 from exchange.cli.orders import build_order, sign_order
 from exchange.cli.output import Command, answer, envelope_document, pairs, table
+from exchange.cli.profile import Profile
 from exchange.cli.proofs import FIRST_PREVIOUS, Proof, check_answers, check_follows, read_proof
 from partners.envelope import TRANSFER_ORDER, Envelope, from_json, require_type, to_json
 from partners.errors import Reason, Refused
@@ -41,6 +42,22 @@ from pointclear.exchange.v1.exchange_service_pb2 import (
 from pointclear.exchange.v1.transfer_pb2 import TransferOrder
 
 RECEIPTS_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A transfer as it was asked for; what is None is the agreement's to say."""
+
+    agreement_id: str
+    agreement_version: int | None
+    transfer_id: bytes
+    source_program: str | None
+    target_program: str | None
+    source_member: str
+    target_member: str
+    source_points: int
+    target_points: int | None
+    reference: str
 
 
 def add_transfer_commands(app: typer.Typer) -> None:
@@ -95,38 +112,23 @@ def transfer(
     lifetime = parse_duration(expires_in)
     agreement_id, version = parse_agreement_name(agreement)
     identifier = parse_uuid(transfer_id) if transfer_id else UUID(bytes=uuid_utils.uuid7().bytes)
+    wanted = Wanted(
+        agreement_id=agreement_id,
+        agreement_version=version,
+        transfer_id=identifier.bytes,
+        source_program=source_program,
+        target_program=target_program,
+        source_member=source_member,
+        target_member=target_member,
+        source_points=points,
+        target_points=target_points,
+        reference=reference,
+    )
     with connect(profile) as connection:
         if order is not None and order.exists():
             signed = _read_order(order)
         else:
-            if None in (version, target_points, source_program, target_program):
-                terms = find_version(list_versions(connection), agreement_id, version).terms
-                version = terms.version
-                source_program = source_program or terms.source_program
-                target_program = target_program or terms.target_program
-                if target_points is None:
-                    target_points = target_points_of(terms, points)
-            now = datetime.now(UTC)
-            try:
-                payload = build_order(
-                    audience=profile.audience,
-                    partner_id=profile.caller.name,
-                    transfer_id=identifier.bytes,
-                    source_program=source_program or "",
-                    target_program=target_program or "",
-                    source_member=source_member,
-                    target_member=target_member,
-                    source_points=points,
-                    target_points=target_points or 0,
-                    agreement_id=agreement_id,
-                    agreement_version=version or 0,
-                    issued_at=now,
-                    expires_at=now + lifetime,
-                    partner_reference=reference,
-                )
-            except ValueError as error:
-                raise Refused(Reason.FIELD_INVALID, "", str(error)) from None
-            signed = envelope_from_proto(sign_order(profile.signer(Purpose.ORDERS), payload))
+            signed = _sign(profile, _complete(connection, wanted), lifetime)
             if order is not None:
                 write_new(order, (to_json(signed) + "\n").encode(), PRIVATE_MODE)
         proof = _send(connection, signed, order, out)
@@ -220,6 +222,52 @@ def read_stream(connection: Connection, after: int) -> list[Proof]:
             after, previous = proof.body.stream_seq, proof.sha256
         if not page.entries or after >= page.last_stream_seq:
             return proofs
+
+
+def _complete(connection: Connection, wanted: Wanted) -> Wanted:
+    """What was not said is the agreement's to say. Raises Failed, or Refused(AGREEMENT_UNKNOWN)."""
+    if None not in (
+        wanted.agreement_version,
+        wanted.source_program,
+        wanted.target_program,
+        wanted.target_points,
+    ):
+        return wanted
+    versions = list_versions(connection)
+    terms = find_version(versions, wanted.agreement_id, wanted.agreement_version).terms
+    return replace(
+        wanted,
+        agreement_version=terms.version,
+        source_program=wanted.source_program or terms.source_program,
+        target_program=wanted.target_program or terms.target_program,
+        target_points=target_points_of(terms, wanted.source_points)
+        if wanted.target_points is None
+        else wanted.target_points,
+    )
+
+
+def _sign(profile: Profile, wanted: Wanted, lifetime: timedelta) -> Envelope:
+    now = datetime.now(UTC)
+    try:
+        payload = build_order(
+            audience=profile.audience,
+            partner_id=profile.caller.name,
+            transfer_id=wanted.transfer_id,
+            source_program=wanted.source_program or "",
+            target_program=wanted.target_program or "",
+            source_member=wanted.source_member,
+            target_member=wanted.target_member,
+            source_points=wanted.source_points,
+            target_points=wanted.target_points or 0,
+            agreement_id=wanted.agreement_id,
+            agreement_version=wanted.agreement_version or 0,
+            issued_at=now,
+            expires_at=now + lifetime,
+            partner_reference=wanted.reference,
+        )
+    except ValueError as error:
+        raise Refused(Reason.FIELD_INVALID, "", str(error)) from None
+    return envelope_from_proto(sign_order(profile.signer(Purpose.ORDERS), payload))
 
 
 def _send(

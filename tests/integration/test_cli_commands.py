@@ -19,8 +19,8 @@ from settlement.bank_simulator import PaymentRequest, bank_day
 WINDOW = "usd-2017-01-01"
 PROPOSAL = (
     "agreement propose --as grocery --id grocery-fuel --source-program grocery"
-    " --target-partner fuel --target-program fuel --rate 50:25 --maximum 5000 --currency USD --price 0.0196"
-    " --fee-bps 100 --tax vat6"
+    " --target-partner fuel --target-program fuel --rate 50:25 --maximum 5000"
+    " --currency USD --price 0.0196 --fee-bps 100 --tax vat6"
 )
 TRANSFER = "transfer --as grocery --agreement grocery-fuel --source-member h1 --target-member f1"
 
