@@ -1,0 +1,173 @@
+"""The course of a run: what is started, what is measured, and in which order."""
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from exchange import embedded_postgres
+from exchange.cli.connection import connect
+from exchange.cli.demo.host import serve_command
+from exchange.cli.initialise import initialise
+from exchange.cli.profile import DEFAULT_SERVER, load_profile
+from exchange.embedded_postgres import RunningPostgres
+from tests.bench import pgbench, storage
+from tests.bench.coalition import found
+from tests.bench.load import ORDERS_PER_BATCH, Load
+from tests.bench.measures import Pair, Result, result_of
+from tests.bench.processes import Child, child
+
+AUDIENCE = "pointclear.local/bench"
+BATCHES_IN_FLIGHT = 4
+"""One for each brand."""
+OTHER_IN_FLIGHT = (1, 256)
+"""Also measured, as entries of their own."""
+TRANSFERS_MIN = 20_000
+"""Fewer would make storage look larger or smaller than it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to measure."""
+
+    rounds: int
+    seconds: float
+    """Of each measurement."""
+    in_flight: int
+    """Calls under way at once."""
+
+    @property
+    def unary(self) -> tuple[int, ...]:
+        """Calls in flight, each measured."""
+        return (self.in_flight, *(each for each in OTHER_IN_FLIGHT if each != self.in_flight))
+
+    @property
+    def steps(self) -> int:
+        """What `Bench.run` reports in all."""
+        return 4 + self.rounds * (len(self.unary) + 1)
+
+
+@dataclass(slots=True)
+class Bench:
+    """Everything that runs while it is measured."""
+
+    wanted: Wanted
+    data_dir: Path
+    server: Child
+    load: Load
+    echo: str
+    """Address of the echo server."""
+    postgres: RunningPostgres
+    """pgbench's own."""
+    pgbench_clients: int
+    memory_at_rest: float
+    """Of the server before any load, in MB."""
+    step: Callable[[str], None]
+    unary: dict[int, list[Pair]] = field(default_factory=dict)
+    """By calls in flight."""
+    batched: list[Pair] = field(default_factory=list)
+
+    def run(self) -> list[Result]:
+        """Measure in turn, A B A B."""
+        stored = storage.measure(self.data_dir)
+        for number in range(1, self.wanted.rounds + 1):
+            for in_flight in self.wanted.unary:
+                self.step(f"round {number}: {in_flight} in flight")
+                value = self.load.transfers(1, in_flight).per_s
+                baseline = self.load.echoes(self.echo, in_flight).per_s
+                self.unary.setdefault(in_flight, []).append(Pair(value, baseline))
+            self.step(f"round {number}: batches and pgbench")
+            self.batched.append(self.batch_pair())
+        self.step("storage and memory")
+        return [*self.rates(), *self.sizes(stored)]
+
+    def batch_pair(self) -> Pair:
+        """Batches, and pgbench right after them."""
+        value = self.load.transfers(ORDERS_PER_BATCH, BATCHES_IN_FLIGHT).per_s
+        baseline = pgbench.transactions_per_s(
+            self.postgres, self.pgbench_clients, self.wanted.seconds
+        )
+        return Pair(value, baseline)
+
+    def rates(self) -> Iterator[Result]:
+        """The results of what was timed, the two of the headline first."""
+        yield self.unary_result("unary_vs_echo", self.wanted.in_flight)
+        how = {
+            "orders_per_call": ORDERS_PER_BATCH,
+            "in_flight": BATCHES_IN_FLIGHT,
+            "pgbench_clients": self.pgbench_clients,
+            "seconds": self.wanted.seconds,
+        }
+        yield result_of("batched_vs_pgbench", "transfers/s", self.batched, how)
+        for in_flight in self.wanted.unary[1:]:
+            yield self.unary_result(f"unary_vs_echo_{in_flight}_in_flight", in_flight)
+
+    def unary_result(self, name: str, in_flight: int) -> Result:
+        how = {"in_flight": in_flight, "seconds": self.wanted.seconds}
+        return result_of(name, "transfers/s", self.unary[in_flight], how)
+
+    def sizes(self, before: storage.Stored) -> Iterator[Result]:
+        """The results of what was weighed. Memory is read first: the rest would add to it."""
+        loaded = storage.memory_mb(self.server.pid)
+        after = storage.measure(self.data_dir)
+        missing = TRANSFERS_MIN - (after.transfers - before.transfers)
+        if missing > 0:
+            self.load.commit(missing)
+            after = storage.measure(self.data_dir)
+        transfers = after.transfers - before.transfers
+        pair = Pair(
+            (after.total - before.total) / transfers,
+            (after.signed_bytes - before.signed_bytes) / transfers,
+        )
+        parts = {
+            "baseline": "bytes of the order, receipt and notice themselves",
+            "transfers": transfers,
+            "by_table": storage.per_transfer(before, after),
+        }
+        yield result_of("bytes_per_transfer", "bytes", [pair], parts)
+        most = {"baseline": "before the load", "most": round(loaded["VmHWM"], 1)}
+        pair = Pair(loaded["VmRSS"], self.memory_at_rest)
+        yield result_of("server_rss_mb", "MB", [pair], most)
+
+
+@contextmanager
+def started(wanted: Wanted, step: Callable[[str], None]) -> Iterator[Bench]:
+    """Everything started, warmed up and ready to be measured; all of it is stopped on leaving."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pointclear-bench-")))
+        # The system user of the embedded PostgreSQL must be able to pass through it.
+        folder.chmod(0o711)
+        step("starting the exchange")
+        data_dir = folder / "exchange"
+        initialise(data_dir, AUDIENCE, DEFAULT_SERVER, datetime.now(UTC))
+        log_path = folder / "processes.log"
+        server = stack.enter_context(child(serve_command(data_dir), log_path))
+        address = server.answer()["address"]
+        with connect(load_profile(data_dir / "operator", address)) as operator:
+            profiles = found(operator, data_dir, folder / "brands")
+        at_rest = storage.memory_mb(server.pid)["VmRSS"]
+        client = stack.enter_context(
+            child(python("tests.bench.client", *map(str, profiles)), log_path)
+        )
+        step("warming up")
+        load = Load(client, address, wanted.seconds)
+        answer_bytes = load.transfers(1, wanted.in_flight).answer_bytes
+        load.transfers(ORDERS_PER_BATCH, BATCHES_IN_FLIGHT)
+        echo_server = stack.enter_context(
+            child(python("tests.bench.echo", str(data_dir), str(answer_bytes)), log_path)
+        )
+        echo = echo_server.answer()["address"]
+        load.echoes(echo, wanted.in_flight)
+        step("finding pgbench's best number of clients")
+        postgres = stack.enter_context(embedded_postgres.start(folder / "pgbench"))
+        pgbench.prepare(postgres)
+        clients = pgbench.best_clients(postgres, wanted.seconds)
+        yield Bench(wanted, data_dir, server, load, echo, postgres, clients, at_rest, step)
+
+
+def python(module: str, *arguments: str) -> list[str]:
+    """The command line that runs a module."""
+    return [sys.executable, "-m", module, *arguments]
