@@ -1,28 +1,23 @@
-"""`pointclear demo`."""
+"""`pointclear demo`: its options. What it does is in `run`, which needs the demo's and server's
+libraries.
+"""
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import progress as bars
 
-from exchange.cli.demo.replay import Replay, Replayed, replay
-from exchange.cli.demo.settlement_day import Bank
-from exchange.cli.demo.summary import document, render
-from exchange.cli.failure import ExitCode
-from exchange.cli.files import make_directory
 from exchange.cli.options import JsonOption, parse_date
-from exchange.cli.output import Command, answer, console_of
+from exchange.cli.output import Command
+
+if TYPE_CHECKING:
+    from exchange.cli.demo.settlement_day import Bank
 
 FIRST_DAY = "2017-01-01"
 
 
-def add_demo_command(app: typer.Typer, bank: Bank) -> None:
+def add_demo_command(app: typer.Typer, bank: "Bank") -> None:
     """Add the command; `bank` is the bank that the demo settles through."""
 
     def demo(
@@ -49,109 +44,9 @@ def add_demo_command(app: typer.Typer, bank: Bank) -> None:
         each day, writes statements and receipts, verifies all of them offline, and stops
         everything it started.
         """
-        wanted_days = days or 7 * weeks
-        prepare_out(out)
-        with data_directory(keep) as data_dir:
-            wanted = Replay(date.fromisoformat(first_day), wanted_days, data_dir, out)
-            done = run(wanted, bank, quiet=as_json)
-        show(done, out, keep, as_json)
+        from exchange.cli.demo.run import run_demo
+
+        first = date.fromisoformat(first_day)
+        run_demo(bank, first, days or 7 * weeks, out, keep, as_json=as_json)
 
     app.command("demo", cls=Command)(demo)
-
-
-def show(done: Replayed, out: Path, keep: Path | None, as_json: bool) -> None:
-    """Print the figures; exit 1 when anything is not as it must be."""
-    balance = str(done.bank_balance)
-    figures = document(done.totals, done.mishaps, done.report.checked, balance)
-    kept = {"out": str(out), "data_dir": str(keep) if keep else None}
-    lines = [f"Wrote {out}; check it again with: pointclear verify {out}"]
-    lines += [str(fault) for fault in done.report.faults]
-    if keep:
-        lines.append(f"Kept {keep}; serve it with: pointclear serve --data-dir {keep}")
-    answer(
-        as_json,
-        {**figures, **kept, "faults": [str(fault) for fault in done.report.faults]},
-        *render(done.totals, done.mishaps, done.report.checked, balance),
-        *lines,
-    )
-    as_expected = all(each.reason == each.expected for each in done.mishaps)
-    if done.report.faults or done.totals.nets.total() or not as_expected:
-        raise typer.Exit(ExitCode.REFUSED)
-
-
-def prepare_out(out: Path) -> None:
-    """Make the folder for results empty; raises typer.BadParameter for one that holds something
-    else.
-    """
-    if out.exists() and any(out.iterdir()):
-        if not (out / "keys.json").exists():
-            raise typer.BadParameter(f"{out} holds something else; name another folder with --out")
-        shutil.rmtree(out)
-    make_directory(out, 0o755)
-
-
-@contextmanager
-def data_directory(keep: Path | None) -> Iterator[Path]:
-    """The deployment's data directory: the one to keep, or one that is removed on leaving."""
-    if keep is not None:
-        yield keep
-        return
-    # The system user of the embedded PostgreSQL must be able to pass through it.
-    with tempfile.TemporaryDirectory(prefix="pointclear-demo-") as folder:
-        Path(folder).chmod(0o711)
-        yield Path(folder) / "data"
-
-
-def run(wanted: Replay, bank: Bank, *, quiet: bool) -> Replayed:
-    """Replay with progress on standard error: bars on a terminal, lines elsewhere."""
-    console = console_of()
-    if quiet:
-        return replay(wanted, bank, Lines(lambda _line: None))
-    if not console.is_terminal:
-        return replay(wanted, bank, Lines(lambda line: typer.echo(line, err=True)))
-    columns = (
-        bars.TextColumn("{task.description}"),
-        bars.BarColumn(),
-        bars.MofNCompleteColumn(),
-        bars.TimeElapsedColumn(),
-    )
-    with bars.Progress(*columns, console=console) as shown:
-        return replay(wanted, bank, Bars(shown))
-
-
-class Lines:
-    """Progress as lines, one for each part of the work."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        """`say` gets each line."""
-        self._say = say
-
-    def begin(self, what: str, steps: int) -> None:
-        """Say what begins."""
-        self._say(f"{what} ...")
-
-    def step(self, what: str = "") -> None:
-        """Nothing: lines are for logs."""
-
-
-class Bars:
-    """Progress as bars, one for each part of the work."""
-
-    def __init__(self, shown: bars.Progress) -> None:
-        """`shown` is on the terminal already."""
-        self._shown = shown
-        self._task: bars.TaskID | None = None
-
-    def begin(self, what: str, steps: int) -> None:
-        """End the part before, begin the next."""
-        self._finish()
-        self._task = self._shown.add_task(what, total=steps)
-
-    def step(self, what: str = "") -> None:
-        """Advance the bar."""
-        if self._task is not None:
-            self._shown.advance(self._task)
-
-    def _finish(self) -> None:
-        if self._task is not None:
-            self._shown.update(self._task, completed=self._shown.tasks[self._task].total)
