@@ -1,0 +1,323 @@
+"""`docs/protocol.md` says what the code does: its bytes, its fields, its reasons and its limits.
+
+The page's worked example is made here from fixed seeds by the same functions that the exchange
+runs. A block of the page counts if the line before it is `<!-- test: hex NAME -->`; what stands
+behind a `#` in it is for people. A table counts if the line before it is `<!-- test: fields NAME
+-->`, with the full name of a message, or `<!-- test: reasons -->`.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from itertools import count
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from google.protobuf.descriptor_pool import Default
+
+from exchange import edge, sequencer, service
+from exchange.admission import ID_SKEW, admit
+from exchange.commands import OpenWindow
+from exchange.fold import State, fold
+from exchange.log.merkle import Frontier, leaf_data, leaf_hash
+from exchange.replies import RETRY_DELAY_S
+from exchange.seal import LeafKind, Letterhead, Sealed, seal
+from exchange.transfer import CLOCK_SKEW
+from exchange.wire import MESSAGE_MAX
+from partners import envelope as dsse
+from partners.commands import Activate, AddKey, AddPartner
+from partners.envelope import Envelope, pae, sign, to_json
+from partners.errors import RULES, Reason
+from partners.keys import Purpose, SeedSigner, key_id_of
+from partners.points import REFERENCE_MAX
+from partners.registry import Registry, TaxRate
+from partners.wire import parse_strictly, terms_from_payload, time_to_proto
+from pointclear.exchange.v1.transfer_pb2 import (
+    SourcePart,
+    TransferOrder,
+    TransferReceipt,
+    TransferRecord,
+)
+from pointclear.partners.v1 import agreement_pb2
+from pointclear.settlement.v1 import statement_pb2
+from settlement import bank
+from settlement import service as settlement_service
+from settlement.line_file import COLUMNS
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/protocol.md").read_text(encoding="utf-8")
+HEX_BLOCK = re.compile(r"<!-- test: hex ([a-z0-9 -]+) -->\n+```\w*\n(.*?)```", re.DOTALL)
+TABLE = r"<!-- test: {} -->\n+((?:\|.*\n)+)"
+
+AUDIENCE = "pointclear.local/development"
+ISSUED_AT = datetime(2026, 1, 5, 10, 0, 0, 250_000, tzinfo=UTC)
+RECORDED_AT = ISSUED_AT + timedelta(milliseconds=12)
+TRANSFER_ID = bytes.fromhex("019b8d9969fa7000800000000000002a")
+ORDER_SEED, RECEIPT_SEED = bytes(range(32)), bytes(range(32, 64))
+ORDERS, RECEIPTS = SeedSigner(ORDER_SEED), SeedSigner(RECEIPT_SEED)
+
+
+@cache
+def order_payload() -> bytes:
+    """The order of the worked example."""
+    return TransferOrder(
+        audience=AUDIENCE,
+        partner_id="aurora",
+        transfer_id=TRANSFER_ID,
+        source_program="aurora-miles",
+        target_program="borealis-points",
+        source_member="A-1001",
+        target_member="B-77",
+        source_points=1000,
+        target_points=500,
+        agreement_id="aurora-borealis",
+        agreement_version=1,
+        issued_at=time_to_proto(ISSUED_AT),
+        expires_at=time_to_proto(ISSUED_AT + timedelta(minutes=5)),
+        partner_reference="till-7/000123",
+    ).SerializeToString(deterministic=True)
+
+
+def agreement() -> Activate:
+    """The terms of the worked example in books.md, from A to B."""
+    payload = agreement_pb2.RateAgreement(
+        audience=AUDIENCE,
+        agreement_id="aurora-borealis",
+        version=1,
+        source_partner="aurora",
+        target_partner="borealis",
+        source_program="aurora-miles",
+        target_program="borealis-points",
+        block_rate=agreement_pb2.BlockRate(source_units=2, target_units=1),
+        minimum_source_points=100,
+        maximum_source_points=100_000,
+        increment_source_points=100,
+        settlement_currency="CNY",
+        price_per_target_point=19_600,
+        fee_basis_points=100,
+        fee_bearer=agreement_pb2.BEARER_SOURCE,
+        tax_code="vat6",
+        credit_mode=agreement_pb2.CREDIT_MODE_GUARANTEED,
+        issued_at=time_to_proto(ISSUED_AT - timedelta(days=1)),
+    ).SerializeToString(deterministic=True)
+    return Activate(
+        terms_from_payload(Envelope(dsse.RATE_AGREEMENT, payload, ()), AUDIENCE), payload
+    )
+
+
+@cache
+def sealed_order() -> Sealed:
+    """What the exchange makes of the order, as its first transfer ever."""
+    setup = (
+        AddPartner("aurora", "Aurora Air", ("aurora-miles",), "CNY", 10**9, b"aurora"),
+        AddPartner("borealis", "Borealis", ("borealis-points",), "CNY", 10**9, b"borealis"),
+        AddKey(
+            "partner/aurora",
+            Purpose.ORDERS,
+            ORDERS.key_id,
+            ORDERS.public_key,
+            ISSUED_AT - timedelta(days=1),
+            ISSUED_AT + timedelta(days=1),
+            None,
+            b"key",
+        ),
+        agreement(),
+        OpenWindow("CNY", date(2026, 1, 5)),
+    )
+    taxes = {"vat6": TaxRate("vat6", 1, 600)}
+    start = ISSUED_AT - timedelta(hours=1)
+    ready = fold(State(0, start, Registry(taxes=taxes)), setup, start).state
+    envelope = sign(ORDERS, dsse.TRANSFER_ORDER, order_payload())
+    stored_from = datetime(2025, 12, 1, tzinfo=UTC)
+    order = admit(envelope, "aurora", ready.registry, AUDIENCE, stored_from, RECORDED_AT)
+    folded = fold(ready, [order], RECORDED_AT)
+    numbers = count(1)
+    return seal(
+        folded.outcomes,
+        folded.state.registry,
+        Frontier(),
+        {},
+        Letterhead(AUDIENCE, RECEIPTS.key_id),
+        lambda: bytes([0xA0 + next(numbers)]) * 32,
+    )
+
+
+@cache
+def example() -> Mapping[str, bytes]:
+    """Every value that the page prints in hex, by its name there."""
+    order = sign(ORDERS, dsse.TRANSFER_ORDER, order_payload())
+    sealed = sealed_order()
+    record = sealed.records[0]
+    payload = sealed.stream_entries[0].payload
+    receipt = parse_strictly(TransferReceipt(), payload)
+    return {
+        "order seed": ORDER_SEED,
+        "order public key": ORDERS.public_key,
+        "order key id": bytes.fromhex(ORDERS.key_id),
+        "order payload": order_payload(),
+        "order pae": pae(dsse.TRANSFER_ORDER, order_payload()),
+        "order signature": order.signatures[0].signature,
+        "order sha256": dsse.payload_digest(order),
+        "source part": receipt.source_part,
+        "source part salt": receipt.source_part_salt,
+        "source part sha256": hashlib.sha256(
+            receipt.source_part_salt + receipt.source_part
+        ).digest(),
+        "record": record.record,
+        "salt": record.salt,
+        "leaf data": leaf_data(LeafKind.TRANSFER, record.salt, record.record),
+        "leaf hash": record.leaf_hash,
+        "receipt seed": RECEIPT_SEED,
+        "receipt public key": RECEIPTS.public_key,
+        "receipt key id": bytes.fromhex(RECEIPTS.key_id),
+        "receipt payload": payload,
+        "receipt signature": sign(RECEIPTS, dsse.TRANSFER_RECEIPT, payload).signatures[0].signature,
+        "receipt sha256": hashlib.sha256(payload).digest(),
+    }
+
+
+def printed() -> dict[str, bytes]:
+    """The hex blocks of the page."""
+    return {
+        name: bytes.fromhex("".join(line.partition("#")[0] for line in body.splitlines()))
+        for name, body in HEX_BLOCK.findall(PAGE)
+    }
+
+
+def rows(label: str) -> list[list[str]]:
+    """The cells of a labelled table, heading and rule left out."""
+    (table,) = re.findall(TABLE.format(re.escape(label)), PAGE)
+    return [
+        [cell.strip().strip("`") for cell in line.strip("|").split("|")]
+        for line in table.splitlines()[2:]
+    ]
+
+
+# The worked example
+
+
+def test_every_hex_value_of_the_page_is_what_the_code_computes() -> None:
+    assert {name: value.hex() for name, value in printed().items()} == {
+        name: value.hex() for name, value in example().items()
+    }
+
+
+def test_no_other_long_hex_value_stands_on_the_page() -> None:
+    rest = HEX_BLOCK.sub("", PAGE)
+    known = {value.hex() for value in example().values()}
+    assert set(re.findall(r"\b[0-9a-f]{16,}\b", rest)) <= known
+
+
+def test_the_envelope_on_the_page_is_the_signed_order() -> None:
+    (shown,) = re.findall(r"<!-- test: envelope -->\n+```json\n(.*?)```", PAGE, re.DOTALL)
+    compact = re.sub(r"\s+", "", shown)
+    assert compact == to_json(sign(ORDERS, dsse.TRANSFER_ORDER, order_payload()))
+
+
+def test_the_printed_bytes_prove_themselves_without_our_code() -> None:
+    shown = printed()
+    kind = b"application/vnd.pointclear.transfer-order.v1+protobuf"
+    payload = shown["order payload"]
+    signed = b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+    assert shown["order pae"] == signed
+    key = Ed25519PublicKey.from_public_bytes(shown["order public key"])
+    key.verify(shown["order signature"], signed)
+    assert hashlib.sha256(shown["order public key"]).digest()[:16] == shown["order key id"]
+    opened = hashlib.sha256(shown["salt"] + shown["record"]).digest()
+    assert hashlib.sha256(b"\x00\x01" + opened).digest() == shown["leaf hash"]
+    assert shown["source part sha256"] in shown["record"]
+    assert shown["order sha256"] == hashlib.sha256(payload).digest()
+    assert shown["order sha256"] in shown["record"]
+
+
+def test_the_example_is_the_transfer_that_the_page_tells() -> None:
+    record = TransferRecord.FromString(example()["record"])
+    part = SourcePart.FromString(example()["source part"])
+    assert (record.source_points, record.target_points, record.value) == (1000, 500, 9_800_000)
+    assert (part.fee, part.tax_code, part.tax_basis_points, part.tax) == (98_000, "vat6", 600, 5880)
+    receipt = TransferReceipt.FromString(example()["receipt payload"])
+    assert (receipt.stream_seq, receipt.previous_sha256) == (1, bytes(32))
+    assert leaf_hash(example()["leaf data"]) == example()["leaf hash"]
+
+
+def test_ids_are_named_by_the_digest_of_their_key() -> None:
+    for whose in ("order", "receipt"):
+        key_id = example()[f"{whose} key id"].hex()
+        assert key_id == key_id_of(example()[f"{whose} public key"])
+
+
+# The tables
+
+
+@pytest.mark.parametrize("name", re.findall(r"<!-- test: fields ([\w.]+) -->", PAGE))
+def test_a_table_of_fields_names_every_field_of_its_message(name: str) -> None:
+    descriptor = Default().FindMessageTypeByName(name)
+    fields = [(str(field.number), field.name) for field in descriptor.fields]
+    assert [tuple(row[:2]) for row in rows(f"fields {name}")] == fields
+
+
+def test_the_messages_that_a_client_signs_or_verifies_have_their_table() -> None:
+    described = set(re.findall(r"<!-- test: fields ([\w.]+) -->", PAGE))
+    assert described >= {
+        message.DESCRIPTOR.full_name
+        for message in (
+            TransferOrder,
+            TransferRecord,
+            TransferReceipt,
+            SourcePart,
+            agreement_pb2.RateAgreement,
+            statement_pb2.SettlementStatement,
+        )
+    }
+
+
+def test_the_columns_of_a_line_file_are_those_of_the_page() -> None:
+    assert tuple(row[0] for row in rows("columns")) == COLUMNS
+
+
+def test_the_table_of_reasons_gives_each_its_code_and_retry_class() -> None:
+    shown = {row[0]: (row[1], row[2]) for row in rows("reasons")}
+    rules = {reason.value: (rule.code, rule.retry.value) for reason, rule in RULES.items()}
+    assert shown == {name: rules[name] for name in shown}
+
+
+def test_the_reasons_of_the_table_are_those_that_the_code_gives_and_the_others_are_named() -> None:
+    code = "".join(
+        path.read_text(encoding="utf-8")
+        for package in ("partners", "exchange", "settlement")
+        for path in (ROOT / package).rglob("*.py")
+        if path != ROOT / "partners/errors.py" and ROOT / "exchange/cli" not in path.parents
+    )
+    given = {reason for reason in Reason if re.search(rf"Reason\.{reason.name}\b", code)}
+    assert {row[0] for row in rows("reasons")} == given
+    (reserved,) = re.findall(r"<!-- test: reserved reasons -->\n+(.*?)\n\n", PAGE, re.DOTALL)
+    assert set(re.findall(r"`([A-Z_]+)`", reserved)) == set(Reason) - given
+
+
+def test_the_limits_on_the_page_are_those_in_force() -> None:
+    shown = {row[0]: row[1] for row in rows("limits")}
+    assert shown == {
+        "signed bytes of an envelope": f"{dsse.SIGNED_BYTES_MAX:,} bytes",
+        "signatures on an envelope": f"1 to {dsse.SIGNATURES_MAX}; an order has exactly 1",
+        "payload type": f"1 to {dsse.PAYLOAD_TYPE_CHARS_MAX} visible ASCII characters",
+        "request": f"{edge.MESSAGE_BYTES_MAX:,} bytes",
+        "request of BatchCreateTransfers, ImportBankFile": " or ".join(
+            f"{size:,} bytes" for size in sorted(set(edge.LARGE_METHODS.values()))
+        ),
+        "orders in one BatchCreateTransfers": f"1 to {service.ORDERS_MAX}",
+        "page of ListReceipts": f"{service.PAGE_DEFAULT} by default, {service.PAGE_MAX} at most",
+        "page of ListWindows": (
+            f"{settlement_service.PAGE_DEFAULT} by default, {settlement_service.PAGE_MAX} at most"
+        ),
+        "chunk of DownloadLineFile": f"{settlement_service.CHUNK_BYTES_MAX:,} bytes",
+        "commands that may wait": f"{sequencer.QUEUE_MAX:,}",
+        "an order's `issued_at` ahead of our clock": f"{CLOCK_SKEW.seconds} s",
+        "time in a transfer id ahead of our clock": f"{ID_SKEW.seconds // 60} min",
+        "member reference, partner reference": f"{REFERENCE_MAX} characters",
+        "message of an error": f"{MESSAGE_MAX:,} characters",
+        "delay in RetryInfo": f"{RETRY_DELAY_S} s",
+        "entries of a bank file": f"{bank.ENTRIES_MAX:,}",
+    }
