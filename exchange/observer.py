@@ -1,0 +1,36 @@
+"""What the sequencer tells whoever measures it. Pure.
+
+Its methods are called on the sequencer's thread and on the signing threads, so they are quick, safe
+between threads, and raise nothing. What they are told holds member references: nothing of an order
+but its corridor and its reason may be kept.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from exchange.commands import Outcome
+
+Step = Literal["wait", "read", "fold", "write", "commit", "sign"]
+"""Where a batch's time goes, in their order: waiting for the head's lock, reading, deciding and
+sealing, writing, committing, signing receipts.
+"""
+
+
+class Observer(Protocol):
+    """Is told what the sequencer does. As it stands it keeps nothing."""
+
+    def batch(self, size: int, queue_length: int) -> None:
+        """A batch of `size` commands begins, and `queue_length` commands are left waiting."""
+
+    def took(self, step: Step, seconds: float) -> None:
+        """One step of one batch took so long, of the monotonic clock."""
+
+    def recorded(self, outcomes: Sequence[Outcome]) -> None:
+        """These outcomes were committed."""
+
+    def database_lost(self) -> None:
+        """A batch lost the database; its outcome is not known."""
+
+
+class Unobserved(Observer):
+    """The observer where nobody measures."""
