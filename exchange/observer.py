@@ -1,18 +1,20 @@
-"""What the sequencer tells whoever measures it. Pure.
+"""What the sequencer tells whoever measures it. Pure but for the monotonic clock.
 
 Its methods are called on the sequencer's thread and on the signing threads, so they are quick, safe
 between threads, and raise nothing. What they are told holds member references: nothing of an order
 but its corridor and its reason may be kept.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal, Protocol
 
 from exchange.commands import Outcome
 
 Step = Literal["wait", "read", "fold", "write", "commit", "sign"]
-"""Where a batch's time goes, in their order: waiting for the head's lock, reading, deciding and
-sealing, writing, committing, signing receipts.
+"""Where a batch's time goes, in their order: waiting for the head's lock, reading, deciding,
+sealing and writing, committing, signing receipts.
 """
 
 
@@ -29,8 +31,21 @@ class Observer(Protocol):
         """These outcomes were committed."""
 
     def database_lost(self) -> None:
-        """A batch lost the database; its outcome is not known."""
+        """A batch lost the database."""
+
+    @contextmanager
+    def step(self, name: Step) -> Iterator[None]:
+        """Time a block as one step, also when it raises."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.took(name, time.perf_counter() - began)
 
 
 class Unobserved(Observer):
     """The observer where nobody measures."""
+
+
+UNOBSERVED: Observer = Unobserved()
+"""Holds nothing, so that all may share it."""
