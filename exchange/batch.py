@@ -6,8 +6,8 @@ The order of effects is
 
 A crash before COMMIT leaves nothing of a batch; a crash after it leaves all of it, with the
 payloads that anyone who has the key can sign. When the connection dies during COMMIT the outcome is
-unknown: `Ledger.run` raises, forgets what it knew of the database, and the same commands sent again
-are answered from what is stored, or carried out for the first time.
+unknown: the batch is never run again, it is looked up by its first leaf. Whatever goes wrong, a
+ledger forgets what it knew of the database.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,9 +28,11 @@ from exchange.commands import (
     Result,
     Window,
 )
-from exchange.fold import Folded, State, fold
+from exchange.database import CONNECTION_ERRORS
+from exchange.fold import NO_LIMITS, Folded, Limits, State, fold
+from exchange.observer import UNOBSERVED, Observer
 from exchange.seal import Letterhead, PayloadKind, Sealed, StreamHead, seal
-from partners.errors import Refused
+from partners.errors import PointclearError, Refused
 from partners.registry import Force, RegisteredKey, Registry
 from partners.store import load_registry
 
@@ -44,6 +46,21 @@ class Decided:
     """Why the command was refused, recorded or not; None when it was carried out."""
     receipt_payload: bytes | None = None
     """Of an order that was recorded, now or before: the payload of its receipt."""
+
+
+class CommitUnknown(PointclearError):
+    """The connection died during COMMIT. Salts make leaves unique: the first one tells what
+    happened.
+    """
+
+    def __init__(self, decided: "tuple[Decided, ...]", sealed: Sealed) -> None:
+        """`decided` is what holds if the batch was committed."""
+        super().__init__("the connection died during COMMIT")
+        self.decided = decided
+        first = sealed.records[0] if sealed.records else None
+        self.log_index = first.log_index if first else 0
+        self.leaf = first.leaf_hash if first else None
+        """The batch's first leaf hash; None where there was nothing to commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,34 +80,64 @@ class Ledger:
         letterhead: Letterhead,
         now: Callable[[], datetime],
         new_salt: Callable[[], bytes],
+        limits: Limits = NO_LIMITS,
+        observer: Observer = UNOBSERVED,
     ) -> None:
         """`now` is read once a batch; `new_salt` gives 32 random bytes."""
         self.engine = engine
         self.letterhead = letterhead
         self.now = now
         self.new_salt = new_salt
+        self.limits = limits
+        self.observer = observer
         self.registry = Registry()
         self._known: _Known | None = None
 
     def run(self, commands: Sequence[Command]) -> tuple[Decided, ...]:
-        """Decide and commit one batch. Raises the database's error with nothing known about the
-        commit.
+        """Decide and commit one batch.
+
+        Raises CommitUnknown when the connection died during COMMIT, and the database's own error
+        when nothing of the batch can have been committed.
         """
+        step = self.observer.step
         known, self._known = self._known, None
-        with self.engine.begin() as transaction:
-            connection: Any = transaction.connection.dbapi_connection
-            head = store.lock_head(connection)
-            state = self.load(connection, head, known, commands)
-            folded = fold(state, commands, self.now())
-            sealed, heads = self.seal(connection, head, known, folded)
+        with self.engine.connect() as session, session.begin() as transaction:
+            connection: Any = session.connection.dbapi_connection
+            with step("wait"):
+                head = store.lock_head(connection)
+            with step("read"):
+                state = self.load(connection, head, known, commands)
+            with step("fold"):
+                folded = fold(state, commands, self.now(), self.limits)
             revision = head.terms_revision + terms_changes(folded)
-            if folded.outcomes:
-                store.write(connection, state, folded, sealed, revision)
-            decided = answers(connection, folded, sealed)
+            with step("write"):
+                sealed, heads = self.seal(connection, head, known, folded)
+                if folded.outcomes:
+                    store.write(connection, state, folded, sealed, revision)
+                decided = answers(connection, folded, sealed)
+            with step("commit"):
+                try:
+                    transaction.commit()
+                except CONNECTION_ERRORS as error:
+                    raise CommitUnknown(decided, sealed) from error
         # Committed. What follows changes nothing that is stored.
         self.registry = replace(folded.state.registry, revision=revision)
         self._known = _Known(replace(folded.state, registry=self.registry), heads)
+        self.observer.recorded(folded.outcomes)
         return decided
+
+    def was_committed(self, unknown: "CommitUnknown") -> bool:
+        """Whether a batch whose COMMIT was not answered is in the log after all.
+
+        It takes the head's lock first, so that a transaction which is still ending has ended.
+        Raises the database's error while that cannot be reached.
+        """
+        if unknown.leaf is None:
+            return True
+        with self.engine.begin() as session:
+            connection: Any = session.connection.dbapi_connection
+            store.lock_head(connection)
+            return store.load_leaf(connection, unknown.log_index) == unknown.leaf
 
     def load(
         self, connection: Any, head: store.Head, known: _Known | None, commands: Sequence[Command]
@@ -118,6 +165,8 @@ class Ledger:
             self.load_windows(connection, known if fresh else None, commands),
             balances,
             store.load_sums(connection, commands),
+            known.state.tallies if known and fresh else store.load_tallies(connection),
+            store.load_resolved(connection, commands),
         )
 
     def load_windows(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from exchange.commands import Outcome, Recorded
-from exchange.fold import Cell
+from exchange.fold import Cell, Tally
 from exchange.ledger.postings import Balance, MoneyCell, PointsCell
 from exchange.seal import Sealed
 from partners.registry import Registry
@@ -113,4 +113,16 @@ def sum_columns(steps: Mapping[Cell, int]) -> dict[str, list[int]]:
         "points_units": [cell.unit for _, cell, _ in points],
         "points_codes": [int(cell.code) for _, cell, _ in points],
         "points_amounts": [by for _, _, by in points],
+    }
+
+
+def tally_columns(
+    before: Mapping[str, Tally], after: Mapping[str, Tally], registry: Registry
+) -> dict[str, list[int]]:
+    """The counts of recorded refusals that changed, a list per column."""
+    changed = [(name, each) for name, each in after.items() if before.get(name) is not each]
+    return {
+        "tally_partners": [registry.partners[name].number for name, _ in changed],
+        "tally_minutes": [each.minute for _, each in changed],
+        "tally_refused": [each.refused for _, each in changed],
     }

@@ -44,6 +44,7 @@ from exchange.ledger.postings import (
     OutOfBounds,
     PointsCell,
     Posting,
+    PostingRef,
     post,
     window_steps,
 )
@@ -53,6 +54,25 @@ from partners.errors import PointclearError, Reason, Refused
 from partners.keys import Purpose
 from partners.points import currency_scale
 from partners.registry import Force, Partner, RegisteredKey, Registry, Unit, same_corridor
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds the fold besides the terms."""
+
+    refusals_per_minute: int = 600
+    """Refusals of one partner that are recorded in one minute; beyond it they are RATE_LIMITED, so
+    that nobody fills the store with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many refusals of a partner were recorded in a minute."""
+
+    minute: int = 0
+    """Minutes since 1970."""
+    refused: int = 0
+
 
 Cell = tuple[int, MoneyCell | PointsCell]
 """A window's number and a key of its sums."""
@@ -78,6 +98,10 @@ class State:
     balances: Mapping[int, Balance] = field(default_factory=dict)
     window_sums: Mapping[Cell, int] = field(default_factory=dict)
     """Sums of the windows that the commands close."""
+    tallies: Mapping[str, Tally] = field(default_factory=dict)
+    """Recorded refusals by partner id."""
+    resolved: frozenset[PostingRef] = frozenset()
+    """Those pending postings which the commands would resolve and which were resolved before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +117,14 @@ class Folded:
     """What the batch adds to the windows' sums."""
 
 
-def fold(state: State, commands: Iterable[Command], now: datetime) -> Folded:
+NO_LIMITS = Limits()
+
+
+def fold(
+    state: State, commands: Iterable[Command], now: datetime, limits: Limits = NO_LIMITS
+) -> Folded:
     """Decide `commands` in their order at the clock reading `now`."""
-    run = _Run(state, max(now, state.recorded_at))
+    run = _Run(state, max(now, state.recorded_at), limits)
     results = tuple(run.decide(command) for command in commands)
     return Folded(run.state_after(), results, tuple(run.outcomes), run.steps)
 
@@ -103,9 +132,10 @@ def fold(state: State, commands: Iterable[Command], now: datetime) -> Folded:
 class _Run:
     """One batch in progress: the parts of the state that change, private to one call of `fold`."""
 
-    def __init__(self, state: State, now: datetime) -> None:
+    def __init__(self, state: State, now: datetime, limits: Limits) -> None:
         self.before = state
         self.now = now
+        self.limits = limits
         self.index = state.next_index
         self.registry = state.registry
         self.answers = dict(state.answers)
@@ -113,6 +143,8 @@ class _Run:
         self.windows = dict(state.windows)
         self.balances = dict(state.balances)
         self.sums = dict(state.window_sums)
+        self.tallies = dict(state.tallies)
+        self.resolved = state.resolved
         self.steps: dict[Cell, int] = {}
         self.outcomes: list[Outcome] = []
 
@@ -126,6 +158,8 @@ class _Run:
             self.windows,
             self.balances,
             self.sums,
+            self.tallies,
+            self.resolved,
         )
 
     def decide(self, command: Command) -> Result:
@@ -172,6 +206,8 @@ class _Run:
         return self.record(order, None, plan)
 
     def record(self, order: Order, refusal: Refused | None, plan: Plan | None) -> Recorded:
+        if refusal is not None:
+            self.tally(order.partner_id)
         outcome = Recorded(
             self.index,
             self.now,
@@ -190,6 +226,19 @@ class _Run:
         )
         self.append(outcome)
         return outcome
+
+    def tally(self, partner_id: str) -> None:
+        """Count a refusal that is to be recorded; raises Refused(RATE_LIMITED) beyond the cap."""
+        minute = int(self.now.timestamp()) // 60
+        tally = self.tallies.get(partner_id, Tally())
+        refused = tally.refused + 1 if tally.minute == minute else 1
+        if refused > self.limits.refusals_per_minute:
+            raise Refused(
+                Reason.RATE_LIMITED,
+                "",
+                f"{self.limits.refusals_per_minute} refusals were recorded in this minute",
+            )
+        self.tallies[partner_id] = Tally(minute, refused)
 
     def open_windows(self) -> dict[str, Window]:
         return {w.currency: w for w in self.windows.values() if w.state == "OPEN"}
@@ -374,6 +423,9 @@ class _Run:
                 "window_id",
                 f"{step.window_id} is {self.window(step.window_id).state}, not {step.before}",
             )
+        resolves = frozenset(each.resolves for each in command.postings if each.resolves)
+        if resolves & self.resolved:
+            raise Refused(Reason.ALREADY_EXISTS, "postings", "a hold was resolved before")
         window = self.open_windows().get(command.window_of) if command.window_of else None
         if command.postings and window is None:
             raise Refused(Reason.WINDOW_STATE, "", f"no window of {command.window_of} is open")
@@ -381,6 +433,7 @@ class _Run:
             self.apply(command.postings, window)
         except (CounterFull, OutOfBounds) as bound:
             raise Refused(Reason.LIMIT_EXCEEDED, "", str(bound)) from bound
+        self.resolved |= resolves
         if step is not None:
             moved = replace(self.windows[step.window_id], state=step.after)
             self.windows[step.window_id] = moved

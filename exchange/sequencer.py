@@ -9,12 +9,13 @@ would cost as much as the whole database write.
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-from exchange.batch import Decided, Ledger
+from exchange.batch import CommitUnknown, Decided, Ledger
 from exchange.commands import Command, Result
 from exchange.database import CONNECTION_ERRORS
 from partners import envelope as dsse
@@ -30,6 +31,9 @@ BATCH_MAX = 1000
 QUEUE_MAX = 10_000
 """Commands that may wait; beyond it QUEUE_FULL."""
 SIGNING_THREADS = 2
+LOOK_UPS_MAX = 40
+"""How often a batch with an unknown COMMIT is looked up before its callers are sent away."""
+LOOK_UP_PAUSE_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Sequencer:
     def __init__(self, ledger: Ledger, receipts: Signer, loop: asyncio.AbstractEventLoop) -> None:
         """`receipts` signs what the ledger's letterhead names; answers are given on `loop`."""
         self._ledger = ledger
+        self._observer = ledger.observer
         self._receipts = receipts
         self._loop = loop
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
@@ -105,14 +110,18 @@ class Sequencer:
                 return
 
     def _carry_out(self, batch: list[_Waiting]) -> None:
+        self._observer.batch(len(batch), self._queue.qsize())
         try:
             decided = self._ledger.run([each.command for each in batch])
+        except CommitUnknown as unknown:
+            self._observer.database_lost()
+            log.warning("a batch of %d lost the database during COMMIT", len(batch))
+            self._look_up(batch, unknown)
         except CONNECTION_ERRORS as error:
-            # Whether the commit happened is not known. Each caller sends the same request again and
-            # learns it.
+            # Nothing was committed. The same request, sent again, is carried out then.
+            self._observer.database_lost()
             log.warning("a batch of %d lost the database: %s", len(batch), error)
-            later = Refused(Reason.TRY_LATER, "", "the outcome is not known yet")
-            self._answer(batch, [Reply(later, later) for _ in batch])
+            self._try_later(batch)
         except Exception as error:
             # Nothing was committed. One command's fault must not fail its neighbours.
             if len(batch) > 1:
@@ -124,9 +133,32 @@ class Sequencer:
             # A crash from here on loses answers only: they are made again from what is stored.
             self._signing.submit(self._sign_and_answer, batch, decided)
 
+    def _look_up(self, batch: list[_Waiting], unknown: CommitUnknown) -> None:
+        """Answer a batch whose COMMIT was not answered, by what the log says; never run it again.
+
+        A crash here leaves what the database has: each caller learns it by the same request.
+        """
+        for _attempt in range(LOOK_UPS_MAX):
+            try:
+                if self._ledger.was_committed(unknown):
+                    self._signing.submit(self._sign_and_answer, batch, unknown.decided)
+                else:
+                    self._try_later(batch)
+                return
+            except CONNECTION_ERRORS:
+                time.sleep(LOOK_UP_PAUSE_S)
+        self._try_later(batch)
+
+    def _try_later(self, batch: list[_Waiting]) -> None:
+        later = Refused(Reason.TRY_LATER, "", "the database could not be reached")
+        self._answer(batch, [Reply(later, later) for _ in batch])
+
     def _sign_and_answer(self, batch: list[_Waiting], decided: Sequence[Decided]) -> None:
         try:
-            self._answer(batch, [self._reply(each) for each in decided])
+            with self._observer.step("sign"):
+                replies = [self._reply(each) for each in decided]
+            with self._observer.step("answer"):
+                self._answer(batch, replies)
         except Exception as error:
             for each in batch:
                 self._fail(each, error)

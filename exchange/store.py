@@ -26,7 +26,7 @@ from exchange.commands import (
     WindowOpened,
     WindowStep,
 )
-from exchange.fold import Cell, Folded, State, window_id
+from exchange.fold import Cell, Folded, State, Tally, window_id
 from exchange.ledger.accounts import (
     HubAccount,
     PointsAccount,
@@ -35,7 +35,7 @@ from exchange.ledger.accounts import (
     position_account,
     tax_account,
 )
-from exchange.ledger.postings import Balance, Code, MoneyCell
+from exchange.ledger.postings import Balance, Code, MoneyCell, PostingRef
 from exchange.log.merkle import Frontier
 from exchange.seal import Sealed, StreamHead
 from partners.commands import Activate, AddKey, AddPartner
@@ -109,6 +109,32 @@ def load_balances(connection: Any, accounts: Iterable[int] | None) -> dict[int, 
         numbers = list(accounts)
         rows = QUERIES.balances(connection, account_numbers=numbers) if numbers else ()
     return {row[0]: Balance(*row[1:]) for row in rows}
+
+
+def load_tallies(connection: Any) -> dict[str, Tally]:
+    """Every partner's recorded refusals."""
+    return {row[0]: Tally(row[1], row[2]) for row in QUERIES.tallies(connection)}
+
+
+def load_resolved(connection: Any, commands: Iterable[Command]) -> frozenset[PostingRef]:
+    """Those pending postings which these commands would resolve and which were resolved before."""
+    indexes = {
+        posting.resolves.log_index
+        for command in commands
+        if isinstance(command, Book)
+        for posting in command.postings
+        if posting.resolves
+    }
+    if not indexes:
+        return frozenset()
+    rows = QUERIES.resolved(connection, log_indexes=sorted(indexes))
+    return frozenset(PostingRef(index, place) for index, place in rows)
+
+
+def load_leaf(connection: Any, log_index: int) -> bytes | None:
+    """The leaf hash at an index, or None where nothing was committed."""
+    leaf = QUERIES.leaf(connection, log_index=log_index)
+    return None if leaf is None else bytes(leaf)
 
 
 def load_stream_heads(connection: Any, partner_numbers: Sequence[int]) -> dict[int, StreamHead]:
@@ -231,6 +257,7 @@ def write(
         **columns.stream_columns(sealed),
         **columns.balance_columns(before.balances, folded.state.balances),
         **columns.sum_columns(folded.window_steps),
+        **columns.tally_columns(before.tallies, folded.state.tallies, folded.state.registry),
         next_index=folded.state.next_index,
         frontier=sealed.frontier.to_bytes(),
         recorded_at=folded.state.recorded_at,

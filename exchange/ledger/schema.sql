@@ -226,6 +226,14 @@ CREATE TABLE stream_entry (
 
 CREATE INDEX stream_entry_by_log_index ON stream_entry (log_index);
 
+-- Refusals recorded in a minute, so that nobody fills the store with them.
+CREATE TABLE refusal_tally (
+    partner_number integer PRIMARY KEY REFERENCES partner,
+    -- Minutes since 1970.
+    minute bigint NOT NULL,
+    refused integer NOT NULL CHECK (refused > 0)
+) WITH (fillfactor = 50);
+
 -- What came in. The only store with member references, so that it can be dropped by the month and the books stand.
 CREATE TABLE request (
     transfer_id uuid PRIMARY KEY,
@@ -324,7 +332,7 @@ LEFT JOIN posting AS confirmed
 GRANT USAGE ON SCHEMA public TO pointclear_service;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO pointclear_service;
 GRANT INSERT ON unit, account, balance, partner, program, signing_key, agreement, agreement_signature, agreement_force,
-    settlement_window, window_sum, window_points, record, posting, stream_head, stream_entry, request, line_file, leg
+    settlement_window, window_sum, window_points, record, posting, stream_head, stream_entry, refusal_tally, request, line_file, leg
     TO pointclear_service;
 GRANT UPDATE (debits_pending, debits_posted, credits_pending, credits_posted, version, floor) ON balance TO pointclear_service;
 GRANT UPDATE (effective) ON agreement_force TO pointclear_service;
@@ -333,6 +341,7 @@ GRANT UPDATE (state, end_index, end_root) ON settlement_window TO pointclear_ser
 GRANT UPDATE (amount) ON window_sum TO pointclear_service;
 GRANT UPDATE (points) ON window_points TO pointclear_service;
 GRANT UPDATE (last_seq, last_sha256) ON stream_head TO pointclear_service;
+GRANT UPDATE (minute, refused) ON refusal_tally TO pointclear_service;
 GRANT UPDATE (next_index, frontier, recorded_at, terms_revision) ON head TO pointclear_service;
 GRANT UPDATE (audience) ON deployment TO pointclear_service;
 REVOKE EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) FROM PUBLIC;

@@ -33,6 +33,17 @@ FROM balance WHERE account_number = ANY (:account_numbers::bigint[]);
 -- name: all_balances()
 SELECT account_number, debits_pending, debits_posted, credits_pending, credits_posted, floor, ceiling FROM balance;
 
+-- name: tallies()
+SELECT p.partner_id, t.minute, t.refused FROM refusal_tally AS t JOIN partner AS p USING (partner_number);
+
+-- name: resolved(log_indexes)
+-- Which pending postings of these entries were resolved.
+SELECT resolves_index, resolves_place FROM posting WHERE resolves_index = ANY (:log_indexes::bigint[]);
+
+-- name: leaf(log_index)$
+-- The leaf at an index, if it was committed.
+SELECT leaf_hash FROM record WHERE log_index = :log_index;
+
 -- name: stream_heads(partner_numbers)
 SELECT partner_number, last_seq, last_sha256 FROM stream_head WHERE partner_number = ANY (:partner_numbers::integer[]);
 
@@ -107,4 +118,7 @@ ON CONFLICT (window_number, party, counterparty, code, tax_number) DO UPDATE SET
 INSERT INTO window_points AS s (window_number, unit_number, code, points)
 SELECT * FROM unnest(:points_windows::integer[], :points_units::integer[], :points_codes::smallint[], :points_amounts::bigint[])
 ON CONFLICT (window_number, unit_number, code) DO UPDATE SET points = s.points + excluded.points;
+INSERT INTO refusal_tally (partner_number, minute, refused)
+SELECT * FROM unnest(:tally_partners::integer[], :tally_minutes::bigint[], :tally_refused::integer[])
+ON CONFLICT (partner_number) DO UPDATE SET minute = excluded.minute, refused = excluded.refused;
 UPDATE head SET next_index = :next_index, frontier = :frontier, recorded_at = :recorded_at, terms_revision = :terms_revision;
