@@ -8,18 +8,18 @@ but its corridor and its reason may be kept.
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal, Protocol
+from typing import Literal
 
 from exchange.commands import Outcome
 
-Step = Literal["wait", "read", "fold", "write", "commit", "sign"]
+Step = Literal["wait", "read", "fold", "write", "commit", "sign", "answer"]
 """Where a batch's time goes, in their order: waiting for the head's lock, reading, deciding,
-sealing and writing, committing, signing receipts.
+sealing and writing, committing, signing receipts, answering.
 """
 
 
-class Observer(Protocol):
-    """Is told what the sequencer does. As it stands it keeps nothing."""
+class Observer:
+    """Is told what the sequencer does. This one keeps nothing."""
 
     def batch(self, size: int, queue_length: int) -> None:
         """A batch of `size` commands begins, and `queue_length` commands are left waiting."""
@@ -43,9 +43,5 @@ class Observer(Protocol):
             self.took(name, time.perf_counter() - began)
 
 
-class Unobserved(Observer):
-    """The observer where nobody measures."""
-
-
-UNOBSERVED: Observer = Unobserved()
-"""Holds nothing, so that all may share it."""
+UNOBSERVED = Observer()
+"""Where nobody measures. It holds nothing, so all may share it."""
