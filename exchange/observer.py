@@ -24,6 +24,9 @@ class Observer:
     def batch(self, size: int, queue_length: int) -> None:
         """A batch of `size` commands begins, and `queue_length` commands are left waiting."""
 
+    def reached(self, point: str) -> None:
+        """A batch has come to `before-<step>` or `after-<step>`; tests end the process there."""
+
     def took(self, step: Step, seconds: float) -> None:
         """One step of one batch took so long, of the monotonic clock."""
 
@@ -36,11 +39,13 @@ class Observer:
     @contextmanager
     def step(self, name: Step) -> Iterator[None]:
         """Time a block as one step, also when it raises."""
+        self.reached(f"before-{name}")
         began = time.perf_counter()
         try:
             yield
         finally:
             self.took(name, time.perf_counter() - began)
+        self.reached(f"after-{name}")
 
 
 UNOBSERVED = Observer()
