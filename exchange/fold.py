@@ -48,7 +48,7 @@ from exchange.ledger.postings import (
     post,
     window_steps,
 )
-from exchange.transfer import Plan, plan_transfer, target_partner_of
+from exchange.transfer import Plan, plan_transfer, post_plan, target_partner_of
 from partners.commands import Activate, AddKey, AddPartner
 from partners.errors import PointclearError, Reason, Refused
 from partners.keys import Purpose
@@ -194,15 +194,10 @@ class _Run:
             raise Refused(Reason.KEY_NOT_IN_FORCE, "signatures", "the order's key is not in force")
         try:
             plan = plan_transfer(self.registry, self.open_windows(), order, self.now)
-            self.apply(plan.postings, plan.window)
+            post_plan(self.balances, plan)
         except Refused as refusal:
             return self.record(order, refusal, None)
-        except CounterFull:
-            # Written, it would fail the whole batch: the database counts in 64 bits.
-            return self.record(order, beyond_books(), None)
-        except OutOfBounds:
-            # Of a transfer's accounts only the payer's position has a bound that a debit can meet.
-            return self.record(order, beyond_cap(), None)
+        self.count(plan.postings, plan.window)
         return self.record(order, None, plan)
 
     def record(self, order: Order, refusal: Refused | None, plan: Plan | None) -> Recorded:
@@ -459,8 +454,11 @@ class _Run:
         with nothing changed.
         """
         post(self.balances, postings)
-        if window is None:
-            return
+        if window is not None:
+            self.count(postings, window)
+
+    def count(self, postings: tuple[Posting, ...], window: Window) -> None:
+        """Add what was posted to the window's sums."""
         for posting in postings:
             for cell, amount in window_steps(posting):
                 key = (window.number, cell)
@@ -507,22 +505,6 @@ def repeated(answer: Answer, order: Order) -> Repeated:
             Reason.MODIFIED_REQUEST, "transfer_id", "this id was used before with other content"
         )
     return Repeated(answer.log_index, answer.partner_id)
-
-
-def beyond_books() -> Refused:
-    """The refusal of a transfer with which an account's turnover would outgrow its counters."""
-    return Refused(
-        Reason.LIMIT_EXCEEDED, "source_points", "the books cannot count so many points or so much"
-    )
-
-
-def beyond_cap() -> Refused:
-    """The refusal of a transfer for which the payer's position has no room."""
-    return Refused(
-        Reason.NET_DEBIT_CAP_EXCEEDED,
-        "",
-        "the transfer would take your position beyond your net debit cap",
-    )
 
 
 def check_parties(registry: Registry, partner_id: str, program_id: str, currency: str) -> None:

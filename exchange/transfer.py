@@ -2,9 +2,11 @@
 transfer. Pure.
 
 The order of the checks is part of the protocol. The first that fails answers: clock, agreement in
-force, amounts, limits, window. The position is judged by the books when the postings are applied.
+force, amounts, limits, window, and last the books: the payer's position and what they can count.
+A simulation passes the very same functions, so it answers what the order would be answered.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,7 +19,7 @@ from exchange.ledger.accounts import (
     position_account,
     tax_account,
 )
-from exchange.ledger.postings import Code, Posting
+from exchange.ledger.postings import Balance, Code, CounterFull, OutOfBounds, Posting, post
 from partners.agreement import Conversion, Terms, convert
 from partners.errors import Reason, Refused
 from partners.registry import Partner, Registry
@@ -48,8 +50,7 @@ def plan_transfer(
     """Decide everything about an order but its position; raises the Refused that answers it."""
     check_clock(order, now)
     terms = agreement_in_force(registry, order, now)
-    tax_rate = registry.taxes[terms.tax_code].basis_points
-    conversion = convert(terms, order.source_points, tax_rate)
+    conversion = convert(terms, order.source_points, registry.taxes[terms.tax_code].basis_points)
     if order.target_points != conversion.target_points:
         raise Refused(
             Reason.AMOUNT_MISMATCH,
@@ -57,17 +58,86 @@ def plan_transfer(
             f"the points become {conversion.target_points}, not {order.target_points}",
             {"targetPoints": str(conversion.target_points)},
         )
-    check_limits(terms, order)
+    return plan_conversion(registry, open_windows, terms, order.source_points, conversion)
+
+
+def plan_conversion(
+    registry: Registry,
+    open_windows: dict[str, Window],
+    terms: Terms,
+    source_points: int,
+    conversion: Conversion,
+) -> Plan:
+    """Decide whether points may be converted under terms in force; raises Refused(LIMIT_EXCEEDED
+    or WINDOW_STATE).
+    """
+    check_limits(terms, source_points)
     window = open_windows.get(terms.currency)
     if window is None:
         raise Refused(Reason.WINDOW_STATE, "", f"no settlement window of {terms.currency} is open")
     return Plan(
         terms,
         conversion,
-        tax_rate,
+        registry.taxes[terms.tax_code].basis_points,
         window,
-        postings(registry, terms, order.source_points, conversion),
+        postings(registry, terms, source_points, conversion),
     )
+
+
+def post_plan(balances: dict[int, Balance], plan: Plan) -> None:
+    """Apply a plan's postings; raises Refused(LIMIT_EXCEEDED or NET_DEBIT_CAP_EXCEEDED) with
+    `balances` as they were when the books have no room for it.
+    """
+    try:
+        post(balances, plan.postings)
+    except CounterFull:
+        # Written, it would fail the whole batch: the database counts in 64 bits.
+        raise Refused(
+            Reason.LIMIT_EXCEEDED,
+            "source_points",
+            "the books cannot count so many points or so much",
+        ) from None
+    except OutOfBounds:
+        # Of a transfer's accounts only the payer's position has a bound that a debit can meet.
+        raise Refused(
+            Reason.NET_DEBIT_CAP_EXCEEDED,
+            "",
+            "the transfer would take your position beyond your net debit cap",
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """What an order sent now would come to."""
+
+    terms: Terms
+    conversion: Conversion | None
+    """None where the points are no whole number of increments."""
+    refusal: Refused | None
+    """Why it would be refused, or None where it would be committed."""
+
+
+def simulate_transfer(
+    registry: Registry,
+    open_windows: dict[str, Window],
+    balances: Mapping[int, Balance],
+    terms: Terms,
+    source_points: int,
+) -> Simulation:
+    """What `source_points` would come to under terms in force; nothing given is changed.
+
+    `balances` holds all accounts of the corridor.
+    """
+    conversion = None
+    try:
+        conversion = convert(terms, source_points, registry.taxes[terms.tax_code].basis_points)
+        post_plan(
+            dict(balances),
+            plan_conversion(registry, open_windows, terms, source_points, conversion),
+        )
+    except Refused as refusal:
+        return Simulation(terms, conversion, refusal)
+    return Simulation(terms, conversion, None)
 
 
 def check_clock(order: Order, now: datetime) -> None:
@@ -78,6 +148,19 @@ def check_clock(order: Order, now: datetime) -> None:
         )
     if order.expires_at <= now:
         raise Refused(Reason.ORDER_EXPIRED, "expires_at", "the order's expiry has passed")
+
+
+def terms_in_force(registry: Registry, corridor: tuple[str, str], now: datetime) -> Terms | None:
+    """The terms by which the corridor's points convert at `now`, if any are in force."""
+    return next(
+        (
+            force.terms
+            for force in registry.agreements.values()
+            if (force.terms.source_program, force.terms.target_program) == corridor
+            and force.covers(now)
+        ),
+        None,
+    )
 
 
 def agreement_in_force(registry: Registry, order: Order, now: datetime) -> Terms:
@@ -113,10 +196,10 @@ def agreement_in_force(registry: Registry, order: Order, now: datetime) -> Terms
     return terms
 
 
-def check_limits(terms: Terms, order: Order) -> None:
+def check_limits(terms: Terms, source_points: int) -> None:
     """The agreement's least and most points of one transfer."""
     least, most = terms.minimum_source_points, terms.maximum_source_points
-    if not least <= order.source_points <= most:
+    if not least <= source_points <= most:
         raise Refused(
             Reason.LIMIT_EXCEEDED,
             "source_points",
