@@ -21,7 +21,7 @@ from google.protobuf.descriptor_pool import Default
 from exchange import edge, sequencer, service
 from exchange.admission import ID_SKEW, admit
 from exchange.commands import OpenWindow
-from exchange.fold import State, fold
+from exchange.fold import NO_LIMITS, State, fold
 from exchange.log.merkle import Frontier, leaf_data, leaf_hash
 from exchange.replies import RETRY_DELAY_S
 from exchange.seal import LeafKind, Letterhead, Sealed, seal
@@ -314,6 +314,7 @@ def test_the_limits_on_the_page_are_those_in_force() -> None:
         ),
         "chunk of DownloadLineFile": f"{settlement_service.CHUNK_BYTES_MAX:,} bytes",
         "commands that may wait": f"{sequencer.QUEUE_MAX:,}",
+        "recorded refusals of one partner": f"{NO_LIMITS.refusals_per_minute} a minute",
         "an order's `issued_at` ahead of our clock": f"{CLOCK_SKEW.seconds} s",
         "time in a transfer id ahead of our clock": f"{ID_SKEW.seconds // 60} min",
         "member reference, partner reference": f"{REFERENCE_MAX} characters",
