@@ -212,7 +212,7 @@ def test_no_other_long_hex_value_stands_on_the_page() -> None:
 
 
 def test_the_envelope_on_the_page_is_the_signed_order() -> None:
-    (shown,) = re.findall(r"<!-- test: envelope -->\n+```json\n(.*?)```", PAGE, re.DOTALL)
+    (shown,) = re.findall(r"<!-- test: envelope -->\n+```text\n(.*?)```", PAGE, re.DOTALL)
     compact = re.sub(r"\s+", "", shown)
     assert compact == to_json(sign(ORDERS, dsse.TRANSFER_ORDER, order_payload()))
 
