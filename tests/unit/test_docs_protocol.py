@@ -35,14 +35,15 @@ from partners.keys import Purpose, SeedSigner, key_id_of
 from partners.points import REFERENCE_MAX
 from partners.registry import Registry, TaxRate
 from partners.wire import parse_strictly, terms_from_payload, time_to_proto
+from pointclear.exchange.v1 import exchange_service_pb2
 from pointclear.exchange.v1.transfer_pb2 import (
     SourcePart,
     TransferOrder,
     TransferReceipt,
     TransferRecord,
 )
-from pointclear.partners.v1 import agreement_pb2
-from pointclear.settlement.v1 import statement_pb2
+from pointclear.partners.v1 import agreement_pb2, partners_service_pb2
+from pointclear.settlement.v1 import settlement_service_pb2, statement_pb2
 from settlement import bank
 from settlement import service as settlement_service
 from settlement.line_file import COLUMNS
@@ -272,6 +273,18 @@ def test_the_messages_that_a_client_signs_or_verifies_have_their_table() -> None
             statement_pb2.SettlementStatement,
         )
     }
+
+
+def test_the_table_of_calls_names_every_call_and_no_other() -> None:
+    services = (
+        exchange_service_pb2.DESCRIPTOR.services_by_name["ExchangeService"],
+        partners_service_pb2.DESCRIPTOR.services_by_name["PartnersService"],
+        settlement_service_pb2.DESCRIPTOR.services_by_name["SettlementService"],
+    )
+    calls = [method.name for each in services for method in each.methods]
+    shown = [name for row in rows("calls") for name in re.findall(r"\b[A-Z]\w+", row[0])]
+    names = [each.name for each in services]
+    assert sorted(name for name in shown if name not in names) == sorted(calls)
 
 
 def test_the_columns_of_a_line_file_are_those_of_the_page() -> None:
