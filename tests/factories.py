@@ -1,0 +1,244 @@
+"""Valid objects with a few fields overridden, for tests.
+
+A coalition of three brands that settle in CNY: grocery, fuel and deli, each with one program of the
+same name. Every corridor has an agreement named after it, `grocery-fuel`, in versions 1 and 2. Keys
+come from fixed seeds, and what is built is built from the wire's own messages, so that a test's
+order is what a sender's bytes become.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, timedelta
+from itertools import permutations
+from typing import Any
+from uuid import UUID
+
+from exchange import wire
+from exchange.commands import Command, OpenWindow, Order
+from exchange.fold import Folded, State, fold
+from exchange.seal import Letterhead
+from partners.agreement import Terms
+from partners.commands import Activate, AddKey, AddPartner
+from partners.envelope import RATE_AGREEMENT, TRANSFER_ORDER, Envelope, Signature, sign
+from partners.keys import Purpose, SeedSigner
+from partners.registry import Registry, TaxRate
+from partners.wire import terms_from_payload, time_to_proto
+from pointclear.exchange.v1.transfer_pb2 import TransferOrder
+from pointclear.partners.v1 import agreement_pb2
+
+AUDIENCE = "pointclear.test/unit"
+NOW = datetime(2026, 7, 15, 12, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DAY_ONE = date(2026, 7, 15)
+WINDOW = "cny-2026-07-15"
+NEXT_WINDOW = "cny-2026-07-16"
+CURRENCY = "CNY"
+BRANDS = ("grocery", "fuel", "deli")
+CORRIDORS = tuple(permutations(BRANDS, 2))
+CAP = 100_000_000
+"""Net debit cap of each brand: 100 CNY."""
+TAXES = {
+    "none": TaxRate("none", 0, 0),
+    "vat6": TaxRate("vat6", 1, 600),
+    "vat9": TaxRate("vat9", 2, 900),
+    "vat13": TaxRate("vat13", 3, 1300),
+    "vat20": TaxRate("vat20", 4, 2000),
+}
+"""As the schema has them."""
+RATES = {"grocery": (2, 1, 19_600), "fuel": (10, 19, 9_500), "deli": (5, 4, 12_345)}
+"""By source brand: source units, target units, price of a target point."""
+
+
+def signer(holder: str, purpose: Purpose) -> SeedSigner:
+    """The key of a holder for a purpose, from a seed that both name."""
+    return SeedSigner(hashlib.sha256(f"{holder} {purpose}".encode()).digest())
+
+
+RECEIPTS = signer("exchange", Purpose.RECEIPTS)
+LETTERHEAD = Letterhead(AUDIENCE, RECEIPTS.key_id)
+
+
+def order_signer(brand: str) -> SeedSigner:
+    """The key with which a brand signs its orders."""
+    return signer(f"partner/{brand}", Purpose.ORDERS)
+
+
+def salts(seed: str = "salt") -> Callable[[], bytes]:
+    """A source of salts that is the same at every run."""
+    count = iter(range(1 << 30))
+    return lambda: hashlib.sha256(f"{seed} {next(count)}".encode()).digest()
+
+
+# Terms
+
+
+def agreement_payload(source: str = "grocery", target: str = "fuel", **changes: Any) -> bytes:
+    """The bytes of a rate agreement; `changes` are fields of the message, `rate` is a pair."""
+    units = changes.pop("rate", RATES[source][:2] if source in RATES else (1, 1))
+    fields: dict[str, Any] = {
+        "audience": AUDIENCE,
+        "agreement_id": f"{source}-{target}",
+        "version": 1,
+        "source_partner": source,
+        "target_partner": target,
+        "source_program": source,
+        "target_program": target,
+        "block_rate": agreement_pb2.BlockRate(source_units=units[0], target_units=units[1]),
+        "minimum_source_points": units[0],
+        "maximum_source_points": 1_000_000,
+        "increment_source_points": units[0],
+        "settlement_currency": CURRENCY,
+        "price_per_target_point": RATES[source][2] if source in RATES else 1,
+        "fee_basis_points": 100,
+        "fee_bearer": agreement_pb2.BEARER_SOURCE,
+        "tax_code": "vat6",
+        "credit_mode": agreement_pb2.CREDIT_MODE_GUARANTEED,
+        "issued_at": time_to_proto(NOW - timedelta(days=1)),
+    }
+    return agreement_pb2.RateAgreement(**fields | changes).SerializeToString(deterministic=True)
+
+
+def terms_of(payload: bytes) -> Terms:
+    """The terms that an agreement's bytes state."""
+    return terms_from_payload(Envelope(RATE_AGREEMENT, payload, ()), AUDIENCE)
+
+
+def terms(source: str = "grocery", target: str = "fuel", **changes: Any) -> Terms:
+    """The terms of a corridor, with fields of the message changed."""
+    return terms_of(agreement_payload(source, target, **changes))
+
+
+TERMS = terms()
+"""Grocery to fuel, version 1: 2 points give 1 worth CNY 0.0196, fee 1 %, VAT 6 %."""
+
+
+# Orders
+
+
+def transfer_id(number: int, at: datetime = NOW) -> UUID:
+    """The UUIDv7 of this number and time."""
+    milliseconds = (at - EPOCH) // timedelta(milliseconds=1)
+    return UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62 | number)
+
+
+def order_payload(number: int = 1, under: Terms = TERMS, **changes: Any) -> bytes:
+    """The bytes of a valid order under `under`; `changes` are fields of the message."""
+    points = changes.get("source_points", 100)
+    fields: dict[str, Any] = {
+        "audience": AUDIENCE,
+        "partner_id": under.source_partner,
+        "transfer_id": transfer_id(number).bytes,
+        "source_program": under.source_program,
+        "target_program": under.target_program,
+        "source_member": "canary-source-4711",
+        "target_member": "canary-target-0815",
+        "source_points": points,
+        "target_points": max(1, points // under.rate.source_units * under.rate.target_units),
+        "agreement_id": under.agreement_id,
+        "agreement_version": under.version,
+        "issued_at": time_to_proto(NOW - timedelta(seconds=1)),
+        "expires_at": time_to_proto(NOW + timedelta(hours=1)),
+        "partner_reference": "till 7",
+    }
+    return TransferOrder(**fields | changes).SerializeToString(deterministic=True)
+
+
+def a_signed_order(number: int = 1, under: Terms = TERMS, **changes: Any) -> Envelope:
+    """A valid order in its envelope, really signed by the source brand."""
+    payload = order_payload(number, under, **changes)
+    return sign(order_signer(under.source_partner), TRANSFER_ORDER, payload)
+
+
+def an_order(number: int = 1, under: Terms = TERMS, *, key_id: str = "", **changes: Any) -> Order:
+    """A valid order as admission lets it through; its signature is not a real one."""
+    named = key_id or order_signer(under.source_partner).key_id
+    payload = order_payload(number, under, **changes)
+    envelope = Envelope(TRANSFER_ORDER, payload, (Signature(named, bytes(64)),))
+    return wire.order_from_proto(wire.parse_order(envelope), envelope)
+
+
+# The coalition
+
+
+def add_partner(brand: str, cap: int = CAP, **changes: Any) -> AddPartner:
+    """Adds a brand with one program of its name."""
+    fields: dict[str, Any] = {
+        "partner_id": brand,
+        "legal_name": f"{brand.capitalize()} Ltd",
+        "programs": (brand,),
+        "currency": CURRENCY,
+        "net_debit_cap": cap,
+        "body": f"{brand} {cap}".encode(),
+    }
+    return AddPartner(**fields | changes)
+
+
+def add_key(holder: str, purpose: Purpose, **changes: Any) -> AddKey:
+    """Registers the key of a holder for a purpose, good for two years around `NOW`."""
+    key = signer(holder, purpose)
+    fields: dict[str, Any] = {
+        "holder": holder,
+        "purpose": purpose.value,
+        "key_id": key.key_id,
+        "public_key": key.public_key,
+        "valid_from": NOW - timedelta(days=365),
+        "valid_until": NOW + timedelta(days=365),
+        "registrar_key_id": None,
+        "body": f"{holder} {purpose}".encode(),
+    }
+    return AddKey(**fields | changes)
+
+
+def activate(payload: bytes) -> Activate:
+    """Puts an agreement in force."""
+    return Activate(terms_of(payload), payload)
+
+
+AGREEMENTS = {
+    (*corridor, version): agreement_payload(*corridor, version=version, fee_basis_points=fee)
+    for corridor in CORRIDORS
+    for version, fee in ((1, 100), (2, 75))
+}
+"""The bytes of both versions of every corridor's agreement."""
+
+OPENING = OpenWindow(CURRENCY, DAY_ONE)
+
+
+def partners_and_keys(cap: int = CAP) -> tuple[Command, ...]:
+    """The commands that bring in the brands and their keys."""
+    brands = [add_partner(brand, cap) for brand in BRANDS]
+    keys = [
+        add_key(f"partner/{brand}", purpose)
+        for brand in BRANDS
+        for purpose in (Purpose.ORDERS, Purpose.AGREEMENTS)
+    ]
+    return (add_key("exchange", Purpose.RECEIPTS), *brands, *keys)
+
+
+def founding(
+    cap: int = CAP, agreements: Iterable[bytes] | None = None, *, opened: bool = True
+) -> tuple[Command, ...]:
+    """The commands that make a coalition ready to transfer; all versions 1 unless told."""
+    if agreements is None:
+        agreements = [payload for name, payload in AGREEMENTS.items() if name[2] == 1]
+    window = (OPENING,) if opened else ()
+    return (*partners_and_keys(cap), *map(activate, agreements), *window)
+
+
+NOTHING = State(0, EPOCH, Registry(taxes=TAXES))
+"""The state of an empty database."""
+
+
+def a_state(*commands: Command) -> State:
+    """The state after `commands`, or after the founding where none are given."""
+    return fold(NOTHING, commands or founding(), NOW - timedelta(minutes=1)).state
+
+
+def a_registry(*commands: Command) -> Registry:
+    """The registry after `commands`, or after the founding where none are given."""
+    return a_state(*commands).registry
+
+
+def fold_one(state: State, command: Command, now: datetime = NOW) -> Folded:
+    """One batch of one."""
+    return fold(state, [command], now)

@@ -1,0 +1,117 @@
+"""Commands that a coalition may meet, good and bad, for the laws to hold over."""
+
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+
+from exchange.commands import Book, CloseWindow, Command, OpenWindow, Order
+from exchange.fold import State, window_id
+from exchange.ledger.accounts import HubAccount, hub_account, position_account
+from exchange.ledger.postings import Code, Phase, Posting
+from partners.keys import Purpose
+from partners.wire import time_to_proto
+from tests import factories as make
+
+FIRST = make.a_state()
+"""Where the histories begin."""
+TERMS = {name: make.terms_of(payload) for name, payload in make.AGREEMENTS.items()}
+MONEY = FIRST.registry.units[make.CURRENCY].number
+PARTNERS = [FIRST.registry.partners[brand].number for brand in make.BRANDS]
+
+POINTS = st.sampled_from([2, 10, 100, 1_000, 2_500, 10_000, 100_000, 1_000_000])
+FAULTS: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    [
+        {"target_points": 1},
+        {"source_points": 101},
+        {"source_points": 10_000_000},
+        {"agreement_id": "nobody"},
+        {"agreement_version": 3},
+        {"target_program": "nowhere"},
+        {"source_program": "fuel"},
+        {"expires_at": time_to_proto(make.NOW)},
+        {
+            "issued_at": time_to_proto(make.NOW + timedelta(minutes=5)),
+            "expires_at": time_to_proto(make.NOW + timedelta(minutes=6)),
+        },
+        {"key_id": "0" * 32},
+    ]
+)
+
+
+@st.composite
+def orders(draw: st.DrawFn) -> Order:
+    """Mostly good ones, whose ids are few, so that some are replayed or used for something else."""
+    under = draw(st.sampled_from(list(TERMS.values())))
+    changes: dict[str, Any] = {"source_points": draw(POINTS)}
+    if draw(st.integers(0, 5)) == 5:
+        changes |= draw(FAULTS)
+    return make.an_order(draw(st.integers(1, 12)), under, **changes)
+
+
+@st.composite
+def settlement_entries(draw: st.DrawFn) -> Book:
+    """Money that comes, goes, is promised or is adjusted."""
+    number = draw(st.integers(1, 6))
+    position = position_account(MONEY, draw(st.sampled_from(PARTNERS)))
+    bank = hub_account(MONEY, HubAccount.BANK_SETTLEMENT)
+    rounding = hub_account(MONEY, HubAccount.ROUNDING)
+    code, debit, credit = draw(
+        st.sampled_from(
+            [
+                (Code.PAY_IN, bank, position),
+                (Code.PAY_OUT, position, bank),
+                (Code.ADJUSTMENT, position, rounding),
+                (Code.ADJUSTMENT, rounding, position),
+            ]
+        )
+    )
+    phase = draw(st.sampled_from([Phase.POSTED, Phase.PENDING]))
+    posting = Posting(code, debit, credit, draw(st.integers(1, 3 * make.CAP)), phase)
+    body = repr(posting).encode()
+    return Book(f"entry/{number}", "application/json", body, (posting,), make.CURRENCY)
+
+
+WINDOW_IDS = [
+    window_id(make.CURRENCY, make.DAY_ONE + timedelta(days=day)) for day in (0, 0, 1, 1, 2, 9)
+]
+MEMBERS = ("bakery", "grocery")
+
+
+def commands() -> st.SearchStrategy[Command]:
+    """Anything that the sequencer may be asked."""
+    return st.one_of(
+        orders(),
+        orders(),
+        orders(),
+        orders(),
+        settlement_entries(),
+        st.sampled_from(WINDOW_IDS).map(lambda name: CloseWindow(name, None)),
+        st.integers(0, 2).map(
+            lambda day: OpenWindow(make.CURRENCY, make.DAY_ONE + timedelta(days=day))
+        ),
+        st.just(OpenWindow("USD", make.DAY_ONE)),
+        st.sampled_from([make.activate(payload) for payload in make.AGREEMENTS.values()]),
+        st.builds(make.add_partner, st.sampled_from(MEMBERS), st.sampled_from([5, make.CAP])),
+        st.just(make.add_partner("bistro", currency="USD")),
+        st.builds(
+            make.add_key,
+            st.sampled_from(["partner/bakery", "partner/grocery"]),
+            st.just(Purpose.STATEMENTS),
+        ),
+    )
+
+
+def histories() -> st.SearchStrategy[list[Command]]:
+    """Commands in their order, to be carried out from `FIRST` on."""
+    return st.lists(commands(), max_size=25)
+
+
+def positions(state: State) -> dict[int, int]:
+    """What is posted on each partner's position, by partner number."""
+    return {
+        partner.number: state.balances[
+            position_account(state.registry.units[partner.currency].number, partner.number)
+        ].posted
+        for partner in state.registry.partners.values()
+    }

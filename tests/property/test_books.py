@@ -1,0 +1,148 @@
+"""The books balance, whatever the exchange is asked."""
+
+from collections import defaultdict
+
+from hypothesis import given
+
+from exchange.commands import Booked, Command, Recorded
+from exchange.fold import Folded, State, fold
+from exchange.ledger.accounts import HUB, party_of, unit_of
+from exchange.ledger.postings import Balance, MoneyCell, PointsCell
+from tests import factories as make
+from tests.property.histories import FIRST, histories, positions
+
+
+def after(commands: list[Command]) -> State:
+    return fold(FIRST, commands, make.NOW).state
+
+
+def each_step(commands: list[Command]) -> list[tuple[State, Folded]]:
+    """Each command's batch of one, with the state that it met."""
+    steps, state = [], FIRST
+    for command in commands:
+        folded = make.fold_one(state, command)
+        steps.append((state, folded))
+        state = folded.state
+    return steps
+
+
+@given(histories())
+def test_every_unit_sums_to_zero(commands: list[Command]) -> None:
+    sums: dict[int, int] = defaultdict(int)
+    for number, balance in after(commands).balances.items():
+        sums[unit_of(number)] += balance.posted
+    assert set(sums.values()) == {0}
+
+
+@given(histories())
+def test_what_is_pending_to_a_debit_is_pending_to_a_credit(commands: list[Command]) -> None:
+    balances = after(commands).balances.values()
+    assert sum(b.debits_pending for b in balances) == sum(b.credits_pending for b in balances)
+
+
+@given(histories())
+def test_a_programs_four_accounts_sum_to_zero_and_its_members_hold_what_moved(
+    commands: list[Command],
+) -> None:
+    state = after(commands)
+    moved: dict[int, int] = defaultdict(int)
+    for (_window, cell), points in state.window_sums.items():
+        if isinstance(cell, PointsCell):
+            moved[cell.unit] += points if cell.code.name == "IN" else -points
+    for program in state.registry.programs:
+        unit = state.registry.points_unit(program).number
+        members, issuer, redeemed, granted = (
+            state.balances[unit << 20 | n].posted for n in (1, 2, 3, 4)
+        )
+        assert members + issuer + redeemed + granted == 0
+        assert members == moved[unit]
+
+
+@given(histories())
+def test_a_position_is_its_window_sums_payments_included(commands: list[Command]) -> None:
+    state = after(commands)
+    sums: dict[int, int] = defaultdict(int)
+    for (_window, cell), amount in state.window_sums.items():
+        if isinstance(cell, MoneyCell):
+            sums[cell.party] += amount
+    assert {number: sums[number] for number in positions(state)} == positions(state)
+
+
+@given(histories())
+def test_the_hubs_sums_are_what_its_accounts_hold(commands: list[Command]) -> None:
+    state = after(commands)
+    held: dict[int, int] = defaultdict(int)
+    for number, balance in state.balances.items():
+        if party_of(number) == HUB:
+            held[unit_of(number)] += balance.posted
+    stated: dict[int, int] = defaultdict(int)
+    windows = {window.number: window for window in state.windows.values()}
+    for (window, cell), amount in state.window_sums.items():
+        if isinstance(cell, MoneyCell) and cell.party == HUB:
+            stated[state.registry.units[windows[window].currency].number] += amount
+    for unit in state.registry.units.values():
+        if not unit.name.startswith("PTS:"):
+            assert held[unit.number] == stated[unit.number]
+
+
+@given(histories())
+def test_what_one_party_owes_another_is_what_the_other_is_owed(commands: list[Command]) -> None:
+    sums = after(commands).window_sums
+    for (window, cell), amount in sums.items():
+        if isinstance(cell, MoneyCell):
+            mirrored = MoneyCell(cell.counterparty, cell.party, cell.code, cell.tax_number)
+            assert sums[window, mirrored] == -amount
+
+
+@given(histories())
+def test_every_balance_stays_within_its_bounds(commands: list[Command]) -> None:
+    assert all(balance.within_bounds for balance in after(commands).balances.values())
+
+
+@given(histories())
+def test_the_balances_are_what_the_postings_sum_to(commands: list[Command]) -> None:
+    folded = fold(FIRST, commands, make.NOW)
+    sums: dict[int, int] = defaultdict(int)
+    for outcome in folded.outcomes:
+        for posting in outcome.postings:
+            if posting.phase.name == "POSTED":
+                sums[posting.debit] -= posting.amount
+                sums[posting.credit] += posting.amount
+    for number, balance in folded.state.balances.items():
+        assert balance.posted == sums[number]
+
+
+@given(histories())
+def test_what_was_refused_changed_no_balance_and_no_sum(commands: list[Command]) -> None:
+    for before, folded in each_step(commands):
+        (result,) = folded.results
+        carried_out = isinstance(result, Booked) or (
+            isinstance(result, Recorded) and result.refusal is None
+        )
+        if not carried_out:
+            assert folded.state.balances == before.balances
+            assert folded.state.window_sums == before.window_sums
+            assert folded.window_steps == {}
+            assert folded.state.registry == before.registry
+            assert folded.state.windows == before.windows
+
+
+@given(histories())
+def test_a_balance_only_ever_grows_in_what_is_posted(commands: list[Command]) -> None:
+    for before, folded in each_step(commands):
+        for number, balance in folded.state.balances.items():
+            was = before.balances.get(number, Balance())
+            assert balance.debits_posted >= was.debits_posted
+            assert balance.credits_posted >= was.credits_posted
+
+
+@given(histories())
+def test_log_indexes_are_gapless_and_times_never_decrease(commands: list[Command]) -> None:
+    folded = fold(FIRST, commands, make.NOW)
+    indexes = [outcome.log_index for outcome in folded.outcomes]
+    times = [outcome.recorded_at for outcome in folded.outcomes]
+    assert indexes == list(range(FIRST.next_index, folded.state.next_index))
+    assert times == sorted(times)
+    assert [each for each in folded.results if isinstance(each, Booked | Recorded)] == list(
+        folded.outcomes
+    )

@@ -1,0 +1,31 @@
+"""A simulation answers what the order itself would be answered, and changes nothing."""
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from exchange.commands import Command, Recorded
+from exchange.fold import fold
+from exchange.transfer import simulate_transfer, terms_in_force
+from tests import factories as make
+from tests.property.histories import FIRST, histories
+
+
+@given(histories(), st.sampled_from(make.CORRIDORS), st.integers(1, 2_000_000))
+def test_a_simulation_and_the_order_agree(
+    commands: list[Command], corridor: tuple[str, str], points: int
+) -> None:
+    state = fold(FIRST, commands, make.NOW).state
+    now = max(make.NOW, state.recorded_at)
+    terms = terms_in_force(state.registry, corridor, now)
+    assert terms is not None
+    points -= points % (terms.increment_source_points if points % 7 else 1)
+    assume(points > 0)
+    windows = {each.currency: each for each in state.windows.values() if each.state == "OPEN"}
+    balances = dict(state.balances)
+    simulated = simulate_transfer(state.registry, windows, balances, terms, points)
+    assert balances == state.balances
+    (result,) = make.fold_one(state, make.an_order(999, terms, source_points=points), now).results
+    assert isinstance(result, Recorded)
+    assert (simulated.refusal and simulated.refusal.reason) == result.reason
+    if result.refusal is None:
+        assert simulated.conversion == result.conversion
