@@ -13,7 +13,7 @@ from partners.envelope import TRANSFER_ORDER, Envelope
 from partners.errors import Reason, Refused
 from partners.keys import Purpose
 from partners.registry import Registry
-from partners.signing import require_purpose, verified_signer
+from partners.signing import verified_signer
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -33,8 +33,7 @@ def admit(
 
     `stored_from` is the first moment whose ids are still stored.
     """
-    key = verified_signer(envelope, TRANSFER_ORDER, registry)
-    require_purpose(key, Purpose.ORDERS)
+    key = verified_signer(envelope, TRANSFER_ORDER, Purpose.ORDERS, registry)
     message = parse_order(envelope)
     if key.holder != f"partner/{partner_id}" or message.partner_id != partner_id:
         raise Refused(

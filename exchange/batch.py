@@ -238,7 +238,10 @@ def answers(connection: Any, folded: Folded, sealed: Sealed) -> tuple[Decided, .
             return Decided(result, recorded.refusal, made[result.log_index])
         if isinstance(result, Repeated) and result.log_index in stored:
             receipt = stored[result.log_index]
-            return Decided(result, wire.refused_record(receipt.record), receipt.payload)
+            refusal = wire.refused_record(
+                receipt.record, receipt.refused_field, receipt.refused_text
+            )
+            return Decided(result, refusal, receipt.payload)
         return Decided(result)
 
     return tuple(answer(result) for result in folded.results)

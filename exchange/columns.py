@@ -17,6 +17,7 @@ from partners.registry import Registry
 def request_columns(outcomes: Iterable[Outcome], registry: Registry) -> dict[str, list[Any]]:
     """The rows of `request`, a list per column."""
     recorded = [each for each in outcomes if isinstance(each, Recorded)]
+    refusals = [each.refusal for each in recorded]
     return {
         "request_ids": [str(each.order.transfer_id) for each in recorded],
         "request_partners": [registry.partners[each.source_partner].number for each in recorded],
@@ -25,6 +26,8 @@ def request_columns(outcomes: Iterable[Outcome], registry: Registry) -> dict[str
         "request_payloads": [each.order.payload for each in recorded],
         "request_keys": [each.order.key_id for each in recorded],
         "request_signatures": [each.order.signature for each in recorded],
+        "request_refused_fields": [each.field if each else None for each in refusals],
+        "request_refused_texts": [each.text if each else None for each in refusals],
     }
 
 

@@ -102,6 +102,8 @@ class Answer:
     partner_id: str
     payload_sha256: bytes
     log_index: int
+    order: Order | None = None
+    """What was ordered, as far as it is known here."""
 
 
 @dataclass(frozen=True, slots=True)

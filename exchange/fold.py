@@ -50,6 +50,7 @@ from exchange.ledger.postings import (
 )
 from exchange.transfer import Plan, plan_transfer, post_plan, target_partner_of
 from partners.commands import Activate, AddKey, AddPartner
+from partners.envelope import RATE_AGREEMENT
 from partners.errors import PointclearError, Reason, Refused
 from partners.keys import Purpose
 from partners.points import currency_scale
@@ -76,6 +77,27 @@ class Tally:
 
 Cell = tuple[int, MoneyCell | PointsCell]
 """A window's number and a key of its sums."""
+
+
+PARTNER_BODY = "application/vnd.pointclear.partner.v1+protobuf"
+ENVELOPE_BODY = "application/vnd.dsse.envelope.v1+json"
+"""What the bodies of entries are, besides payload types and `application/json`."""
+
+
+ORDER_FIELDS = (
+    "source_program",
+    "target_program",
+    "source_member",
+    "target_member",
+    "source_points",
+    "target_points",
+    "agreement_id",
+    "agreement_version",
+    "issued_at",
+    "expires_at",
+    "partner_reference",
+)
+"""Of an order, as the wire names and orders them."""
 
 
 class InvariantBroken(PointclearError):
@@ -217,7 +239,7 @@ class _Run:
             postings=plan.postings if plan else (),
         )
         self.answers[order.transfer_id] = Answer(
-            order.partner_id, order.payload_sha256, outcome.log_index
+            order.partner_id, order.payload_sha256, outcome.log_index, order
         )
         self.append(outcome)
         return outcome
@@ -266,7 +288,7 @@ class _Run:
         for account in accounts:
             self.balances[account.number] = Balance(floor=account.floor, ceiling=account.ceiling)
         effect = PartnerAdded(partner, new_units, accounts)
-        return self.enter(entry_key, "application/json", command.body, effect=effect)
+        return self.enter(entry_key, PARTNER_BODY, command.body, effect=effect)
 
     def new_units(self, command: AddPartner) -> tuple[Unit, ...]:
         names = [f"PTS:{program}" for program in command.programs]
@@ -319,7 +341,7 @@ class _Run:
             self.index,
         )
         self.registry = self.registry.with_key(key)
-        return self.enter(f"key/{key.key_id}", "key-event", command.body, effect=key)
+        return self.enter(f"key/{key.key_id}", ENVELOPE_BODY, command.body, effect=key)
 
     def activate(self, command: Activate) -> Result:
         terms = command.terms
@@ -330,6 +352,10 @@ class _Run:
         check_parties(self.registry, terms.target_partner, terms.target_program, terms.currency)
         if terms.tax_code not in self.registry.taxes:
             raise Refused(Reason.TERMS_INVALID, "tax_code", f"there is no tax {terms.tax_code}")
+        for key_id in command.key_ids:
+            key = self.registry.keys.get(key_id)
+            if key is None or not key.in_force(self.index, self.now):
+                raise Refused(Reason.KEY_NOT_IN_FORCE, "agreement", f"key {key_id} is not in force")
         for earlier in self.registry.agreements.values():
             # Two versions in force within one clock reading would leave the earlier one no time at
             # all.
@@ -338,7 +364,7 @@ class _Run:
         force = Force(terms, self.now)
         self.registry = self.registry.with_force(force)
         return self.enter(
-            f"agreement/{name[0]}/{name[1]}", "rate-agreement", command.body, effect=force
+            f"agreement/{name[0]}/{name[1]}", RATE_AGREEMENT, command.body, effect=force
         )
 
     # Windows and settlement
@@ -502,9 +528,24 @@ def repeated(answer: Answer, order: Order) -> Repeated:
     """
     if answer.partner_id != order.partner_id or answer.payload_sha256 != order.payload_sha256:
         raise Refused(
-            Reason.MODIFIED_REQUEST, "transfer_id", "this id was used before with other content"
+            Reason.MODIFIED_REQUEST,
+            first_difference(answer, order),
+            "this id was used before with other content",
         )
     return Repeated(answer.log_index, answer.partner_id)
+
+
+def first_difference(answer: Answer, order: Order) -> str:
+    """The first field in which an order differs from the one that its id stands for; the id itself
+    where that one is not the caller's to know.
+    """
+    if answer.order is None or answer.partner_id != order.partner_id:
+        return "transfer_id"
+    first = answer.order
+    return next(
+        (name for name in ORDER_FIELDS if getattr(first, name) != getattr(order, name)),
+        "transfer_id",
+    )
 
 
 def check_parties(registry: Registry, partner_id: str, program_id: str, currency: str) -> None:

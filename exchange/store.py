@@ -70,7 +70,11 @@ def load_answers(connection: Any, ids: Sequence[UUID]) -> dict[UUID, Answer]:
     if not ids:
         return {}
     rows = QUERIES.answers(connection, transfer_ids=[str(each) for each in ids])
-    return {UUID(row[0]): Answer(row[1], bytes(row[2]), row[3]) for row in rows}
+    answers: dict[UUID, Answer] = {}
+    for partner_id, digest, log_index, payload, key_id, signature in rows:
+        order = wire.stored_order(bytes(payload), key_id, bytes(signature))
+        answers[order.transfer_id] = Answer(partner_id, bytes(digest), log_index, order)
+    return answers
 
 
 def load_entries(connection: Any, commands: Iterable[Command]) -> dict[str, tuple[int, bytes]]:
@@ -151,6 +155,8 @@ class StoredReceipt:
 
     payload: bytes
     record: bytes
+    refused_field: str
+    refused_text: str
 
 
 def load_receipts(connection: Any, log_indexes: Sequence[int]) -> dict[int, StoredReceipt]:
@@ -159,8 +165,8 @@ def load_receipts(connection: Any, log_indexes: Sequence[int]) -> dict[int, Stor
         return {}
     rows = QUERIES.stream_payloads(connection, log_indexes=list(log_indexes))
     return {
-        index: StoredReceipt(bytes(payload), bytes(record))
-        for _partner, index, kind, payload, record in rows
+        index: StoredReceipt(bytes(payload), bytes(record), field or "", text or "")
+        for _partner, index, kind, payload, record, field, text in rows
         if kind == 1
     }
 

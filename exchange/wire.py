@@ -7,7 +7,7 @@ from uuid import UUID
 
 from exchange.commands import Booked, Order, Recorded
 from exchange.ledger.postings import Phase
-from partners.envelope import Envelope
+from partners.envelope import TRANSFER_ORDER, Envelope, Signature
 from partners.errors import Reason, Refused
 from partners.points import POINTS_MAX, check_id, check_reference
 from partners.wire import envelope_to_proto, parse_strictly, time_from_proto, time_to_proto
@@ -71,6 +71,12 @@ def order_from_proto(message: transfer_pb2.TransferOrder, envelope: Envelope) ->
         hashlib.sha256(envelope.payload).digest(),
         signature.signature,
     )
+
+
+def stored_order(payload: bytes, key_id: str, signature: bytes) -> Order:
+    """An order that was admitted before, from what is stored of it."""
+    envelope = Envelope(TRANSFER_ORDER, payload, (Signature(key_id, signature),))
+    return order_from_proto(parse_order(envelope), envelope)
 
 
 def uuid7(raw: bytes) -> UUID:
@@ -205,13 +211,15 @@ def entry_body(record: bytes) -> bytes:
     return record_pb2.EntryRecord.FromString(record).body
 
 
-def refused_record(record: bytes) -> Refused | None:
-    """The refusal that a stored transfer record states, or None when it was committed."""
+def refused_record(record: bytes, field: str, text: str) -> Refused | None:
+    """The refusal that a stored transfer record states, in the words of the first answer; None when
+    it was committed.
+    """
     parsed = transfer_pb2.TransferRecord.FromString(record)
     if parsed.state == transfer_pb2.TRANSFER_STATE_COMMITTED:
         return None
     name = refusal_pb2.Reason.Name(parsed.reason).removeprefix("REASON_")
-    return Refused(Reason[name], "", "the order was refused when it first came")
+    return Refused(Reason[name], field, text)
 
 
 def refusal_to_proto(refusal: Refused, receipt: Envelope | None = None) -> refusal_pb2.Refusal:

@@ -46,3 +46,5 @@ class Activate:
     terms: Terms
     body: bytes
     """The agreement's payload; the leaf's body."""
+    key_ids: tuple[str, ...] = ()
+    """The keys under which both brands signed."""

@@ -26,7 +26,6 @@ from partners.keys import Purpose, key_id_of
 from partners.points import POINTS_MAX, check_id, currency_scale
 from partners.registry import Registry
 from partners.signing import (
-    require_purpose,
     verified_signer,
     verify_agreement,
     verify_key_event,
@@ -152,7 +151,8 @@ class PartnersService:
             raise unknown_agreement(request.agreement_id, request.version)
         terms = terms_from_payload(stored.envelope, self._audience)
         verify_agreement(stored.envelope, terms, registry.keys)
-        await self._carry_out(Activate(terms, stored.envelope.payload))
+        key_ids = tuple(each.key_id for each in stored.envelope.signatures)
+        await self._carry_out(Activate(terms, stored.envelope.payload, key_ids))
         stored = await self._stored(request.agreement_id, request.version, None)
         assert stored is not None, "an activated version is stored"
         return pb.ActivateAgreementResponse(agreement=show_agreement(stored))
@@ -168,11 +168,10 @@ class PartnersService:
     async def _sign(self, envelope: Envelope, caller: Caller, *, proposed: bool) -> pb.Agreement:
         partner_id = caller.require_partner()
         registry = await self._registry.refresh()
-        key = verified_signer(envelope, RATE_AGREEMENT, registry)
-        require_purpose(key, Purpose.AGREEMENTS)
-        terms = terms_from_payload(envelope, self._audience)
+        key = verified_signer(envelope, RATE_AGREEMENT, Purpose.AGREEMENTS, registry)
         if key.holder != f"partner/{partner_id}":
             raise Refused(Reason.SIGNER_NOT_CALLER, "signatures", "the key is another partner's")
+        terms = terms_from_payload(envelope, self._audience)
         check_terms(terms)
         check_known(registry, terms, partner_id)
         if not proposed and await self._stored(terms.agreement_id, terms.version, None) is None:

@@ -16,15 +16,21 @@ from partners.keys import Purpose, VerifyKey, key_id_of
 from partners.registry import RegisteredKey, Registry
 
 
-def verified_signer(envelope: Envelope, payload_type: str, registry: Registry) -> RegisteredKey:
+def verified_signer(
+    envelope: Envelope, payload_type: str, purpose: Purpose, registry: Registry
+) -> RegisteredKey:
     """The key behind an envelope with exactly one signature.
 
-    Raises Refused in the protocol's order: shape, payload type, key registered, signature.
+    Raises Refused in the protocol's order: shape, payload type, key registered for this purpose,
+    signature.
     """
     dsse.check_shape(envelope)
     if len(envelope.signatures) != 1:
         raise Refused(Reason.ENVELOPE_MALFORMED, "signatures", "this statement has one signature")
     require_type(envelope, payload_type)
+    key = registry.keys.get(envelope.signatures[0].key_id)
+    if key is not None:
+        require_purpose(key, purpose)
     verify_with(envelope, registry.keys)
     return registry.keys[envelope.signatures[0].key_id]
 

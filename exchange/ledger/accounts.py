@@ -4,10 +4,14 @@ An account number carries its unit: `account = unit << 20 | n`. Because debit an
 posting must agree in `account >> 20`, a posting across units cannot be written, and no look-up is
 needed to know it. `n` says what the account is:
 
-unit is a program's points:   1 members  2 issuer  3 redeemed  4 granted unit is a currency:
-1 hub.bank.settlement  2 hub.bank.collateral  3 hub.fees  4 hub.promotions 5 hub.rounding  6
-hub.suspense  7 hub.losses 0x100 + t     hub.tax.<code> of tax number t 0x1000 + 2p   position of
-partner number p 0x1001 + 2p   collateral of partner number p
+    unit is a program's points    1 members  2 issuer  3 redeemed  4 granted
+
+    unit is a currency            1 hub.bank.settlement  2 hub.bank.collateral
+                                  3 hub.fees  4 hub.promotions  5 hub.rounding
+                                  6 hub.suspense  7 hub.losses
+                                  0x100 + t     hub.tax.<code> of tax number t
+                                  0x1000 + 2p   position of partner number p
+                                  0x1001 + 2p   collateral of partner number p
 """
 
 from dataclasses import dataclass

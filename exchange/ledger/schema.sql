@@ -242,7 +242,10 @@ CREATE TABLE request (
     log_index bigint NOT NULL,
     payload bytea NOT NULL,
     key_id text NOT NULL,
-    signature bytea NOT NULL CHECK (length(signature) = 64)
+    signature bytea NOT NULL CHECK (length(signature) = 64),
+    -- Of a refused order: the words of the first answer, so that a repeat gets them again.
+    refused_field text,
+    refused_text text
 ) PARTITION BY RANGE (transfer_id);
 
 -- Statements' line files and payment plans: written before the entries that name them, and the same at every repeat.

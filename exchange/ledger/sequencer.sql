@@ -7,7 +7,7 @@ SELECT next_index, frontier, recorded_at, terms_revision FROM head FOR UPDATE;
 
 -- name: answers(transfer_ids)
 -- What these ids were answered with before.
-SELECT r.transfer_id::text, p.partner_id, r.payload_sha256, r.log_index
+SELECT p.partner_id, r.payload_sha256, r.log_index, r.payload, r.key_id, r.signature
 FROM request AS r JOIN partner AS p USING (partner_number)
 WHERE r.transfer_id = ANY (:transfer_ids::uuid[]);
 
@@ -49,8 +49,11 @@ SELECT partner_number, last_seq, last_sha256 FROM stream_head WHERE partner_numb
 
 -- name: stream_payloads(log_indexes)
 -- What the partners' streams hold of these transfers.
-SELECT p.partner_id, e.log_index, e.payload_kind, e.payload, r.record
-FROM stream_entry AS e JOIN partner AS p USING (partner_number) JOIN record AS r USING (log_index)
+SELECT p.partner_id, e.log_index, e.payload_kind, e.payload, r.record, q.refused_field, q.refused_text
+FROM stream_entry AS e
+JOIN partner AS p USING (partner_number)
+JOIN record AS r USING (log_index)
+LEFT JOIN request AS q ON q.transfer_id = r.transfer_id
 WHERE e.log_index = ANY (:log_indexes::bigint[]);
 
 -- name: write_units!
@@ -91,9 +94,10 @@ UPDATE settlement_window SET state = :after WHERE window_id = :window_id AND sta
 
 -- name: write_batch!
 -- Everything that a batch writes besides the rare effects above: one round trip, whatever the batch's size.
-INSERT INTO request (transfer_id, partner_number, payload_sha256, log_index, payload, key_id, signature)
+INSERT INTO request (transfer_id, partner_number, payload_sha256, log_index, payload, key_id, signature, refused_field, refused_text)
 SELECT * FROM unnest(:request_ids::uuid[], :request_partners::integer[], :request_digests::bytea[], :request_indexes::bigint[],
-    :request_payloads::bytea[], :request_keys::text[], :request_signatures::bytea[]);
+    :request_payloads::bytea[], :request_keys::text[], :request_signatures::bytea[], :request_refused_fields::text[],
+    :request_refused_texts::text[]);
 INSERT INTO record (log_index, kind, transfer_id, entry_key, recorded_at, salt, record, leaf_hash)
 SELECT * FROM unnest(:record_indexes::bigint[], :record_kinds::smallint[], :record_transfers::uuid[], :record_keys::text[],
     :record_times::timestamptz[], :record_salts::bytea[], :record_bytes::bytea[], :record_leaves::bytea[]);

@@ -82,13 +82,13 @@ def test_a_statement_of_one_signer_has_one_signature() -> None:
         make.order_signer("grocery"), make.order_signer("fuel"), kind=TRANSFER_ORDER, payload=b"x"
     )
     with pytest.raises(Refused) as refused:
-        verified_signer(envelope, TRANSFER_ORDER, REGISTRY)
+        verified_signer(envelope, TRANSFER_ORDER, Purpose.ORDERS, REGISTRY)
     assert refused.value.reason is Reason.ENVELOPE_MALFORMED
 
 
 def test_the_signer_is_the_key_that_the_envelope_names() -> None:
     envelope = sign(make.order_signer("fuel"), TRANSFER_ORDER, b"x")
-    key = verified_signer(envelope, TRANSFER_ORDER, REGISTRY)
+    key = verified_signer(envelope, TRANSFER_ORDER, Purpose.ORDERS, REGISTRY)
     assert (key.holder, key.purpose) == ("partner/fuel", Purpose.ORDERS)
     require_purpose(key, Purpose.ORDERS)
     with pytest.raises(Refused) as refused:
