@@ -19,7 +19,6 @@ TERMS = {name: make.terms_of(payload) for name, payload in make.AGREEMENTS.items
 MONEY = FIRST.registry.units[make.CURRENCY].number
 PARTNERS = [FIRST.registry.partners[brand].number for brand in make.BRANDS]
 
-POINTS = st.sampled_from([2, 10, 100, 1_000, 2_500, 10_000, 100_000, 1_000_000])
 FAULTS: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
     [
         {"target_points": 1},
@@ -42,11 +41,13 @@ FAULTS: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
 @st.composite
 def orders(draw: st.DrawFn) -> Order:
     """Mostly good ones, whose ids are few, so that some are replayed or used for something else."""
-    under = draw(st.sampled_from(list(TERMS.values())))
-    changes: dict[str, Any] = {"source_points": draw(POINTS)}
+    version = draw(st.sampled_from([1, 1, 1, 2]))
+    under = TERMS[(*draw(st.sampled_from(make.CORRIDORS)), version)]
+    blocks = draw(st.sampled_from([1, 10, 100, 1_000, 20_000]))
+    changes: dict[str, Any] = {"source_points": blocks * under.increment_source_points}
     if draw(st.integers(0, 5)) == 5:
         changes |= draw(FAULTS)
-    return make.an_order(draw(st.integers(1, 12)), under, **changes)
+    return make.an_order(draw(st.integers(1, 30)), under, **changes)
 
 
 @st.composite
@@ -104,7 +105,9 @@ def commands() -> st.SearchStrategy[Command]:
 
 def histories() -> st.SearchStrategy[list[Command]]:
     """Commands in their order, to be carried out from `FIRST` on."""
-    return st.lists(commands(), max_size=25)
+    return st.one_of(
+        st.lists(commands(), max_size=6), st.lists(commands(), min_size=12, max_size=40)
+    )
 
 
 def positions(state: State) -> dict[int, int]:
