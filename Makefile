@@ -33,8 +33,8 @@ lint: $(DEV) ## style, types, import direction, protos, generated code current
 bench: $(DEV) ## measure, and write bench-out/results.json
 	@$(BIN)/python -m tests.bench $(BENCH_ARGS)
 
-proto: $(DEV) ## generate Python code beside the .proto files
-	@.ci/generate proto
+proto: $(DEV) ## generate Python code beside the .proto files, and docs/errors.md
+	@.ci/generate proto docs/errors.md
 
 lock: $(INSTALLER) ## resolve the newest allowed dependencies into deploy/locks
 	@mkdir -p $(LOCKS)

@@ -3,6 +3,7 @@ is in `ledger/reads.sql`.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -44,4 +45,37 @@ def own_stream(
     rows = QUERIES.own_stream(
         connection, partner_id=partner_id, after_seq=after_seq, entries_max=entries_max
     )
-    return tuple(map(_entry, rows)), QUERIES.own_stream_end(connection, partner_id=partner_id) or 0
+    return tuple(map(_entry, rows)), own_stream_last(connection, partner_id)
+
+
+def own_stream_before(
+    connection: Any, partner_id: str, from_seq: int, before_seq: int, entries_max: int
+) -> tuple[OwnEntry, ...]:
+    """The newest entries of the caller's stream in a half-open range of positions."""
+    rows = QUERIES.own_stream_before(
+        connection,
+        partner_id=partner_id,
+        from_seq=from_seq,
+        before_seq=before_seq,
+        entries_max=entries_max,
+    )
+    return tuple(map(_entry, rows))
+
+
+def own_stream_last(connection: Any, partner_id: str) -> int:
+    """The newest position of the caller's stream, 0 for none."""
+    return QUERIES.own_stream_end(connection, partner_id=partner_id) or 0
+
+
+def own_stream_point(connection: Any, partner_id: str, stream_seq: int) -> tuple[int, datetime]:
+    """Log index and time of a position of the caller's stream."""
+    log_index, recorded_at = QUERIES.own_stream_point(
+        connection, partner_id=partner_id, stream_seq=stream_seq
+    )
+    return log_index, recorded_at
+
+
+def window_range(connection: Any, window_id: str) -> tuple[int, int | None] | None:
+    """The half-open range of log indexes of a settlement window, without end while it is open."""
+    row = QUERIES.window_range(connection, window_id=window_id)
+    return (row[0], row[1]) if row else None

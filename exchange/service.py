@@ -1,5 +1,5 @@
 """ExchangeService: what partner systems call. It admits orders, hands them to the sequencer, and
-reads a partner's own entries.
+gives a partner the proofs in its stream. What only reads, and proves nothing, is `reading`'s.
 """
 
 import asyncio
@@ -12,6 +12,8 @@ from sqlalchemy import Engine
 from exchange import reads, wire
 from exchange.admission import admit
 from exchange.commands import Command, Order
+from exchange.reading.paging import page_size
+from exchange.reading.service import Reading
 from exchange.reads import OwnEntry
 from exchange.registry_view import RegistryView
 from exchange.replies import RecordedRefusal
@@ -28,7 +30,6 @@ from pointclear.exchange.v1 import transfer_pb2
 
 ORDERS_MAX = 500
 """Orders in one batch call."""
-PAGE_DEFAULT, PAGE_MAX = 100, 500
 ADMIT_INLINE = 4
 """More orders than this are verified off the event loop."""
 
@@ -50,6 +51,11 @@ class ExchangeService:
         now: Callable[[], datetime],
     ) -> None:
         """`stored_from` is the first moment whose transfer ids are stored."""
+        reading = Reading(engine, registry, now)
+        self.list_transfers = reading.list_transfers
+        self.simulate_transfer = reading.simulate_transfer
+        self.get_position = reading.get_position
+        self.list_corridors = reading.list_corridors
         self._engine = engine
         self._submit = submit
         self._registry = registry
@@ -104,11 +110,9 @@ class ExchangeService:
     ) -> pb.ListReceiptsResponse:
         """The caller's stream, a page at a time."""
         partner_id = caller.require_partner()
-        if request.after_stream_seq < 0 or request.page_size < 0:
-            raise Refused(
-                Reason.FIELD_INVALID, "after_stream_seq", "positions and sizes are not negative"
-            )
-        size = min(request.page_size or PAGE_DEFAULT, PAGE_MAX)
+        if request.after_stream_seq < 0:
+            raise Refused(Reason.FIELD_INVALID, "after_stream_seq", "positions are not negative")
+        size = page_size(request.page_size)
         entries, last = await self._read(
             reads.own_stream, partner_id, request.after_stream_seq, size
         )

@@ -22,6 +22,56 @@ ORDER BY e.stream_seq LIMIT :entries_max;
 -- name: own_stream_end(partner_id)$
 SELECT h.last_seq FROM stream_head AS h JOIN partner AS p USING (partner_number) WHERE p.partner_id = :partner_id;
 
+-- name: own_stream_before(partner_id, from_seq, before_seq, entries_max)
+-- The newest entries in a range of a partner's stream.
+SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload
+FROM stream_entry AS e
+JOIN partner AS p USING (partner_number)
+JOIN record AS r USING (log_index)
+LEFT JOIN request AS q ON q.transfer_id = r.transfer_id
+WHERE p.partner_id = :partner_id AND e.stream_seq >= :from_seq AND e.stream_seq < :before_seq
+ORDER BY e.stream_seq DESC LIMIT :entries_max;
+
+-- name: own_stream_point(partner_id, stream_seq)^
+-- Where in the log a position of a partner's stream is.
+SELECT r.log_index, r.recorded_at
+FROM stream_entry AS e
+JOIN partner AS p USING (partner_number)
+JOIN record AS r USING (log_index)
+WHERE p.partner_id = :partner_id AND e.stream_seq = :stream_seq;
+
+-- name: window_range(window_id)^
+-- The log indexes of a settlement window; an open one has no end.
+SELECT first_index, end_index FROM settlement_window WHERE window_id = :window_id;
+
+-- name: log_time$
+-- Time of the newest leaf.
+SELECT recorded_at FROM head;
+
+-- name: position(partner_id)^
+-- Where a partner stands in its currency: its balances, the nets of its unstated windows, its unconfirmed payments.
+SELECT p.partner_id, p.currency, u.scale, p.net_debit_cap,
+    position.credits_posted - position.debits_posted, position.debits_pending,
+    collateral.credits_posted - collateral.debits_posted,
+    coalesce((SELECT window_id FROM settlement_window WHERE currency = p.currency AND state = 'OPEN'), ''),
+    coalesce(unstated.open, 0)::bigint, coalesce(unstated.closed, 0)::bigint,
+    coalesce((
+        SELECT sum(l.amount) FROM leg_state AS l JOIN settlement_window AS w USING (window_number)
+        WHERE l.partner_number = p.partner_number AND l.confirmed_index IS NULL
+            AND w.state IN ('PENDING_SETTLEMENT', 'SETTLED')), 0)::bigint
+FROM partner AS p
+JOIN unit AS u ON u.name = p.currency
+JOIN account AS pa ON pa.unit_number = u.unit_number AND pa.name = p.partner_id || '.position'
+JOIN balance AS position ON position.account_number = pa.account_number
+JOIN account AS ca ON ca.unit_number = u.unit_number AND ca.name = p.partner_id || '.collateral'
+JOIN balance AS collateral ON collateral.account_number = ca.account_number
+CROSS JOIN LATERAL (
+    SELECT sum(n.net) FILTER (WHERE w.state = 'OPEN') AS open, sum(n.net) FILTER (WHERE w.state = 'CLOSED') AS closed
+    FROM settlement_window AS w JOIN window_net AS n USING (window_number)
+    WHERE w.currency = p.currency AND w.state IN ('OPEN', 'CLOSED') AND n.party = p.partner_number
+) AS unstated
+WHERE p.partner_id = :partner_id;
+
 -- name: ensure_request_partitions(now)$
 -- Makes the partitions of this month and the next; returns the first moment whose ids are stored.
 SELECT ensure_request_partitions(:now);

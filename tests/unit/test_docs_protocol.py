@@ -23,6 +23,7 @@ from exchange.admission import ID_SKEW, admit
 from exchange.commands import OpenWindow
 from exchange.fold import NO_LIMITS, State, fold
 from exchange.log.merkle import Frontier, leaf_data, leaf_hash
+from exchange.reading import paging
 from exchange.replies import RETRY_DELAY_S
 from exchange.seal import LeafKind, Letterhead, Sealed, seal
 from exchange.transfer import CLOCK_SKEW
@@ -321,7 +322,9 @@ def test_the_limits_on_the_page_are_those_in_force() -> None:
             f"{size:,} bytes" for size in sorted(set(edge.LARGE_METHODS.values()))
         ),
         "orders in one BatchCreateTransfers": f"1 to {service.ORDERS_MAX}",
-        "page of ListReceipts": f"{service.PAGE_DEFAULT} by default, {service.PAGE_MAX} at most",
+        "page of ListReceipts, ListTransfers, ListCorridors": (
+            f"{paging.PAGE_DEFAULT} by default, {paging.PAGE_MAX} at most"
+        ),
         "page of ListWindows": (
             f"{settlement_service.PAGE_DEFAULT} by default, {settlement_service.PAGE_MAX} at most"
         ),

@@ -3,9 +3,13 @@
 isort:skip_file
 Why something was refused, and what the caller can do about it."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import descriptor_pb2 as _descriptor_pb2
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf.internal import extension_dict as _extension_dict
 from pointclear.common.v1 import envelope_pb2 as _envelope_pb2
 import builtins as _builtins
 import sys
@@ -17,6 +21,42 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _CheckStage:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CheckStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CheckStage.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHECK_STAGE_UNSPECIFIED: _CheckStage.ValueType  # 0
+    """Not stated."""
+    CHECK_STAGE_BEFORE_QUEUE: _CheckStage.ValueType  # 1
+    """Before the queue: nothing is written, and there is no receipt."""
+    CHECK_STAGE_SEQUENCER: _CheckStage.ValueType  # 2
+    """Answered in the sequencer, with nothing written."""
+    CHECK_STAGE_RECORDED: _CheckStage.ValueType  # 3
+    """From here on every refusal of an order is recorded, receipted and a leaf of the log."""
+    CHECK_STAGE_OTHER_CALL: _CheckStage.ValueType  # 4
+    """Given by calls that carry no order; in no order among themselves."""
+    CHECK_STAGE_RESERVED: _CheckStage.ValueType  # 5
+    """Part of the list so that it need not grow; nothing gives it yet."""
+
+class CheckStage(_CheckStage, metaclass=_CheckStageEnumTypeWrapper):
+    """Where in the order of checks a reason answers. The first check that fails answers, so the order is part of the contract."""
+
+CHECK_STAGE_UNSPECIFIED: CheckStage.ValueType  # 0
+"""Not stated."""
+CHECK_STAGE_BEFORE_QUEUE: CheckStage.ValueType  # 1
+"""Before the queue: nothing is written, and there is no receipt."""
+CHECK_STAGE_SEQUENCER: CheckStage.ValueType  # 2
+"""Answered in the sequencer, with nothing written."""
+CHECK_STAGE_RECORDED: CheckStage.ValueType  # 3
+"""From here on every refusal of an order is recorded, receipted and a leaf of the log."""
+CHECK_STAGE_OTHER_CALL: CheckStage.ValueType  # 4
+"""Given by calls that carry no order; in no order among themselves."""
+CHECK_STAGE_RESERVED: CheckStage.ValueType  # 5
+"""Part of the list so that it need not grow; nothing gives it yet."""
+Global___CheckStage: _TypeAlias = CheckStage  # noqa: Y015
 
 class _Reason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -285,6 +325,52 @@ RETRY_CLASS_NEVER: RetryClass.ValueType  # 3
 Global___RetryClass: _TypeAlias = RetryClass  # noqa: Y015
 
 @_typing.final
+class ReasonRule(_message.Message):
+    """What is fixed about a reason, for all callers and all time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    RETRY_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    REMEDY_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """Name of the gRPC status code of a call that is refused for it."""
+    retry: Global___RetryClass.ValueType
+    """What the caller may do."""
+    stage: Global___CheckStage.ValueType
+    """Where it answers. An order that is refused in the stage RECORDED has a receipt; the same reason given by another call
+    records nothing.
+    """
+    place: _builtins.int
+    """Its place in the stage's order of checks, from 1."""
+    remedy: _builtins.str
+    """One sentence: what to do next."""
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The fields that a refusal may name; none where it is no field's fault, `*` where it may be any."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        retry: Global___RetryClass.ValueType = ...,
+        stage: Global___CheckStage.ValueType = ...,
+        place: _builtins.int = ...,
+        fields: _abc.Iterable[_builtins.str] | None = ...,
+        remedy: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "fields", b"fields", "place", b"place", "remedy", b"remedy", "retry", b"retry", "stage", b"stage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReasonRule: _TypeAlias = ReasonRule  # noqa: Y015
+
+@_typing.final
 class Refusal(_message.Message):
     """A refusal as an item of a batch carries it."""
 
@@ -327,3 +413,7 @@ class Refusal(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Refusal: _TypeAlias = Refusal  # noqa: Y015
+
+REASON_RULE_FIELD_NUMBER: _builtins.int
+reason_rule: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.EnumValueOptions, Global___ReasonRule]
+"""The rule of a reason."""

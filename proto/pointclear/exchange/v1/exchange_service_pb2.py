@@ -22,38 +22,64 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from pointclear.common.v1 import envelope_pb2 as pointclear_dot_common_dot_v1_dot_envelope__pb2
 from pointclear.common.v1 import refusal_pb2 as pointclear_dot_common_dot_v1_dot_refusal__pb2
 from pointclear.exchange.v1 import transfer_pb2 as pointclear_dot_exchange_dot_v1_dot_transfer__pb2
+from pointclear.partners.v1 import agreement_pb2 as pointclear_dot_partners_dot_v1_dot_agreement__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-pointclear/exchange/v1/exchange_service.proto\x12\x16pointclear.exchange.v1\x1a#pointclear/common/v1/envelope.proto\x1a\"pointclear/common/v1/refusal.proto\x1a%pointclear/exchange/v1/transfer.proto\"L\n\x15\x43reateTransferRequest\x12\x33\n\x05order\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"O\n\x16\x43reateTransferResponse\x12\x35\n\x07receipt\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"S\n\x1b\x42\x61tchCreateTransfersRequest\x12\x34\n\x06orders\x18\x01 \x03(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"W\n\x1c\x42\x61tchCreateTransfersResponse\x12\x37\n\x07results\x18\x01 \x03(\x0b\x32&.pointclear.exchange.v1.TransferResult\"\x85\x01\n\x0eTransferResult\x12\x37\n\x07receipt\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelopeH\x00\x12\x30\n\x07refusal\x18\x02 \x01(\x0b\x32\x1d.pointclear.common.v1.RefusalH\x00\x42\x08\n\x06result\")\n\x12GetTransferRequest\x12\x13\n\x0btransfer_id\x18\x01 \x01(\x0c\"\xad\x01\n\x13GetTransferResponse\x12\x34\n\x05state\x18\x01 \x01(\x0e\x32%.pointclear.exchange.v1.TransferState\x12,\n\x06reason\x18\x02 \x01(\x0e\x32\x1c.pointclear.common.v1.Reason\x12\x32\n\x05\x65ntry\x18\x03 \x01(\x0b\x32#.pointclear.exchange.v1.StreamEntry\"B\n\x13ListReceiptsRequest\x12\x18\n\x10\x61\x66ter_stream_seq\x18\x01 \x01(\x03\x12\x11\n\tpage_size\x18\x02 \x01(\x05\"e\n\x14ListReceiptsResponse\x12\x34\n\x07\x65ntries\x18\x01 \x03(\x0b\x32#.pointclear.exchange.v1.StreamEntry\x12\x17\n\x0flast_stream_seq\x18\x02 \x01(\x03\"i\n\x0bStreamEntry\x12\x12\n\nstream_seq\x18\x01 \x01(\x03\x12\x36\n\x08\x65nvelope\x18\x02 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\x12\x0e\n\x06member\x18\x03 \x01(\t2\xd9\x03\n\x0f\x45xchangeService\x12o\n\x0e\x43reateTransfer\x12-.pointclear.exchange.v1.CreateTransferRequest\x1a..pointclear.exchange.v1.CreateTransferResponse\x12\x81\x01\n\x14\x42\x61tchCreateTransfers\x12\x33.pointclear.exchange.v1.BatchCreateTransfersRequest\x1a\x34.pointclear.exchange.v1.BatchCreateTransfersResponse\x12\x66\n\x0bGetTransfer\x12*.pointclear.exchange.v1.GetTransferRequest\x1a+.pointclear.exchange.v1.GetTransferResponse\x12i\n\x0cListReceipts\x12+.pointclear.exchange.v1.ListReceiptsRequest\x1a,.pointclear.exchange.v1.ListReceiptsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-pointclear/exchange/v1/exchange_service.proto\x12\x16pointclear.exchange.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#pointclear/common/v1/envelope.proto\x1a\"pointclear/common/v1/refusal.proto\x1a%pointclear/exchange/v1/transfer.proto\x1a&pointclear/partners/v1/agreement.proto\"L\n\x15\x43reateTransferRequest\x12\x33\n\x05order\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"O\n\x16\x43reateTransferResponse\x12\x35\n\x07receipt\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"S\n\x1b\x42\x61tchCreateTransfersRequest\x12\x34\n\x06orders\x18\x01 \x03(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"W\n\x1c\x42\x61tchCreateTransfersResponse\x12\x37\n\x07results\x18\x01 \x03(\x0b\x32&.pointclear.exchange.v1.TransferResult\"\x85\x01\n\x0eTransferResult\x12\x37\n\x07receipt\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelopeH\x00\x12\x30\n\x07refusal\x18\x02 \x01(\x0b\x32\x1d.pointclear.common.v1.RefusalH\x00\x42\x08\n\x06result\")\n\x12GetTransferRequest\x12\x13\n\x0btransfer_id\x18\x01 \x01(\x0c\"\xad\x01\n\x13GetTransferResponse\x12\x34\n\x05state\x18\x01 \x01(\x0e\x32%.pointclear.exchange.v1.TransferState\x12,\n\x06reason\x18\x02 \x01(\x0e\x32\x1c.pointclear.common.v1.Reason\x12\x32\n\x05\x65ntry\x18\x03 \x01(\x0b\x32#.pointclear.exchange.v1.StreamEntry\"B\n\x13ListReceiptsRequest\x12\x18\n\x10\x61\x66ter_stream_seq\x18\x01 \x01(\x03\x12\x11\n\tpage_size\x18\x02 \x01(\x05\"e\n\x14ListReceiptsResponse\x12\x34\n\x07\x65ntries\x18\x01 \x03(\x0b\x32#.pointclear.exchange.v1.StreamEntry\x12\x17\n\x0flast_stream_seq\x18\x02 \x01(\x03\"i\n\x0bStreamEntry\x12\x12\n\nstream_seq\x18\x01 \x01(\x03\x12\x36\n\x08\x65nvelope\x18\x02 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\x12\x0e\n\x06member\x18\x03 \x01(\t\"\x82\x02\n\x0eTransferFilter\x12\x34\n\x05state\x18\x01 \x01(\x0e\x32%.pointclear.exchange.v1.TransferState\x12\x0f\n\x07program\x18\x02 \x01(\t\x12\x14\n\x0c\x63ounterparty\x18\x03 \x01(\t\x12\x11\n\twindow_id\x18\x04 \x01(\t\x12\x31\n\rrecorded_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0erecorded_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11partner_reference\x18\x07 \x01(\t\"u\n\x14ListTransfersRequest\x12\x36\n\x06\x66ilter\x18\x01 \x01(\x0b\x32&.pointclear.exchange.v1.TransferFilter\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"k\n\x15ListTransfersResponse\x12\x39\n\ttransfers\x18\x01 \x03(\x0b\x32&.pointclear.exchange.v1.ListedTransfer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x87\x01\n\x0eListedTransfer\x12\x36\n\x06record\x18\x01 \x01(\x0b\x32&.pointclear.exchange.v1.TransferRecord\x12\x12\n\nstream_seq\x18\x02 \x01(\x03\x12\x0e\n\x06member\x18\x03 \x01(\t\x12\x19\n\x11partner_reference\x18\x04 \x01(\t\"`\n\x17SimulateTransferRequest\x12\x16\n\x0esource_program\x18\x01 \x01(\t\x12\x16\n\x0etarget_program\x18\x02 \x01(\t\x12\x15\n\rsource_points\x18\x03 \x01(\x03\"\xea\x01\n\x18SimulateTransferResponse\x12\x14\n\x0c\x61greement_id\x18\x01 \x01(\t\x12\x19\n\x11\x61greement_version\x18\x02 \x01(\x05\x12\x15\n\rtarget_points\x18\x03 \x01(\x03\x12\x1b\n\x13settlement_currency\x18\x04 \x01(\t\x12\r\n\x05value\x18\x05 \x01(\x03\x12\x0b\n\x03\x66\x65\x65\x18\x06 \x01(\x03\x12\x10\n\x08tax_code\x18\x07 \x01(\t\x12\x0b\n\x03tax\x18\x08 \x01(\x03\x12.\n\x07refusal\x18\t \x01(\x0b\x32\x1d.pointclear.common.v1.Refusal\"(\n\x12GetPositionRequest\x12\x12\n\npartner_id\x18\x01 \x01(\t\"I\n\x13GetPositionResponse\x12\x32\n\x08position\x18\x01 \x01(\x0b\x32 .pointclear.exchange.v1.Position\"\xf6\x01\n\x08Position\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12\r\n\x05scale\x18\x03 \x01(\x05\x12\x16\n\x0eopen_window_id\x18\x04 \x01(\t\x12\x0f\n\x07\x62\x61lance\x18\x05 \x01(\x03\x12\x0c\n\x04open\x18\x06 \x01(\x03\x12\x0e\n\x06\x63losed\x18\x07 \x01(\x03\x12\x0e\n\x06stated\x18\x08 \x01(\x03\x12\x0f\n\x07\x63\x61rried\x18\t \x01(\x03\x12\x10\n\x08reserved\x18\n \x01(\x03\x12\x12\n\ncollateral\x18\x0b \x01(\x03\x12\x15\n\rnet_debit_cap\x18\x0c \x01(\x03\x12\x10\n\x08headroom\x18\r \x01(\x03\"=\n\x14ListCorridorsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"e\n\x15ListCorridorsResponse\x12\x33\n\tcorridors\x18\x01 \x03(\x0b\x32 .pointclear.exchange.v1.Corridor\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xce\x03\n\x08\x43orridor\x12\x14\n\x0c\x61greement_id\x18\x01 \x01(\t\x12\x19\n\x11\x61greement_version\x18\x02 \x01(\x05\x12\x16\n\x0esource_partner\x18\x03 \x01(\t\x12\x16\n\x0etarget_partner\x18\x04 \x01(\t\x12\x16\n\x0esource_program\x18\x05 \x01(\t\x12\x16\n\x0etarget_program\x18\x06 \x01(\t\x12\x35\n\nblock_rate\x18\x07 \x01(\x0b\x32!.pointclear.partners.v1.BlockRate\x12\x1d\n\x15minimum_source_points\x18\x08 \x01(\x03\x12\x1d\n\x15maximum_source_points\x18\t \x01(\x03\x12\x1f\n\x17increment_source_points\x18\n \x01(\x03\x12\x1b\n\x13settlement_currency\x18\x0b \x01(\t\x12\x1e\n\x16price_per_target_point\x18\x0c \x01(\x03\x12\x18\n\x10\x66\x65\x65_basis_points\x18\r \x01(\x05\x12\x10\n\x08tax_code\x18\x0e \x01(\t\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_from\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\x94\x07\n\x0f\x45xchangeService\x12o\n\x0e\x43reateTransfer\x12-.pointclear.exchange.v1.CreateTransferRequest\x1a..pointclear.exchange.v1.CreateTransferResponse\x12\x81\x01\n\x14\x42\x61tchCreateTransfers\x12\x33.pointclear.exchange.v1.BatchCreateTransfersRequest\x1a\x34.pointclear.exchange.v1.BatchCreateTransfersResponse\x12\x66\n\x0bGetTransfer\x12*.pointclear.exchange.v1.GetTransferRequest\x1a+.pointclear.exchange.v1.GetTransferResponse\x12i\n\x0cListReceipts\x12+.pointclear.exchange.v1.ListReceiptsRequest\x1a,.pointclear.exchange.v1.ListReceiptsResponse\x12l\n\rListTransfers\x12,.pointclear.exchange.v1.ListTransfersRequest\x1a-.pointclear.exchange.v1.ListTransfersResponse\x12u\n\x10SimulateTransfer\x12/.pointclear.exchange.v1.SimulateTransferRequest\x1a\x30.pointclear.exchange.v1.SimulateTransferResponse\x12\x66\n\x0bGetPosition\x12*.pointclear.exchange.v1.GetPositionRequest\x1a+.pointclear.exchange.v1.GetPositionResponse\x12l\n\rListCorridors\x12,.pointclear.exchange.v1.ListCorridorsRequest\x1a-.pointclear.exchange.v1.ListCorridorsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pointclear.exchange.v1.exchange_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CREATETRANSFERREQUEST']._serialized_start=185
-  _globals['_CREATETRANSFERREQUEST']._serialized_end=261
-  _globals['_CREATETRANSFERRESPONSE']._serialized_start=263
-  _globals['_CREATETRANSFERRESPONSE']._serialized_end=342
-  _globals['_BATCHCREATETRANSFERSREQUEST']._serialized_start=344
-  _globals['_BATCHCREATETRANSFERSREQUEST']._serialized_end=427
-  _globals['_BATCHCREATETRANSFERSRESPONSE']._serialized_start=429
-  _globals['_BATCHCREATETRANSFERSRESPONSE']._serialized_end=516
-  _globals['_TRANSFERRESULT']._serialized_start=519
-  _globals['_TRANSFERRESULT']._serialized_end=652
-  _globals['_GETTRANSFERREQUEST']._serialized_start=654
-  _globals['_GETTRANSFERREQUEST']._serialized_end=695
-  _globals['_GETTRANSFERRESPONSE']._serialized_start=698
-  _globals['_GETTRANSFERRESPONSE']._serialized_end=871
-  _globals['_LISTRECEIPTSREQUEST']._serialized_start=873
-  _globals['_LISTRECEIPTSREQUEST']._serialized_end=939
-  _globals['_LISTRECEIPTSRESPONSE']._serialized_start=941
-  _globals['_LISTRECEIPTSRESPONSE']._serialized_end=1042
-  _globals['_STREAMENTRY']._serialized_start=1044
-  _globals['_STREAMENTRY']._serialized_end=1149
-  _globals['_EXCHANGESERVICE']._serialized_start=1152
-  _globals['_EXCHANGESERVICE']._serialized_end=1625
+  _globals['_CREATETRANSFERREQUEST']._serialized_start=258
+  _globals['_CREATETRANSFERREQUEST']._serialized_end=334
+  _globals['_CREATETRANSFERRESPONSE']._serialized_start=336
+  _globals['_CREATETRANSFERRESPONSE']._serialized_end=415
+  _globals['_BATCHCREATETRANSFERSREQUEST']._serialized_start=417
+  _globals['_BATCHCREATETRANSFERSREQUEST']._serialized_end=500
+  _globals['_BATCHCREATETRANSFERSRESPONSE']._serialized_start=502
+  _globals['_BATCHCREATETRANSFERSRESPONSE']._serialized_end=589
+  _globals['_TRANSFERRESULT']._serialized_start=592
+  _globals['_TRANSFERRESULT']._serialized_end=725
+  _globals['_GETTRANSFERREQUEST']._serialized_start=727
+  _globals['_GETTRANSFERREQUEST']._serialized_end=768
+  _globals['_GETTRANSFERRESPONSE']._serialized_start=771
+  _globals['_GETTRANSFERRESPONSE']._serialized_end=944
+  _globals['_LISTRECEIPTSREQUEST']._serialized_start=946
+  _globals['_LISTRECEIPTSREQUEST']._serialized_end=1012
+  _globals['_LISTRECEIPTSRESPONSE']._serialized_start=1014
+  _globals['_LISTRECEIPTSRESPONSE']._serialized_end=1115
+  _globals['_STREAMENTRY']._serialized_start=1117
+  _globals['_STREAMENTRY']._serialized_end=1222
+  _globals['_TRANSFERFILTER']._serialized_start=1225
+  _globals['_TRANSFERFILTER']._serialized_end=1483
+  _globals['_LISTTRANSFERSREQUEST']._serialized_start=1485
+  _globals['_LISTTRANSFERSREQUEST']._serialized_end=1602
+  _globals['_LISTTRANSFERSRESPONSE']._serialized_start=1604
+  _globals['_LISTTRANSFERSRESPONSE']._serialized_end=1711
+  _globals['_LISTEDTRANSFER']._serialized_start=1714
+  _globals['_LISTEDTRANSFER']._serialized_end=1849
+  _globals['_SIMULATETRANSFERREQUEST']._serialized_start=1851
+  _globals['_SIMULATETRANSFERREQUEST']._serialized_end=1947
+  _globals['_SIMULATETRANSFERRESPONSE']._serialized_start=1950
+  _globals['_SIMULATETRANSFERRESPONSE']._serialized_end=2184
+  _globals['_GETPOSITIONREQUEST']._serialized_start=2186
+  _globals['_GETPOSITIONREQUEST']._serialized_end=2226
+  _globals['_GETPOSITIONRESPONSE']._serialized_start=2228
+  _globals['_GETPOSITIONRESPONSE']._serialized_end=2301
+  _globals['_POSITION']._serialized_start=2304
+  _globals['_POSITION']._serialized_end=2550
+  _globals['_LISTCORRIDORSREQUEST']._serialized_start=2552
+  _globals['_LISTCORRIDORSREQUEST']._serialized_end=2613
+  _globals['_LISTCORRIDORSRESPONSE']._serialized_start=2615
+  _globals['_LISTCORRIDORSRESPONSE']._serialized_end=2716
+  _globals['_CORRIDOR']._serialized_start=2719
+  _globals['_CORRIDOR']._serialized_end=3181
+  _globals['_EXCHANGESERVICE']._serialized_start=3184
+  _globals['_EXCHANGESERVICE']._serialized_end=4100
 # @@protoc_insertion_point(module_scope)

@@ -6,10 +6,12 @@ Moves points between programs."""
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from pointclear.common.v1 import envelope_pb2 as _envelope_pb2
 from pointclear.common.v1 import refusal_pb2 as _refusal_pb2
 from pointclear.exchange.v1 import transfer_pb2 as _transfer_pb2
+from pointclear.partners.v1 import agreement_pb2 as _agreement_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -288,3 +290,495 @@ class StreamEntry(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StreamEntry: _TypeAlias = StreamEntry  # noqa: Y015
+
+@_typing.final
+class TransferFilter(_message.Message):
+    """Which transfers are meant. A field that is not set excludes none."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    PROGRAM_FIELD_NUMBER: _builtins.int
+    COUNTERPARTY_FIELD_NUMBER: _builtins.int
+    WINDOW_ID_FIELD_NUMBER: _builtins.int
+    RECORDED_FROM_FIELD_NUMBER: _builtins.int
+    RECORDED_UNTIL_FIELD_NUMBER: _builtins.int
+    PARTNER_REFERENCE_FIELD_NUMBER: _builtins.int
+    state: _transfer_pb2.TransferState.ValueType
+    """How they ended."""
+    program: _builtins.str
+    """The source or the target program."""
+    counterparty: _builtins.str
+    """The other brand. A refused order counts as one to the brand whose program it named."""
+    window_id: _builtins.str
+    """The settlement window that counts them; refused orders are in none."""
+    partner_reference: _builtins.str
+    """The caller's own reference, as a whole: only orders that it sent have one, and only while they are stored."""
+    @_builtins.property
+    def recorded_from(self) -> _timestamp_pb2.Timestamp:
+        """Recorded then or later."""
+
+    @_builtins.property
+    def recorded_until(self) -> _timestamp_pb2.Timestamp:
+        """Recorded before then."""
+
+    def __init__(
+        self,
+        *,
+        state: _transfer_pb2.TransferState.ValueType = ...,
+        program: _builtins.str = ...,
+        counterparty: _builtins.str = ...,
+        window_id: _builtins.str = ...,
+        recorded_from: _timestamp_pb2.Timestamp | None = ...,
+        recorded_until: _timestamp_pb2.Timestamp | None = ...,
+        partner_reference: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["recorded_from", b"recorded_from", "recorded_until", b"recorded_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counterparty", b"counterparty", "partner_reference", b"partner_reference", "program", b"program", "recorded_from", b"recorded_from", "recorded_until", b"recorded_until", "state", b"state", "window_id", b"window_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TransferFilter: _TypeAlias = TransferFilter  # noqa: Y015
+
+@_typing.final
+class ListTransfersRequest(_message.Message):
+    """Request of ListTransfers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most this many; 0 means 100, more than 500 means 500."""
+    page_token: _builtins.str
+    """The `next_page_token` of the page before; empty for the first page."""
+    @_builtins.property
+    def filter(self) -> Global___TransferFilter:
+        """Which transfers are meant; the same for all pages of a list."""
+
+    def __init__(
+        self,
+        *,
+        filter: Global___TransferFilter | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTransfersRequest: _TypeAlias = ListTransfersRequest  # noqa: Y015
+
+@_typing.final
+class ListTransfersResponse(_message.Message):
+    """Response of ListTransfers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSFERS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Names the next page of this list to this caller; empty when this is the last."""
+    @_builtins.property
+    def transfers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ListedTransfer]:
+        """Newest first. A page may hold fewer than were asked for, or none, while there are more."""
+
+    def __init__(
+        self,
+        *,
+        transfers: _abc.Iterable[Global___ListedTransfer] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "transfers", b"transfers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTransfersResponse: _TypeAlias = ListTransfersResponse  # noqa: Y015
+
+@_typing.final
+class ListedTransfer(_message.Message):
+    """A transfer as one of its parties sees it. It proves nothing: the receipt or credit notice at `stream_seq` does."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    STREAM_SEQ_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    PARTNER_REFERENCE_FIELD_NUMBER: _builtins.int
+    stream_seq: _builtins.int
+    """The position of the caller's receipt or credit notice."""
+    member: _builtins.str
+    """The caller's own member in this transfer, while the order is stored; never the other brand's."""
+    partner_reference: _builtins.str
+    """The caller's own reference, of an order that it sent, while that is stored."""
+    @_builtins.property
+    def record(self) -> _transfer_pb2.TransferRecord:
+        """State, reason and figures, as the receipt carries them."""
+
+    def __init__(
+        self,
+        *,
+        record: _transfer_pb2.TransferRecord | None = ...,
+        stream_seq: _builtins.int = ...,
+        member: _builtins.str = ...,
+        partner_reference: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member", b"member", "partner_reference", b"partner_reference", "record", b"record", "stream_seq", b"stream_seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListedTransfer: _TypeAlias = ListedTransfer  # noqa: Y015
+
+@_typing.final
+class SimulateTransferRequest(_message.Message):
+    """Request of SimulateTransfer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_PROGRAM_FIELD_NUMBER: _builtins.int
+    TARGET_PROGRAM_FIELD_NUMBER: _builtins.int
+    SOURCE_POINTS_FIELD_NUMBER: _builtins.int
+    source_program: _builtins.str
+    """The program whose points would be surrendered; one of the caller's."""
+    target_program: _builtins.str
+    """The program whose points would be granted."""
+    source_points: _builtins.int
+    """Points to surrender."""
+    def __init__(
+        self,
+        *,
+        source_program: _builtins.str = ...,
+        target_program: _builtins.str = ...,
+        source_points: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["source_points", b"source_points", "source_program", b"source_program", "target_program", b"target_program"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimulateTransferRequest: _TypeAlias = SimulateTransferRequest  # noqa: Y015
+
+@_typing.final
+class SimulateTransferResponse(_message.Message):
+    """Response of SimulateTransfer. Amounts are in units of the currency's scale."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGREEMENT_ID_FIELD_NUMBER: _builtins.int
+    AGREEMENT_VERSION_FIELD_NUMBER: _builtins.int
+    TARGET_POINTS_FIELD_NUMBER: _builtins.int
+    SETTLEMENT_CURRENCY_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    FEE_FIELD_NUMBER: _builtins.int
+    TAX_CODE_FIELD_NUMBER: _builtins.int
+    TAX_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    agreement_id: _builtins.str
+    """The agreement in force."""
+    agreement_version: _builtins.int
+    """Its version."""
+    target_points: _builtins.int
+    """Points that would be granted: what an order must name. With the amounts, 0 where the source points are no whole number
+    of increments.
+    """
+    settlement_currency: _builtins.str
+    """ISO 4217 code."""
+    value: _builtins.int
+    """What the caller would owe the target."""
+    fee: _builtins.int
+    """The operator's fee."""
+    tax_code: _builtins.str
+    """The code of the tax on the fee."""
+    tax: _builtins.int
+    """The tax."""
+    @_builtins.property
+    def refusal(self) -> _refusal_pb2.Refusal:
+        """Why an order sent now would be refused; not set where it would be committed."""
+
+    def __init__(
+        self,
+        *,
+        agreement_id: _builtins.str = ...,
+        agreement_version: _builtins.int = ...,
+        target_points: _builtins.int = ...,
+        settlement_currency: _builtins.str = ...,
+        value: _builtins.int = ...,
+        fee: _builtins.int = ...,
+        tax_code: _builtins.str = ...,
+        tax: _builtins.int = ...,
+        refusal: _refusal_pb2.Refusal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["refusal", b"refusal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "agreement_version", b"agreement_version", "fee", b"fee", "refusal", b"refusal", "settlement_currency", b"settlement_currency", "target_points", b"target_points", "tax", b"tax", "tax_code", b"tax_code", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimulateTransferResponse: _TypeAlias = SimulateTransferResponse  # noqa: Y015
+
+@_typing.final
+class GetPositionRequest(_message.Message):
+    """Request of GetPosition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTNER_ID_FIELD_NUMBER: _builtins.int
+    partner_id: _builtins.str
+    """Whose position; empty means the caller's. An operator names the partner."""
+    def __init__(
+        self,
+        *,
+        partner_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["partner_id", b"partner_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPositionRequest: _TypeAlias = GetPositionRequest  # noqa: Y015
+
+@_typing.final
+class GetPositionResponse(_message.Message):
+    """Response of GetPosition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def position(self) -> Global___Position:
+        """Where the partner stands."""
+
+    def __init__(
+        self,
+        *,
+        position: Global___Position | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["position", b"position"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPositionResponse: _TypeAlias = GetPositionResponse  # noqa: Y015
+
+@_typing.final
+class Position(_message.Message):
+    """Where a partner stands in its settlement currency, all at one moment. Amounts are integers in units of the currency's
+    scale, signed from the partner's view: positive is owed to it. `balance` = `carried` + `stated` + `closed` + `open`.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTNER_ID_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    OPEN_WINDOW_ID_FIELD_NUMBER: _builtins.int
+    BALANCE_FIELD_NUMBER: _builtins.int
+    OPEN_FIELD_NUMBER: _builtins.int
+    CLOSED_FIELD_NUMBER: _builtins.int
+    STATED_FIELD_NUMBER: _builtins.int
+    CARRIED_FIELD_NUMBER: _builtins.int
+    RESERVED_FIELD_NUMBER: _builtins.int
+    COLLATERAL_FIELD_NUMBER: _builtins.int
+    NET_DEBIT_CAP_FIELD_NUMBER: _builtins.int
+    HEADROOM_FIELD_NUMBER: _builtins.int
+    partner_id: _builtins.str
+    """Whose position."""
+    currency: _builtins.str
+    """ISO 4217 code."""
+    scale: _builtins.int
+    """Digits after the point of one unit."""
+    open_window_id: _builtins.str
+    """The open settlement window; empty before the first is opened."""
+    balance: _builtins.int
+    """What stands on the partner's account: posted credits less posted debits of `<partner>.position`."""
+    open: _builtins.int
+    """Net of the open window so far: value, fees and tax; payments are no part of it."""
+    closed: _builtins.int
+    """Nets of the windows that have closed and are not stated yet."""
+    stated: _builtins.int
+    """Payments that statements ask for and the bank has not confirmed yet: positive is to be paid to the partner."""
+    carried: _builtins.int
+    """What the statements so far leave on the position: the newest one's `carried_forward`, 0 before the first."""
+    reserved: _builtins.int
+    """Held for what is under way: pending debits of the position, among them pay-outs that the bank is to make. Never
+    negative. What is held counts against the cap at once.
+    """
+    collateral: _builtins.int
+    """Prefunding: posted credits less posted debits of `<partner>.collateral`."""
+    net_debit_cap: _builtins.int
+    """The net debit cap: how far the balance less what is reserved may go below 0."""
+    headroom: _builtins.int
+    """What the next transfers may cost, value, fee and tax together, before NET_DEBIT_CAP_EXCEEDED: cap plus balance less
+    reserved, and never negative.
+    """
+    def __init__(
+        self,
+        *,
+        partner_id: _builtins.str = ...,
+        currency: _builtins.str = ...,
+        scale: _builtins.int = ...,
+        open_window_id: _builtins.str = ...,
+        balance: _builtins.int = ...,
+        open: _builtins.int = ...,
+        closed: _builtins.int = ...,
+        stated: _builtins.int = ...,
+        carried: _builtins.int = ...,
+        reserved: _builtins.int = ...,
+        collateral: _builtins.int = ...,
+        net_debit_cap: _builtins.int = ...,
+        headroom: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "carried", b"carried", "closed", b"closed", "collateral", b"collateral", "currency", b"currency", "headroom", b"headroom", "net_debit_cap", b"net_debit_cap", "open", b"open", "open_window_id", b"open_window_id", "partner_id", b"partner_id", "reserved", b"reserved", "scale", b"scale", "stated", b"stated"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Position: _TypeAlias = Position  # noqa: Y015
+
+@_typing.final
+class ListCorridorsRequest(_message.Message):
+    """Request of ListCorridors."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most this many; 0 means 100, more than 500 means 500."""
+    page_token: _builtins.str
+    """The `next_page_token` of the page before; empty for the first page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCorridorsRequest: _TypeAlias = ListCorridorsRequest  # noqa: Y015
+
+@_typing.final
+class ListCorridorsResponse(_message.Message):
+    """Response of ListCorridors."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CORRIDORS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Names the next page to this caller; empty when this is the last."""
+    @_builtins.property
+    def corridors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Corridor]:
+        """By source and target program."""
+
+    def __init__(
+        self,
+        *,
+        corridors: _abc.Iterable[Global___Corridor] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["corridors", b"corridors", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCorridorsResponse: _TypeAlias = ListCorridorsResponse  # noqa: Y015
+
+@_typing.final
+class Corridor(_message.Message):
+    """A pair of programs with the terms in force between them. What was signed is ListAgreements' to show."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGREEMENT_ID_FIELD_NUMBER: _builtins.int
+    AGREEMENT_VERSION_FIELD_NUMBER: _builtins.int
+    SOURCE_PARTNER_FIELD_NUMBER: _builtins.int
+    TARGET_PARTNER_FIELD_NUMBER: _builtins.int
+    SOURCE_PROGRAM_FIELD_NUMBER: _builtins.int
+    TARGET_PROGRAM_FIELD_NUMBER: _builtins.int
+    BLOCK_RATE_FIELD_NUMBER: _builtins.int
+    MINIMUM_SOURCE_POINTS_FIELD_NUMBER: _builtins.int
+    MAXIMUM_SOURCE_POINTS_FIELD_NUMBER: _builtins.int
+    INCREMENT_SOURCE_POINTS_FIELD_NUMBER: _builtins.int
+    SETTLEMENT_CURRENCY_FIELD_NUMBER: _builtins.int
+    PRICE_PER_TARGET_POINT_FIELD_NUMBER: _builtins.int
+    FEE_BASIS_POINTS_FIELD_NUMBER: _builtins.int
+    TAX_CODE_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_FROM_FIELD_NUMBER: _builtins.int
+    agreement_id: _builtins.str
+    """The agreement."""
+    agreement_version: _builtins.int
+    """The version in force."""
+    source_partner: _builtins.str
+    """The brand whose points are surrendered."""
+    target_partner: _builtins.str
+    """The brand whose points are granted."""
+    source_program: _builtins.str
+    """The program whose points are surrendered."""
+    target_program: _builtins.str
+    """The program whose points are granted."""
+    minimum_source_points: _builtins.int
+    """Least source points in one transfer."""
+    maximum_source_points: _builtins.int
+    """Most source points in one transfer."""
+    increment_source_points: _builtins.int
+    """Source points come in whole multiples of this."""
+    settlement_currency: _builtins.str
+    """ISO 4217 code of the currency in which the corridor settles."""
+    price_per_target_point: _builtins.int
+    """Price of one target point, in units of the settlement currency's scale."""
+    fee_basis_points: _builtins.int
+    """The operator's fee in basis points of the value; the source bears it."""
+    tax_code: _builtins.str
+    """Names the tax on the fee."""
+    @_builtins.property
+    def block_rate(self) -> _agreement_pb2.BlockRate:
+        """The rate, exact."""
+
+    @_builtins.property
+    def effective_from(self) -> _timestamp_pb2.Timestamp:
+        """In force from here, until another version of the corridor is."""
+
+    def __init__(
+        self,
+        *,
+        agreement_id: _builtins.str = ...,
+        agreement_version: _builtins.int = ...,
+        source_partner: _builtins.str = ...,
+        target_partner: _builtins.str = ...,
+        source_program: _builtins.str = ...,
+        target_program: _builtins.str = ...,
+        block_rate: _agreement_pb2.BlockRate | None = ...,
+        minimum_source_points: _builtins.int = ...,
+        maximum_source_points: _builtins.int = ...,
+        increment_source_points: _builtins.int = ...,
+        settlement_currency: _builtins.str = ...,
+        price_per_target_point: _builtins.int = ...,
+        fee_basis_points: _builtins.int = ...,
+        tax_code: _builtins.str = ...,
+        effective_from: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["block_rate", b"block_rate", "effective_from", b"effective_from"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "agreement_version", b"agreement_version", "block_rate", b"block_rate", "effective_from", b"effective_from", "fee_basis_points", b"fee_basis_points", "increment_source_points", b"increment_source_points", "maximum_source_points", b"maximum_source_points", "minimum_source_points", b"minimum_source_points", "price_per_target_point", b"price_per_target_point", "settlement_currency", b"settlement_currency", "source_partner", b"source_partner", "source_program", b"source_program", "target_partner", b"target_partner", "target_program", b"target_program", "tax_code", b"tax_code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Corridor: _TypeAlias = Corridor  # noqa: Y015

@@ -55,6 +55,26 @@ class ExchangeServiceStub:
                 request_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListReceiptsRequest.SerializeToString,
                 response_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListReceiptsResponse.FromString,
                 _registered_method=True)
+        self.ListTransfers = channel.unary_unary(
+                '/pointclear.exchange.v1.ExchangeService/ListTransfers',
+                request_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListTransfersRequest.SerializeToString,
+                response_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListTransfersResponse.FromString,
+                _registered_method=True)
+        self.SimulateTransfer = channel.unary_unary(
+                '/pointclear.exchange.v1.ExchangeService/SimulateTransfer',
+                request_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.SimulateTransferRequest.SerializeToString,
+                response_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.SimulateTransferResponse.FromString,
+                _registered_method=True)
+        self.GetPosition = channel.unary_unary(
+                '/pointclear.exchange.v1.ExchangeService/GetPosition',
+                request_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.GetPositionRequest.SerializeToString,
+                response_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.GetPositionResponse.FromString,
+                _registered_method=True)
+        self.ListCorridors = channel.unary_unary(
+                '/pointclear.exchange.v1.ExchangeService/ListCorridors',
+                request_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListCorridorsRequest.SerializeToString,
+                response_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListCorridorsResponse.FromString,
+                _registered_method=True)
 
 
 class ExchangeServiceServicer:
@@ -76,7 +96,7 @@ class ExchangeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetTransfer(self, request, context):
-        """Looks a transfer up by its id; only its parties see it.
+        """Looks a transfer up by its id; only its parties see it. By its sender's own reference: ListTransfers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -84,6 +104,34 @@ class ExchangeServiceServicer:
 
     def ListReceipts(self, request, context):
         """Reads the caller's stream of receipts and credit notices.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTransfers(self, request, context):
+        """Lists the caller's transfers, those that it sent and those that came to it, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SimulateTransfer(self, request, context):
+        """Says what an order sent now would come to. Nothing is signed, stored or reserved.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPosition(self, request, context):
+        """Says where a partner stands in its settlement currency; a partner sees itself, an operator anyone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCorridors(self, request, context):
+        """Lists the agreements in force; a partner sees those to which it is a party, an operator all.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,6 +159,26 @@ def add_ExchangeServiceServicer_to_server(servicer, server):
                     servicer.ListReceipts,
                     request_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListReceiptsRequest.FromString,
                     response_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListReceiptsResponse.SerializeToString,
+            ),
+            'ListTransfers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTransfers,
+                    request_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListTransfersRequest.FromString,
+                    response_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListTransfersResponse.SerializeToString,
+            ),
+            'SimulateTransfer': grpc.unary_unary_rpc_method_handler(
+                    servicer.SimulateTransfer,
+                    request_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.SimulateTransferRequest.FromString,
+                    response_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.SimulateTransferResponse.SerializeToString,
+            ),
+            'GetPosition': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPosition,
+                    request_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.GetPositionRequest.FromString,
+                    response_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.GetPositionResponse.SerializeToString,
+            ),
+            'ListCorridors': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCorridors,
+                    request_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListCorridorsRequest.FromString,
+                    response_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListCorridorsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +290,114 @@ class ExchangeService:
             '/pointclear.exchange.v1.ExchangeService/ListReceipts',
             pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListReceiptsRequest.SerializeToString,
             pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListReceiptsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTransfers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.exchange.v1.ExchangeService/ListTransfers',
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListTransfersRequest.SerializeToString,
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListTransfersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SimulateTransfer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.exchange.v1.ExchangeService/SimulateTransfer',
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.SimulateTransferRequest.SerializeToString,
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.SimulateTransferResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPosition(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.exchange.v1.ExchangeService/GetPosition',
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.GetPositionRequest.SerializeToString,
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.GetPositionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCorridors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.exchange.v1.ExchangeService/ListCorridors',
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListCorridorsRequest.SerializeToString,
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListCorridorsResponse.FromString,
             options,
             channel_credentials,
             insecure,

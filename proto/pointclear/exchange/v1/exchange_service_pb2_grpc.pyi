@@ -38,9 +38,17 @@ class ExchangeServiceStub:
     BatchCreateTransfers: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.BatchCreateTransfersRequest, _exchange_service_pb2.BatchCreateTransfersResponse]
     """Carries out up to 500 orders as if they had come one by one in this order; one result per order."""
     GetTransfer: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.GetTransferRequest, _exchange_service_pb2.GetTransferResponse]
-    """Looks a transfer up by its id; only its parties see it."""
+    """Looks a transfer up by its id; only its parties see it. By its sender's own reference: ListTransfers."""
     ListReceipts: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.ListReceiptsRequest, _exchange_service_pb2.ListReceiptsResponse]
     """Reads the caller's stream of receipts and credit notices."""
+    ListTransfers: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.ListTransfersRequest, _exchange_service_pb2.ListTransfersResponse]
+    """Lists the caller's transfers, those that it sent and those that came to it, newest first."""
+    SimulateTransfer: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.SimulateTransferRequest, _exchange_service_pb2.SimulateTransferResponse]
+    """Says what an order sent now would come to. Nothing is signed, stored or reserved."""
+    GetPosition: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.GetPositionRequest, _exchange_service_pb2.GetPositionResponse]
+    """Says where a partner stands in its settlement currency; a partner sees itself, an operator anyone."""
+    ListCorridors: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.ListCorridorsRequest, _exchange_service_pb2.ListCorridorsResponse]
+    """Lists the agreements in force; a partner sees those to which it is a party, an operator all."""
 
 @_typing.type_check_only
 class ExchangeServiceAsyncStub(ExchangeServiceStub):
@@ -52,9 +60,17 @@ class ExchangeServiceAsyncStub(ExchangeServiceStub):
     BatchCreateTransfers: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.BatchCreateTransfersRequest, _exchange_service_pb2.BatchCreateTransfersResponse]  # type: ignore[assignment]
     """Carries out up to 500 orders as if they had come one by one in this order; one result per order."""
     GetTransfer: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.GetTransferRequest, _exchange_service_pb2.GetTransferResponse]  # type: ignore[assignment]
-    """Looks a transfer up by its id; only its parties see it."""
+    """Looks a transfer up by its id; only its parties see it. By its sender's own reference: ListTransfers."""
     ListReceipts: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.ListReceiptsRequest, _exchange_service_pb2.ListReceiptsResponse]  # type: ignore[assignment]
     """Reads the caller's stream of receipts and credit notices."""
+    ListTransfers: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.ListTransfersRequest, _exchange_service_pb2.ListTransfersResponse]  # type: ignore[assignment]
+    """Lists the caller's transfers, those that it sent and those that came to it, newest first."""
+    SimulateTransfer: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.SimulateTransferRequest, _exchange_service_pb2.SimulateTransferResponse]  # type: ignore[assignment]
+    """Says what an order sent now would come to. Nothing is signed, stored or reserved."""
+    GetPosition: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.GetPositionRequest, _exchange_service_pb2.GetPositionResponse]  # type: ignore[assignment]
+    """Says where a partner stands in its settlement currency; a partner sees itself, an operator anyone."""
+    ListCorridors: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.ListCorridorsRequest, _exchange_service_pb2.ListCorridorsResponse]  # type: ignore[assignment]
+    """Lists the agreements in force; a partner sees those to which it is a party, an operator all."""
 
 class ExchangeServiceServicer(metaclass=_abc_1.ABCMeta):
     """What partner systems call."""
@@ -81,7 +97,7 @@ class ExchangeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _exchange_service_pb2.GetTransferRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_service_pb2.GetTransferResponse, _abc.Awaitable[_exchange_service_pb2.GetTransferResponse]]:
-        """Looks a transfer up by its id; only its parties see it."""
+        """Looks a transfer up by its id; only its parties see it. By its sender's own reference: ListTransfers."""
 
     @_abc_1.abstractmethod
     def ListReceipts(
@@ -90,5 +106,37 @@ class ExchangeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_service_pb2.ListReceiptsResponse, _abc.Awaitable[_exchange_service_pb2.ListReceiptsResponse]]:
         """Reads the caller's stream of receipts and credit notices."""
+
+    @_abc_1.abstractmethod
+    def ListTransfers(
+        self,
+        request: _exchange_service_pb2.ListTransfersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_service_pb2.ListTransfersResponse, _abc.Awaitable[_exchange_service_pb2.ListTransfersResponse]]:
+        """Lists the caller's transfers, those that it sent and those that came to it, newest first."""
+
+    @_abc_1.abstractmethod
+    def SimulateTransfer(
+        self,
+        request: _exchange_service_pb2.SimulateTransferRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_service_pb2.SimulateTransferResponse, _abc.Awaitable[_exchange_service_pb2.SimulateTransferResponse]]:
+        """Says what an order sent now would come to. Nothing is signed, stored or reserved."""
+
+    @_abc_1.abstractmethod
+    def GetPosition(
+        self,
+        request: _exchange_service_pb2.GetPositionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_service_pb2.GetPositionResponse, _abc.Awaitable[_exchange_service_pb2.GetPositionResponse]]:
+        """Says where a partner stands in its settlement currency; a partner sees itself, an operator anyone."""
+
+    @_abc_1.abstractmethod
+    def ListCorridors(
+        self,
+        request: _exchange_service_pb2.ListCorridorsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_service_pb2.ListCorridorsResponse, _abc.Awaitable[_exchange_service_pb2.ListCorridorsResponse]]:
+        """Lists the agreements in force; a partner sees those to which it is a party, an operator all."""
 
 def add_ExchangeServiceServicer_to_server(servicer: ExchangeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,1 @@
+"""What callers may read of transfers, positions and corridors."""

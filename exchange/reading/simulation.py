@@ -1,0 +1,32 @@
+"""What an order sent now would come to: the fold's own decision, on balances that are only read."""
+
+from datetime import datetime
+from typing import Any
+
+from exchange import store
+from exchange.reads import QUERIES
+from exchange.transfer import Simulation, simulate_transfer, terms_in_force
+from partners.registry import Registry
+from partners.store import utc
+
+
+def simulate(
+    connection: Any,
+    registry: Registry,
+    corridor: tuple[str, str],
+    source_points: int,
+    now: datetime,
+) -> Simulation | None:
+    """Simulate a transfer of the corridor (source and target program), or None where no agreement
+    is in force; `connection` sees one snapshot.
+    """
+    # The log's clock never runs back, and terms may be in force from an instant ahead of ours.
+    moment = max(now, utc(QUERIES.log_time(connection)))
+    terms = terms_in_force(registry, corridor, moment)
+    if terms is None:
+        return None
+    windows = store.load_windows(connection, ()).values()
+    balances = store.load_balances(connection, store.corridor_accounts(registry, *corridor))
+    return simulate_transfer(
+        registry, {each.currency: each for each in windows}, balances, terms, source_points
+    )
