@@ -146,9 +146,7 @@ class Balance:
     def countable(self) -> bool:
         """Whether every counter fits the database."""
         return (
-            max(
-                self.debits_pending, self.debits_posted, self.credits_pending, self.credits_posted
-            )
+            max(self.debits_pending, self.debits_posted, self.credits_pending, self.credits_posted)
             <= COUNTER_MAX
         )
 
