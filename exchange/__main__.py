@@ -7,13 +7,14 @@ has all other commands.
 
 import asyncio
 import json
-import logging
 import sys
+import time
 from collections.abc import Sequence
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from exchange.cli.app import MigrateOptions, ServeOptions, Wiring, build_app
 from exchange.cli.demo.coalition import CURRENCY
@@ -21,14 +22,21 @@ from exchange.cli.demo.command import add_demo_command
 
 if TYPE_CHECKING:
     import grpc
+    from google.protobuf.descriptor import ServiceDescriptor
 
     from exchange.cli.demo.settlement_day import Payment
-    from exchange.server import Exchange
+    from exchange.database import Database
+    from exchange.edge import Door
+    from exchange.grpc_listener import ChannelLimits
+    from exchange.logs import Logger
+    from exchange.metrics import Metrics
+    from exchange.server import Exchange, HostKeys
+    from exchange.settings import Settings
 
 
 def main() -> None:
     """Run the command line."""
-    app = build_app(Wiring(serve=serve, migrate=migrate))
+    app = build_app(Wiring(serve=serve, migrate=migrate, config=config))
     add_demo_command(app, simulated_bank)
     app()
 
@@ -51,35 +59,151 @@ def serve(options: ServeOptions) -> None:
     """Run a server until it is told to stop; raises PointclearError, with one line, when it cannot
     start.
     """
-    from exchange import database, server
+    from exchange import database, logs, server, settings
 
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
+    loaded = settings.load(dict(options.settings), options.data_dir, options.config).settings
+    log = logs.start_logging(loaded.log_format, loaded.log_level, sys.stderr)
     keys = server.load_host_keys(options.data_dir)
     audience = server.load_audience(options.data_dir)
-    with database.service_engine(options.data_dir, options.database_url, say) as engine:
-        stored_from = database.claim(engine, audience)
-
-        async def serve_until_told() -> None:
-            async with server.exchange(engine, keys, audience, stored_from) as exchange:
-                services = handlers(exchange)
-                async with server.listening(services, keys, options.listen) as address:
-                    announce(address, audience, as_json=options.json)
-                    await server.told_to_stop()
-
+    with database.service_database(
+        options.data_dir, loaded.database_url, loaded.pool_size, log.info
+    ) as opened:
+        stored_from = database.claim(opened.engine, audience)
+        deployment = Deployment(loaded, keys, audience, stored_from, opened, log, options.json)
         with asyncio.Runner(loop_factory=server.loop_factory()) as runner:
-            runner.run(serve_until_told())
+            runner.run(serve_until_told(deployment))
+    log.info("stopped")
 
 
-def handlers(exchange: "Exchange") -> tuple["grpc.GenericRpcHandler", ...]:
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What one server process serves with."""
+
+    settings: "Settings"
+    keys: "HostKeys"
+    audience: str
+    stored_from: datetime
+    database: "Database"
+    log: "Logger"
+    as_json: bool
+
+
+async def serve_until_told(deployment: Deployment) -> None:
+    """Start everything, innermost last, and stop it the other way round."""
+    from exchange import server
+    from exchange.database_watch import DatabaseWatch, watching
+    from exchange.fold import Limits
+    from exchange.grpc_listener import Health, listening
+    from exchange.http_listener import http_listening, pages
+    from exchange.metrics import Metrics
+    from exchange.readiness import Readiness
+
+    settings, log, database = deployment.settings, deployment.log, deployment.database
+    loop = asyncio.get_running_loop()
+
+    def lost() -> None:
+        loop.call_soon_threadsafe(watch.lost)
+
+    metrics = Metrics(lost)
+    health = Health(tuple(each.full_name for each in descriptors()))
+    watch = DatabaseWatch(database, metrics, log, health.turn)
+    readiness = Readiness(database, watch, metrics)
+    page = pages(metrics.registry, readiness.reasons, readiness.measure_windows)
+    limits = Limits(settings.refusals_per_minute)
+    async with (
+        watching(watch),
+        http_listening(page, settings.http) as http_address,
+        server.exchange(
+            database.engine,
+            deployment.keys,
+            deployment.audience,
+            deployment.stored_from,
+            limits,
+            metrics,
+            settings.queue_max,
+            settings.batch_max,
+        ) as exchange,
+    ):
+        door = door_of(settings, metrics, log)
+        async with listening(
+            handlers(exchange, door),
+            deployment.keys,
+            settings.listen,
+            channel_limits(settings),
+            door.under_way,
+            health,
+        ) as address:
+            readiness.serves(exchange.sequencer)
+            log.info("started", address=address, http=http_address, audience=deployment.audience)
+            announce(address, deployment.audience, http_address, as_json=deployment.as_json)
+            await server.told_to_stop()
+            readiness.stops()
+            log.info("stopping", calls=door.under_way.calls)
+
+
+def door_of(settings: "Settings", metrics: "Metrics", log: "Logger") -> "Door":
+    """The edge's rates, limits and watchers."""
+    from exchange.calls import Call
+    from exchange.edge import Door
+    from exchange.logs import log_call
+    from exchange.rate_limit import CallerRates, Rate
+    from partners.caller import Caller
+
+    rates = CallerRates(Rate(settings.orders_per_second, settings.orders_burst))
+
+    def spend(caller: Caller, cost: int) -> None:
+        if not caller.is_operator:
+            rates.spend(caller.holder, cost, time.monotonic_ns())
+
+    def ended(call: Call) -> None:
+        metrics.ended(call)
+        log_call(log, call)
+
+    return Door(
+        settings.message_bytes_max,
+        settings.large_message_bytes_max,
+        spend,
+        ended,
+        metrics.database_lost,
+    )
+
+
+def channel_limits(settings: "Settings") -> "ChannelLimits":
+    """What gRPC itself is told."""
+    from exchange.edge import RECEIVE_SPARE_BYTES
+    from exchange.grpc_listener import ChannelLimits
+
+    largest = max(settings.message_bytes_max, settings.large_message_bytes_max)
+    return ChannelLimits(
+        largest + RECEIVE_SPARE_BYTES,
+        settings.metadata_bytes_max,
+        settings.concurrent_streams_max,
+        settings.connection_age_seconds,
+        settings.connection_age_grace_seconds,
+        settings.grace_seconds,
+    )
+
+
+def descriptors() -> "tuple[ServiceDescriptor, ...]":
+    """The services of the wire."""
+    from pointclear.exchange.v1 import exchange_service_pb2
+    from pointclear.partners.v1 import partners_service_pb2
+    from pointclear.settlement.v1 import settlement_service_pb2
+
+    return (
+        exchange_service_pb2.DESCRIPTOR.services_by_name["ExchangeService"],
+        partners_service_pb2.DESCRIPTOR.services_by_name["PartnersService"],
+        settlement_service_pb2.DESCRIPTOR.services_by_name["SettlementService"],
+    )
+
+
+def handlers(exchange: "Exchange", door: "Door") -> tuple["grpc.GenericRpcHandler", ...]:
     """Every service, given what it needs and no more."""
     from exchange.edge import service_handler
     from exchange.server import now
     from exchange.service import ExchangeService
     from partners.keys import Purpose
     from partners.service import PartnersService
-    from pointclear.exchange.v1 import exchange_service_pb2
-    from pointclear.partners.v1 import partners_service_pb2
-    from pointclear.settlement.v1 import settlement_service_pb2
     from settlement.service import SettlementService
 
     engine, audience, signers = exchange.engine, exchange.audience, exchange.keys.signers
@@ -95,13 +219,20 @@ def handlers(exchange: "Exchange") -> tuple["grpc.GenericRpcHandler", ...]:
     partners = PartnersService(engine, exchange.carry_out, exchange.registry, audience)
     settlement = SettlementService(engine, exchange.submit, audience, signers)
     return tuple(
-        service_handler(descriptor.services_by_name[name], implementation)
-        for descriptor, name, implementation in (
-            (exchange_service_pb2.DESCRIPTOR, "ExchangeService", transfers),
-            (partners_service_pb2.DESCRIPTOR, "PartnersService", partners),
-            (settlement_service_pb2.DESCRIPTOR, "SettlementService", settlement),
+        service_handler(descriptor, implementation, door)
+        for descriptor, implementation in zip(
+            descriptors(), (transfers, partners, settlement), strict=True
         )
     )
+
+
+def config(options: ServeOptions) -> "list[tuple[str, Any, str]]":
+    """Every setting with its value and where that came from; raises PointclearError when one is not
+    valid.
+    """
+    from exchange import settings
+
+    return settings.load(dict(options.settings), options.data_dir, options.config).shown()
 
 
 def migrate(options: MigrateOptions) -> None:
@@ -115,10 +246,11 @@ def migrate(options: MigrateOptions) -> None:
         database.migrate_at(running.url(embedded_postgres.OWNER_ROLE), say)
 
 
-def announce(address: str, audience: str, *, as_json: bool) -> None:
+def announce(address: str, audience: str, http_address: str, *, as_json: bool) -> None:
     """Say on standard output that calls are taken, in one line that a program can wait for."""
     if as_json:
-        print(json.dumps({"event": "ready", "address": address, "audience": audience}), flush=True)
+        ready = {"event": "ready", "address": address, "audience": audience, "http": http_address}
+        print(json.dumps(ready), flush=True)
     else:
         print(f"pointclear {audience} is ready on {address} (stop with Ctrl-C)", flush=True)
 

@@ -4,6 +4,7 @@ revision.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,31 +26,78 @@ CONNECTION_ERRORS = (
     psycopg2.InterfaceError,
     sqlalchemy.exc.OperationalError,
     sqlalchemy.exc.InterfaceError,
+    sqlalchemy.exc.TimeoutError,
 )
 """The database was lost, or gave up: what was under way may have happened or not."""
 
 POOL_SIZE = 8
-CONNECT_TIMEOUT_S = 10
+CONNECTION_OPTIONS = {
+    # Nobody waits long for a database that does not answer: the caller is told to try later.
+    "connect_timeout": 3,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+    "options": "-c timezone=UTC",
+}
+POOL_TIMEOUT_S = 3
+"""How long a call waits for a free connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A running server's database."""
+
+    engine: Engine
+    """The service role's."""
+    embedded: embedded_postgres.RunningPostgres | None
+    """None for an external database, which is never started or stopped."""
+
+    def has_died(self) -> bool:
+        """Whether it is an embedded one and nothing listens any more. Cheap; starts no process."""
+        return self.embedded is not None and not self.embedded.is_alive()
+
+    def revive(self) -> bool:
+        """Start an embedded database that died, and drop the connections that died with it; returns
+        whether it was started.
+
+        Blocks while a started one recovers. Raises EmbeddedPostgresError when it does not come up,
+        and one of CONNECTION_ERRORS when it takes no sessions yet: try again.
+        """
+        died = self.has_died()
+        if self.embedded is not None:
+            self.embedded.ensure_running()
+        # Connections in use are closed when their users give them back.
+        self.engine.dispose()
+        self.schema_revision()
+        return died
+
+    def schema_revision(self) -> int:
+        """The revision that the database is at; raises one of CONNECTION_ERRORS."""
+        with self.engine.begin() as transaction:
+            connection = transaction.connection.dbapi_connection
+            revision, _audience = reads.QUERIES.deployment(connection)
+            return int(revision)
 
 
 @contextmanager
-def service_engine(
-    data_dir: Path, database_url: str | None, say: Callable[[str], None]
-) -> Iterator[Engine]:
-    """The service's engine. An embedded database is started, migrated, and stopped by its last
-    user; an external one never.
+def service_database(
+    data_dir: Path, database_url: str | None, pool_size: int, say: Callable[[str], None]
+) -> Iterator[Database]:
+    """The service's database. An embedded one is started, migrated, and stopped by its last user;
+    an external one never.
     """
     if database_url is not None:
-        engine = engine_of(database_url)
+        engine = engine_of(database_url, pool_size)
         with connected(engine) as connection:
             require_revision(connection)
-        yield engine
+        yield Database(engine, None)
         engine.dispose()
         return
     with embedded_postgres.start(data_dir, say=say) as server:
         migrate_at(server.url(OWNER_ROLE), lambda _text: None)
-        engine = engine_of(server.url(SERVICE_ROLE))
-        yield engine
+        engine = engine_of(server.url(SERVICE_ROLE), pool_size)
+        yield Database(engine, server)
         engine.dispose()
 
 
@@ -61,7 +109,7 @@ def migrate_at(owner_url: str, say: Callable[[str], None]) -> None:
     engine.dispose()
 
 
-def engine_of(url: str) -> Engine:
+def engine_of(url: str, pool_size: int = POOL_SIZE) -> Engine:
     """An engine for a PostgreSQL URL; raises CannotStart for another kind of URL."""
     try:
         parsed = make_url(url)
@@ -74,9 +122,12 @@ def engine_of(url: str) -> Engine:
         )
     return create_engine(
         parsed.set(drivername="postgresql+psycopg2"),
-        pool_size=POOL_SIZE,
+        pool_size=pool_size,
+        pool_timeout=POOL_TIMEOUT_S,
+        # A connection that died with its server is found by the call that uses it, or dropped by
+        # `Database.revive`; asking before each use would cost every batch a round trip.
         pool_pre_ping=False,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "options": "-c timezone=UTC"},
+        connect_args=CONNECTION_OPTIONS,
     )
 
 

@@ -56,8 +56,17 @@ class _Waiting:
 class Sequencer:
     """The queue, its thread, and the pool that signs."""
 
-    def __init__(self, ledger: Ledger, receipts: Signer, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        receipts: Signer,
+        loop: asyncio.AbstractEventLoop,
+        queue_max: int = QUEUE_MAX,
+        batch_max: int = BATCH_MAX,
+    ) -> None:
         """`receipts` signs what the ledger's letterhead names; answers are given on `loop`."""
+        self._queue_max = queue_max
+        self._batch_max = batch_max
         self._ledger = ledger
         self._observer = ledger.observer
         self._receipts = receipts
@@ -70,6 +79,11 @@ class Sequencer:
     def registry(self) -> Registry:
         """The snapshot that the last batch left."""
         return self._ledger.registry
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread is at work."""
+        return self._thread.is_alive()
 
     def start(self) -> None:
         """Start the thread."""
@@ -85,8 +99,8 @@ class Sequencer:
         """Queue commands in their order; call on the loop's thread. Raises Refused(QUEUE_FULL) with
         none queued.
         """
-        if self._queue.qsize() + len(commands) > QUEUE_MAX:
-            raise Refused(Reason.QUEUE_FULL, "", f"{QUEUE_MAX} commands are waiting")
+        if self._queue.qsize() + len(commands) > self._queue_max:
+            raise Refused(Reason.QUEUE_FULL, "", f"{self._queue_max} commands are waiting")
         waiting = [_Waiting(command, self._loop.create_future()) for command in commands]
         for each in waiting:
             self._queue.put(each)
@@ -96,7 +110,7 @@ class Sequencer:
         while (first := self._queue.get()) is not None:
             batch = [first]
             stopping = False
-            while len(batch) < BATCH_MAX:
+            while len(batch) < self._batch_max:
                 try:
                     following = self._queue.get_nowait()
                 except Empty:

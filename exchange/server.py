@@ -1,11 +1,12 @@
-"""One server process: the gRPC server, the sequencer behind it, and how they start and stop.
+"""One server process: what it needs from the host, the sequencer, and how they start and stop.
 
-A graceful stop takes no new calls, lets those under way finish, then lets the sequencer carry out
-what is queued.
+A graceful stop says that it is no longer ready, takes no new calls, lets those under way finish,
+then lets the sequencer carry out what is queued, and leaves the database last.
 """
 
 import asyncio
 import json
+import logging
 import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -14,29 +15,30 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import grpc
 from sqlalchemy import Engine
 
 from exchange.batch import Ledger
 from exchange.commands import Command, Result
 from exchange.database import ensure_partitions
-from exchange.edge import RECEIVE_BYTES_MAX
 from exchange.errors import CannotStart
+from exchange.fold import NO_LIMITS, Limits
 from exchange.log.merkle import SALT_BYTES
+from exchange.logs import named
+from exchange.observer import UNOBSERVED, Observer
 from exchange.registry_view import RegistryView
 from exchange.seal import Letterhead
-from exchange.sequencer import Sequencer
+from exchange.sequencer import BATCH_MAX, QUEUE_MAX, Sequencer
 from partners.commands import AddKey
 from partners.errors import Refused
 from partners.key_files import load_key_file, read_passphrase_file, read_public_key
 from partners.keys import Purpose, Signer, key_id_of
 from partners.registry import RegisteredKey
 
-GRACE_S = 10
-"""How long a graceful stop waits for calls under way."""
+log = logging.getLogger(__name__)
+
 PARTITIONS_EVERY_S = 3600
-CONCURRENT_STREAMS_MAX = 1024
-METADATA_BYTES_MAX = 16 * 1024
+PARTITIONS_AGAIN_S = 10
+"""How soon after a failure."""
 KEY_YEARS = 10
 
 EXCHANGE_PURPOSES = {
@@ -136,15 +138,25 @@ def now() -> datetime:
 
 @asynccontextmanager
 async def exchange(
-    engine: Engine, keys: HostKeys, audience: str, stored_from: datetime
+    engine: Engine,
+    keys: HostKeys,
+    audience: str,
+    stored_from: datetime,
+    limits: Limits = NO_LIMITS,
+    observer: Observer = UNOBSERVED,
+    queue_max: int = QUEUE_MAX,
+    batch_max: int = BATCH_MAX,
 ) -> AsyncIterator[Exchange]:
     """The sequencer at work, with the host's own keys registered; on leaving, what is queued is
     carried out first.
     """
     letterhead = Letterhead(audience, keys.signers[Purpose.RECEIPTS].key_id)
-    ledger = Ledger(engine, letterhead, now, lambda: secrets.token_bytes(SALT_BYTES))
+    ledger = Ledger(
+        engine, letterhead, now, lambda: secrets.token_bytes(SALT_BYTES), limits, observer
+    )
     view = RegistryView(engine, ledger, audience)
-    sequencer = Sequencer(ledger, keys.signers[Purpose.RECEIPTS], asyncio.get_running_loop())
+    receipts = keys.signers[Purpose.RECEIPTS]
+    sequencer = Sequencer(ledger, receipts, asyncio.get_running_loop(), queue_max, batch_max)
     sequencer.start()
     opened = Exchange(engine, sequencer, view, audience, stored_from, keys)
     partitions = asyncio.create_task(keep_partitions(engine))
@@ -173,41 +185,6 @@ def host_key(holder: str, purpose: Purpose, public_key: bytes, moment: datetime)
     )
 
 
-@asynccontextmanager
-async def listening(
-    handlers: tuple[grpc.GenericRpcHandler, ...], keys: HostKeys, listen: str
-) -> AsyncIterator[str]:
-    """Serve on `listen` with mutual TLS; gives the address with its port. On leaving, calls under
-    way may finish.
-
-    Raises CannotStart when the port is taken.
-    """
-    server = grpc.aio.server(
-        handlers=handlers,
-        options=(
-            ("grpc.max_receive_message_length", RECEIVE_BYTES_MAX),
-            ("grpc.max_concurrent_streams", CONCURRENT_STREAMS_MAX),
-            ("grpc.max_metadata_size", METADATA_BYTES_MAX),
-            ("grpc.so_reuseport", 0),
-        ),
-    )
-    credentials = grpc.ssl_server_credentials(
-        [(keys.tls_key, keys.tls_certificate)], keys.ca_certificate, require_client_auth=True
-    )
-    try:
-        port = server.add_secure_port(listen, credentials)
-    except RuntimeError as error:
-        raise CannotStart(
-            f"cannot listen on {listen}",
-            "the port is in use or not this host's; choose another --listen",
-        ) from error
-    await server.start()
-    try:
-        yield f"{listen.rpartition(':')[0]}:{port}"
-    finally:
-        await server.stop(GRACE_S)
-
-
 async def told_to_stop() -> None:
     """Wait for SIGTERM or SIGINT."""
     told = asyncio.Event()
@@ -227,6 +204,13 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 async def keep_partitions(engine: Engine) -> None:
     """Make the next month's partition ahead, for ever."""
+    pause_s = PARTITIONS_EVERY_S
     while True:
-        await asyncio.sleep(PARTITIONS_EVERY_S)
-        await asyncio.to_thread(ensure_partitions, engine)
+        await asyncio.sleep(pause_s)
+        try:
+            await asyncio.to_thread(ensure_partitions, engine)
+            pause_s = PARTITIONS_EVERY_S
+        except Exception as error:
+            # A month is ahead already, so there is time to try again.
+            log.warning("partitions could not be made: %s", named(error))
+            pause_s = PARTITIONS_AGAIN_S

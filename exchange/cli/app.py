@@ -1,8 +1,8 @@
 """The `pointclear` command: every command of the coalition's partners and operators.
 
-All but `init`, `serve`, `migrate` and `demo` speak gRPC as a partner or an operator would, and need
-neither the server's libraries nor its database. What does need them comes from the composition root
-as a `Wiring`.
+All but `init`, `serve`, `config`, `migrate` and `demo` speak gRPC as a partner or an operator
+would, and need neither the server's libraries nor its database. What does need them comes from the
+composition root as a `Wiring`.
 """
 
 import os

@@ -1,37 +1,99 @@
-"""`init`, `serve` and `migrate`: what is done on the machine that holds the deployment."""
+"""`init`, `serve`, `config` and `migrate`: what is done where the deployment is held."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from exchange.cli.initialise import DEFAULT_AUDIENCE, initialise
 from exchange.cli.options import DEFAULT_DATA_DIR, DataDirOption, JsonOption
-from exchange.cli.output import Command, answer, pairs
+from exchange.cli.output import Command, answer, pairs, table
 from exchange.cli.profile import DEFAULT_SERVER
-from exchange.cli.wiring import DEFAULT_LISTEN, MigrateOptions, ServeOptions, Wiring
+from exchange.cli.wiring import MigrateOptions, ServeOptions, Wiring
+
+ListenOption = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="Where to listen. [default: 127.0.0.1:7443]")
+]
+HttpOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT", help="Serve /healthz, /readyz and /metrics here. [default: off]"
+    ),
+]
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option(help="Database URL, as the service's role. [default: the embedded database]"),
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        envvar="POINTCLEAR_CONFIG",
+        help="Settings in TOML. [default: DATA_DIR/pointclear.toml, if there is one]",
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; may be repeated."),
+]
+
+
+def setting_flags(more: list[str], **named: str | None) -> tuple[tuple[str, str], ...]:
+    """Name and value of the settings given as flags. Raises typer.BadParameter."""
+    given = [(name, value) for name, value in named.items() if value is not None]
+    for text in more:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise typer.BadParameter(f"{text!r} is no setting such as pool_size=16")
+        given.append((name, value))
+    return tuple(given)
 
 
 def add_deployment_commands(app: typer.Typer, wiring: Wiring) -> None:
-    """Add the three commands; what they start comes from `wiring`."""
+    """Add the four commands; what they start comes from `wiring`."""
 
     def serve(
         data_dir: DataDirOption = DEFAULT_DATA_DIR,
-        listen: Annotated[
-            str, typer.Option(metavar="HOST:PORT", help="Where to listen.")
-        ] = DEFAULT_LISTEN,
-        database_url: Annotated[
-            str | None,
-            typer.Option(
-                envvar="POINTCLEAR_DATABASE_URL",
-                show_envvar=True,
-                help="Database URL, as the service's role. [default: the embedded database]",
-            ),
-        ] = None,
+        listen: ListenOption = None,
+        http: HttpOption = None,
+        database_url: DatabaseOption = None,
+        config_file: ConfigOption = None,
+        more: SetOption = None,
         as_json: JsonOption = False,
     ) -> None:
-        """Serve the exchange until SIGINT or SIGTERM."""
-        wiring.serve(ServeOptions(data_dir, listen, database_url, as_json))
+        """Serve the exchange until SIGINT or SIGTERM.
+
+        `pointclear config` shows every setting.
+        """
+        flags = setting_flags(more or [], listen=listen, http=http, database_url=database_url)
+        wiring.serve(ServeOptions(data_dir, config_file, flags, as_json))
+
+    def config(
+        data_dir: DataDirOption = DEFAULT_DATA_DIR,
+        listen: ListenOption = None,
+        http: HttpOption = None,
+        database_url: DatabaseOption = None,
+        config_file: ConfigOption = None,
+        more: SetOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Show every setting of `serve`, its value, and where that came from.
+
+        Flags go before the environment (POINTCLEAR_ and the name in capitals), that before the
+        file, and that before the default. Passwords are masked.
+        """
+        flags = setting_flags(more or [], listen=listen, http=http, database_url=database_url)
+        rows = wiring.config(ServeOptions(data_dir, config_file, flags, as_json))
+        answer(
+            as_json,
+            {name: {"value": value, "from": origin} for name, value, origin in rows},
+            table(
+                ("setting", "value", "from"),
+                [(name, "-" if value is None else value, origin) for name, value, origin in rows],
+            ),
+        )
 
     def migrate(
         data_dir: DataDirOption = DEFAULT_DATA_DIR,
@@ -50,6 +112,7 @@ def add_deployment_commands(app: typer.Typer, wiring: Wiring) -> None:
 
     app.command("init", cls=Command)(init)
     app.command("serve", cls=Command)(serve)
+    app.command("config", cls=Command)(config)
     app.command("migrate", cls=Command)(migrate)
 
 

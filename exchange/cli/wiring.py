@@ -1,21 +1,22 @@
 """What the composition root gives the command line: what needs the server's libraries. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 DEFAULT_LISTEN = "127.0.0.1:7443"
 
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """How `serve` was called."""
+    """How `serve` or `config` was called."""
 
     data_dir: Path
-    listen: str = DEFAULT_LISTEN
-    """`host:port`."""
-    database_url: str | None = None
-    """The service role's; None means the embedded database."""
+    config: Path | None = None
+    """The settings file; None means the one of the data directory, if there is one."""
+    settings: tuple[tuple[str, str], ...] = ()
+    """Name and value of the settings that were given as flags."""
     json: bool = False
     """Whether what it prints is for machines."""
 
@@ -40,3 +41,5 @@ class Wiring:
 
     serve: Callable[[ServeOptions], None]
     migrate: Callable[[MigrateOptions], None]
+    config: Callable[[ServeOptions], Sequence[tuple[str, Any, str]]]
+    """Gives name, value and origin of every setting."""

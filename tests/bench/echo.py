@@ -12,7 +12,8 @@ from pathlib import Path
 
 import grpc
 
-from exchange.server import listening, load_host_keys, told_to_stop
+from exchange.grpc_listener import listening
+from exchange.server import load_host_keys, told_to_stop
 
 SERVICE, METHOD = "bench.Echo", "Echo"
 PATH = f"/{SERVICE}/{METHOD}"

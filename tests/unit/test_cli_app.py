@@ -15,7 +15,7 @@ from exchange.embedded_postgres.errors import EmbeddedPostgresError
 from partners.errors import Reason, Refused
 
 COMMANDS = (
-    "init", "serve", "migrate", "partner add", "partner list", "key add", "key list",
+    "init", "serve", "config", "migrate", "partner add", "partner list", "key add", "key list",
     "agreement propose", "agreement sign", "agreement activate", "agreement list", "transfer",
     "lookup", "receipts", "window open", "window close", "window list", "settle", "statement",
     "verify",
@@ -31,7 +31,7 @@ def app(
     serve: Callable[[ServeOptions], None] = nothing,
     migrate: Callable[[MigrateOptions], None] = nothing,
 ) -> typer.Typer:
-    return build_app(Wiring(serve=serve, migrate=migrate))
+    return build_app(Wiring(serve=serve, migrate=migrate, config=lambda _options: ()))
 
 
 @pytest.fixture
@@ -54,11 +54,12 @@ def test_serve_and_migrate_are_handed_what_was_said(runner: CliRunner) -> None:
     whole = app(seen.append, seen.append)
     arguments = ["serve", "--data-dir", "d", "--listen", "[::1]:9", "--database-url", "u", "--json"]
     assert runner.invoke(whole, arguments).exit_code == 0
-    assert runner.invoke(whole, ["serve"], env={"POINTCLEAR_DATABASE_URL": "e"}).exit_code == 0
+    assert runner.invoke(whole, ["serve", "--set", "pool_size=9"]).exit_code == 0
+    assert runner.invoke(whole, ["serve", "--set", "pool_size"]).exit_code == 2
     assert runner.invoke(whole, ["migrate", "--database-url", "o"]).exit_code == 0
     assert seen == [
-        ServeOptions(Path("d"), "[::1]:9", "u", True),
-        ServeOptions(Path("pointclear-data"), "127.0.0.1:7443", "e", False),
+        ServeOptions(Path("d"), None, (("listen", "[::1]:9"), ("database_url", "u")), True),
+        ServeOptions(Path("pointclear-data"), None, (("pool_size", "9"),), False),
         MigrateOptions(Path("pointclear-data"), "o"),
     ]
 
@@ -164,7 +165,7 @@ class Blocked:
 sys.meta_path.insert(0, Blocked())
 from exchange.cli.app import Wiring, build_app
 sys.argv = ["pointclear", "receipts", "--as", "nowhere"]
-build_app(Wiring(serve=print, migrate=print))()
+build_app(Wiring(serve=print, migrate=print, config=print))()
 """
     result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
