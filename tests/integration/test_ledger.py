@@ -249,13 +249,22 @@ def test_a_repeat_in_the_batch_of_its_first_gets_the_very_receipt(database: Data
     assert again.receipt_payload == first.receipt_payload
 
 
-def test_a_repeated_refusal_names_the_reason_that_it_was_given(database: Database) -> None:
+def test_a_repeated_refusal_is_answered_in_its_first_words(database: Database) -> None:
     order = make.an_order(source_points=101)
-    ledger = found(database)
-    ledger.run([order])
+    (first,) = found(database).run([order])
     (again,) = a_ledger(database).run([order])
-    assert again.refusal is not None
-    assert again.refusal.reason is Reason.INCREMENT
+    assert first.refusal is not None
+    assert str(again.refusal) == str(first.refusal)
+    assert first.refusal.reason is Reason.INCREMENT
+
+
+def test_a_new_process_names_the_first_difference_of_a_modified_order(database: Database) -> None:
+    found(database).run([make.an_order()])
+    (decided,) = a_ledger(database).run([make.an_order(partner_reference="till 8")])
+    assert decided.refusal is not None
+    assert decided.refusal.reason is Reason.MODIFIED_REQUEST
+    assert decided.refusal.field == "partner_reference"
+    assert decided.receipt_payload is None
 
 
 def test_the_snapshot_that_a_process_folds_is_the_one_that_another_loads(

@@ -1,13 +1,16 @@
 """Whatever is sent again is answered as it was answered first, and changes nothing."""
 
 from datetime import timedelta
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.commands import Booked, CloseWindow, Command, Order, Recorded, Repeated
 from exchange.fold import fold
 from partners.errors import Reason, Refused
+from partners.wire import time_to_proto
 from tests import factories as make
 from tests.property.histories import FIRST, TERMS, histories
 
@@ -89,7 +92,23 @@ def test_another_partner_with_the_same_bytes_learns_nothing() -> None:
     )
     (result,) = make.fold_one(state, stranger).results
     assert isinstance(result, Refused)
-    assert result.reason is Reason.MODIFIED_REQUEST
+    assert (result.reason, result.field) == (Reason.MODIFIED_REQUEST, "transfer_id")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"source_points": 200}, "source_points"),
+        ({"target_member": "another", "partner_reference": "x"}, "target_member"),
+        ({"partner_reference": "x"}, "partner_reference"),
+        ({"expires_at": time_to_proto(make.NOW + timedelta(hours=2))}, "expires_at"),
+    ],
+)
+def test_a_modified_order_is_told_its_first_difference(changes: Any, field: str) -> None:
+    state = make.fold_one(FIRST, make.an_order()).state
+    (result,) = make.fold_one(state, make.an_order(**changes)).results
+    assert isinstance(result, Refused)
+    assert (result.reason, result.field) == (Reason.MODIFIED_REQUEST, field)
 
 
 @given(st.integers(1, 4))

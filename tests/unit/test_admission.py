@@ -151,6 +151,8 @@ def test_t02_a_key_for_agreements_signs_no_order() -> None:
     signer = make.signer("partner/grocery", Purpose.AGREEMENTS)
     envelope = sign(signer, TRANSFER_ORDER, make.order_payload())
     assert refusal_of(envelope)[0] is Reason.KEY_UNKNOWN
+    forged = replace(envelope, payload=make.order_payload(2))
+    assert refusal_of(forged)[0] is Reason.KEY_UNKNOWN
 
 
 def test_an_order_has_one_signature() -> None:

@@ -22,6 +22,7 @@ from exchange.commands import (
 from exchange.fold import InvariantBroken, Limits, State, fold
 from exchange.ledger.accounts import HubAccount, hub_account, position_account
 from exchange.ledger.postings import Code, MoneyCell, Phase, Posting, PostingRef
+from partners.commands import AddKey
 from partners.errors import Reason, Refused
 from partners.keys import Purpose
 from tests import factories as make
@@ -172,6 +173,21 @@ def test_a_version_is_activated_once_and_never_with_other_terms() -> None:
     assert isinstance(again.results[0], Repeated)
     other = make.activate(make.agreement_payload(price_per_target_point=1))
     assert refusal_of(other) == (Reason.ALREADY_EXISTS, "agreement_id")
+
+
+def test_terms_signed_by_a_key_that_is_no_longer_in_force_are_not_activated() -> None:
+    payload = make.agreement_payload(version=9)
+    good = make.signer("partner/grocery", Purpose.AGREEMENTS).key_id
+    booked(replace(make.activate(payload), key_ids=(good,)))
+    for key_ids in ((good, "0" * 32), (expired_key().key_id,)):
+        _, state = booked(expired_key())
+        command = replace(make.activate(payload), key_ids=key_ids)
+        assert refusal_of(command, state) == (Reason.KEY_NOT_IN_FORCE, "agreement")
+
+
+def expired_key() -> AddKey:
+    """A key whose validity ends now."""
+    return make.add_key("partner/fuel", Purpose.STATEMENTS, valid_until=make.NOW)
 
 
 @pytest.mark.parametrize(
