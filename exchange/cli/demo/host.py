@@ -15,6 +15,8 @@ from partners.errors import PointclearError
 
 AUDIENCE = "pointclear.local/demo"
 STOP_TIMEOUT_S = 60
+UNLIMITED = 1_000_000
+"""Orders a second that nobody here can send."""
 
 
 @contextmanager
@@ -47,9 +49,14 @@ def running_server(data_dir: Path) -> Iterator[str]:
 
 
 def serve_command(data_dir: Path) -> list[str]:
-    """The command line of a server on a free port of this machine."""
-    options = {"--data-dir": str(data_dir), "--listen": "127.0.0.1:0"}
-    return [sys.executable, "-m", "exchange", "serve", "--json", *sum(options.items(), ())]
+    """The command line of a server on a free port of this machine, for brands that send as fast as
+    they can.
+    """
+    return [
+        *(sys.executable, "-m", "exchange", "serve", "--json"),
+        *("--data-dir", str(data_dir), "--listen", "127.0.0.1:0"),
+        *("--set", f"orders_per_second={UNLIMITED}", "--set", f"orders_burst={UNLIMITED}"),
+    ]
 
 
 def _address(process: "subprocess.Popen[bytes]", log_path: Path) -> str:
