@@ -87,7 +87,7 @@ class Reading:
         own = caller.is_operator or partner_id == caller.name
         position = await self._read(read_position, partner_id) if own else None
         if position is None:
-            raise Refused(Reason.PARTNER_UNKNOWN, "partner_id", f"no partner {partner_id}")
+            raise Refused(Reason.PARTNER_UNKNOWN, "partner_id", "there is no such partner")
         return pb.GetPositionResponse(position=wire.position_to_proto(position))
 
     async def list_corridors(
