@@ -356,6 +356,11 @@ class _Run:
             key = self.registry.keys.get(key_id)
             if key is None or not key.in_force(self.index, self.now):
                 raise Refused(Reason.KEY_NOT_IN_FORCE, "agreement", f"key {key_id} is not in force")
+        for agreement_id, version in self.registry.agreements:
+            if agreement_id == terms.agreement_id and version > terms.version:
+                raise Refused(
+                    Reason.TERMS_INVALID, "version", f"version {version} was in force already"
+                )
         for earlier in self.registry.agreements.values():
             # Two versions in force within one clock reading would leave the earlier one no time at
             # all.
@@ -444,8 +449,9 @@ class _Run:
                 "window_id",
                 f"{step.window_id} is {self.window(step.window_id).state}, not {step.before}",
             )
-        resolves = frozenset(each.resolves for each in command.postings if each.resolves)
-        if resolves & self.resolved:
+        named = [each.resolves for each in command.postings if each.resolves]
+        resolves = frozenset(named)
+        if resolves & self.resolved or len(resolves) < len(named):
             raise Refused(Reason.ALREADY_EXISTS, "postings", "a hold was resolved before")
         window = self.open_windows().get(command.window_of) if command.window_of else None
         if command.postings and window is None:

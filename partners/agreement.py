@@ -102,6 +102,11 @@ def check_terms(terms: Terms) -> None:
             "the maximum is at least the minimum and at most 2^62",
         ),
         (
+            largest - largest % max(terms.increment_source_points, 1) < terms.minimum_source_points,
+            "maximum_source_points",
+            "no whole number of increments lies between minimum and maximum",
+        ),
+        (
             terms.price_per_target_point < 1,
             "price_per_target_point",
             "the price is at least 1 unit",
@@ -115,8 +120,7 @@ def check_terms(terms: Terms) -> None:
         if broken:
             raise Refused(Reason.TERMS_INVALID, field, text)
     most_target_points = largest // rate.source_units * rate.target_units
-    # Value, fee and tax are all at most the value, so twice their sum bounds every posting and
-    # position step.
+    # Fee and tax are at most the value each, so no single posting exceeds 2^62.
     if (
         most_target_points > POINTS_MAX
         or most_target_points * terms.price_per_target_point > POINTS_MAX

@@ -24,6 +24,10 @@ def migrate(connection: Any, say: Callable[[str], None]) -> None:
 
     Raises CannotStart when the database is newer than this program.
     """
+    with connection.cursor() as cursor:
+        # Of two processes that start on one empty database, the second finds the schema made. The
+        # lock goes with the connection, however that ends.
+        cursor.execute("SELECT pg_advisory_lock(7034)")
     found = revision_of(connection)
     if found is None:
         say(f"making the schema of revision {REVISION}")

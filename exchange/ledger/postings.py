@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from exchange.ledger.accounts import (
-    HUB,
     HubAccount,
     hub_account,
     party_of,
@@ -151,13 +150,9 @@ class Balance:
         )
 
     @property
-    def within_bounds(self) -> bool:
-        """Whether floor and ceiling are kept; the ceiling counts pending credits but not pending
-        debits.
-        """
-        return (self.floor is None or self.available >= self.floor) and (
-            self.ceiling is None or self.posted + self.credits_pending <= self.ceiling
-        )
+    def at_most(self) -> int:
+        """What stands to the account's credit once all pending credits are posted, and no debit."""
+        return self.posted + self.credits_pending
 
 
 def debited(balance: Balance, amount: int, phase: Phase) -> Balance:
@@ -215,9 +210,20 @@ def post(balances: dict[int, Balance], postings: tuple[Posting, ...]) -> None:
         if not balance.countable:
             raise CounterFull(account)
     for account, balance in after.items():
-        if not balance.within_bounds:
+        if leaves_bounds(balances[account], balance):
             raise OutOfBounds(account)
     balances.update(after)
+
+
+def leaves_bounds(before: Balance, after: Balance) -> bool:
+    """Whether a balance has moved towards a bound and past it. One that stands outside already, as
+    when a cap was lowered, may always come back.
+    """
+    if after.floor is not None and after.available < min(after.floor, before.available):
+        return True
+    if after.ceiling is None:
+        return False
+    return after.at_most > max(after.ceiling, before.at_most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,22 +265,3 @@ def window_steps(posting: Posting) -> tuple[tuple[MoneyCell | PointsCell, int], 
 def bank_settlement(unit: int) -> int:
     """Number of the mirror of the settlement account at the bank."""
     return hub_account(unit, HubAccount.BANK_SETTLEMENT)
-
-
-__all__ = [
-    "HUB",
-    "Balance",
-    "Code",
-    "CounterFull",
-    "MoneyCell",
-    "OutOfBounds",
-    "Phase",
-    "PointsCell",
-    "Posting",
-    "PostingRef",
-    "bank_settlement",
-    "credited",
-    "debited",
-    "post",
-    "window_steps",
-]

@@ -178,3 +178,21 @@ def test_the_numbers_of_codes_are_stored_and_never_change() -> None:
         "PAY_IN": 18,
         "DRAW": 20,
     }
+
+
+def test_an_account_outside_its_bounds_may_come_back_and_go_no_further() -> None:
+    # A cap that was lowered below what is owed stops new debits and nothing else.
+    owing = Balance(debits_posted=100, floor=-50)
+    balances = {A: owing, B: Balance(floor=-50)}
+    post(balances, (Posting(Code.PAY_IN, B, A, 30),))
+    assert balances[A].available == -70
+    with pytest.raises(OutOfBounds) as refused:
+        post(balances, (Posting(Code.VALUE, A, B, 1),))
+    assert refused.value.account == A
+
+
+def test_a_bank_account_above_its_ceiling_takes_pay_ins() -> None:
+    balances = {BANK: Balance(credits_posted=100, ceiling=0), A: Balance()}
+    post(balances, (Posting(Code.PAY_IN, BANK, A, 30),))
+    with pytest.raises(OutOfBounds):
+        post(balances, (Posting(Code.PAY_OUT, A, BANK, 1),))
