@@ -25,6 +25,8 @@ BATCHES_IN_FLIGHT = 4
 """One for each brand."""
 OTHER_IN_FLIGHT = (1, 256)
 """Also measured, as entries of their own."""
+SETTINGS = {"ORDERS_PER_SECOND": "1000000", "ORDERS_BURST": "1000000"}
+"""A partner's rate is the operator's choice; what is measured is what the server can do."""
 TRANSFERS_MIN = 20_000
 """Fewer would make storage look larger or smaller than it is."""
 
@@ -144,7 +146,7 @@ def started(wanted: Wanted, step: Callable[[str], None]) -> Iterator[Bench]:
         data_dir = folder / "exchange"
         initialise(data_dir, AUDIENCE, DEFAULT_SERVER, datetime.now(UTC))
         log_path = folder / "processes.log"
-        server = stack.enter_context(child(serve_command(data_dir), log_path))
+        server = stack.enter_context(child(serve_command(data_dir), log_path, SETTINGS))
         address = server.answer()["address"]
         with connect(load_profile(data_dir / "operator", address)) as operator:
             profiles = found(operator, data_dir, folder / "brands")

@@ -1,8 +1,9 @@
 """Child processes that say on standard output, in a line of JSON, when they are ready."""
 
 import json
+import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,22 @@ from typing import Any
 from exchange.cli.failure import unavailable
 
 STOP_TIMEOUT_S = 30
+SETTINGS_PREFIX = "POINTCLEAR_"
 
 
 class Child:
     """A running child process."""
 
-    def __init__(self, command: Sequence[str], log_path: Path) -> None:
-        """Start it; what it says on standard error goes to `log_path`."""
+    def __init__(
+        self, command: Sequence[str], log_path: Path, settings: Mapping[str, str] | None = None
+    ) -> None:
+        """Start it; what it says on standard error goes to `log_path`.
+
+        Of the exchange's settings it sees these and not the caller's own: another database, say,
+        would be neither what is meant nor what is measured.
+        """
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(SETTINGS_PREFIX)}
+        given = {SETTINGS_PREFIX + name: value for name, value in (settings or {}).items()}
         self._name = " ".join(command[1:4])
         self._log_path = log_path
         with log_path.open("ab") as log:
@@ -26,6 +36,7 @@ class Child:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
+                env=kept | given,
                 text=True,
                 start_new_session=True,
             )
@@ -71,9 +82,11 @@ class Child:
 
 
 @contextmanager
-def child(command: Sequence[str], log_path: Path) -> Iterator[Child]:
+def child(
+    command: Sequence[str], log_path: Path, settings: Mapping[str, str] | None = None
+) -> Iterator[Child]:
     """A child process that is ended on leaving, however that happens."""
-    started = Child(command, log_path)
+    started = Child(command, log_path, settings)
     try:
         yield started
     finally:
