@@ -63,8 +63,9 @@ def serve(options: ServeOptions) -> None:
 
     loaded = settings.load(dict(options.settings), options.data_dir, options.config).settings
     log = logs.start_logging(loaded.log_format, loaded.log_level, sys.stderr)
-    keys = server.load_host_keys(options.data_dir)
+    # First what only `init` makes: a directory that it never made has no keys either.
     audience = server.load_audience(options.data_dir)
+    keys = server.load_host_keys(options.data_dir)
     with database.service_database(
         options.data_dir, loaded.database_url, loaded.pool_size, log.info
     ) as opened:

@@ -113,7 +113,7 @@ def engine_of(url: str, pool_size: int = POOL_SIZE) -> Engine:
     """An engine for a PostgreSQL URL; raises CannotStart for another kind of URL."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # The latter for a port that is no number.
         parsed = None
     if parsed is None or parsed.get_backend_name() != "postgresql":
         raise CannotStart(
@@ -133,18 +133,30 @@ def engine_of(url: str, pool_size: int = POOL_SIZE) -> Engine:
 
 @contextmanager
 def connected(engine: Engine) -> Iterator[Any]:
-    """A psycopg2 connection; raises CannotStart when the database cannot be reached."""
+    """A psycopg2 connection; raises CannotStart when the database cannot be reached, or refuses
+    what the block asks of it.
+    """
+    shown = engine.url.render_as_string(hide_password=True)
     try:
         transaction = engine.connect()
     except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
-        shown = engine.url.render_as_string(hide_password=True)
         raise CannotStart(
-            f"no connection to {shown} ({reason})",
+            f"no connection to {shown} ({_first_line(getattr(error, 'orig', error))})",
             "check --database-url or POINTCLEAR_DATABASE_URL and that the server runs",
         ) from None
     with transaction:
-        yield transaction.connection.dbapi_connection
+        try:
+            yield transaction.connection.dbapi_connection
+        except psycopg2.Error as error:
+            raise CannotStart(
+                f"{shown} refuses ({_first_line(error)})",
+                "check the role in --database-url: `migrate` takes the owner's, `serve` the"
+                " service's",
+            ) from None
+
+
+def _first_line(error: object) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def claim(engine: Engine, audience: str) -> datetime:

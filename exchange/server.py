@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cryptography.x509 import load_pem_x509_certificates
 from sqlalchemy import Engine
 
 from exchange.batch import Ledger
+from exchange.cli.files import read_private
 from exchange.commands import Command, Result
 from exchange.database import ensure_partitions
 from exchange.errors import CannotStart
@@ -61,8 +63,8 @@ class HostKeys:
 
 
 def load_host_keys(data_dir: Path) -> HostKeys:
-    """Read the keys of `<data-dir>/keys` and the operators' public keys; raises KeyFileError or
-    CannotStart.
+    """Read the keys of `<data-dir>/keys` and the operators' public keys; raises KeyFileError,
+    FileError or CannotStart.
     """
     folder = data_dir / "keys"
     try:
@@ -83,14 +85,25 @@ def load_host_keys(data_dir: Path) -> HostKeys:
         return HostKeys(
             dict(loaded),
             own + operators,
-            (folder / "tls-key.pem").read_bytes(),
-            (folder / "tls.pem").read_bytes(),
-            (folder / "ca.pem").read_bytes(),
+            read_private(folder / "tls-key.pem"),
+            read_certificate(folder / "tls.pem"),
+            read_certificate(folder / "ca.pem"),
         )
     except FileNotFoundError as error:
         raise CannotStart(
             f"{error.filename} is missing", f"run `pointclear init --data-dir {data_dir}` first"
         ) from None
+
+
+def read_certificate(path: Path) -> bytes:
+    """A PEM certificate, as gRPC takes it; raises CannotStart for anything else."""
+    content = path.read_bytes()
+    try:
+        load_pem_x509_certificates(content)
+    except ValueError:
+        # gRPC would say so in a way that looks like a port in use.
+        raise CannotStart(f"{path} holds no certificate", "restore it from its backup") from None
+    return content
 
 
 def load_audience(data_dir: Path) -> str:

@@ -178,5 +178,5 @@ def _shown(name: str, value: Any) -> Any:
         return value
     try:
         return make_url(value).render_as_string(hide_password=True)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         return MASKED

@@ -18,7 +18,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     """The whole command line. Exit codes: 0 done, 1 refused, 2 usage, 3 unavailable."""
     # gRPC reads this once, when it is imported, and otherwise writes a line of its own about every
     # failed handshake to stderr, where `--json` promises one document. Hence the imports down here.
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from exchange.cli.agreement_commands import agreement_app
     from exchange.cli.deployment_commands import add_deployment_commands
     from exchange.cli.key_commands import key_app
