@@ -35,6 +35,7 @@ from exchange.ledger.accounts import (
     position_account,
     tax_account,
 )
+from exchange.ledger.array_literal import array_literal
 from exchange.ledger.postings import Balance, Code, MoneyCell, PostingRef
 from exchange.log.merkle import Frontier
 from exchange.seal import Sealed, StreamHead
@@ -255,8 +256,7 @@ def write(
     for outcome in folded.outcomes:
         if isinstance(outcome, Booked):
             write_effect(connection, outcome, folded.state.registry, sealed.roots)
-    QUERIES.write_batch(
-        connection,
+    lists: dict[str, list[Any]] = {
         **columns.request_columns(folded.outcomes, folded.state.registry),
         **columns.record_columns(sealed),
         **columns.posting_columns(folded.outcomes),
@@ -264,6 +264,10 @@ def write(
         **columns.balance_columns(before.balances, folded.state.balances),
         **columns.sum_columns(folded.window_steps),
         **columns.tally_columns(before.tallies, folded.state.tallies, folded.state.registry),
+    }
+    QUERIES.write_batch(
+        connection,
+        **{name: array_literal(values) for name, values in lists.items()},
         next_index=folded.state.next_index,
         frontier=sealed.frontier.to_bytes(),
         recorded_at=folded.state.recorded_at,
