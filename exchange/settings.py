@@ -96,7 +96,7 @@ class Settings(BaseSettings):
         1024, ge=1, le=100_000, description="Calls under way on one connection."
     )
     connection_age_seconds: int = Field(
-        1800, ge=10, description="When a connection is asked to make itself anew."
+        1800, ge=1, description="When a connection is asked to make itself anew."
     )
     connection_age_grace_seconds: int = Field(
         60, ge=1, description="How long its calls may take after that."
