@@ -71,11 +71,15 @@ def load_answers(connection: Any, ids: Sequence[UUID]) -> dict[UUID, Answer]:
     if not ids:
         return {}
     rows = QUERIES.answers(connection, transfer_ids=[str(each) for each in ids])
-    answers: dict[UUID, Answer] = {}
-    for partner_id, digest, log_index, payload, key_id, signature in rows:
-        order = wire.stored_order(bytes(payload), key_id, bytes(signature))
-        answers[order.transfer_id] = Answer(partner_id, bytes(digest), log_index, order)
-    return answers
+    return {
+        UUID(transfer_id): Answer(
+            partner_id,
+            bytes(digest),
+            log_index,
+            wire.stored_order(bytes(payload), key_id, bytes(signature)),
+        )
+        for transfer_id, partner_id, digest, log_index, payload, key_id, signature in rows
+    }
 
 
 def load_entries(connection: Any, commands: Iterable[Command]) -> dict[str, tuple[int, bytes]]:

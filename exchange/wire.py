@@ -16,7 +16,9 @@ from pointclear.exchange.v1 import record_pb2, transfer_pb2
 from pointclear.partners.v1 import agreement_pb2
 
 MESSAGE_MAX = 1024
-"""Characters of a message for people."""
+"""Bytes of a message for people, in UTF-8: a client takes no more than 8 KiB of trailers, in which
+gRPC writes a message more than once and at up to three times its size.
+"""
 
 PHASE_NAMES = {
     Phase.POSTED: "posted",
@@ -73,10 +75,15 @@ def order_from_proto(message: transfer_pb2.TransferOrder, envelope: Envelope) ->
     )
 
 
-def stored_order(payload: bytes, key_id: str, signature: bytes) -> Order:
-    """An order that was admitted before, from what is stored of it."""
+def stored_order(payload: bytes, key_id: str, signature: bytes) -> Order | None:
+    """An order that was admitted before, from what is stored of it; None where today's rules would
+    no longer admit it.
+    """
     envelope = Envelope(TRANSFER_ORDER, payload, (Signature(key_id, signature),))
-    return order_from_proto(parse_order(envelope), envelope)
+    try:
+        return order_from_proto(parse_order(envelope), envelope)
+    except Refused:
+        return None
 
 
 def uuid7(raw: bytes) -> UUID:
@@ -227,11 +234,16 @@ def refusal_to_proto(refusal: Refused, receipt: Envelope | None = None) -> refus
     return refusal_pb2.Refusal(
         reason=reason_to_proto(refusal.reason),
         field=refusal.field,
-        message=refusal.text[:MESSAGE_MAX],
+        message=message_of(refusal.text),
         retry=refusal_pb2.RetryClass.Value(f"RETRY_CLASS_{refusal.retry.name}"),
         remedy=refusal.remedy,
         receipt=envelope_to_proto(receipt) if receipt else None,
     )
+
+
+def message_of(text: str) -> str:
+    """A message for people, cut to what is sent of one."""
+    return text.encode(errors="replace")[:MESSAGE_MAX].decode(errors="ignore")
 
 
 def reason_to_proto(reason: Reason) -> refusal_pb2.Reason.ValueType:

@@ -7,7 +7,7 @@ SELECT next_index, frontier, recorded_at, terms_revision FROM head FOR UPDATE;
 
 -- name: answers(transfer_ids)
 -- What these ids were answered with before.
-SELECT p.partner_id, r.payload_sha256, r.log_index, r.payload, r.key_id, r.signature
+SELECT r.transfer_id::text, p.partner_id, r.payload_sha256, r.log_index, r.payload, r.key_id, r.signature
 FROM request AS r JOIN partner AS p USING (partner_number)
 WHERE r.transfer_id = ANY (:transfer_ids::uuid[]);
 
