@@ -1,0 +1,65 @@
+"""The operations page names every setting and metric there is, and no other."""
+
+import re
+from pathlib import Path
+
+from exchange.metrics import Metrics
+from exchange.settings import Settings
+
+PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+
+
+def section(title: str) -> str:
+    """The text below a heading, up to the next one of its kind."""
+    return PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def settings_table() -> str:
+    """The rows as the settings themselves say them."""
+    return "\n".join(
+        f"| `{name}` | {'–' if each.default is None else each.default} | {each.description} |"
+        for name, each in Settings.model_fields.items()
+    )
+
+
+def metrics_table() -> str:
+    """The rows as the metrics themselves say them."""
+    rows = []
+    for each in Metrics().registry.collect():
+        if each.name.startswith("pointclear_"):
+            name = f"{each.name}_total" if each.type == "counter" else each.name
+            rows.append((name, each.documentation))
+    return "\n".join(
+        f"| `{name}` | {LABELS.get(name, '')} | {documentation} |" for name, documentation in rows
+    )
+
+
+LABELS = {
+    "pointclear_calls_total": "method, code, reason",
+    "pointclear_call_duration_seconds": "method",
+    "pointclear_batch_orders_refused_total": "reason",
+    "pointclear_step_duration_seconds": "step",
+    "pointclear_transfers_total": "source_program, target_program",
+    "pointclear_refusals_recorded_total": "reason",
+    "pointclear_window_age_seconds": "currency",
+}
+
+
+def test_every_setting_is_on_the_page_with_its_default() -> None:
+    assert settings_table() in section("Settings")
+
+
+def test_every_metric_is_on_the_page_with_its_labels() -> None:
+    assert metrics_table() in section("Metrics")
+
+
+def test_the_page_names_no_metric_that_is_not_measured() -> None:
+    measured = {row.split("`")[1] for row in metrics_table().splitlines()}
+    assert (
+        set(re.findall(r"pointclear_[a-z_]+", PAGE))
+        - {
+            "pointclear_owner",
+            "pointclear_service",
+        }
+        == measured
+    )
