@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from exchange import store, wire
 from exchange.commands import (
@@ -92,6 +92,7 @@ class Ledger:
         self.observer = observer
         self.registry = Registry()
         self._known: _Known | None = None
+        self._session: Connection | None = None
 
     def run(self, commands: Sequence[Command]) -> tuple[Decided, ...]:
         """Decide and commit one batch.
@@ -99,10 +100,40 @@ class Ledger:
         Raises CommitUnknown when the connection died during COMMIT, and the database's own error
         when nothing of the batch can have been committed.
         """
-        step = self.observer.step
         known, self._known = self._known, None
-        with self.engine.connect() as session, session.begin() as transaction:
-            connection: Any = session.connection.dbapi_connection
+        session = self._session or self._open()
+        try:
+            return self._run(session, known, commands)
+        except BaseException:
+            # Whatever state the connection is in goes with it: the database rolls back what it has
+            # not committed.
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give the connection up; the next batch opens another."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.invalidate()
+            session.close()
+
+    def _open(self) -> Connection:
+        session = self.engine.connect()
+        try:
+            store.prepare(session.connection.dbapi_connection)
+        except BaseException:
+            session.invalidate()
+            session.close()
+            raise
+        self._session = session
+        return session
+
+    def _run(
+        self, session: Connection, known: "_Known | None", commands: Sequence[Command]
+    ) -> tuple[Decided, ...]:
+        step = self.observer.step
+        connection: Any = session.connection.dbapi_connection
+        with session.begin() as transaction:
             with step("wait"):
                 head = store.lock_head(connection)
             with step("read"):
@@ -134,10 +165,15 @@ class Ledger:
         """
         if unknown.leaf is None:
             return True
-        with self.engine.begin() as session:
-            connection: Any = session.connection.dbapi_connection
-            store.lock_head(connection)
-            return store.load_leaf(connection, unknown.log_index) == unknown.leaf
+        session = self._session or self._open()
+        connection: Any = session.connection.dbapi_connection
+        try:
+            with session.begin():
+                store.lock_head(connection)
+                return store.load_leaf(connection, unknown.log_index) == unknown.leaf
+        except BaseException:
+            self.close()
+            raise
 
     def load(
         self, connection: Any, head: store.Head, known: _Known | None, commands: Sequence[Command]

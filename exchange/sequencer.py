@@ -121,7 +121,8 @@ class Sequencer:
                 batch.append(following)
             self._carry_out(batch)
             if stopping:
-                return
+                break
+        self._ledger.close()
 
     def _carry_out(self, batch: list[_Waiting]) -> None:
         self._observer.batch(len(batch), self._queue.qsize())

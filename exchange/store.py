@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from exchange import columns, wire
+from exchange import wire
 from exchange.commands import (
     Answer,
     Book,
@@ -38,13 +38,15 @@ from exchange.ledger.accounts import (
 from exchange.ledger.array_literal import array_literal
 from exchange.ledger.postings import Balance, Code, MoneyCell, PostingRef
 from exchange.log.merkle import Frontier
+from exchange.rows import rows_of
 from exchange.seal import Sealed, StreamHead
 from partners.commands import Activate, AddKey, AddPartner
 from partners.queries import load_queries
 from partners.registry import Force, RegisteredKey, Registry
 from partners.store import utc
 
-QUERIES = load_queries(Path(__file__).parent / "ledger" / "sequencer.sql")
+LEDGER = Path(__file__).parent / "ledger"
+QUERIES = load_queries(LEDGER / "sequencer.sql")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +59,18 @@ class Head:
     terms_revision: int
 
 
+def prepare(connection: Any) -> None:
+    """Prepare the statements of every batch on a connection of the sequencer's own."""
+    with connection.cursor() as cursor:
+        cursor.execute((LEDGER / "prepared.sql").read_text(encoding="utf-8"))
+    connection.commit()
+
+
 def lock_head(connection: Any) -> Head:
     """Take this process's turn; waits for the others'."""
-    index, frontier, recorded_at, revision = QUERIES.lock_head(connection)
+    with connection.cursor() as cursor:
+        cursor.execute("EXECUTE lock_head")
+        index, frontier, recorded_at, revision = cursor.fetchone()
     return Head(index, Frontier.from_bytes(bytes(frontier)), utc(recorded_at), revision)
 
 
@@ -70,7 +81,9 @@ def load_answers(connection: Any, ids: Sequence[UUID]) -> dict[UUID, Answer]:
     """What these ids were answered with before."""
     if not ids:
         return {}
-    rows = QUERIES.answers(connection, transfer_ids=[str(each) for each in ids])
+    with connection.cursor() as cursor:
+        cursor.execute("EXECUTE answers (%s)", [array_literal([str(each) for each in ids])])
+        rows = cursor.fetchall()
     return {
         UUID(transfer_id): Answer(
             partner_id,
@@ -260,23 +273,28 @@ def write(
     for outcome in folded.outcomes:
         if isinstance(outcome, Booked):
             write_effect(connection, outcome, folded.state.registry, sealed.roots)
-    lists: dict[str, list[Any]] = {
-        **columns.request_columns(folded.outcomes, folded.state.registry),
-        **columns.record_columns(sealed),
-        **columns.posting_columns(folded.outcomes),
-        **columns.stream_columns(sealed),
-        **columns.balance_columns(before.balances, folded.state.balances),
-        **columns.sum_columns(folded.window_steps),
-        **columns.tally_columns(before.tallies, folded.state.tallies, folded.state.registry),
-    }
-    QUERIES.write_batch(
-        connection,
-        **{name: array_literal(values) for name, values in lists.items()},
-        next_index=folded.state.next_index,
-        frontier=sealed.frontier.to_bytes(),
-        recorded_at=folded.state.recorded_at,
-        terms_revision=terms_revision,
-    )
+    executions: list[tuple[str, list[Any]]] = [
+        (statement, [array_literal(column) for column in zip(*rows, strict=True)])
+        for statement, rows in rows_of(before, folded, sealed).items()
+        if rows
+    ]
+    head = [
+        folded.state.next_index,
+        sealed.frontier.to_bytes(),
+        folded.state.recorded_at,
+        terms_revision,
+    ]
+    execute_all(connection, [*executions, ("move_head", head)])
+
+
+def execute_all(connection: Any, executions: Iterable[tuple[str, list[Any]]]) -> None:
+    """Run prepared statements with their parameters, in their order and one round trip."""
+    with connection.cursor() as cursor:
+        text = b";".join(
+            cursor.mogrify(f"EXECUTE {name} ({', '.join(['%s'] * len(parameters))})", parameters)
+            for name, parameters in executions
+        )
+        cursor.execute(text)
 
 
 def write_effect(

@@ -1,15 +1,5 @@
--- What the sequencer reads and writes. It holds the head row's lock from its first statement to its commit, so whatever it
--- reads after that is what the lock protects.
-
--- name: lock_head()^
--- Take the turn. A row-locking SELECT shows the row as it is after the wait; nothing else is read here.
-SELECT next_index, frontier, recorded_at, terms_revision FROM head FOR UPDATE;
-
--- name: answers(transfer_ids)
--- What these ids were answered with before.
-SELECT r.transfer_id::text, p.partner_id, r.payload_sha256, r.log_index, r.payload, r.key_id, r.signature
-FROM request AS r JOIN partner AS p USING (partner_number)
-WHERE r.transfer_id = ANY (:transfer_ids::uuid[]);
+-- What the sequencer reads and writes besides the statements of every batch, which are in `prepared.sql`. It holds the head
+-- row's lock from its first statement to its commit, so whatever it reads after that is what the lock protects.
 
 -- name: entries(entry_keys)
 -- Entries booked before under these keys.
@@ -91,38 +81,3 @@ UPDATE settlement_window SET state = 'CLOSED', end_index = :end_index, end_root 
 
 -- name: step_window!
 UPDATE settlement_window SET state = :after WHERE window_id = :window_id AND state = :before;
-
--- name: write_batch!
--- Everything that a batch writes besides the rare effects above: one round trip, whatever the batch's size.
-INSERT INTO request (transfer_id, partner_number, payload_sha256, log_index, payload, key_id, signature, refused_field, refused_text)
-SELECT * FROM unnest(:request_ids::uuid[], :request_partners::integer[], :request_digests::bytea[], :request_indexes::bigint[],
-    :request_payloads::bytea[], :request_keys::text[], :request_signatures::bytea[], :request_refused_fields::text[],
-    :request_refused_texts::text[]);
-INSERT INTO record (log_index, kind, transfer_id, entry_key, recorded_at, salt, record, leaf_hash)
-SELECT * FROM unnest(:record_indexes::bigint[], :record_kinds::smallint[], :record_transfers::uuid[], :record_keys::text[],
-    :record_times::timestamptz[], :record_salts::bytea[], :record_bytes::bytea[], :record_leaves::bytea[]);
-INSERT INTO posting (log_index, place, code, phase, debit, credit, amount, window_number, resolves_index, resolves_place)
-SELECT * FROM unnest(:posting_indexes::bigint[], :posting_places::smallint[], :posting_codes::smallint[], :posting_phases::smallint[],
-    :posting_debits::bigint[], :posting_credits::bigint[], :posting_amounts::bigint[], :posting_windows::integer[],
-    :posting_resolves::bigint[], :posting_resolved_places::smallint[]);
-INSERT INTO stream_entry (partner_number, stream_seq, log_index, payload_kind, payload)
-SELECT * FROM unnest(:entry_partners::integer[], :entry_seqs::bigint[], :entry_indexes::bigint[], :entry_kinds::smallint[],
-    :entry_payloads::bytea[]);
-UPDATE stream_head AS h SET last_seq = n.seq, last_sha256 = n.sha256
-FROM unnest(:stream_partners::integer[], :stream_seqs::bigint[], :stream_digests::bytea[]) AS n (partner_number, seq, sha256)
-WHERE h.partner_number = n.partner_number;
-UPDATE balance AS b SET debits_pending = n.dpe, debits_posted = n.dpo, credits_pending = n.cpe, credits_posted = n.cpo, version = version + 1
-FROM unnest(:balance_accounts::bigint[], :balance_dpe::bigint[], :balance_dpo::bigint[], :balance_cpe::bigint[], :balance_cpo::bigint[])
-    AS n (account_number, dpe, dpo, cpe, cpo)
-WHERE b.account_number = n.account_number;
-INSERT INTO window_sum AS s (window_number, party, counterparty, code, tax_number, amount)
-SELECT * FROM unnest(:sum_windows::integer[], :sum_parties::integer[], :sum_counterparties::integer[], :sum_codes::smallint[],
-    :sum_taxes::integer[], :sum_amounts::bigint[])
-ON CONFLICT (window_number, party, counterparty, code, tax_number) DO UPDATE SET amount = s.amount + excluded.amount;
-INSERT INTO window_points AS s (window_number, unit_number, code, points)
-SELECT * FROM unnest(:points_windows::integer[], :points_units::integer[], :points_codes::smallint[], :points_amounts::bigint[])
-ON CONFLICT (window_number, unit_number, code) DO UPDATE SET points = s.points + excluded.points;
-INSERT INTO refusal_tally (partner_number, minute, refused)
-SELECT * FROM unnest(:tally_partners::integer[], :tally_minutes::bigint[], :tally_refused::integer[])
-ON CONFLICT (partner_number) DO UPDATE SET minute = excluded.minute, refused = excluded.refused;
-UPDATE head SET next_index = :next_index, frontier = :frontier, recorded_at = :recorded_at, terms_revision = :terms_revision;

@@ -1,0 +1,60 @@
+-- The statements of every batch, prepared once on the sequencer's own connection: planning them each time would cost as much
+-- as running them. A batch sends those that it has rows for in one round trip, a column as one array. They run under the head
+-- row's lock.
+
+SET plan_cache_mode = force_generic_plan;
+
+-- A row-locking SELECT shows the row as it is after the wait; nothing else is read here.
+PREPARE lock_head AS
+SELECT next_index, frontier, recorded_at, terms_revision FROM head FOR UPDATE;
+
+-- What ids were answered with before.
+PREPARE answers (uuid[]) AS
+SELECT r.transfer_id::text, p.partner_id, r.payload_sha256, r.log_index, r.payload, r.key_id, r.signature
+FROM request AS r JOIN partner AS p USING (partner_number)
+WHERE r.transfer_id = ANY ($1);
+
+PREPARE write_requests (uuid[], integer[], bytea[], bigint[], bytea[], text[], bytea[], text[], text[]) AS
+INSERT INTO request (transfer_id, partner_number, payload_sha256, log_index, payload, key_id, signature, refused_field, refused_text)
+SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9);
+
+PREPARE write_records (bigint[], smallint[], uuid[], text[], timestamptz[], bytea[], bytea[], bytea[]) AS
+INSERT INTO record (log_index, kind, transfer_id, entry_key, recorded_at, salt, record, leaf_hash)
+SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8);
+
+PREPARE write_postings (bigint[], smallint[], smallint[], smallint[], bigint[], bigint[], bigint[], integer[], bigint[], smallint[]) AS
+INSERT INTO posting (log_index, place, code, phase, debit, credit, amount, window_number, resolves_index, resolves_place)
+SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+
+PREPARE write_stream_entries (integer[], bigint[], bigint[], smallint[], bytea[]) AS
+INSERT INTO stream_entry (partner_number, stream_seq, log_index, payload_kind, payload)
+SELECT * FROM unnest($1, $2, $3, $4, $5);
+
+PREPARE write_stream_heads (integer[], bigint[], bytea[]) AS
+UPDATE stream_head AS h SET last_seq = n.seq, last_sha256 = n.sha256
+FROM unnest($1, $2, $3) AS n (partner_number, seq, sha256)
+WHERE h.partner_number = n.partner_number;
+
+PREPARE write_balances (bigint[], bigint[], bigint[], bigint[], bigint[]) AS
+UPDATE balance AS b
+SET debits_pending = n.dpe, debits_posted = n.dpo, credits_pending = n.cpe, credits_posted = n.cpo, version = version + 1
+FROM unnest($1, $2, $3, $4, $5) AS n (account_number, dpe, dpo, cpe, cpo)
+WHERE b.account_number = n.account_number;
+
+PREPARE write_money (integer[], integer[], integer[], smallint[], integer[], bigint[]) AS
+INSERT INTO window_sum AS s (window_number, party, counterparty, code, tax_number, amount)
+SELECT * FROM unnest($1, $2, $3, $4, $5, $6)
+ON CONFLICT (window_number, party, counterparty, code, tax_number) DO UPDATE SET amount = s.amount + excluded.amount;
+
+PREPARE write_points (integer[], integer[], smallint[], bigint[]) AS
+INSERT INTO window_points AS s (window_number, unit_number, code, points)
+SELECT * FROM unnest($1, $2, $3, $4)
+ON CONFLICT (window_number, unit_number, code) DO UPDATE SET points = s.points + excluded.points;
+
+PREPARE write_tallies (integer[], bigint[], integer[]) AS
+INSERT INTO refusal_tally (partner_number, minute, refused)
+SELECT * FROM unnest($1, $2, $3)
+ON CONFLICT (partner_number) DO UPDATE SET minute = excluded.minute, refused = excluded.refused;
+
+PREPARE move_head (bigint, bytea, timestamptz, bigint) AS
+UPDATE head SET next_index = $1, frontier = $2, recorded_at = $3, terms_revision = $4;

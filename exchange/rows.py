@@ -1,0 +1,136 @@
+"""A batch as the rows that are written, by the prepared statement that writes them. Pure.
+
+The columns of each tuple are those of the statement of that name in `ledger/prepared.sql`.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from exchange.commands import Outcome, Recorded
+from exchange.fold import Cell, Folded, State, Tally
+from exchange.ledger.postings import Balance, MoneyCell, PointsCell
+from exchange.seal import Sealed
+from partners.registry import Registry
+
+Rows = list[tuple[Any, ...]]
+"""Ints, texts, byte strings and aware times, any of them None."""
+
+
+def rows_of(before: State, folded: Folded, sealed: Sealed) -> dict[str, Rows]:
+    """Everything that a batch writes besides rare effects and the head, by statement."""
+    registry = folded.state.registry
+    return {
+        "write_requests": request_rows(folded.outcomes, registry),
+        "write_records": record_rows(sealed),
+        "write_postings": posting_rows(folded.outcomes),
+        "write_stream_entries": [
+            (row.partner_number, row.stream_seq, row.log_index, int(row.kind), row.payload)
+            for row in sealed.stream_entries
+        ],
+        "write_stream_heads": [
+            (number, head.last_seq, head.last_sha256)
+            for number, head in sealed.stream_heads.items()
+        ],
+        "write_balances": balance_rows(before.balances, folded.state.balances),
+        "write_money": money_rows(folded.window_steps),
+        "write_points": points_rows(folded.window_steps),
+        "write_tallies": tally_rows(before.tallies, folded.state.tallies, registry),
+    }
+
+
+def request_rows(outcomes: Iterable[Outcome], registry: Registry) -> Rows:
+    """What came in, with the words of a refusal."""
+    return [
+        (
+            str(each.order.transfer_id),
+            registry.partners[each.source_partner].number,
+            each.order.payload_sha256,
+            each.log_index,
+            each.order.payload,
+            each.order.key_id,
+            each.order.signature,
+            each.refusal.field if each.refusal else None,
+            each.refusal.text if each.refusal else None,
+        )
+        for each in outcomes
+        if isinstance(each, Recorded)
+    ]
+
+
+def record_rows(sealed: Sealed) -> Rows:
+    """Records with their leaves."""
+    return [
+        (
+            row.log_index,
+            int(row.kind),
+            str(row.transfer_id) if row.transfer_id else None,
+            row.entry_key,
+            row.recorded_at,
+            row.salt,
+            row.record,
+            row.leaf_hash,
+        )
+        for row in sealed.records
+    ]
+
+
+def posting_rows(outcomes: Iterable[Outcome]) -> Rows:
+    """The journal."""
+    return [
+        (
+            each.log_index,
+            place,
+            int(posting.code),
+            int(posting.phase),
+            posting.debit,
+            posting.credit,
+            posting.amount,
+            each.window.number if each.window else None,
+            posting.resolves.log_index if posting.resolves else None,
+            posting.resolves.place if posting.resolves else None,
+        )
+        for each in outcomes
+        for place, posting in enumerate(each.postings)
+    ]
+
+
+def balance_rows(before: Mapping[int, Balance], after: Mapping[int, Balance]) -> Rows:
+    """The balances that changed."""
+    return [
+        (
+            number,
+            each.debits_pending,
+            each.debits_posted,
+            each.credits_pending,
+            each.credits_posted,
+        )
+        for number, each in after.items()
+        if before.get(number) is not each
+    ]
+
+
+def money_rows(steps: Mapping[Cell, int]) -> Rows:
+    """What the windows' money sums grow by."""
+    return [
+        (window, cell.party, cell.counterparty, int(cell.code), cell.tax_number, by)
+        for (window, cell), by in steps.items()
+        if isinstance(cell, MoneyCell)
+    ]
+
+
+def points_rows(steps: Mapping[Cell, int]) -> Rows:
+    """What the windows' points grow by."""
+    return [
+        (window, cell.unit, int(cell.code), by)
+        for (window, cell), by in steps.items()
+        if isinstance(cell, PointsCell)
+    ]
+
+
+def tally_rows(before: Mapping[str, Tally], after: Mapping[str, Tally], registry: Registry) -> Rows:
+    """The counts of recorded refusals that changed."""
+    return [
+        (registry.partners[name].number, each.minute, each.refused)
+        for name, each in after.items()
+        if before.get(name) is not each
+    ]
