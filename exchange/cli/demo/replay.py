@@ -29,7 +29,7 @@ from exchange.cli.demo.mishaps import Refusal, send_mishaps
 from exchange.cli.demo.onboarding import onboard
 from exchange.cli.demo.purchases import dataset_days, read_purchases
 from exchange.cli.demo.settlement_day import Bank, settle_day
-from exchange.cli.demo.summary import Totals
+from exchange.cli.demo.totals import Day, Totals, day_of
 from exchange.cli.profile import load_profile
 from exchange.cli.verify import check_folder
 from pointclear.settlement.v1 import settlement_service_pb2 as pb
@@ -72,7 +72,6 @@ def replay(wanted: Replay, bank: Bank, progress: Progress) -> Replayed:
     """Run the whole demo. The server and the client processes are ended on leaving, however that
     happens.
     """
-    totals = Totals()
     with ExitStack() as stack:
         progress.begin("starting PostgreSQL and the exchange", 1)
         address = stack.enter_context(running_server(wanted.data_dir))
@@ -82,7 +81,7 @@ def replay(wanted: Replay, bank: Bank, progress: Progress) -> Replayed:
         onboard(operator, wanted.data_dir, folder, progress.step)
         profiles = [folder / brand.partner_id for brand in BRANDS]
         clients = stack.enter_context(client_processes(profiles, CLIENT_PROCESSES))
-        window_ids, balance = replay_days(wanted, operator, clients, bank, totals, progress)
+        window_ids, days, balance = replay_days(wanted, operator, clients, bank, progress)
         corridor = corridors()["grocery", "fuel"]
         with connect(load_profile(folder / corridor.source.partner_id)) as own:
             mishaps = send_mishaps(own, corridor)
@@ -91,7 +90,7 @@ def replay(wanted: Replay, bank: Bank, progress: Progress) -> Replayed:
     progress.begin("verifying everything offline", 1)
     report = check_folder(wanted.out, quiet=True)
     progress.step()
-    return Replayed(totals, balance, mishaps, report)
+    return Replayed(Totals(days), balance, mishaps, report)
 
 
 def replay_days(
@@ -99,11 +98,10 @@ def replay_days(
     operator: Connection,
     clients: list[ClientProcess],
     bank: Bank,
-    totals: Totals,
     progress: Progress,
-) -> tuple[list[str], Decimal]:
-    """Order, close and settle day by day; returns the windows' ids and what the bank holds at the
-    end.
+) -> tuple[list[str], tuple[Day, ...], Decimal]:
+    """Order, close and settle day by day; returns the windows' ids, what each day came to, and
+    what the bank holds at the end.
     """
     request = pb.OpenWindowRequest(currency=CURRENCY, business_date=wanted.first_day.isoformat())
     operator.call(operator.settlement.OpenWindow, request)
@@ -113,6 +111,7 @@ def replay_days(
     before = read_purchases(data_begins, max((wanted.first_day - data_begins).days, 0))
     holdings: Holdings = opening_holdings(before)
     window_ids: list[str] = []
+    days: list[Day] = []
     balance = Decimal("0.00")
     for day in (wanted.first_day + timedelta(days=n) for n in range(wanted.days)):
         planned = plan(holdings, read_purchases(day, 1))
@@ -136,9 +135,9 @@ def replay_days(
             balance,
         )
         balance = settled.bank_balance
-        totals.add_day(wishes, outcomes, settled.window, ordering_s)
+        days.append(day_of(wishes, outcomes, settled, ordering_s))
         progress.step(f"{day}: {len(wishes)} orders, settled")
-    return window_ids, balance
+    return window_ids, tuple(days), balance
 
 
 def wish_of(conversion: Conversion, all_corridors: Mapping[tuple[str, str], Corridor]) -> Wish:

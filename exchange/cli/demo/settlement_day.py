@@ -43,6 +43,7 @@ class SettledDay:
     """A window that is settled."""
 
     window: pb.Window
+    legs: tuple[pb.Leg, ...]
     bank_balance: Decimal
     """What the settlement account holds afterwards."""
 
@@ -76,7 +77,7 @@ def settle_day(
     if stated.window.state != pb.WINDOW_STATE_SETTLED:
         name = pb.WindowState.Name(stated.window.state)
         raise unavailable(f"{window_id} did not settle: it is {name}", "This is a bug.")
-    return SettledDay(stated.window, balance)
+    return SettledDay(stated.window, tuple(stated.legs), balance)
 
 
 def settle(operator: Connection, window_id: str) -> pb.SettleWindowResponse:
