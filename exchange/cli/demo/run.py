@@ -11,11 +11,15 @@ import typer
 from rich import progress as bars
 
 from exchange.cli.demo.replay import Replay, Replayed, replay
+from exchange.cli.demo.report import Figures, page
 from exchange.cli.demo.settlement_day import Bank
 from exchange.cli.demo.summary import document, render
 from exchange.cli.failure import ExitCode
-from exchange.cli.files import make_directory
+from exchange.cli.files import make_directory, write_output
 from exchange.cli.output import answer, console_of
+
+REPORT = "report.html"
+"""The page, in the folder for results."""
 
 
 def run_demo(
@@ -25,15 +29,31 @@ def run_demo(
     prepare_out(out)
     with data_directory(keep) as data_dir:
         done = run(Replay(first_day, days, data_dir, out), bank, quiet=as_json)
+    write_output(out / REPORT, page(figures_of(done)).encode())
     show(done, out, keep, as_json)
+
+
+def figures_of(done: Replayed) -> Figures:
+    """What the page shows of a replay."""
+    return Figures(
+        totals=done.totals,
+        mishaps=done.mishaps,
+        verified=done.report.checked,
+        faults=tuple(str(fault) for fault in done.report.faults),
+        bank_balance=str(done.bank_balance),
+    )
 
 
 def show(done: Replayed, out: Path, keep: Path | None, as_json: bool) -> None:
     """Print the figures; exit 1 when anything is not as it must be."""
     balance = str(done.bank_balance)
     figures = document(done.totals, done.mishaps, done.report.checked, balance)
-    kept = {"out": str(out), "data_dir": str(keep) if keep else None}
-    lines = [f"Wrote {out}; check it again with: pointclear verify {out}"]
+    report = out / REPORT
+    kept = {"out": str(out), "report": str(report), "data_dir": str(keep) if keep else None}
+    lines = [
+        f"Wrote {out}; check it again with: pointclear verify {out}",
+        f"Open {report} in a browser: the same in charts",
+    ]
     lines += [str(fault) for fault in done.report.faults]
     if keep:
         lines.append(f"Kept {keep}; serve it with: pointclear serve --data-dir {keep}")

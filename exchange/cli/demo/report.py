@@ -1,0 +1,179 @@
+"""The demo's page: headline figures, charts and tables as one HTML file. Pure: the same figures
+give the same bytes.
+
+Rules kept here:
+
+- The page is self-contained: no script, and nothing is loaded. Its own content security policy
+  says so.
+- Every chart has its figures in a table below it.
+- Whatever is not our own markup is escaped; a chart comes as markup from the renderer.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from exchange.cli.demo import charts
+from exchange.cli.demo import report_tables as tables
+from exchange.cli.demo.chart_parts import Chart, spans, svg
+from exchange.cli.demo.coalition import CURRENCY
+from exchange.cli.demo.mishaps import Refusal
+from exchange.cli.demo.report_tables import Table, amount, count
+from exchange.cli.demo.totals import Totals
+
+WIDTHS_PX = {"wide": 900, "narrow": 330}
+"""The page shows each chart in the width that fits."""
+ON_PURPOSE = "wrong on purpose"
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """All that the page shows."""
+
+    totals: Totals
+    """Of one day at least."""
+    mishaps: tuple[Refusal, ...]
+    """Orders that went wrong on purpose."""
+    verified: Mapping[str, int]
+    """How many things of each kind the offline verification held to be good."""
+    faults: tuple[str, ...]
+    """What it found wrong."""
+    bank_balance: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A chart in every width, and its figures."""
+
+    title: str
+    text: str
+    svgs: Mapping[str, Markup]
+    """By the names of `WIDTHS_PX`; none where there is nothing to draw."""
+    table: Table
+
+
+def page(figures: Figures) -> str:
+    """The page as HTML."""
+    environment = Environment(
+        loader=PackageLoader("exchange.cli.demo", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    totals = figures.totals
+    return environment.get_template("report.html.j2").render(
+        period=period(totals.by_day[0].business_date, totals.by_day[-1].business_date),
+        headlines=tuple(headlines(figures)),
+        sum_of_nets=totals.nets.total(),
+        faults=figures.faults,
+        verified=figures.verified,
+        brands=tables.brand_table(totals),
+        drawings=tuple(drawings(figures)),
+    )
+
+
+def period(first: date, last: date) -> str:
+    """The days, as people write them."""
+    begin = f"{first.day} {first:%B %Y}"
+    return begin if first == last else f"{begin} to {last.day} {last:%B %Y}"
+
+
+def headlines(figures: Figures) -> Iterator[tuple[str, str, str]]:
+    """What stands above all else: a name, a figure, and a line on it."""
+    totals, verified = figures.totals, figures.verified
+    committed, refused = totals.committed, totals.refused.total()
+    legs = sum(paid.legs for paid in tables.paid_by_brand(totals).values())
+    statements = count(verified.get("statements", 0))
+    yield "Orders", count(totals.orders), f"in {count(totals.days)} settled days"
+    yield "Committed", count(committed), f"{committed / max(totals.orders, 1):.1%} of orders"
+    yield "Refused", count(refused), f"and {len(figures.mishaps)} {ON_PURPOSE}"
+    given = count(totals.points_in.total())
+    yield "Points taken", count(totals.points_out.total()), f"{given} given for them"
+    yield f"Σ of nets, {CURRENCY}", amount(totals.nets.total()), "all that is owed is due"
+    yield "Receipts verified", count(verified.get("receipts", 0)), f"and {statements} statements"
+    yield "Orders per second", f"{totals.orders_per_second:,.0f}", "signed, sent and answered"
+    yield f"Bank balance, {CURRENCY}", figures.bank_balance, f"after {count(legs)} paid legs"
+
+
+def drawings(figures: Figures) -> Iterator[Drawing]:
+    """Every chart of the page, in order."""
+    totals = figures.totals
+    yield drawing(
+        "Points between brands",
+        "Points taken from members of the brand on the left and turned into points of the brand"
+        " above. The figures are points of the brand on the left.",
+        partial(charts.flows, totals),
+        tables.flow_table(totals),
+    )
+    every = "day" if len(spans(totals)) == totals.days else "week"
+    yield from money_drawings(totals, every)
+    yield from order_drawings(totals, every)
+    yield refusal_drawing(figures)
+
+
+def money_drawings(totals: Totals, every: str) -> Iterator[Drawing]:
+    """Who owes, and who paid."""
+    yield drawing(
+        f"Net positions by {every}",
+        f"What each brand is owed for the {every} (above zero) or owes (below), in {CURRENCY}."
+        " Each panel has a scale of its own.",
+        partial(charts.nets, totals),
+        tables.net_table(totals),
+    )
+    paid = tables.paid_by_brand(totals)
+    yield drawing(
+        "Settlement legs",
+        f"What each brand paid in and was paid out through the bank in all, in {CURRENCY}. Whole"
+        " cents are paid; what is left is carried to the next day.",
+        partial(charts.legs, {key: (own.paid_in, own.paid_out) for key, own in paid.items()}),
+        tables.leg_table(paid),
+    )
+
+
+def order_drawings(totals: Totals, every: str) -> Iterator[Drawing]:
+    """How many orders there were, and how fast they went."""
+    yield drawing(
+        f"Orders by {every}",
+        "How many orders the brands sent.",
+        partial(charts.orders, totals),
+        tables.order_table(totals),
+    )
+    yield drawing(
+        f"Throughput by {every}",
+        "Orders per second, from the first order sent to the last one answered. A day of few"
+        " orders does not fill the exchange, and the first day opens every brand's channel.",
+        partial(charts.throughput, totals),
+        tables.throughput_table(totals),
+    )
+
+
+def refusal_drawing(figures: Figures) -> Drawing:
+    """Refusals of the replay, and of the orders that went wrong on purpose."""
+    refused = figures.totals.refused
+    origins = {tables.REPLAYED: refused, ON_PURPOSE: Counter(e.reason for e in figures.mishaps)}
+    rows = [
+        {"reason": reason, "origin": origin, "orders": n}
+        for origin, reasons in origins.items()
+        for reason, n in sorted(reasons.items())
+    ]
+    return drawing(
+        "Refusals by reason",
+        "A refused order moves nothing. After the last day a few orders are sent that are wrong on"
+        " purpose; a refusal that is recorded comes with a signed receipt.",
+        partial(charts.refusals, rows) if rows else None,
+        tables.refusal_table(refused, figures.mishaps),
+    )
+
+
+def drawing(title: str, text: str, draw: Callable[[int], Chart] | None, table: Table) -> Drawing:
+    """A chart in every width, with its table."""
+    described = str(escape(f"Chart: {title}. {text} The same figures are in the table below."))
+    widths = WIDTHS_PX if draw else {}
+    svgs = {name: Markup(svg(draw, width, described)) for name, width in widths.items() if draw}
+    return Drawing(title, text, svgs, table)

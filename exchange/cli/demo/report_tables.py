@@ -1,0 +1,145 @@
+"""The tables of the demo's report: every chart's figures, in full. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from exchange.cli.demo.chart_parts import HUB_NAME
+from exchange.cli.demo.coalition import BRANDS, CURRENCY, SCALE
+from exchange.cli.demo.mishaps import Refusal
+from exchange.cli.demo.totals import HUB, Totals
+from partners.points import format_amount
+
+BRAND_IDS = tuple(brand.partner_id for brand in BRANDS)
+REPLAYED = "replayed purchases"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table; the first column of a row names it."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    sums: tuple[str, ...] = ()
+    """The last row, where figures add up."""
+    words: bool = False
+    """Whether it holds words and not figures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """A brand's legs of all days, in units of the currency's scale."""
+
+    paid_in: int
+    paid_out: int
+    legs: int
+
+
+def brand_table(totals: Totals) -> Table:
+    """Each brand's points and net, as the command prints them."""
+    out, in_, nets = totals.points_out, totals.points_in, totals.nets
+    rows = [
+        (brand.legal_name, count(out[key]), count(in_[key]), amount(nets[key]))
+        for key, brand in zip(BRAND_IDS, BRANDS, strict=True)
+    ]
+    rows.append((HUB_NAME, "", "", amount(nets[HUB])))
+    return Table(
+        ("brand", "points out", "points in", f"net {CURRENCY}"),
+        tuple(rows),
+        ("Σ", "", "", amount(nets.total())),
+    )
+
+
+def flow_table(totals: Totals) -> Table:
+    """Source points and what was given for them, by corridor."""
+    rows = [
+        (f"{source} → {target}", count(points), count(totals.target_points[source, target]))
+        for (source, target), points in totals.source_points.most_common()
+    ]
+    return Table(("from → to", "points taken", "points given"), tuple(rows))
+
+
+def net_table(totals: Totals) -> Table:
+    """Every day's nets; each row sums to 0."""
+    partners = (*BRAND_IDS, HUB)
+    rows = [
+        (
+            day.business_date.isoformat(),
+            *(amount(day.nets.get(partner, 0)) for partner in partners),
+            amount(sum(day.nets.values())),
+        )
+        for day in totals.by_day
+    ]
+    nets = totals.nets
+    sums = ("Σ", *(amount(nets[partner]) for partner in partners), amount(nets.total()))
+    return Table(("day", *BRAND_IDS, "operator", "Σ"), tuple(rows), sums)
+
+
+def order_table(totals: Totals) -> Table:
+    """Every day's orders."""
+    rows = []
+    for day in totals.by_day:
+        refused = sum(day.refused.values())
+        figures = (count(day.orders), count(day.orders - refused), count(refused))
+        rows.append((day.business_date.isoformat(), *figures))
+    sums = (count(totals.orders), count(totals.committed), count(totals.refused.total()))
+    return Table(("day", "orders", "committed", "refused"), tuple(rows), ("Σ", *sums))
+
+
+def throughput_table(totals: Totals) -> Table:
+    """Every day's orders, the time they took, and both as a rate."""
+    rows = [
+        (
+            day.business_date.isoformat(),
+            count(day.orders),
+            f"{day.ordering_s:.3f}",
+            f"{Totals((day,)).orders_per_second:,.1f}",
+        )
+        for day in totals.by_day
+    ]
+    return Table(("day", "orders", "seconds", "orders per second"), tuple(rows))
+
+
+def refusal_table(refused: Mapping[str, int], mishaps: Iterable[Refusal]) -> Table:
+    """The replay's refusals by reason, then each order that went wrong on purpose."""
+    rows = [(reason, count(n), REPLAYED, "") for reason, n in sorted(refused.items())]
+    rows += [(e.reason, "1", e.what, "yes" if e.recorded else "no") for e in mishaps]
+    return Table(("reason", "orders", "what was wrong", "signed receipt"), tuple(rows), words=True)
+
+
+def paid_by_brand(totals: Totals) -> dict[str, Paid]:
+    """What each brand paid in and was paid out."""
+    legs = {key: [day.paid[key] for day in totals.by_day if key in day.paid] for key in BRAND_IDS}
+    return {key: _paid(amounts) for key, amounts in legs.items()}
+
+
+def leg_table(paid: Mapping[str, Paid]) -> Table:
+    """Each brand's legs."""
+    rows = [
+        (brand.legal_name, count(own.legs), amount(own.paid_in), amount(own.paid_out))
+        for brand in BRANDS
+        if (own := paid[brand.partner_id])
+    ]
+    every = paid.values()
+    sums = (
+        count(sum(own.legs for own in every)),
+        amount(sum(own.paid_in for own in every)),
+        amount(sum(own.paid_out for own in every)),
+    )
+    columns = ("brand", "legs", f"paid in, {CURRENCY}", f"paid out, {CURRENCY}")
+    return Table(columns, tuple(rows), ("Σ", *sums))
+
+
+def count(number: int) -> str:
+    """A whole number for people."""
+    return f"{number:,}"
+
+
+def amount(units: int) -> str:
+    """Money in full: every figure of the currency's scale."""
+    return f"{Decimal(format_amount(units, SCALE)):,}"
+
+
+def _paid(amounts: Sequence[int]) -> Paid:
+    paid_in = -sum(each for each in amounts if each < 0)
+    return Paid(paid_in, sum(each for each in amounts if each > 0), len(amounts))

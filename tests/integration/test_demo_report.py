@@ -1,0 +1,212 @@
+"""The demo's page, from figures made up here: charts are drawn by the real renderer."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date, timedelta
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from exchange.cli.demo.chart_parts import HUB_NAME, spans
+from exchange.cli.demo.coalition import BRANDS
+from exchange.cli.demo.mishaps import Refusal
+from exchange.cli.demo.report import Figures, page
+from exchange.cli.demo.totals import HUB, Day, Totals
+
+FIRST = date(2017, 1, 1)
+VOID = {"meta", "br", "hr", "img", "input", "link"}
+HOSTILE = "<script>alert('x')</script>\"&<img src=https://example.test/x>"
+
+
+def day(number: int = 0, refused: Mapping[str, int] | None = None) -> Day:
+    """A day on which grocery owes meat."""
+    owed = 1_234_567 * (number + 1)
+    return Day(
+        business_date=FIRST + timedelta(days=number),
+        orders=1_005,
+        refused=refused or {},
+        source_points={("grocery", "meat"): 12_300, ("meat", "grocery"): 50},
+        target_points={("grocery", "meat"): 11_931, ("meat", "grocery"): 48},
+        nets={"grocery": -owed, "meat": owed - 7, HUB: 7},
+        paid={"grocery": -1_240_000, "meat": 1_230_000},
+        ordering_s=2.5,
+    )
+
+
+def figures(days: int = 7, **changed: Any) -> Figures:
+    """What a page shows when all went well."""
+    good = Figures(
+        totals=Totals(tuple(day(number) for number in range(days))),
+        mishaps=(Refusal("half a block more", "INCREMENT", "INCREMENT", recorded=True),),
+        verified={"receipts": 7_036, "statements": 70},
+        faults=(),
+        bank_balance="2.210000",
+    )
+    return replace(good, **changed)
+
+
+class Page(HTMLParser):
+    """The page as read: it raises AssertionError for an element that is not closed in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.tables: dict[str, list[list[str]]] = {}
+        self.headlines: dict[str, str] = {}
+        self._open: list[str] = []
+        self._caption = self._name = ""
+        self.feed(html)
+        self.close()
+        assert not self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self._open.append(tag)
+        if tag == "tr":
+            self.tables[self._caption].append([])
+        if tag in {"td", "th"}:
+            self.tables[self._caption][-1].append("")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        inside = self._open[-1] if self._open else ""
+        if inside == "caption":
+            self._caption = data
+            self.tables[data] = []
+        elif inside in {"td", "th"}:
+            self.tables[self._caption][-1][-1] += data
+        elif inside == "dt":
+            self._name = data
+        elif inside == "dd":
+            self.headlines.setdefault(self._name, data)
+
+
+def test_the_page_is_well_formed_and_every_chart_has_a_description_and_a_table() -> None:
+    read = Page(page(figures()))
+    assert read.tags.count("svg") == 2 * 6
+    assert read.attributes.count(("role", "img")) == 2 * 6
+    descriptions = [value for name, value in read.attributes if name == "aria-label" and value]
+    assert sum(each.startswith("Chart: ") for each in descriptions) == 2 * 6
+    assert list(read.tables) == [
+        "Points and net of every brand",
+        "Points between brands",
+        "Net positions by day",
+        "Settlement legs",
+        "Orders by day",
+        "Throughput by day",
+        "Refusals by reason",
+    ]
+
+
+def test_the_page_loads_nothing_and_runs_nothing() -> None:
+    html = page(figures())
+    read = Page(html)
+    assert not {"script", "link", "img", "iframe", "object", "image", "use"} & set(read.tags)
+    names = {name for name, _ in read.attributes}
+    assert not {"src", "href", "xlink:href", "srcset"} & names
+    assert not any(name.startswith("on") for name in names)
+    assert not re.search(r"https?:|url\(|@import", html)
+    assert "default-src 'none'" in html
+
+
+def test_ids_do_not_collide_within_the_page() -> None:
+    ids = [value for name, value in Page(page(figures())).attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+
+
+def test_headlines_are_the_totals() -> None:
+    totals = Totals((day(0, {"TRY_LATER": 5}), day(1)))
+    headlines = Page(page(figures(totals=totals))).headlines
+    assert headlines == {
+        "Orders": "2,010",
+        "Committed": "2,005",
+        "Refused": "5",
+        "Points taken": "24,700",
+        "Σ of nets, USD": "0.000000",
+        "Receipts verified": "7,036",
+        "Orders per second": "402",
+        "Bank balance, USD": "2.210000",
+    }
+
+
+def test_tables_hold_every_figure_of_every_day() -> None:
+    totals = Totals((day(0, {"TRY_LATER": 5}), day(1)))
+    tables = Page(page(figures(totals=totals))).tables
+    names = {brand.partner_id: brand.legal_name for brand in BRANDS}
+    brands = {row[0]: row[1:] for row in tables["Points and net of every brand"]}
+    assert brands[names["grocery"]] == ["24,600", "96", "-3.703701"]
+    assert brands[names["meat"]] == ["100", "23,862", "3.703687"]
+    assert brands[HUB_NAME][-1] == "0.000014"
+    assert tables["Points between brands"][1:] == [
+        ["grocery → meat", "24,600", "23,862"],
+        ["meat → grocery", "100", "96"],
+    ]
+    nets = tables["Net positions by day"]
+    assert [row[0] for row in nets] == ["day", "2017-01-01", "2017-01-02", "Σ"]
+    assert nets[2][1 + list(names).index("grocery")] == "-2.469134"
+    assert [row[-1] for row in nets[1:]] == ["0.000000"] * 3
+    legs = {row[0]: row[1:] for row in tables["Settlement legs"]}
+    assert legs[names["grocery"]] == ["2", "2.480000", "0.000000"]
+    assert legs[names["meat"]] == ["2", "0.000000", "2.460000"]
+    assert tables["Orders by day"][1] == ["2017-01-01", "1,005", "1,000", "5"]
+    assert tables["Throughput by day"][1] == ["2017-01-01", "1,005", "2.500", "402.0"]
+    assert tables["Refusals by reason"][1:] == [
+        ["TRY_LATER", "5", "replayed purchases", ""],
+        ["INCREMENT", "1", "half a block more", "yes"],
+    ]
+
+
+def test_the_same_figures_give_the_same_bytes() -> None:
+    assert page(figures()) == page(figures())
+
+
+def test_hostile_text_is_shown_and_not_obeyed() -> None:
+    mishaps = (Refusal(HOSTILE, "INCREMENT", HOSTILE, recorded=False),)
+    totals = Totals((day(0, {HOSTILE: 1}),))
+    html = page(figures(totals=totals, mishaps=mishaps, faults=(HOSTILE,)))
+    read = Page(html)
+    assert not {"script", "img"} & set(read.tags)
+    assert read.tables["Refusals by reason"][2][:3] == [HOSTILE, "1", HOSTILE]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"faults": ("grocery/receipts.jsonl: a receipt is missing",)},
+        {"totals": Totals((replace(day(), nets={"grocery": 1}),))},
+    ],
+)
+def test_a_fault_or_a_sum_that_is_not_0_is_told_instead_of_praise(
+    changed: dict[str, Any],
+) -> None:
+    assert "Everything was verified" in page(figures())
+    html = page(figures(**changed))
+    assert "Everything was verified" not in html
+    assert "Not everything is as it must be" in html
+
+
+def test_a_day_without_an_order_or_a_refusal_has_a_page() -> None:
+    nothing = Day(FIRST, 0, {}, {}, {}, {}, {}, 0.0)
+    read = Page(page(figures(totals=Totals((nothing,)), mishaps=())))
+    assert read.headlines["Orders"] == "0"
+    assert read.tags.count("svg") == 2 * 5
+
+
+def test_a_year_is_shown_in_weeks_and_listed_by_day_below_2_megabytes() -> None:
+    html = page(figures(days=364))
+    tables = Page(html).tables
+    assert len(html.encode()) < 2_000_000
+    assert len(tables["Net positions by week"]) == 1 + 364 + 1
+    assert len(spans(figures(days=364).totals)) == 52
+    assert sum(span.totals.orders for span in spans(figures(days=364).totals)) == 364 * 1_005
