@@ -5,7 +5,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 
-from exchange.wire import MESSAGE_MAX
+from exchange.wire import message_of
 from partners.envelope import Envelope
 from partners.errors import Refused, Retry
 from partners.wire import envelope_to_proto
@@ -52,7 +52,7 @@ def status_of(refusal: Refused) -> status_pb2.Status:
             error_details_pb2.BadRequest(
                 field_violations=[
                     error_details_pb2.BadRequest.FieldViolation(
-                        field=refusal.field, description=refusal.text[:MESSAGE_MAX]
+                        field=refusal.field, description=message_of(refusal.text)
                     )
                 ]
             )
@@ -63,4 +63,4 @@ def status_of(refusal: Refused) -> status_pb2.Status:
         add(envelope_to_proto(refusal.receipt))
     text = f"{refusal.reason.name}: {refusal.text}" if refusal.text else refusal.reason.name
     number: int = status_code(refusal).value[0]
-    return status_pb2.Status(code=number, message=text[:MESSAGE_MAX], details=details)
+    return status_pb2.Status(code=number, message=message_of(text), details=details)

@@ -15,6 +15,7 @@ from partners import envelope as dsse
 from partners.caller import Caller
 from partners.errors import PointclearError, Reason, Refused
 from partners.keys import Purpose, Signer
+from partners.points import check_id, currency_scale
 from partners.wire import envelope_to_proto
 from pointclear.settlement.v1 import settlement_service_pb2 as pb
 from settlement import store, wire
@@ -49,6 +50,7 @@ class SettlementService:
     ) -> pb.OpenWindowResponse:
         """Open the first window of a currency."""
         caller.require_operator()
+        currency_scale(request.currency)
         day = _date(request.business_date, "business_date")
         await self._course.book(OpenWindow(request.currency, day))
         name = window_id_of(request.currency, day)
@@ -59,6 +61,7 @@ class SettlementService:
     ) -> pb.CloseWindowResponse:
         """Close a window and open the next."""
         caller.require_operator()
+        check_id(request.window_id, "window_id")
         following = request.next_business_date
         day = _date(following, "next_business_date") if following else None
         await self._course.book(CloseWindow(request.window_id, day))
@@ -104,6 +107,7 @@ class SettlementService:
         confirmed.
         """
         caller.require_operator()
+        check_id(request.window_id, "window_id")
         # Shielded: a caller that goes away must not end the turn while its bookings are queued.
         legs = await asyncio.shield(self._course.settle(request.window_id))
         return pb.SettleWindowResponse(
@@ -115,6 +119,7 @@ class SettlementService:
     ) -> pb.ImportBankFileResponse:
         """Book a bank file, all of it or nothing, then whatever its money makes possible."""
         caller.require_operator()
+        currency_scale(request.currency)
         taken = await asyncio.shield(self._course.take_in(request.currency, request.content))
         return pb.ImportBankFileResponse(
             matched=taken.matched, unmatched=taken.unmatched, repeated_entries=taken.repeated
@@ -127,6 +132,7 @@ class SettlementService:
     ) -> pb.GetStatementResponse:
         """A partner's statement, signed from its stored payload."""
         partner_id = _whose(request.partner_id, caller)
+        check_id(request.window_id, "window_id")
         payload = await self._course.read(store.statement_payload, request.window_id, partner_id)
         if payload is None:
             raise _statement_unknown(request.window_id)
@@ -145,6 +151,7 @@ class SettlementService:
     ) -> AsyncIterator[pb.DownloadLineFileResponse]:
         """The line file of a statement, in chunks."""
         partner_id = _whose(request.partner_id, caller)
+        check_id(request.window_id, "window_id")
         content = await self._course.read(self._stated_line_file, request.window_id, partner_id)
         for start in range(0, len(content), CHUNK_BYTES_MAX):
             yield pb.DownloadLineFileResponse(chunk=content[start : start + CHUNK_BYTES_MAX])
@@ -185,7 +192,7 @@ def _whose(partner_id: str, caller: Caller) -> str:
     if caller.is_operator:
         if not partner_id:
             raise Refused(Reason.FIELD_INVALID, "partner_id", "an operator names the partner")
-        return partner_id
+        return check_id(partner_id, "partner_id")
     if partner_id not in ("", caller.name):
         raise Refused(Reason.STATEMENT_UNKNOWN, "partner_id", "there is no such statement")
     return caller.name

@@ -318,8 +318,8 @@ def test_the_limits_on_the_page_are_those_in_force() -> None:
         "signatures on an envelope": f"1 to {dsse.SIGNATURES_MAX}; an order has exactly 1",
         "payload type": f"1 to {dsse.PAYLOAD_TYPE_CHARS_MAX} visible ASCII characters",
         "request": f"{edge.MESSAGE_BYTES_MAX:,} bytes",
-        "request of BatchCreateTransfers, ImportBankFile": " or ".join(
-            f"{size:,} bytes" for size in sorted(set(edge.LARGE_METHODS.values()))
+        "request of BatchCreateTransfers, ImportBankFile": (
+            f"{edge.LARGE_MESSAGE_BYTES_MAX:,} bytes"
         ),
         "orders in one BatchCreateTransfers": f"1 to {service.ORDERS_MAX}",
         "page of ListReceipts, ListTransfers, ListCorridors": (
@@ -334,7 +334,7 @@ def test_the_limits_on_the_page_are_those_in_force() -> None:
         "an order's `issued_at` ahead of our clock": f"{CLOCK_SKEW.seconds} s",
         "time in a transfer id ahead of our clock": f"{ID_SKEW.seconds // 60} min",
         "member reference, partner reference": f"{REFERENCE_MAX} characters",
-        "message of an error": f"{MESSAGE_MAX:,} characters",
+        "message of an error": f"{MESSAGE_MAX:,} bytes",
         "delay in RetryInfo": f"{RETRY_DELAY_S} s",
         "entries of a bank file": f"{bank.ENTRIES_MAX:,}",
     }
