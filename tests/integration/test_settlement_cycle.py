@@ -8,6 +8,7 @@ import json
 import secrets
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -77,6 +78,7 @@ class Coalition:
     caps: int
     crash_after: int | None = None
     submitted: int = 0
+    turn: threading.Lock = field(default_factory=threading.Lock)
     currency: str = "CNY"
     bank_balance: Decimal = field(default_factory=Decimal)
     bank_days: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -86,10 +88,12 @@ class Coalition:
         if self.crash_after is not None and self.submitted >= self.crash_after:
             raise Crash
         self.submitted += 1
-        return (await asyncio.to_thread(self.ledger.run, [command]))[0].result
+        return (await asyncio.to_thread(self.run, command))[0]
 
     def run(self, *commands: Command) -> tuple[Result, ...]:
-        return tuple(each.result for each in self.ledger.run(commands))
+        # A ledger has one thread, as in the sequencer.
+        with self.turn:
+            return tuple(each.result for each in self.ledger.run(commands))
 
     def findings(self) -> tuple[Any, ...]:
         with self.engine.connect() as connection:
