@@ -14,8 +14,8 @@ from uuid import UUID
 
 from google.protobuf.message import Message
 
-from exchange.cli.archive_check import PartnerFiles
-from exchange.cli.verification import KeySet, KnownKey
+from exchange.cli.checks.archive import PartnerFiles
+from exchange.cli.checks.verification import KeySet, KnownKey
 from partners.agreement import half_even
 from partners.envelope import (
     CREDIT_NOTICE,

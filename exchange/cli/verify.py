@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from exchange.cli.archive_check import (
+from exchange.cli.checks.archive import (
     LINE_FILE,
     STATEMENT,
     STREAM,
@@ -21,11 +21,11 @@ from exchange.cli.archive_check import (
     count_entries,
     merged,
 )
-from exchange.cli.document_check import check_document, check_pem
+from exchange.cli.checks.document import check_document, check_pem
+from exchange.cli.checks.verification import Broken, Fault, KeySet, read_keys
 from exchange.cli.failure import ExitCode
 from exchange.cli.files import unusable
 from exchange.cli.output import Document, answer, console_of, pairs, visible
-from exchange.cli.verification import Broken, Fault, KeySet, read_keys
 
 KEYS = "keys.json"
 
@@ -93,7 +93,7 @@ def document_of(report: Report) -> Document:
 def check_folder(
     folder: Path, keys_file: Path | None = None, start_seq: int = 1, quiet: bool = False
 ) -> Report:
-    """Check a folder laid out as `archive_check` says, with a progress bar on a terminal.
+    """Check a folder laid out as `checks.archive` says, with a progress bar on a terminal.
 
     Raises FileError for what cannot be read, typer.BadParameter for another layout.
     """

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from exchange.cli.archive_check import Report, check_archive
-from exchange.cli.document_check import check_document, check_pem
-from exchange.cli.line_file_check import COLUMNS
+from exchange.cli.checks.archive import Report, check_archive
+from exchange.cli.checks.document import check_document, check_pem
+from exchange.cli.checks.line_file import COLUMNS
+from exchange.cli.checks.verification import KeySet, KnownKey, read_keys
 from exchange.cli.output import Command
-from exchange.cli.verification import KeySet, KnownKey, read_keys
 from exchange.cli.verify import verify
 from partners.envelope import TRANSFER_ORDER, from_json, pae, sign, to_json
 from partners.key_files import public_key_pem

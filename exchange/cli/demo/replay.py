@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
-from exchange.cli.archive_check import Report
+from exchange.cli.checks.archive import Report
 from exchange.cli.connection import Connection, connect
 from exchange.cli.demo.archive import write_archive
 from exchange.cli.demo.brand_client import COMMITTED, Wish

@@ -1,6 +1,6 @@
 """Whether signed bytes are what they claim to be: keys, envelopes, payloads. Bytes in, faults out.
 
-Pure: no file, no network, no clock; so are `stream_check`, `line_file_check` and `statement_check`,
+Pure: no file, no network, no clock; so are `stream`, `line_file` and `statement`,
 which build on this. The rules of this module:
 
 - Bytes are verified as they came, and only then parsed; nothing is serialised again to check.

@@ -3,10 +3,10 @@
 Says of each what could not be looked at: a receipt alone shows nothing about the stream around it.
 """
 
-from exchange.cli.archive_check import Report
-from exchange.cli.statement_check import check_line_file, check_statement
-from exchange.cli.stream_check import check_entry
-from exchange.cli.verification import (
+from exchange.cli.checks.archive import Report
+from exchange.cli.checks.statement import check_line_file, check_statement
+from exchange.cli.checks.stream import check_entry
+from exchange.cli.checks.verification import (
     Broken,
     Fault,
     KeySet,

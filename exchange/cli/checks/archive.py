@@ -16,8 +16,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from exchange.cli.line_file_check import Line
-from exchange.cli.statement_check import (
+from exchange.cli.checks.line_file import Line
+from exchange.cli.checks.statement import (
     Statement,
     Stream,
     check_heads,
@@ -29,8 +29,8 @@ from exchange.cli.statement_check import (
     check_statement,
     check_values,
 )
-from exchange.cli.stream_check import Entry, check_chain, check_counterparts, check_entry
-from exchange.cli.verification import Broken, Fault, KeySet, compare
+from exchange.cli.checks.stream import Entry, check_chain, check_counterparts, check_entry
+from exchange.cli.checks.verification import Broken, Fault, KeySet, compare
 
 STREAM = "receipts.jsonl"
 STATEMENT = ".statement.json"

@@ -23,8 +23,8 @@ from itertools import pairwise
 from typing import Final
 from uuid import UUID
 
-from exchange.cli.stream_check import Entry
-from exchange.cli.verification import Broken, Fault, compare
+from exchange.cli.checks.stream import Entry
+from exchange.cli.checks.verification import Broken, Fault, compare
 from partners.errors import Refused
 from partners.points import format_amount, parse_amount
 

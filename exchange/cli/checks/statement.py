@@ -1,6 +1,6 @@
 """What a settlement statement proves: its sums, its line file, its place between two others. Pure.
 
-Its rules, beside those of `exchange.cli.verification`:
+Its rules, beside those of `exchange.cli.checks.verification`:
 
 - net = outgoing + incoming + fees + taxes; due = brought forward + net; carried = due - payment.
   What leaves is never positive, what comes never negative; the payment is due, rounded down.
@@ -22,9 +22,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from exchange.cli.line_file_check import Line, line_faults, read_lines
-from exchange.cli.stream_check import Entry
-from exchange.cli.verification import Broken, Fault, KeySet, compare, open_envelope, parse
+from exchange.cli.checks.line_file import Line, line_faults, read_lines
+from exchange.cli.checks.stream import Entry
+from exchange.cli.checks.verification import Broken, Fault, KeySet, compare, open_envelope, parse
 from partners.envelope import SETTLEMENT_STATEMENT
 from partners.errors import Refused
 from partners.points import currency_scale

@@ -1,6 +1,6 @@
 """What receipts and credit notices prove, each by itself and as a partner's stream. Pure.
 
-Its rules, beside those of `exchange.cli.verification`:
+Its rules, beside those of `exchange.cli.checks.verification`:
 
 - The salt and the record make the leaf: kind 1 for a committed transfer, 2 for a refusal.
 - The source part, where there is one, is opened by its own salt, to the digest in the record.
@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from exchange.cli.verification import Broken, Fault, KeySet, compare, open_envelope, parse
+from exchange.cli.checks.verification import Broken, Fault, KeySet, compare, open_envelope, parse
 from exchange.log.merkle import SALT_BYTES, leaf_data, leaf_hash
 from partners.agreement import BASIS_POINTS, half_even
 from partners.envelope import CREDIT_NOTICE, TRANSFER_RECEIPT, payload_digest
