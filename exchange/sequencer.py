@@ -31,6 +31,8 @@ BATCH_MAX = 1000
 QUEUE_MAX = 10_000
 """Commands that may wait; beyond it QUEUE_FULL."""
 SIGNING_THREADS = 2
+SIGN_INLINE_MAX = 2
+"""Fewer answers than the way to another thread is worth are signed by the sequencer itself."""
 LOOK_UPS_MAX = 40
 """How often a batch with an unknown COMMIT is looked up before its callers are sent away."""
 LOOK_UP_PAUSE_S = 0.25
@@ -146,7 +148,10 @@ class Sequencer:
                 self._fail(batch[0], error)
         else:
             # A crash from here on loses answers only: they are made again from what is stored.
-            self._signing.submit(self._sign_and_answer, batch, decided)
+            if len(batch) <= SIGN_INLINE_MAX:
+                self._sign_and_answer(batch, decided)
+            else:
+                self._signing.submit(self._sign_and_answer, batch, decided)
 
     def _look_up(self, batch: list[_Waiting], unknown: CommitUnknown) -> None:
         """Answer a batch whose COMMIT was not answered, by what the log says; never run it again.
