@@ -24,6 +24,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.key_commands import key_app
     from exchange.cli.output import Command
     from exchange.cli.partner_commands import partner_app
+    from exchange.cli.reading_commands import add_reading_commands
     from exchange.cli.settlement_commands import add_settlement_commands
     from exchange.cli.transfer_commands import add_transfer_commands
     from exchange.cli.verify import verify
@@ -45,6 +46,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     app.add_typer(key_app(), name="key")
     app.add_typer(agreement_app(), name="agreement")
     add_transfer_commands(app)
+    add_reading_commands(app)
     app.add_typer(window_app(), name="window")
     add_settlement_commands(app)
     app.command("verify", cls=Command)(verify)

@@ -14,7 +14,7 @@ from exchange.cli.proofs import Proof
 from partners.agreement import Terms
 from partners.points import currency_scale, format_amount
 from pointclear.common.v1 import refusal_pb2
-from pointclear.exchange.v1 import transfer_pb2
+from pointclear.exchange.v1 import exchange_service_pb2, transfer_pb2
 from pointclear.partners.v1 import key_pb2, partners_service_pb2
 from pointclear.settlement.v1 import settlement_service_pb2, statement_pb2
 
@@ -97,6 +97,30 @@ def proof_document(proof: Proof) -> dict[str, Any]:
     document: dict[str, Any] = {
         "kind": proof.envelope.payload_type.split(".")[-2],
         "stream_seq": proof.body.stream_seq,
+        **record_document(record),
+        "signing_key_id": proof.body.signing_key_id,
+    }
+    if part is not None and currency:
+        document["fee"] = money(part.fee, currency)
+        document["tax"] = money(part.tax, currency)
+        document["tax_code"] = part.tax_code
+    return document
+
+
+def listed_document(transfer: exchange_service_pb2.ListedTransfer) -> dict[str, Any]:
+    """A transfer of a list, which proves nothing."""
+    return {
+        "stream_seq": transfer.stream_seq,
+        **record_document(transfer.record),
+        "member": transfer.member,
+        "partner_reference": transfer.partner_reference,
+    }
+
+
+def record_document(record: transfer_pb2.TransferRecord) -> dict[str, Any]:
+    """The record of a transfer, as far as people ask for it."""
+    currency = record.settlement_currency
+    return {
         "transfer_id": str(UUID(bytes=record.transfer_id)),
         "state": transfer_pb2.TransferState.Name(record.state).removeprefix("TRANSFER_STATE_"),
         "reason": reason_name(record.reason),
@@ -113,13 +137,83 @@ def proof_document(proof: Proof) -> dict[str, Any]:
         "window_id": record.window_id,
         "log_index": record.log_index,
         "recorded_at": instant(record.recorded_at),
-        "signing_key_id": proof.body.signing_key_id,
     }
-    if part is not None and currency:
-        document["fee"] = money(part.fee, currency)
-        document["tax"] = money(part.tax, currency)
-        document["tax_code"] = part.tax_code
-    return document
+
+
+def simulation_document(
+    request: exchange_service_pb2.SimulateTransferRequest,
+    response: exchange_service_pb2.SimulateTransferResponse,
+) -> dict[str, Any]:
+    """What an order would come to; no amounts where the points are no whole increments."""
+    currency = response.settlement_currency
+    known = bool(response.target_points)
+    refusal = response.refusal if response.HasField("refusal") else None
+    return {
+        "source_program": request.source_program,
+        "target_program": request.target_program,
+        "source_points": request.source_points,
+        "target_points": response.target_points if known else None,
+        "agreement_id": response.agreement_id,
+        "agreement_version": response.agreement_version,
+        "currency": currency,
+        "value": money(response.value, currency) if known else None,
+        "fee": money(response.fee, currency) if known else None,
+        "tax": money(response.tax, currency) if known else None,
+        "tax_code": response.tax_code,
+        "refusal": {
+            "reason": reason_name(refusal.reason),
+            "field": refusal.field,
+            "text": refusal.message,
+            "remedy": refusal.remedy,
+        }
+        if refusal
+        else None,
+    }
+
+
+def position_document(position: exchange_service_pb2.Position) -> dict[str, Any]:
+    """A partner's position. Money is signed from its view: positive is owed to it."""
+
+    def figure(units: int) -> str:
+        return format_amount(units, position.scale)
+
+    return {
+        "partner_id": position.partner_id,
+        "currency": position.currency,
+        "open_window_id": position.open_window_id,
+        "balance": figure(position.balance),
+        "open": figure(position.open),
+        "closed": figure(position.closed),
+        "stated": figure(position.stated),
+        "carried": figure(position.carried),
+        "reserved": figure(position.reserved),
+        "collateral": figure(position.collateral),
+        "net_debit_cap": figure(position.net_debit_cap),
+        "headroom": figure(position.headroom),
+    }
+
+
+def corridor_document(corridor: exchange_service_pb2.Corridor) -> dict[str, Any]:
+    """An agreement in force."""
+    return {
+        "agreement_id": corridor.agreement_id,
+        "version": corridor.agreement_version,
+        "source_partner": corridor.source_partner,
+        "target_partner": corridor.target_partner,
+        "source_program": corridor.source_program,
+        "target_program": corridor.target_program,
+        "rate": f"{corridor.block_rate.source_units}:{corridor.block_rate.target_units}",
+        "minimum_source_points": corridor.minimum_source_points,
+        "maximum_source_points": corridor.maximum_source_points,
+        "increment_source_points": corridor.increment_source_points,
+        "currency": corridor.settlement_currency,
+        "price_per_target_point": money(
+            corridor.price_per_target_point, corridor.settlement_currency
+        ),
+        "fee_basis_points": corridor.fee_basis_points,
+        "tax_code": corridor.tax_code,
+        "effective_from": instant(corridor.effective_from),
+    }
 
 
 def reason_name(reason: refusal_pb2.Reason.ValueType) -> str | None:

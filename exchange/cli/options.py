@@ -4,7 +4,7 @@ Pure but for reading profiles.
 """
 
 import re
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -105,6 +105,15 @@ def parse_date(text: str) -> str:
         return date.fromisoformat(text).isoformat()
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no date such as 2017-01-01") from None
+
+
+def parse_instant(text: str) -> datetime:
+    """An ISO 8601 time or date, in UTC if it names no offset. Raises typer.BadParameter."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no time such as 2017-01-01T12:00:00Z") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def parse_uuid(text: str) -> UUID:

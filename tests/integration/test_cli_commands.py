@@ -196,6 +196,48 @@ def test_a_stranger_with_another_authority_is_told_so_in_two_lines(shell: Shell)
     assert remedy.startswith("  Use a profile")
 
 
+def test_transfers_are_listed_newest_first_and_by_what_is_asked(trading: Shell) -> None:
+    sent = trading.call(f"{TRANSFER} --points 50 --reference till-9")
+    shown = trading.call("transfers --as grocery")
+    assert shown["more"] is False
+    positions = [each["stream_seq"] for each in shown["transfers"]]
+    assert positions == sorted(positions, reverse=True)
+    (found,) = trading.call("transfers --as grocery --reference till-9")["transfers"]
+    assert found["transfer_id"] == sent["transfer_id"]
+    assert (found["member"], found["value"]) == ("h1", sent["value"])
+    committed = trading.call(f"transfers --as fuel --state COMMITTED --window {WINDOW}")
+    assert {each["member"] for each in committed["transfers"]} == {"f1"}
+    one = trading.call("transfers --as grocery --limit 1")
+    assert (len(one["transfers"]), one["more"]) == (1, True)
+    moment = found["recorded_at"]
+    assert found not in trading.call(f"transfers --as grocery --until {moment}")["transfers"]
+    assert found in trading.call(f"transfers --as grocery --from {moment}")["transfers"]
+    table = trading.run(f"transfers --as grocery --server {trading.address}").stdout
+    assert sent["transfer_id"] in table
+
+
+def test_a_simulation_orders_nothing_and_a_position_tells_what_is_left(trading: Shell) -> None:
+    ask = "simulate --as grocery --source-program grocery --target-program fuel"
+    before = trading.call("position --as grocery")
+    said = trading.call(f"{ask} --points 100")
+    assert (said["target_points"], said["value"], said["refusal"]) == (50, "0.980000", None)
+    refused = trading.call(f"{ask} --points 120")
+    assert (refused["refusal"]["reason"], refused["target_points"]) == ("INCREMENT", None)
+    assert trading.call("position --as grocery") == before
+    assert trading.call("position --partner grocery") == before
+    assert Decimal(before["headroom"]) == Decimal("5000") + Decimal(before["open"])
+    assert trading.refused("position --partner nobody")["reason"] == "PARTNER_UNKNOWN"
+    told = trading.run(f"{ask} --points 120 --server {trading.address}").stdout
+    assert told.startswith("would be refused: INCREMENT")
+
+
+def test_corridors_show_the_terms_in_force(trading: Shell) -> None:
+    (corridor,) = trading.call("corridors --as fuel")["corridors"]
+    assert (corridor["agreement_id"], corridor["version"]) == ("grocery-fuel", 1)
+    assert (corridor["rate"], corridor["price_per_target_point"]) == ("50:25", "0.019600")
+    assert trading.call("corridors")["corridors"] == [corridor]
+
+
 def test_a_window_is_closed_settled_through_the_bank_and_stated(trading: Shell) -> None:
     trading.call(f"{TRANSFER} --points 200")
     closed = trading.call(f"window close {WINDOW}")

@@ -17,8 +17,8 @@ from partners.errors import Reason, Refused
 COMMANDS = (
     "init", "serve", "config", "migrate", "partner add", "partner list", "key add", "key list",
     "agreement propose", "agreement sign", "agreement activate", "agreement list", "transfer",
-    "lookup", "receipts", "window open", "window close", "window list", "settle", "statement",
-    "verify",
+    "lookup", "receipts", "transfers", "simulate", "position", "corridors", "window open",
+    "window close", "window list", "settle", "statement", "verify",
 )  # fmt: skip
 SERVER_LIBRARIES = ("sqlalchemy", "psycopg2", "nacl", "structlog", "aiosql", "uvloop")
 
@@ -109,6 +109,10 @@ def test_a_refusal_is_one_json_document_on_stderr_for_machines(runner: CliRunner
         "key add --purpose log --as x",
         "window open --currency USD",
         "lookup --as x",
+        "simulate --as x --points 5",
+        "transfers --as x --state MAYBE",
+        "transfers --as x --limit 0",
+        "transfers --as x --from yesterday",
     ],
 )
 def test_a_wrong_call_exits_2(runner: CliRunner, command: str) -> None:
