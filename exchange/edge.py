@@ -51,10 +51,14 @@ StreamHandler = Callable[[Any, Caller], AsyncIterator[Message]]
 
 
 class UnderWay:
-    """Counts the calls that were taken and have not ended; touched on the loop's thread alone."""
+    """The calls that were taken and have not ended; touched on the loop's thread alone."""
 
     def __init__(self) -> None:
         self.calls = 0
+        self.taken_at = 0.0
+        """When the newest came, of the monotonic clock."""
+        self.closed = False
+        """Whether calls that come now are answered with TRY_LATER."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,8 @@ def _method_handler(
     limit = door.large_message_bytes_max if large else door.message_bytes_max
 
     def read(raw: bytes, context: Context, course: "Course") -> tuple[Message, Caller]:
+        if door.under_way.closed:
+            raise Refused(Reason.TRY_LATER, "", "this server is stopping")
         if len(raw) > limit:
             raise Refused(Reason.MESSAGE_TOO_LARGE, "", f"{method.name} takes {limit} bytes")
         caller = caller_of(context)
@@ -155,6 +161,7 @@ class Course:
         self.code, self.reason, self.text, self.incident = CANCELLED, "", "", ""
         self.refused: Counter[str] = Counter()
         door.under_way.calls += 1
+        door.under_way.taken_at = time.monotonic()
 
     def answered(self, response: Message | None) -> None:
         """The call has its answer."""

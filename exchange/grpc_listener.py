@@ -20,9 +20,9 @@ from exchange.server import HostKeys
 
 STATES = health_pb2.HealthCheckResponse
 
-QUIET_S = 0.2
-"""A stop takes calls for finished when there was none for this long: one may just be arriving."""
-POLL_S = 0.02
+QUIET_S = 0.1
+"""A stop waits until no call came for this long, lest one is just coming."""
+POLL_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,17 +115,20 @@ def channel_options(limits: ChannelLimits) -> tuple[tuple[str, int], ...]:
 
 
 async def drain(server: grpc.aio.Server, grace_s: float, under_way: UnderWay | None) -> None:
-    """Take no new calls, and let those under way finish within the grace.
+    """Let the calls under way finish within the grace, and take no new ones.
 
-    Streams that hold nothing under way, health watches and those whose request never came, do not
-    hold it up: they are ended with UNAVAILABLE, as is whatever is left after the grace.
+    gRPC drops a call that has arrived and was not yet taken when the server closes: its caller sees
+    CANCELLED and no reason. So new calls are first answered with TRY_LATER, and the server closes
+    when none is left and none is just coming. Streams that hold nothing under way, health watches
+    and those whose request never came, do not hold it up: they end with UNAVAILABLE then, as does
+    whatever is left after the grace.
     """
-    stopping = asyncio.create_task(server.stop(grace_s))
-    quiet_since = time.monotonic()
-    while under_way is not None and not stopping.done():
-        await asyncio.wait((stopping,), timeout=POLL_S)
-        if under_way.calls:
-            quiet_since = time.monotonic()
-        elif time.monotonic() - quiet_since > QUIET_S:
-            await server.stop(None)
-    await stopping
+    if under_way is not None:
+        under_way.closed = True
+        until = time.monotonic() + grace_s
+        while (now := time.monotonic()) < until:
+            if not under_way.calls and now - under_way.taken_at > QUIET_S:
+                break
+            await asyncio.sleep(POLL_S)
+        grace_s = 0
+    await server.stop(grace_s)

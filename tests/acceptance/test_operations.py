@@ -60,6 +60,7 @@ SERVICES = (
     "pointclear.settlement.v1.SettlementService",
 )
 SENDERS = 6
+RETRY_AFTER_S = 0.5
 
 
 @pytest.fixture(scope="module")
@@ -271,9 +272,8 @@ def under_load(members: Coalition) -> Iterator[tuple[Load, Callable[[int], None]
             except grpc.RpcError as error:
                 load.failures[reason_of(error)] += 1
                 failed = True
-                if told_to_end.is_set():
+                if told_to_end.wait(RETRY_AFTER_S):
                     return
-                time.sleep(0.02)
             else:
                 load.acknowledged.append(transfer_id_of(order))
                 load.retried += failed
@@ -330,7 +330,9 @@ def test_a_server_told_to_stop_under_load_answers_or_says_unavailable_and_loses_
             said = [each["event"] for each in events(first)]
             assert said.index("started") < said.index("stopping") < said.index("stopped")
             assert first.stop() == 0
-            assert set(load.failures) == {"UNAVAILABLE"}
+            # No call was dropped on its way, which its caller would see as CANCELLED.
+            assert set(load.failures) <= {Reason.TRY_LATER, "UNAVAILABLE"}
+            assert load.failures
             # The grace is 10 s: it was not waited for.
             assert took_s < 10
             assert pids_in(first.data_dir) == ()
