@@ -1,0 +1,76 @@
+"""The heart of the exchange: a pure function from a state and commands to outcomes and a new state.
+
+Rules kept here:
+
+- Commands are decided strictly in their order, each seeing the effect of those before it, so that a
+  batch of n is the same as n batches of one.
+- A repeat is answered with what was answered first and writes nothing.
+- A refused order is recorded from the moment its signer's key is known to be in force; before that
+  nothing is.
+- Every outcome that writes takes the next log index, so indexes have no gap and their order is the
+  order of commit.
+- The books refuse by the balances' bounds; a refused entry leaves every balance as it was.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from exchange.commands import Book, CloseWindow, Command, OpenWindow, Order, Result
+from exchange.fold.orders import transfer
+from exchange.fold.run import Run
+from exchange.fold.state import (
+    NO_LIMITS,
+    Cell,
+    Folded,
+    InvariantBroken,
+    Limits,
+    State,
+    Tally,
+)
+from exchange.fold.terms import activate, add_key, add_partner
+from exchange.fold.windows import book, close_window, open_window, window_id
+from partners.commands import Activate, AddKey, AddPartner
+from partners.errors import Refused
+
+__all__ = [
+    "NO_LIMITS",
+    "Cell",
+    "Folded",
+    "InvariantBroken",
+    "Limits",
+    "State",
+    "Tally",
+    "fold",
+    "window_id",
+]
+
+
+def fold(
+    state: State, commands: Iterable[Command], now: datetime, limits: Limits = NO_LIMITS
+) -> Folded:
+    """Decide `commands` in their order at the clock reading `now`."""
+    run = Run(state, max(now, state.recorded_at), limits)
+    results = tuple(decide(run, command) for command in commands)
+    return Folded(run.state_after(), results, tuple(run.outcomes), run.steps)
+
+
+def decide(run: Run, command: Command) -> Result:
+    """Dispatch one command; a Refused that is returned was not recorded."""
+    try:
+        match command:
+            case Order():
+                return transfer(run, command)
+            case AddPartner():
+                return add_partner(run, command)
+            case AddKey():
+                return add_key(run, command)
+            case Activate():
+                return activate(run, command)
+            case OpenWindow():
+                return open_window(run, command)
+            case CloseWindow():
+                return close_window(run, command)
+            case Book():
+                return book(run, command)
+    except Refused as refusal:
+        return refusal

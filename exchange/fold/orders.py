@@ -1,0 +1,107 @@
+"""Decides an order: a repeat, a recorded refusal, or a transfer."""
+
+from exchange.commands import (
+    Answer,
+    Order,
+    Recorded,
+    Repeated,
+    Result,
+)
+from exchange.fold.run import Run
+from exchange.fold.state import Tally
+from exchange.transfer import Plan, plan_transfer, post_plan, target_partner_of
+from partners.errors import Reason, Refused
+
+ORDER_FIELDS = (
+    "source_program",
+    "target_program",
+    "source_member",
+    "target_member",
+    "source_points",
+    "target_points",
+    "agreement_id",
+    "agreement_version",
+    "issued_at",
+    "expires_at",
+    "partner_reference",
+)
+"""Of an order, as the wire names and orders them."""
+
+
+def transfer(run: Run, order: Order) -> Result:
+    answered = run.answers.get(order.transfer_id)
+    if answered is not None:
+        return repeated(answered, order)
+    key = run.registry.keys.get(order.key_id)
+    if key is None or not key.in_force(run.index, run.now):
+        raise Refused(Reason.KEY_NOT_IN_FORCE, "signatures", "the order's key is not in force")
+    try:
+        plan = plan_transfer(run.registry, run.open_windows(), order, run.now)
+        post_plan(run.balances, plan)
+    except Refused as refusal:
+        return record(run, order, refusal, None)
+    run.count(plan.postings, plan.window)
+    return record(run, order, None, plan)
+
+
+def record(run: Run, order: Order, refusal: Refused | None, plan: Plan | None) -> Recorded:
+    if refusal is not None:
+        tally(run, order.partner_id)
+    outcome = Recorded(
+        run.index,
+        run.now,
+        order,
+        source_partner=order.partner_id,
+        target_partner=target_partner_of(run.registry, order),
+        refusal=refusal,
+        terms=plan.terms if plan else None,
+        conversion=plan.conversion if plan else None,
+        tax_basis_points=plan.tax_basis_points if plan else 0,
+        window=plan.window if plan else None,
+        postings=plan.postings if plan else (),
+    )
+    run.answers[order.transfer_id] = Answer(
+        order.partner_id, order.payload_sha256, outcome.log_index, order
+    )
+    run.append(outcome)
+    return outcome
+
+
+def tally(run: Run, partner_id: str) -> None:
+    """Count a refusal that is to be recorded; raises Refused(RATE_LIMITED) beyond the cap."""
+    minute = int(run.now.timestamp()) // 60
+    tally = run.tallies.get(partner_id, Tally())
+    refused = tally.refused + 1 if tally.minute == minute else 1
+    if refused > run.limits.refusals_per_minute:
+        raise Refused(
+            Reason.RATE_LIMITED,
+            "",
+            f"{run.limits.refusals_per_minute} refusals were recorded in this minute",
+        )
+    run.tallies[partner_id] = Tally(minute, refused)
+
+
+def repeated(answer: Answer, order: Order) -> Repeated:
+    """What a used id is answered with; raises Refused(MODIFIED_REQUEST) for anything but the same
+    order.
+    """
+    if answer.partner_id != order.partner_id or answer.payload_sha256 != order.payload_sha256:
+        raise Refused(
+            Reason.MODIFIED_REQUEST,
+            first_difference(answer, order),
+            "this id was used before with other content",
+        )
+    return Repeated(answer.log_index, answer.partner_id)
+
+
+def first_difference(answer: Answer, order: Order) -> str:
+    """The first field in which an order differs from the one that its id stands for; the id itself
+    where that one is not the caller's to know.
+    """
+    if answer.order is None or answer.partner_id != order.partner_id:
+        return "transfer_id"
+    first = answer.order
+    return next(
+        (name for name in ORDER_FIELDS if getattr(first, name) != getattr(order, name)),
+        "transfer_id",
+    )

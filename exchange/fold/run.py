@@ -1,0 +1,110 @@
+"""A batch in progress: what changes in it, and what every decision does to that.
+
+A run is private to one call of `fold`, so that `fold` is pure.
+"""
+
+from datetime import datetime
+
+from exchange.commands import (
+    Booked,
+    Effect,
+    Outcome,
+    Repeated,
+    Window,
+)
+from exchange.fold.state import Cell, Limits, State
+from exchange.ledger.postings import (
+    Posting,
+    post,
+    window_steps,
+)
+from partners.errors import Reason, Refused
+
+
+class Run:
+    """One batch in progress: the parts of the state that change, private to one call of `fold`."""
+
+    def __init__(self, state: State, now: datetime, limits: Limits) -> None:
+        self.before = state
+        self.now = now
+        self.limits = limits
+        self.index = state.next_index
+        self.registry = state.registry
+        self.answers = dict(state.answers)
+        self.entries = dict(state.entries)
+        self.windows = dict(state.windows)
+        self.balances = dict(state.balances)
+        self.sums = dict(state.window_sums)
+        self.tallies = dict(state.tallies)
+        self.resolved = state.resolved
+        self.steps: dict[Cell, int] = {}
+        self.outcomes: list[Outcome] = []
+
+    def state_after(self) -> State:
+        return State(
+            self.index,
+            self.now if self.outcomes else self.before.recorded_at,
+            self.registry,
+            self.answers,
+            self.entries,
+            self.windows,
+            self.balances,
+            self.sums,
+            self.tallies,
+            self.resolved,
+        )
+
+    def open_windows(self) -> dict[str, Window]:
+        return {w.currency: w for w in self.windows.values() if w.state == "OPEN"}
+
+    def window(self, wanted: str) -> Window:
+        window = self.windows.get(wanted)
+        if window is None:
+            raise Refused(Reason.WINDOW_UNKNOWN, "window_id", f"there is no window {wanted}")
+        return window
+
+    def apply(self, postings: tuple[Posting, ...], window: Window | None) -> None:
+        """Post to the balances and add to the window's sums; raises CounterFull or OutOfBounds
+        with nothing changed.
+        """
+        post(self.balances, postings)
+        if window is not None:
+            self.count(postings, window)
+
+    def count(self, postings: tuple[Posting, ...], window: Window) -> None:
+        """Add what was posted to the window's sums."""
+        for posting in postings:
+            for cell, amount in window_steps(posting):
+                key = (window.number, cell)
+                self.steps[key] = self.steps.get(key, 0) + amount
+                self.sums[key] = self.sums.get(key, 0) + amount
+
+    def enter(
+        self,
+        entry_key: str,
+        body_type: str,
+        body: bytes,
+        *,
+        postings: tuple[Posting, ...] = (),
+        window: Window | None = None,
+        effect: Effect | None = None,
+    ) -> Booked:
+        booked = Booked(self.index, self.now, entry_key, body_type, body, postings, window, effect)
+        self.entries[entry_key] = (self.index, body)
+        self.append(booked)
+        return booked
+
+    def same_body(
+        self, entry_key: str, body: bytes, field: str, reason: Reason = Reason.ALREADY_EXISTS
+    ) -> Repeated:
+        """The first outcome of an entry, if `body` is what it was entered with; raises Refused
+        otherwise.
+        """
+        index, entered = self.entries.get(entry_key, (0, b""))
+        if entered != body:
+            raise Refused(reason, field, f"{entry_key} exists with other content")
+        return Repeated(index)
+
+    def append(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+        self.index += 1

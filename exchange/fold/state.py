@@ -1,0 +1,85 @@
+"""What a batch is decided against, and what it came to. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from exchange.commands import (
+    Answer,
+    Outcome,
+    Result,
+    Window,
+)
+from exchange.ledger.postings import (
+    Balance,
+    MoneyCell,
+    PointsCell,
+    PostingRef,
+)
+from partners.errors import PointclearError
+from partners.registry import Registry
+
+
+class InvariantBroken(PointclearError):
+    """The books contradict themselves. Nothing of the batch is written; an operator must look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds the fold besides the terms."""
+
+    refusals_per_minute: int = 600
+    """Refusals of one partner that are recorded in one minute; beyond it they are RATE_LIMITED, so
+    that nobody fills the store with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many refusals of a partner were recorded in a minute."""
+
+    minute: int = 0
+    """Minutes since 1970."""
+    refused: int = 0
+
+
+Cell = tuple[int, MoneyCell | PointsCell]
+"""A window's number and a key of its sums."""
+
+
+NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a batch is decided against. The mappings hold at least what its commands can touch."""
+
+    next_index: int
+    recorded_at: datetime
+    """Time of the newest leaf."""
+    registry: Registry
+    answers: Mapping[UUID, Answer] = field(default_factory=dict)
+    entries: Mapping[str, tuple[int, bytes]] = field(default_factory=dict)
+    """Entry keys already used, with the log index and the body."""
+    windows: Mapping[str, Window] = field(default_factory=dict)
+    """By window id: every open window, and those that the commands name."""
+    balances: Mapping[int, Balance] = field(default_factory=dict)
+    window_sums: Mapping[Cell, int] = field(default_factory=dict)
+    """Sums of the windows that the commands close."""
+    tallies: Mapping[str, Tally] = field(default_factory=dict)
+    """Recorded refusals by partner id."""
+    resolved: frozenset[PostingRef] = frozenset()
+    """Those pending postings which the commands would resolve and which were resolved before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What a batch came to."""
+
+    state: State
+    results: tuple[Result, ...]
+    """One per command, in their order."""
+    outcomes: tuple[Outcome, ...]
+    """Those that are written, in log order."""
+    window_steps: Mapping[Cell, int]
+    """What the batch adds to the windows' sums."""

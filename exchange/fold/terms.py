@@ -1,0 +1,153 @@
+"""Decides what changes partners, keys and terms. Pure but for the run that it is given."""
+
+from datetime import timedelta
+
+from exchange.commands import (
+    PartnerAdded,
+    Result,
+)
+from exchange.fold.run import Run
+from exchange.ledger.accounts import Account, hub_accounts, partner_accounts, program_accounts
+from exchange.ledger.postings import (
+    Balance,
+)
+from partners.commands import Activate, AddKey, AddPartner
+from partners.envelope import RATE_AGREEMENT
+from partners.errors import Reason, Refused
+from partners.keys import Purpose
+from partners.points import currency_scale
+from partners.registry import Force, Partner, RegisteredKey, Registry, Unit, same_corridor
+
+PARTNER_BODY = "application/vnd.pointclear.partner.v1+protobuf"
+ENVELOPE_BODY = "application/vnd.dsse.envelope.v1+json"
+"""What the bodies of entries are, besides payload types and `application/json`."""
+
+
+def add_partner(run: Run, command: AddPartner) -> Result:
+    known = run.registry.partners.get(command.partner_id)
+    entry_key = f"partner/{command.partner_id}"
+    if known is not None:
+        return run.same_body(entry_key, command.body, "partner.partner_id")
+    for program in command.programs:
+        if program in run.registry.programs:
+            raise Refused(
+                Reason.ALREADY_EXISTS, "partner.programs", f"program {program} is registered"
+            )
+    scale = currency_scale(command.currency, "partner.settlement_account.currency")
+    number = len(run.registry.partners) + 1
+    opened = new_units(run, command)
+    partner = Partner(
+        number,
+        command.partner_id,
+        command.legal_name,
+        command.programs,
+        command.currency,
+        command.net_debit_cap,
+    )
+    run.registry = run.registry.with_partner(partner, opened, scale)
+    accounts = accounts_of(run, partner, opened)
+    for account in accounts:
+        run.balances[account.number] = Balance(floor=account.floor, ceiling=account.ceiling)
+    effect = PartnerAdded(partner, opened, accounts)
+    return run.enter(entry_key, PARTNER_BODY, command.body, effect=effect)
+
+
+def new_units(run: Run, command: AddPartner) -> tuple[Unit, ...]:
+    names = [f"PTS:{program}" for program in command.programs]
+    scales = [0] * len(names)
+    if command.currency not in run.registry.units:
+        names.append(command.currency)
+        scales.append(currency_scale(command.currency).scale)
+    first = len(run.registry.units) + 1
+    return tuple(
+        Unit(first + i, name, scale)
+        for i, (name, scale) in enumerate(zip(names, scales, strict=True))
+    )
+
+
+def accounts_of(run: Run, partner: Partner, new_units: tuple[Unit, ...]) -> tuple[Account, ...]:
+    taxes = tuple((tax.number, tax.code) for tax in run.registry.taxes.values())
+    money = run.registry.units[partner.currency].number
+    opened: list[Account] = []
+    for unit in new_units:
+        if unit.name == partner.currency:
+            opened += hub_accounts(unit.number, taxes)
+        else:
+            opened += program_accounts(unit.number, unit.name.removeprefix("PTS:"))
+    opened += partner_accounts(money, partner.number, partner.partner_id, partner.net_debit_cap)
+    return tuple(opened)
+
+
+def add_key(run: Run, command: AddKey) -> Result:
+    known = run.registry.keys.get(command.key_id)
+    if known is not None:
+        return run.same_body(
+            f"key/{command.key_id}", command.body, "key_event.public_key", Reason.KEY_IN_USE
+        )
+    kind, _, name = command.holder.partition("/")
+    if kind == "partner" and name not in run.registry.partners:
+        raise Refused(Reason.PARTNER_UNKNOWN, "key_event.partner_id", f"no partner {name}")
+    if command.registrar_key_id is not None:
+        registrar = run.registry.keys.get(command.registrar_key_id)
+        if registrar is None or not registrar.in_force(run.index, run.now):
+            raise Refused(
+                Reason.KEY_NOT_IN_FORCE,
+                "key_event.signatures",
+                "the registering key is not in force",
+            )
+    key = RegisteredKey(
+        command.key_id,
+        command.holder,
+        Purpose(command.purpose),
+        command.public_key,
+        command.valid_from,
+        command.valid_until,
+        run.index,
+    )
+    run.registry = run.registry.with_key(key)
+    return run.enter(f"key/{key.key_id}", ENVELOPE_BODY, command.body, effect=key)
+
+
+def activate(run: Run, command: Activate) -> Result:
+    terms = command.terms
+    name = (terms.agreement_id, terms.version)
+    if name in run.registry.agreements:
+        return run.same_body(f"agreement/{name[0]}/{name[1]}", command.body, "agreement_id")
+    check_parties(run.registry, terms.source_partner, terms.source_program, terms.currency)
+    check_parties(run.registry, terms.target_partner, terms.target_program, terms.currency)
+    if terms.tax_code not in run.registry.taxes:
+        raise Refused(Reason.TERMS_INVALID, "tax_code", f"there is no tax {terms.tax_code}")
+    for key_id in command.key_ids:
+        key = run.registry.keys.get(key_id)
+        if key is None or not key.in_force(run.index, run.now):
+            raise Refused(Reason.KEY_NOT_IN_FORCE, "agreement", f"key {key_id} is not in force")
+    for agreement_id, version in run.registry.agreements:
+        if agreement_id == terms.agreement_id and version > terms.version:
+            raise Refused(
+                Reason.TERMS_INVALID, "version", f"version {version} was in force already"
+            )
+    for earlier in run.registry.agreements.values():
+        # Two versions in force within one clock reading would leave the earlier one no time at
+        # all.
+        if same_corridor(earlier.terms, terms) and earlier.effective_from >= run.now:
+            run.now = earlier.effective_from + timedelta(microseconds=1)
+    force = Force(terms, run.now)
+    run.registry = run.registry.with_force(force)
+    return run.enter(f"agreement/{name[0]}/{name[1]}", RATE_AGREEMENT, command.body, effect=force)
+
+
+def check_parties(registry: Registry, partner_id: str, program_id: str, currency: str) -> None:
+    """Raise Refused unless the partner exists, has the program and settles in the currency."""
+    partner = registry.partners.get(partner_id)
+    if partner is None:
+        raise Refused(Reason.PARTNER_UNKNOWN, "agreement", f"there is no partner {partner_id}")
+    if program_id not in partner.programs:
+        raise Refused(
+            Reason.PROGRAM_UNKNOWN, "agreement", f"{partner_id} has no program {program_id}"
+        )
+    if partner.currency != currency:
+        raise Refused(
+            Reason.TERMS_INVALID,
+            "settlement_currency",
+            f"{partner_id} settles in {partner.currency}, not {currency}",
+        )
