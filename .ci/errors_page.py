@@ -30,14 +30,14 @@ STAGES = (
     (
         pb.CHECK_STAGE_BEFORE_QUEUE,
         "Before the queue",
-        "Nothing is written, and there is no receipt. TRY_LATER may come at any time, also when\n"
-        "the outcome is not known.",
+        "Nothing is written, and there is no receipt. RATE_LIMITED also answers in place of a\n"
+        "recorded refusal that would be one too many in its minute. TRY_LATER may come at any\n"
+        "time, also when the outcome is not known.",
     ),
     (
         pb.CHECK_STAGE_SEQUENCER,
         "In the sequencer, not recorded",
-        "RATE_LIMITED answers in place of a refusal that would be one too many to record in this\n"
-        "minute.",
+        "Nothing is written, and the id stands for what it stood for before, or for nothing.",
     ),
     (
         pb.CHECK_STAGE_RECORDED,
