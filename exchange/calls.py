@@ -32,3 +32,5 @@ class Call:
     """Of a batch that was answered: how many of its orders were refused, by reason."""
     incident: str = ""
     """What the caller was given to quote, of a call that met a bug."""
+    bug: Exception | None = None
+    """It may quote what the caller sent: nobody shows its text."""

@@ -159,6 +159,7 @@ class Course:
         self.request: Message | None = None
         # Whatever ends a call without passing here is its caller's going away.
         self.code, self.reason, self.text, self.incident = CANCELLED, "", "", ""
+        self.bug: Exception | None = None
         self.refused: Counter[str] = Counter()
         door.under_way.calls += 1
         door.under_way.taken_at = time.monotonic()
@@ -185,6 +186,7 @@ class Course:
                 time.perf_counter() - self.began,
                 self.refused,
                 self.incident,
+                self.bug,
             )
         )
 
@@ -237,7 +239,6 @@ async def abort(context: Context, error: Exception, course: Course) -> bytes:
         course.code, course.reason, course.text = error.code, error.reason.value, error.text
         details = ("grpc-status-details-bin", status.SerializeToString())
         await context.abort(status_code(error), status.message, (details,))
-    course.code, course.incident = "INTERNAL", secrets.token_hex(8)
-    log.error("incident %s in %s", course.incident, course.method, exc_info=error)
+    course.code, course.incident, course.bug = "INTERNAL", secrets.token_hex(8), error
     await context.abort(grpc.StatusCode.INTERNAL, f"internal error; quote {course.incident}")
     raise AssertionError("abort returns never")

@@ -89,7 +89,7 @@ def log_call(log: Logger, call: Call) -> None:
     if call.transfer_id:
         facts["transfer_id"] = call.transfer_id
     if call.incident:
-        log.error("call failed", incident=call.incident, **facts)
+        log.error("call failed", incident=call.incident, exc_info=call.bug, **facts)
     elif call.code == CANCELLED:
         log.info("call cancelled", **facts)
     elif call.reason == "TRY_LATER":

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -20,7 +21,7 @@ from exchange.cli.profile import Profile, load_profile
 from exchange.edge import Door, service_handler
 from exchange.embedded_postgres import OWNER_ROLE
 from exchange.grpc_listener import listening
-from exchange.logs import start_logging
+from exchange.logs import log_call, start_logging
 from exchange.server import load_host_keys
 from partners.caller import Caller
 from pointclear.exchange.v1 import exchange_service_pb2 as pb
@@ -202,8 +203,8 @@ def test_t28_a_bug_tells_its_caller_an_id_and_the_log_where_it_happened() -> Non
     with folder() as home:
         data_dir = make_data_dir(home)
         try:
-            start_logging("json", "info", stream)
-            error = asyncio.run(call_faulty(data_dir))
+            log = start_logging("json", "info", stream)
+            error = asyncio.run(call_faulty(data_dir, Door(ended=partial(log_call, log))))
         finally:
             root.handlers[:] = before
             root.setLevel(level)
@@ -212,7 +213,7 @@ def test_t28_a_bug_tells_its_caller_an_id_and_the_log_where_it_happened() -> Non
     assert text == "internal error; quote"
     told = [str(error), *map(repr, error.trailing_metadata())]
     (event,) = map(json.loads, stream.getvalue().splitlines())
-    assert incident in event["event"]
+    assert (event["event"], event["incident"]) == ("call failed", incident)
     assert "RuntimeError" in event["exception"]
     assert "in fails" in event["exception"]
     for each in (*told, stream.getvalue()):
@@ -221,9 +222,9 @@ def test_t28_a_bug_tells_its_caller_an_id_and_the_log_where_it_happened() -> Non
         assert CANARY not in each
 
 
-async def call_faulty(data_dir: Path) -> Any:
+async def call_faulty(data_dir: Path, door: Door) -> Any:
     """The error of a call to a service with a bug, over mutual TLS."""
-    handler = service_handler(pb.DESCRIPTOR.services_by_name["ExchangeService"], Faulty(), Door())
+    handler = service_handler(pb.DESCRIPTOR.services_by_name["ExchangeService"], Faulty(), door)
     async with listening((handler,), load_host_keys(data_dir), "127.0.0.1:0") as address:
         port = address.rpartition(":")[2]
         profile = load_profile(data_dir / "operator", f"localhost:{port}")
@@ -260,9 +261,8 @@ def test_t28_a_database_that_refuses_is_a_bug_of_ours_that_tells_no_sql(
     incident = error.details().removeprefix("internal error; quote ")
     assert "stream_entry" not in str(error)
     wait_until(lambda: incident in server.said, "the incident was logged")
-    events = [json.loads(line) for line in server.said.splitlines() if incident in line]
-    (bug,) = [each for each in events if "exception" in each]
-    (call,) = [each for each in events if "method" in each]
-    assert "InsufficientPrivilege: 42501" in bug["exception"]
-    assert call["transfer_id"] == str(transfer_id_of(order))
+    (event,) = [json.loads(line) for line in server.said.splitlines() if incident in line]
+    assert event["event"] == "call failed"
+    assert event["transfer_id"] == str(transfer_id_of(order))
+    assert "InsufficientPrivilege: 42501" in event["exception"]
     assert CANARY not in server.said
