@@ -50,6 +50,7 @@ class Metrics(Observer):
             buckets=CALL_SECONDS,
             registry=registry,
         )
+        self._known_calls: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self._items = Counter(
             "pointclear_batch_orders_refused",
             "Orders refused inside batches that were answered OK.",
@@ -108,10 +109,17 @@ class Metrics(Observer):
 
     def ended(self, call: Call) -> None:
         """A call ended."""
-        self._calls.labels(call.method, call.code, call.reason).inc()
-        self._call_seconds.labels(call.method).observe(call.seconds)
-        for reason, count in call.refused.items():
-            self._items.labels(reason).inc(count)
+        key = (call.method, call.code, call.reason)
+        known = self._known_calls.get(key)
+        if known is None:
+            # Looking labels up costs more than counting does.
+            known = (self._calls.labels(*key), self._call_seconds.labels(call.method))
+            self._known_calls[key] = known
+        count, seconds = known
+        count.inc()
+        seconds.observe(call.seconds)
+        for reason, orders in call.refused.items():
+            self._items.labels(reason).inc(orders)
 
     def batch(self, size: int, queue_length: int) -> None:
         """A batch begins."""
