@@ -383,7 +383,8 @@ def test_an_external_database_is_waited_for_and_never_started(
                     assert refusal_of(failed.value).reason is Reason.TRY_LATER
                     wait_until(lambda: page(second, "/readyz")[0] == 503, "it is not ready")
                     assert page(second, "/healthz")[0] == 200
-                    assert measured(second, "pointclear_database_up") == 0
+                    up = "pointclear_database_up"
+                    wait_until(lambda: measured(second, up) == 0, "it knows that")
                     assert not (keys / "pg").exists()
                 finally:
                     os.kill(server.process.pid, signal.SIGCONT)
