@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from exchange.grpc_listener import ChannelLimits
     from exchange.logs import Logger
     from exchange.metrics import Metrics
+    from exchange.registry_view import RegistryView
     from exchange.server import Exchange, HostKeys
     from exchange.settings import Settings
 
@@ -125,7 +126,7 @@ async def serve_until_told(deployment: Deployment) -> None:
             settings.batch_max,
         ) as exchange,
     ):
-        door = door_of(settings, metrics, log)
+        door = door_of(settings, exchange.registry, metrics, log)
         async with listening(
             handlers(exchange, door),
             deployment.keys,
@@ -142,7 +143,9 @@ async def serve_until_told(deployment: Deployment) -> None:
             log.info("stopping", calls=door.under_way.calls)
 
 
-def door_of(settings: "Settings", metrics: "Metrics", log: "Logger") -> "Door":
+def door_of(
+    settings: "Settings", registry: "RegistryView", metrics: "Metrics", log: "Logger"
+) -> "Door":
     """The edge's rates, limits and watchers."""
     from exchange.calls import Call
     from exchange.edge import Door
@@ -163,6 +166,7 @@ def door_of(settings: "Settings", metrics: "Metrics", log: "Logger") -> "Door":
     return Door(
         settings.message_bytes_max,
         settings.large_message_bytes_max,
+        registry.require,
         spend,
         ended,
         metrics.database_lost,

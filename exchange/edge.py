@@ -61,12 +61,18 @@ class UnderWay:
         """Whether calls that come now are answered with TRY_LATER."""
 
 
+async def _nobody_is_unknown(_caller: Caller) -> None:
+    """Takes the certificate's word."""
+
+
 @dataclass(frozen=True, slots=True)
 class Door:
     """What the edge asks before a call and tells after it."""
 
     message_bytes_max: int = MESSAGE_BYTES_MAX
     large_message_bytes_max: int = LARGE_MESSAGE_BYTES_MAX
+    require: Callable[[Caller], Awaitable[None]] = _nobody_is_unknown
+    """Raises Refused(CALLER_UNKNOWN) for a caller whom the registry does not know."""
     spend: Callable[[Caller, int], None] = lambda _caller, _cost: None
     """Takes a call's cost from its caller's rate; raises Refused(RATE_LIMITED)."""
     ended: Callable[[Call], None] = lambda _call: None
@@ -101,13 +107,14 @@ def _method_handler(
     large = method.name in LARGE_METHODS
     limit = door.large_message_bytes_max if large else door.message_bytes_max
 
-    def read(raw: bytes, context: Context, course: "Course") -> tuple[Message, Caller]:
+    async def read(raw: bytes, context: Context, course: "Course") -> tuple[Message, Caller]:
         if door.under_way.closed:
             raise Refused(Reason.TRY_LATER, "", "this server is stopping")
         if len(raw) > limit:
             raise Refused(Reason.MESSAGE_TOO_LARGE, "", f"{method.name} takes {limit} bytes")
         caller = caller_of(context)
         course.caller = caller.holder
+        await door.require(caller)
         try:
             request: Message | None = request_class.FromString(raw)
         except DecodeError:
@@ -122,7 +129,7 @@ def _method_handler(
     async def unary(raw: bytes, context: Context) -> bytes:
         course = Course(method, door)
         try:
-            request, caller = read(raw, context, course)
+            request, caller = await read(raw, context, course)
             response: Message = await handler(request, caller)
             course.answered(response)
             return response.SerializeToString()
@@ -134,7 +141,7 @@ def _method_handler(
     async def streaming(raw: bytes, context: Context) -> AsyncIterator[bytes]:
         course = Course(method, door)
         try:
-            request, caller = read(raw, context, course)
+            request, caller = await read(raw, context, course)
             async for response in handler(request, caller):
                 yield response.SerializeToString()
             course.answered(None)

@@ -13,6 +13,8 @@ from sqlalchemy import Engine
 
 from exchange.batch import Ledger
 from partners import store
+from partners.caller import Caller
+from partners.errors import Reason, Refused
 from partners.registry import Registry
 
 
@@ -39,6 +41,13 @@ class RegistryView:
         if any(key_id not in self.current.keys for key_id in key_ids):
             await self.refresh()
 
+    async def require(self, caller: Caller) -> None:
+        """Raise Refused(CALLER_UNKNOWN) for a caller who is not registered, though the authority
+        gave out a certificate.
+        """
+        if not registered(self.current, caller) and not registered(await self.refresh(), caller):
+            raise Refused(Reason.CALLER_UNKNOWN, "", f"{caller.holder} is not registered here")
+
     async def refresh(self) -> Registry:
         """Read the database again if the terms have changed; returns the newest snapshot."""
         self._read = await asyncio.to_thread(self._newest, self.current)
@@ -54,3 +63,10 @@ class RegistryView:
             if revision == known.revision:
                 return known
             return store.load_registry(connection, revision, self._audience)
+
+
+def registered(registry: Registry, caller: Caller) -> bool:
+    """Whether a partner is one of the coalition's, or an operator has a key here."""
+    if caller.is_operator:
+        return any(key.holder == caller.holder for key in registry.keys.values())
+    return caller.name in registry.partners
