@@ -19,7 +19,11 @@ from exchange import embedded_postgres, reads
 from exchange.embedded_postgres import OWNER_ROLE, SERVICE_ROLE
 from exchange.errors import CannotStart
 from exchange.ledger.migration import migrate, require_revision
+from partners.queries import load_queries
 from partners.store import utc
+
+MEASURES = load_queries(Path(__file__).parent / "ledger" / "measures.sql")
+"""What is asked of a running database to watch it."""
 
 CONNECTION_ERRORS = (
     psycopg2.OperationalError,
@@ -57,20 +61,24 @@ class Database:
         """Whether it is an embedded one and nothing listens any more. Cheap; starts no process."""
         return self.embedded is not None and not self.embedded.is_alive()
 
-    def revive(self) -> bool:
+    def revive(self) -> datetime:
         """Start an embedded database that died, and drop the connections that died with it; returns
-        whether it was started.
+        when the database that answers now was started.
 
         Blocks while a started one recovers. Raises EmbeddedPostgresError when it does not come up,
         and one of CONNECTION_ERRORS when it takes no sessions yet: try again.
         """
-        died = self.has_died()
         if self.embedded is not None:
             self.embedded.ensure_running()
         # Connections in use are closed when their users give them back.
         self.engine.dispose()
-        self.schema_revision()
-        return died
+        return self.started_at()
+
+    def started_at(self) -> datetime:
+        """When the database was started; raises one of CONNECTION_ERRORS."""
+        with self.engine.begin() as transaction:
+            connection = transaction.connection.dbapi_connection
+            return utc(MEASURES.started_at(connection))
 
     def schema_revision(self) -> int:
         """The revision that the database is at; raises one of CONNECTION_ERRORS."""

@@ -9,8 +9,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from typing import TypeVar
 
-from exchange.database import Database
+from exchange.database import CONNECTION_ERRORS, Database
 from exchange.logs import Logger, named
 from exchange.metrics import Metrics
 
@@ -19,6 +21,7 @@ TRY_EVERY_S = 0.5
 SAY_EVERY = 20
 """Of the attempts that fail, how many pass between two lines in the log."""
 
+_Found = TypeVar("_Found")
 Turned = Callable[[bool], Awaitable[None]]
 
 
@@ -34,6 +37,7 @@ class DatabaseWatch:
         self._lost = asyncio.Event()
         # A thread of its own: those of the loop may all be waiting for connections.
         self._thread = ThreadPoolExecutor(1, "database-watch")
+        self._started_at: datetime | None = None
         self.up = True
         metrics.database_is(up=True)
 
@@ -43,6 +47,8 @@ class DatabaseWatch:
 
     async def run(self) -> None:
         """Watch until cancelled."""
+        with suppress(*CONNECTION_ERRORS):
+            self._started_at = await self._off_loop(self._database.started_at)
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._lost.wait(), LOOK_EVERY_S)
@@ -58,7 +64,7 @@ class DatabaseWatch:
         failed = 0
         while True:
             try:
-                restarted = await self._off_loop(self._database.revive)
+                started_at = await self._off_loop(self._database.revive)
                 break
             except Exception as error:
                 # Whatever it is, a disk that is full or a server that still recovers, it may pass.
@@ -67,9 +73,11 @@ class DatabaseWatch:
                 failed += 1
                 await self._turn(up=False)
                 await asyncio.sleep(TRY_EVERY_S)
-        if restarted:
+        # Whoever started it, this server or another on the same data directory.
+        if self._started_at is not None and started_at != self._started_at:
             self._metrics.database_restarted()
             self._log.warning("database restarted")
+        self._started_at = started_at
         await self._turn(up=True)
 
     async def _turn(self, *, up: bool) -> None:
@@ -80,7 +88,7 @@ class DatabaseWatch:
         self._log.warning("database back" if up else "database lost")
         await self._turned(up)
 
-    async def _off_loop(self, work: Callable[[], bool]) -> bool:
+    async def _off_loop(self, work: Callable[[], _Found]) -> _Found:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 

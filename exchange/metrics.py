@@ -103,7 +103,7 @@ class Metrics(Observer):
         )
         self._restarts = Counter(
             "pointclear_database_restarts",
-            "Times that this server found the embedded database dead and brought it back.",
+            "Times that the database was lost and found to have been started anew.",
             registry=registry,
         )
 
@@ -151,7 +151,7 @@ class Metrics(Observer):
         self._up.set(up)
 
     def database_restarted(self) -> None:
-        """The embedded database was brought back."""
+        """The database was lost and has been started anew."""
         self._restarts.inc()
 
     def windows_open(self, ages_s: Mapping[str, float]) -> None:

@@ -2,16 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping
-from pathlib import Path
 
-from exchange.database import CONNECTION_ERRORS, Database
+from exchange.database import CONNECTION_ERRORS, MEASURES, Database
 from exchange.database_watch import DatabaseWatch
 from exchange.ledger.migration import REVISION
 from exchange.metrics import Metrics
 from exchange.sequencer import Sequencer
-from partners.queries import load_queries
-
-QUERIES = load_queries(Path(__file__).parent / "ledger" / "measures.sql")
 
 ANSWER_S = 2.0
 """How long the database may take to answer; beyond it the server is not ready."""
@@ -75,5 +71,5 @@ class Readiness:
         with self._database.engine.begin() as transaction:
             connection = transaction.connection.dbapi_connection
             return {
-                currency: float(age_s) for currency, age_s in QUERIES.open_window_ages(connection)
+                currency: float(age_s) for currency, age_s in MEASURES.open_window_ages(connection)
             }

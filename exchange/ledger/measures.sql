@@ -8,3 +8,7 @@ JOIN LATERAL (
     SELECT recorded_at FROM record WHERE log_index <= w.first_index ORDER BY log_index DESC LIMIT 1
 ) AS r ON true
 WHERE w.state = 'OPEN';
+
+-- name: started_at$
+-- When the database's server was started: another moment is another start.
+SELECT pg_postmaster_start_time();
