@@ -133,8 +133,9 @@ class Server:
     @property
     def said(self) -> str:
         """What it wrote to standard error so far."""
-        self._log.seek(0)
-        return self._log.read().decode("utf-8", "replace")
+        # The server shares the file's position, so reading must leave that where it is.
+        number = self._log.fileno()
+        return os.pread(number, os.fstat(number).st_size, 0).decode("utf-8", "replace")
 
     def kill(self) -> None:
         """`kill -9`. The embedded database, if it has one, is left running."""
