@@ -2,7 +2,7 @@
 
 The order of effects is
 
-    BEGIN → lock the head → read → fold and seal (pure) → write → COMMIT
+    BEGIN, lock the head → read → fold and seal (pure) → write, COMMIT
 
 A crash before COMMIT leaves nothing of a batch; a crash after it leaves all of it, with the
 payloads that anyone who has the key can sign. When the connection dies during COMMIT the outcome is
@@ -10,15 +10,17 @@ unknown: the batch is never run again, it is looked up by its first leaf. Whatev
 ledger forgets what it knew of the database.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
 from exchange import store, wire
 from exchange.commands import (
+    Answer,
     Booked,
     Command,
     Order,
@@ -133,24 +135,24 @@ class Ledger:
     ) -> tuple[Decided, ...]:
         step = self.observer.step
         connection: Any = session.connection.dbapi_connection
-        with session.begin() as transaction:
-            with step("wait"):
-                head = store.lock_head(connection)
-            with step("read"):
-                state = self.load(connection, head, known, commands)
-            with step("fold"):
-                folded = fold(state, commands, self.now(), self.limits)
+        ids = [each.transfer_id for each in commands if isinstance(each, Order)]
+        with step("wait"):
+            head, answered = store.begin(connection, ids)
+        with step("read"):
+            state = self.load(connection, head, answered, known, commands)
+        with step("fold"):
+            folded = fold(state, commands, self.now(), self.limits)
+        with step("write"):
+            sealed, heads = self.seal(connection, head, known, folded)
+            decided = answers(connection, folded, sealed)
             revision = head.terms_revision + terms_changes(folded)
-            with step("write"):
-                sealed, heads = self.seal(connection, head, known, folded)
-                if folded.outcomes:
-                    store.write(connection, state, folded, sealed, revision)
-                decided = answers(connection, folded, sealed)
-            with step("commit"):
-                try:
-                    transaction.commit()
-                except CONNECTION_ERRORS as error:
-                    raise CommitUnknown(decided, sealed) from error
+            store.write_effects(connection, folded.outcomes, folded.state.registry, sealed.roots)
+            writes = store.executions(state, folded, sealed, revision)
+        with step("commit"):
+            try:
+                store.commit(connection, writes)
+            except CONNECTION_ERRORS as error:
+                raise CommitUnknown(decided, sealed) from error
         # Committed. What follows changes nothing that is stored.
         self.registry = replace(folded.state.registry, revision=revision)
         self._known = _Known(replace(folded.state, registry=self.registry), heads)
@@ -168,15 +170,21 @@ class Ledger:
         session = self._session or self._open()
         connection: Any = session.connection.dbapi_connection
         try:
-            with session.begin():
-                store.lock_head(connection)
-                return store.load_leaf(connection, unknown.log_index) == unknown.leaf
+            store.begin(connection, ())
+            found = store.load_leaf(connection, unknown.log_index)
+            store.commit(connection, ())
+            return found == unknown.leaf
         except BaseException:
             self.close()
             raise
 
     def load(
-        self, connection: Any, head: store.Head, known: _Known | None, commands: Sequence[Command]
+        self,
+        connection: Any,
+        head: store.Head,
+        answered: Mapping[UUID, Answer],
+        known: _Known | None,
+        commands: Sequence[Command],
     ) -> State:
         """The state to decide against: what is known already, if the head stands where this process
         left it.
@@ -194,9 +202,7 @@ class Ledger:
             head.next_index,
             head.recorded_at,
             registry,
-            store.load_answers(
-                connection, [each.transfer_id for each in commands if isinstance(each, Order)]
-            ),
+            answered,
             store.load_entries(connection, commands),
             self.load_windows(connection, known if fresh else None, commands),
             balances,

@@ -1,7 +1,8 @@
 """Loads what a batch is decided against and writes what it came to. SQL is in
 `ledger/sequencer.sql`.
 
-All functions take a psycopg2 connection inside the sequencer's transaction, after `lock_head`.
+All functions take the sequencer's psycopg2 connection; those that read or write come between
+`begin` and `commit`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +21,7 @@ from exchange.commands import (
     Command,
     OpenWindow,
     Order,
+    Outcome,
     PartnerAdded,
     Window,
     WindowClosed,
@@ -60,39 +62,44 @@ class Head:
 
 
 def prepare(connection: Any) -> None:
-    """Prepare the statements of every batch on a connection of the sequencer's own."""
+    """Prepare the statements of every batch on a connection of the sequencer's own, which commits
+    nothing by itself: `begin` and `commit` say where a transaction starts and ends.
+    """
+    connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute((LEDGER / "prepared.sql").read_text(encoding="utf-8"))
-    connection.commit()
 
 
-def lock_head(connection: Any) -> Head:
-    """Take this process's turn; waits for the others'."""
+def begin(connection: Any, ids: Sequence[UUID]) -> tuple[Head, dict[UUID, Answer]]:
+    """Begin a transaction and take this process's turn, after the others'; one round trip.
+
+    Returns the head, and what these ids were answered with before.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("EXECUTE lock_head")
-        index, frontier, recorded_at, revision = cursor.fetchone()
-    return Head(index, Frontier.from_bytes(bytes(frontier)), utc(recorded_at), revision)
+        cursor.execute(
+            "BEGIN; EXECUTE lock_head; EXECUTE read_head (%s)",
+            [array_literal([str(each) for each in ids])],
+        )
+        rows = cursor.fetchall()
+    index, frontier, recorded_at, revision = rows[0][:4]
+    head = Head(index, Frontier.from_bytes(bytes(frontier)), utc(recorded_at), revision)
+    return head, dict(_answer(*row[4:]) for row in rows if row[4] is not None)
+
+
+def _answer(
+    transfer_id: str,
+    partner_id: str,
+    digest: memoryview,
+    log_index: int,
+    payload: memoryview,
+    key_id: str,
+    signature: memoryview,
+) -> tuple[UUID, Answer]:
+    order = wire.stored_order(bytes(payload), key_id, bytes(signature))
+    return UUID(transfer_id), Answer(partner_id, bytes(digest), log_index, order)
 
 
 # Reading
-
-
-def load_answers(connection: Any, ids: Sequence[UUID]) -> dict[UUID, Answer]:
-    """What these ids were answered with before."""
-    if not ids:
-        return {}
-    with connection.cursor() as cursor:
-        cursor.execute("EXECUTE answers (%s)", [array_literal([str(each) for each in ids])])
-        rows = cursor.fetchall()
-    return {
-        UUID(transfer_id): Answer(
-            partner_id,
-            bytes(digest),
-            log_index,
-            wire.stored_order(bytes(payload), key_id, bytes(signature)),
-        )
-        for transfer_id, partner_id, digest, log_index, payload, key_id, signature in rows
-    }
 
 
 def load_entries(connection: Any, commands: Iterable[Command]) -> dict[str, tuple[int, bytes]]:
@@ -260,20 +267,26 @@ def corridor_accounts(registry: Registry, source: str, target: str) -> set[int]:
 # Writing
 
 
-def write(
-    connection: Any,
-    before: State,
-    folded: Folded,
-    sealed: Sealed,
-    terms_revision: int,
+def write_effects(
+    connection: Any, outcomes: Iterable[Outcome], registry: Registry, roots: Mapping[int, bytes]
 ) -> None:
-    """Write a batch. A crash before the commit leaves nothing of it; after the commit all of it is
-    there.
-    """
-    for outcome in folded.outcomes:
+    """Write what a batch changes besides the journal: rare, and a round trip each."""
+    for outcome in outcomes:
         if isinstance(outcome, Booked):
-            write_effect(connection, outcome, folded.state.registry, sealed.roots)
-    executions: list[tuple[str, list[Any]]] = [
+            write_effect(connection, outcome, registry, roots)
+
+
+Execution = tuple[str, list[Any]]
+"""The name of a prepared statement, and its parameters."""
+
+
+def executions(
+    before: State, folded: Folded, sealed: Sealed, terms_revision: int
+) -> list[Execution]:
+    """What writes a batch and moves the head. Nothing where the batch has no outcome."""
+    if not folded.outcomes:
+        return []
+    written = [
         (statement, [array_literal(column) for column in zip(*rows, strict=True)])
         for statement, rows in rows_of(before, folded, sealed).items()
         if rows
@@ -284,17 +297,21 @@ def write(
         folded.state.recorded_at,
         terms_revision,
     ]
-    execute_all(connection, [*executions, ("move_head", head)])
+    return [*written, ("move_head", head)]
 
 
-def execute_all(connection: Any, executions: Iterable[tuple[str, list[Any]]]) -> None:
-    """Run prepared statements with their parameters, in their order and one round trip."""
+def commit(connection: Any, writes: Iterable[Execution]) -> None:
+    """Write and commit, in one round trip.
+
+    A crash before the database has committed leaves nothing of the batch; after that all of it is
+    there, whether the answer arrives or not.
+    """
     with connection.cursor() as cursor:
-        text = b";".join(
+        texts = [
             cursor.mogrify(f"EXECUTE {name} ({', '.join(['%s'] * len(parameters))})", parameters)
-            for name, parameters in executions
-        )
-        cursor.execute(text)
+            for name, parameters in writes
+        ]
+        cursor.execute(b";".join([*texts, b"COMMIT"]))
 
 
 def write_effect(

@@ -4,15 +4,18 @@
 
 SET plan_cache_mode = force_generic_plan;
 
--- A row-locking SELECT shows the row as it is after the wait; nothing else is read here.
-PREPARE lock_head AS
-SELECT next_index, frontier, recorded_at, terms_revision FROM head FOR UPDATE;
+-- Take the turn. What a row-locking SELECT reads beside the row itself may be stale after the wait, so it reads nothing else.
+PREPARE lock_head AS SELECT 1 FROM head FOR UPDATE;
 
--- What ids were answered with before.
-PREPARE answers (uuid[]) AS
-SELECT r.transfer_id::text, p.partner_id, r.payload_sha256, r.log_index, r.payload, r.key_id, r.signature
-FROM request AS r JOIN partner AS p USING (partner_number)
-WHERE r.transfer_id = ANY ($1);
+-- The head, and what these ids were answered with before: one row for each, one without them where none was used.
+PREPARE read_head (uuid[]) AS
+SELECT h.next_index, h.frontier, h.recorded_at, h.terms_revision, a.*
+FROM head AS h
+LEFT JOIN (
+    SELECT r.transfer_id::text, p.partner_id, r.payload_sha256, r.log_index, r.payload, r.key_id, r.signature
+    FROM request AS r JOIN partner AS p USING (partner_number)
+    WHERE r.transfer_id = ANY ($1)
+) AS a ON true;
 
 PREPARE write_requests (uuid[], integer[], bytea[], bigint[], bytea[], text[], bytea[], text[], text[]) AS
 INSERT INTO request (transfer_id, partner_number, payload_sha256, log_index, payload, key_id, signature, refused_field, refused_text)
