@@ -94,22 +94,34 @@ def pointclear(
 class Server:
     """One server process that takes calls; a context manager that stops it."""
 
-    def __init__(self, data_dir: Path, *options: str, listen: str = "127.0.0.1:0") -> None:
-        """Start it, and wait until it is ready; fails with what it said when it does not start."""
+    def __init__(
+        self,
+        data_dir: Path,
+        *options: str,
+        listen: str = "127.0.0.1:0",
+        program: str = "exchange",
+        **more: str,
+    ) -> None:
+        """Start it, and wait until it is ready; fails with what it said when it does not start.
+
+        `program` is the composition root, `more` is environment.
+        """
         self.data_dir = data_dir
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `_ended`
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "exchange", "serve", "--json"),
+                *(sys.executable, "-m", program, "serve", "--json"),
                 *("--data-dir", str(data_dir), "--listen", listen, *options),
             ],
-            env=environment(),
+            env=environment(**more),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._log,
         )
         try:
-            self.address = self._ready()
+            ready = self._ready()
+            self.address = f"localhost:{ready['address'].rpartition(':')[2]}"
+            self.http = ready["http"]
         except BaseException:
             self.kill()
             raise
@@ -160,13 +172,13 @@ class Server:
             self._log.close()
         return status
 
-    def _ready(self) -> str:
+    def _ready(self) -> dict[str, str]:
         assert self.process.stdout is not None
         readable, _, _ = select.select([self.process.stdout], [], [], READY_TIMEOUT_S)
         line = self.process.stdout.readline() if readable else b""
         assert line, f"the server did not start: {self.said}"
-        port = json.loads(line)["address"].rpartition(":")[2]
-        return f"localhost:{port}"
+        said: dict[str, str] = json.loads(line)
+        return said
 
 
 def socket_dir(data_dir: Path) -> Path:
