@@ -66,7 +66,7 @@ def measured(wanted: Wanted) -> list[Result]:
 def show(results: list[Result], path: Path) -> None:
     """Print the table."""
     console = console_of()
-    names = ("", "value", "baseline", "unit", "ratio", "spread of ratio")
+    names = ("", "value", "baseline", "unit", "ratio", "spread of ratio", "p50 / p99 ms")
     console.print(table(names, map(row_of, results), right=FIGURES))
     console.print(f"Wrote {path}")
 

@@ -72,10 +72,15 @@ class Client:
         ready = self.ready[per_call]
         requests = cycle(list(islice(ready, REPEATED))) if again else drain(ready)
         answers: list[bytes] = []
+        took_s: list[float] = []
 
         async def send(calls: dict[str, Call], until: float) -> None:
-            while time.perf_counter() < until and (request := next(requests, None)):
+            now = time.perf_counter()
+            while now < until and (request := next(requests, None)):
                 answers.append(await calls[request[0]](request[1]))
+                ended = time.perf_counter()
+                took_s.append(ended - now)
+                now = ended
 
         async with self.calls(address, path) as calls:
             began = time.perf_counter()
@@ -84,7 +89,13 @@ class Client:
         if per_call > 1:
             check(answers)
         answer_bytes = sum(map(len, answers)) / len(answers)
-        return {"per_s": per_call * len(answers) / elapsed_s, "answer_bytes": round(answer_bytes)}
+        took_s.sort()
+        return {
+            "per_s": per_call * len(answers) / elapsed_s,
+            "answer_bytes": round(answer_bytes),
+            "p50_ms": 1000 * took_s[len(took_s) // 2],
+            "p99_ms": 1000 * took_s[len(took_s) * 99 // 100],
+        }
 
     @asynccontextmanager
     async def calls(self, address: str, path: str) -> AsyncIterator[dict[str, Call]]:

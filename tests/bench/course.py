@@ -16,8 +16,8 @@ from exchange.cli.profile import DEFAULT_SERVER, load_profile
 from exchange.embedded_postgres import RunningPostgres
 from tests.bench import pgbench, storage
 from tests.bench.coalition import found
-from tests.bench.load import ORDERS_PER_BATCH, Load
-from tests.bench.measures import Pair, Result, result_of
+from tests.bench.load import ORDERS_PER_BATCH, Load, Rate
+from tests.bench.measures import Pair, Result, latencies, result_of
 from tests.bench.processes import Child, child
 
 AUDIENCE = "pointclear.local/bench"
@@ -70,7 +70,10 @@ class Bench:
     step: Callable[[str], None]
     unary: dict[int, list[Pair]] = field(default_factory=dict)
     """By calls in flight."""
+    unary_rates: dict[int, list[Rate]] = field(default_factory=dict)
+    """Likewise: the transfers alone, with their latencies."""
     batched: list[Pair] = field(default_factory=list)
+    batch_rates: list[Rate] = field(default_factory=list)
 
     def run(self) -> list[Result]:
         """Measure in turn, A B A B."""
@@ -78,9 +81,10 @@ class Bench:
         for number in range(1, self.wanted.rounds + 1):
             for in_flight in self.wanted.unary:
                 self.step(f"round {number}: {in_flight} in flight")
-                value = self.load.transfers(1, in_flight).per_s
+                rate = self.load.transfers(1, in_flight)
                 baseline = self.load.echoes(self.echo, in_flight).per_s
-                self.unary.setdefault(in_flight, []).append(Pair(value, baseline))
+                self.unary.setdefault(in_flight, []).append(Pair(rate.per_s, baseline))
+                self.unary_rates.setdefault(in_flight, []).append(rate)
             self.step(f"round {number}: batches and pgbench")
             self.batched.append(self.batch_pair())
         self.step("storage and memory")
@@ -88,11 +92,12 @@ class Bench:
 
     def batch_pair(self) -> Pair:
         """Batches, and pgbench right after them."""
-        value = self.load.transfers(ORDERS_PER_BATCH, BATCHES_IN_FLIGHT).per_s
+        rate = self.load.transfers(ORDERS_PER_BATCH, BATCHES_IN_FLIGHT)
+        self.batch_rates.append(rate)
         baseline = pgbench.transactions_per_s(
             self.postgres, self.pgbench_clients, self.wanted.seconds
         )
-        return Pair(value, baseline)
+        return Pair(rate.per_s, baseline)
 
     def rates(self) -> Iterator[Result]:
         """The results of what was timed, the two of the headline first."""
@@ -102,13 +107,18 @@ class Bench:
             "in_flight": BATCHES_IN_FLIGHT,
             "pgbench_clients": self.pgbench_clients,
             "seconds": self.wanted.seconds,
+            **latencies(self.batch_rates),
         }
         yield result_of("batched_vs_pgbench", "transfers/s", self.batched, how)
         for in_flight in self.wanted.unary[1:]:
             yield self.unary_result(f"unary_vs_echo_{in_flight}_in_flight", in_flight)
 
     def unary_result(self, name: str, in_flight: int) -> Result:
-        how = {"in_flight": in_flight, "seconds": self.wanted.seconds}
+        how = {
+            "in_flight": in_flight,
+            "seconds": self.wanted.seconds,
+            **latencies(self.unary_rates[in_flight]),
+        }
         return result_of(name, "transfers/s", self.unary[in_flight], how)
 
     def sizes(self, before: storage.Stored) -> Iterator[Result]:

@@ -19,6 +19,10 @@ class Rate:
     """Orders answered a second."""
     answer_bytes: int
     """Mean size of an answer."""
+    p50_ms: float
+    """Of a call, from sending it to having its answer: the median."""
+    p99_ms: float
+    """One call in a hundred took longer."""
 
 
 class Load:

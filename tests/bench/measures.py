@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from tests.bench.load import Rate
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -48,6 +50,14 @@ def result_of(name: str, unit: str, pairs: Sequence[Pair], details: Mapping[str,
     )
 
 
+def latencies(rates: Sequence[Rate]) -> dict[str, float]:
+    """Medians, over repeated loads, of what half and 99 in 100 of the calls took at most."""
+    return {
+        "p50_ms": rounded(median(each.p50_ms for each in rates)),
+        "p99_ms": rounded(median(each.p99_ms for each in rates)),
+    }
+
+
 def document_of(result: Result) -> dict[str, Any]:
     """The result as it is written."""
     return {
@@ -62,7 +72,7 @@ def document_of(result: Result) -> dict[str, Any]:
 
 
 def row_of(result: Result) -> tuple[str, ...]:
-    """The result as a row for people: name, value, baseline, unit, ratio, spread."""
+    """The result as a row for people: name, value, baseline, unit, ratio, spread, latency."""
     low, high = result.spread
     return (
         result.name,
@@ -71,6 +81,9 @@ def row_of(result: Result) -> tuple[str, ...]:
         result.unit,
         f"{result.ratio:.2f}",
         f"{low:.2f} to {high:.2f}",
+        " / ".join(
+            f"{result.details[name]:g}" for name in ("p50_ms", "p99_ms") if name in result.details
+        ),
     )
 
 
