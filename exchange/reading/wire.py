@@ -9,7 +9,7 @@ from exchange.reads import OwnEntry
 from exchange.seal import PayloadKind
 from exchange.transfer import Simulation
 from partners.errors import Reason, Refused
-from partners.points import check_id, check_reference
+from partners.points import POINTS_MAX, check_id, check_reference
 from partners.registry import Force
 from partners.wire import time_from_proto, time_to_proto
 from pointclear.exchange.v1 import exchange_service_pb2 as pb
@@ -117,7 +117,8 @@ def simulation_to_proto(simulation: Simulation) -> pb.SimulateTransferResponse:
         tax_code=terms.tax_code,
         refusal=wire.refusal_to_proto(refusal) if refusal else None,
     )
-    if conversion is not None:
+    # Points past the agreement's most are converted too, and nothing bounds what they come to.
+    if conversion is not None and max(conversion.target_points, conversion.value) <= POINTS_MAX:
         response.target_points = conversion.target_points
         response.value = conversion.value
         response.fee = conversion.fee

@@ -5,8 +5,10 @@ from hypothesis import strategies as st
 
 from exchange.commands import Recorded
 from exchange.fold import State
+from exchange.reading.wire import simulation_to_proto
 from exchange.transfer import Simulation, simulate_transfer, terms_in_force
 from partners.errors import Reason
+from pointclear.common.v1 import refusal_pb2
 from tests import factories as make
 
 CORRIDOR = ("grocery", "fuel")
@@ -62,3 +64,9 @@ def test_a_corridor_has_the_terms_in_force_at_the_moment() -> None:
     assert older == first.terms
     assert terms_in_force(registry, CORRIDOR, make.EPOCH) is None
     assert terms_in_force(registry, ("fuel", "grocery"), make.NOW) is None
+
+
+def test_amounts_that_no_posting_holds_are_left_out_of_the_answer() -> None:
+    answer = simulation_to_proto(simulate(make.a_state(), 2**62))
+    assert answer.refusal.reason == refusal_pb2.REASON_LIMIT_EXCEEDED
+    assert (answer.target_points, answer.value, answer.fee, answer.tax) == (0, 0, 0, 0)

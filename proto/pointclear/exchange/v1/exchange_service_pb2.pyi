@@ -488,7 +488,7 @@ class SimulateTransferResponse(_message.Message):
     """Its version."""
     target_points: _builtins.int
     """Points that would be granted: what an order must name. With the amounts, 0 where the source points are no whole number
-    of increments.
+    of increments, or come to more than 2^62.
     """
     settlement_currency: _builtins.str
     """ISO 4217 code."""
