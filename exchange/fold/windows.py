@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 from exchange.commands import (
     Book,
@@ -59,7 +59,7 @@ def close_window(run: Run, command: CloseWindow) -> Result:
     window = run.window(command.window_id)
     if window.end_index is not None:
         return Repeated(window.end_index)
-    following = command.next_business_date or window.business_date + timedelta(days=1)
+    following = command.next_business_date or day_after(window.business_date)
     if following <= window.business_date:
         raise Refused(
             Reason.FIELD_INVALID,
@@ -81,6 +81,13 @@ def close_window(run: Run, command: CloseWindow) -> Result:
     return run.enter(
         f"close/{window.window_id}", "application/json", closing_body(run, effect), effect=effect
     )
+
+
+def day_after(day: date) -> date:
+    """The next calendar day; raises Refused(FIELD_INVALID) where the calendar ends."""
+    if day == date.max:
+        raise Refused(Reason.FIELD_INVALID, "next_business_date", f"no day comes after {day}")
+    return day + timedelta(days=1)
 
 
 def nets(run: Run, window: Window) -> tuple[tuple[int, int], ...]:

@@ -258,6 +258,12 @@ def test_a_window_that_is_not_there_does_not_close() -> None:
     assert refusal_of(CloseWindow("cny-1999-01-01", None)) == (Reason.WINDOW_UNKNOWN, "window_id")
 
 
+def test_no_window_follows_the_last_day_of_the_calendar() -> None:
+    _, state = booked(CloseWindow(make.WINDOW, date.max))
+    last = CloseWindow("cny-9999-12-31", None)
+    assert refusal_of(last, state) == (Reason.FIELD_INVALID, "next_business_date")
+
+
 def test_an_order_before_the_close_and_one_after_it_in_one_batch_are_in_two_windows() -> None:
     commands: list[Command] = [make.an_order(1), CloseWindow(make.WINDOW, None), make.an_order(2)]
     results = fold(STATE, commands, make.NOW).results
