@@ -27,6 +27,7 @@ from exchange.calls import CANCELLED, Call
 from exchange.database import CONNECTION_ERRORS
 from exchange.logs import named
 from exchange.replies import status_code, status_of
+from exchange.wire import message_of
 from partners.caller import Caller
 from partners.errors import Reason, Refused
 from pointclear.common.v1 import refusal_pb2
@@ -243,7 +244,10 @@ async def abort(context: Context, error: Exception, course: Course) -> bytes:
         error = Refused(Reason.TRY_LATER, "", "the database is not reachable")
     if isinstance(error, Refused):
         status = status_of(error)
-        course.code, course.reason, course.text = error.code, error.reason.value, error.text
+        course.code, course.reason = error.code, error.reason.value
+        # Cut like what the caller is told: a text that quotes a request may be as long as that, and
+        # searching it for secrets would hold up the loop for seconds.
+        course.text = message_of(error.text)
         details = ("grpc-status-details-bin", status.SerializeToString())
         await context.abort(status_code(error), status.message, (details,))
     course.code, course.incident, course.bug = "INTERNAL", secrets.token_hex(8), error
