@@ -1,0 +1,27 @@
+"""One exchange for all tests of a process."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fuzz.founding import house
+from tests.fuzz.house import AN_OPERATOR, PARTNER, House
+from tests.fuzz.oracle import judge
+from tests.fuzz.requests import PARTNERS_OWN, STATEMENTS, good_requests
+
+
+@pytest.fixture(scope="session")
+def exchange() -> Iterator[House]:
+    """An exchange with a history, in which every method was called well once: transfers, refusals,
+    a window that was stated, a bank file.
+    """
+    with pytest.MonkeyPatch.context() as patch, house(patch) as opened:
+        for name in ("CreateTransfer", "BatchCreateTransfers"):
+            statement = STATEMENTS[name]
+            for payload in statement.payloads:
+                request = statement.request(payload, statement.payload_type, statement.signers)
+                judge(opened.call(name, PARTNER, request.SerializeToString()))
+        for name, request in good_requests().items():
+            caller = PARTNER if name in PARTNERS_OWN else AN_OPERATOR
+            assert judge(opened.call(name, caller, request.SerializeToString())) == {None}
+        yield opened

@@ -1,0 +1,151 @@
+"""Founds the exchange that is fuzzed: the composition root's own handlers over a real sequencer and
+a real database, with mutual TLS beside. The clock stands still.
+"""
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import structlog
+
+from exchange import __main__ as root
+from exchange import reads, server
+from exchange.calls import Call
+from exchange.cli.initialise import initialise, load_authority
+from exchange.cli.onboarding import make_partner_profile
+from exchange.cli.profile import load_profile
+from exchange.edge import Door
+from exchange.fold import Limits
+from exchange.grpc_listener import listening
+from exchange.logs import log_call, mask_secrets, tell_exception
+from exchange.metrics import Metrics
+from partners.caller import Caller
+from partners.envelope import RATE_AGREEMENT, sign
+from partners.keys import Purpose
+from partners.store import store_signature
+from tests import factories as make
+from tests.database import Database, databases
+from tests.fuzz.house import House
+from tests.fuzz.requests import OPERATOR
+from tests.fuzz.witness import Witness
+from tests.processes import folder
+
+STATEMENTS = make.signer("exchange", Purpose.STATEMENTS)
+LOG = make.signer("exchange", Purpose.LOG)
+HOST_KEYS = (
+    ("exchange", Purpose.RECEIPTS, make.RECEIPTS.public_key),
+    ("exchange", Purpose.STATEMENTS, STATEMENTS.public_key),
+    ("operator/operator", Purpose.OPERATOR, OPERATOR.public_key),
+)
+UNBOUNDED = 10**9
+
+
+@contextmanager
+def house(patch: pytest.MonkeyPatch) -> Iterator[House]:
+    """An exchange with a coalition that has transferred, closed a window and settled it."""
+    patch.setattr(server, "now", lambda: make.NOW)
+    with databases() as postgres, folder() as home, asyncio.Runner() as runner:
+        database = postgres.migrated()
+        data_dir = home / "data"
+        initialise(data_dir, make.AUDIENCE, "localhost:0", datetime.now(UTC))
+        keys = replace(
+            server.load_host_keys(data_dir),
+            signers={
+                Purpose.RECEIPTS: make.RECEIPTS,
+                Purpose.STATEMENTS: STATEMENTS,
+                Purpose.LOG: LOG,
+            },
+            public_keys=HOST_KEYS,
+        )
+        ended: list[Call] = []
+        stack = AsyncExitStack()
+        exchange = runner.run(stack.enter_async_context(opened(database, keys)))
+        try:
+            runner.run(found(exchange, database))
+            handlers = root.handlers(exchange, a_door(ended, exchange.registry.require))
+            listener = listening(handlers, keys, "127.0.0.1:0")
+            address = runner.run(stack.enter_async_context(listener))
+            channels = runner.run(connected(stack, data_dir, address))
+            with database.connection() as watching:
+                yield House(runner, handlers, channels, Witness(watching), ended)
+        finally:
+            runner.run(stack.aclose())
+            database.close()
+
+
+def opened(database: Database, keys: server.HostKeys) -> Any:
+    """The exchange over a database that serves it from yesterday on."""
+    with database.connection() as connection:
+        reads.QUERIES.claim_audience(connection, audience=make.AUDIENCE)
+        reads.QUERIES.ensure_request_partitions(connection, now=make.NOW)
+    yesterday = make.NOW - timedelta(days=1)
+    # All refusals fall into the one minute that there is.
+    limits = Limits(refusals_per_minute=UNBOUNDED)
+    return server.exchange(database.engine(), keys, make.AUDIENCE, yesterday, limits)
+
+
+async def found(exchange: server.Exchange, database: Database) -> None:
+    """Partners, keys and agreements; every version of these is signed, the first is in force."""
+    founding, known = make.founding(), len(make.partners_and_keys())
+    # The exchange's own key is the host's to register.
+    for command in founding[1:known]:
+        await exchange.carry_out(command)
+    with database.connection() as connection:
+        for payload in make.AGREEMENTS.values():
+            terms = make.terms_of(payload)
+            for brand in (terms.source_partner, terms.target_partner):
+                key = make.signer(f"partner/{brand}", Purpose.AGREEMENTS)
+                envelope = sign(key, RATE_AGREEMENT, payload)
+                store_signature(connection, terms, envelope, brand, envelope.signatures[0])
+    for command in founding[known:]:
+        await exchange.carry_out(command)
+
+
+async def connected(
+    stack: AsyncExitStack, data_dir: Path, address: str
+) -> dict[str, grpc.aio.Channel]:
+    """Channels of the operator and a partner, closed with the stack."""
+    authority = load_authority(data_dir)
+    directories = {"operator": data_dir / "operator", "grocery": data_dir / "grocery"}
+    make_partner_profile(
+        directories["grocery"], authority, "grocery", address, make.AUDIENCE, datetime.now(UTC)
+    )
+    target = f"localhost:{address.rpartition(':')[2]}"
+    channels = {}
+    for name, directory in directories.items():
+        profile = load_profile(directory)
+        credentials = grpc.ssl_channel_credentials(
+            profile.authority, profile.tls_key, profile.certificate
+        )
+        channel = grpc.aio.secure_channel(target, credentials)
+        channels[name] = await stack.enter_async_context(channel)
+    return channels
+
+
+def a_door(ended: list[Call], require: Callable[[Caller], Awaitable[None]]) -> Door:
+    """A door with no rate in anybody's way, that has what a server's metrics and logs have."""
+    log = structlog.wrap_logger(
+        structlog.PrintLogger(io.StringIO()),
+        processors=[
+            structlog.stdlib.add_log_level,
+            tell_exception,
+            mask_secrets,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        wrapper_class=structlog.BoundLogger,
+    )
+    metrics = Metrics()
+
+    def tell(call: Call) -> None:
+        ended.append(call)
+        metrics.ended(call)
+        log_call(log, call)
+
+    return Door(require=require, ended=tell)

@@ -1,0 +1,211 @@
+"""Good requests of every method, and statements really signed over whatever payload. Everything is
+made from fixed seeds and a clock that stands still, so that bytes kept today are good tomorrow.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from types import MappingProxyType
+
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
+
+from partners.envelope import (
+    KEY_EVENT,
+    RATE_AGREEMENT,
+    TRANSFER_ORDER,
+    TRANSFER_RECEIPT,
+    Envelope,
+    Signature,
+    pae,
+)
+from partners.keys import Purpose, SeedSigner
+from partners.wire import envelope_to_proto, time_to_proto
+from pointclear.exchange.v1 import exchange_service_pb2 as exchange
+from pointclear.exchange.v1.transfer_pb2 import TRANSFER_STATE_COMMITTED, TransferOrder
+from pointclear.partners.v1 import key_pb2
+from pointclear.partners.v1 import partners_service_pb2 as partners
+from pointclear.partners.v1.agreement_pb2 import RateAgreement
+from pointclear.settlement.v1 import settlement_service_pb2 as settlement
+from settlement.bank import settlement_account
+from tests import factories as make
+
+OPERATOR = make.signer("operator/operator", Purpose.OPERATOR)
+AGREEMENTS = {brand: make.signer(f"partner/{brand}", Purpose.AGREEMENTS) for brand in make.BRANDS}
+NEW_KEY = SeedSigner(b"a key that nobody has registered")
+SIGNERS: tuple[SeedSigner, ...] = (
+    *(make.order_signer(brand) for brand in make.BRANDS),
+    *AGREEMENTS.values(),
+    *(OPERATOR, NEW_KEY, make.RECEIPTS, SeedSigner(b"and one that nobody ever will be")),
+)
+"""Whoever may have signed: registered for this, for something else, or not at all."""
+
+
+def envelope(payload_type: str, payload: bytes, signers: Sequence[SeedSigner]) -> Envelope:
+    """Signed by all of these, whatever its shape is."""
+    message = pae(payload_type, payload)
+    return Envelope(
+        payload_type, payload, tuple(Signature(s.key_id, s.sign(message)) for s in signers)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a method takes signed."""
+
+    method: str
+    payload_type: str
+    kind: Descriptor
+    payloads: tuple[bytes, ...]
+    """Good ones."""
+    signers: tuple[SeedSigner, ...]
+    """Whose signatures it needs."""
+
+    def request(self, payload: bytes, payload_type: str, signers: Sequence[SeedSigner]) -> Message:
+        """The method's request with a payload."""
+        signed = envelope_to_proto(envelope(payload_type, payload, signers))
+        if self.method == "CreateTransfer":
+            return exchange.CreateTransferRequest(order=signed)
+        if self.method == "BatchCreateTransfers":
+            return exchange.BatchCreateTransfersRequest(orders=[signed])
+        if self.method == "RegisterKey":
+            return partners.RegisterKeyRequest(key_event=signed)
+        if self.method == "ProposeAgreement":
+            return partners.ProposeAgreementRequest(agreement=signed)
+        return partners.SignAgreementRequest(agreement=signed)
+
+    @property
+    def good(self) -> Message:
+        """The request that the method is for."""
+        return self.request(self.payloads[0], self.payload_type, self.signers)
+
+
+def key_event(brand: str = "grocery", **changes: object) -> bytes:
+    """The bytes of a good key event for the new key."""
+    fields: dict[str, object] = {
+        "audience": make.AUDIENCE,
+        "partner_id": brand,
+        "action": key_pb2.KEY_ACTION_REGISTER,
+        "purpose": key_pb2.KEY_PURPOSE_ORDERS,
+        "public_key": NEW_KEY.public_key,
+        "valid_from": time_to_proto(make.NOW - timedelta(days=1)),
+        "valid_until": time_to_proto(make.NOW + timedelta(days=1)),
+    }
+    made = key_pb2.KeyEvent(**fields | changes)  # type: ignore[arg-type]
+    return made.SerializeToString(deterministic=True)
+
+
+ORDERS = (
+    make.order_payload(),
+    *(make.order_payload(number, source_points=100 * number) for number in (2, 3)),
+    make.order_payload(4, source_points=101),
+    make.order_payload(5, make.terms("grocery", "deli")),
+    make.order_payload(6, agreement_version=2),
+)
+TERMS = (
+    make.agreement_payload(version=9),
+    make.agreement_payload(version=1),
+    make.agreement_payload("grocery", "deli", version=9),
+)
+STATEMENTS: Mapping[str, Statement] = MappingProxyType(
+    {
+        each.method: each
+        for each in (
+            *(
+                Statement(name, TRANSFER_ORDER, TransferOrder.DESCRIPTOR, ORDERS, SIGNERS[:1])
+                for name in ("CreateTransfer", "BatchCreateTransfers")
+            ),
+            *(
+                Statement(
+                    name, RATE_AGREEMENT, RateAgreement.DESCRIPTOR, TERMS, (AGREEMENTS["grocery"],)
+                )
+                for name in ("ProposeAgreement", "SignAgreement")
+            ),
+            Statement(
+                "RegisterKey",
+                KEY_EVENT,
+                key_pb2.KeyEvent.DESCRIPTOR,
+                (key_event(), key_event("fuel")),
+                (NEW_KEY, OPERATOR),
+            ),
+        )
+    }
+)
+TYPES = (TRANSFER_ORDER, RATE_AGREEMENT, KEY_EVENT, TRANSFER_RECEIPT, "text/plain", "x" * 200, "é")
+
+PARTNERS_OWN = frozenset(
+    {
+        *("CreateTransfer", "BatchCreateTransfers", "GetTransfer", "ListReceipts"),
+        *("ListTransfers", "SimulateTransfer", "ProposeAgreement", "SignAgreement"),
+    }
+)
+"""The methods that only a partner calls; the others are carried out for an operator."""
+
+
+def bank_file(opening: str = "0", entries: Sequence[Sequence[str]] = (), closing: str = "0") -> str:
+    """A bank file of the coalition's currency."""
+    rows = (
+        ("POINTCLEAR-BANK-STATEMENT", "1"),
+        ("STATEMENT", "day-1"),
+        ("ACCOUNT", settlement_account(make.CURRENCY)),
+        ("CURRENCY", make.CURRENCY),
+        ("OPENING", opening),
+        *(("ENTRY", *each) for each in entries),
+        ("CLOSING", closing),
+        ("END", str(len(entries))),
+    )
+    return "".join(",".join(row) + "\r\n" for row in rows)
+
+
+def new_partner() -> partners.RegisterPartnerRequest:
+    """A good registration."""
+    partner = partners.Partner(partner_id="bakery", legal_name="Bakery", programs=["bakery"])
+    partner.settlement_account.currency = make.CURRENCY
+    partner.settlement_account.net_debit_cap = 10**9
+    return partners.RegisterPartnerRequest(partner=partner)
+
+
+def good_requests() -> dict[str, Message]:
+    """A request of every method that is carried out, by the right caller."""
+    wanted = exchange.TransferFilter(
+        state=TRANSFER_STATE_COMMITTED,
+        program="grocery",
+        counterparty="fuel",
+        window_id=make.WINDOW,
+        recorded_from=time_to_proto(make.NOW - timedelta(days=1)),
+        recorded_until=time_to_proto(make.NOW + timedelta(days=1)),
+        partner_reference="till 7",
+    )
+    entry = ("e-1", "2026-07-15", "12.30", "RF18 5390 0754 7034", "Nobody")
+    return {
+        **{name: statement.good for name, statement in STATEMENTS.items()},
+        "GetTransfer": exchange.GetTransferRequest(transfer_id=make.transfer_id(1).bytes),
+        "ListReceipts": exchange.ListReceiptsRequest(after_stream_seq=1, page_size=2),
+        "ListTransfers": exchange.ListTransfersRequest(filter=wanted, page_size=2),
+        "SimulateTransfer": exchange.SimulateTransferRequest(
+            source_program="grocery", target_program="fuel", source_points=100
+        ),
+        "GetPosition": exchange.GetPositionRequest(partner_id="grocery"),
+        "ListCorridors": exchange.ListCorridorsRequest(page_size=2),
+        "RegisterPartner": new_partner(),
+        "ListPartners": partners.ListPartnersRequest(),
+        "ListKeys": partners.ListKeysRequest(holder="partner/grocery"),
+        "ActivateAgreement": partners.ActivateAgreementRequest(agreement_id="fuel-deli", version=2),
+        "ListAgreements": partners.ListAgreementsRequest(),
+        "OpenWindow": settlement.OpenWindowRequest(
+            currency=make.CURRENCY, business_date=make.DAY_ONE.isoformat()
+        ),
+        "CloseWindow": settlement.CloseWindowRequest(
+            window_id=make.WINDOW, next_business_date="2026-07-16"
+        ),
+        "ListWindows": settlement.ListWindowsRequest(page_size=2),
+        "SettleWindow": settlement.SettleWindowRequest(window_id=make.WINDOW),
+        "ImportBankFile": settlement.ImportBankFileRequest(
+            currency=make.CURRENCY,
+            content=bank_file("0", [entry], "12.30").encode(),
+        ),
+        "GetStatement": settlement.GetStatementRequest(window_id=make.WINDOW, partner_id="grocery"),
+        "DownloadLineFile": settlement.DownloadLineFileRequest(
+            window_id=make.WINDOW, partner_id="grocery"
+        ),
+    }
