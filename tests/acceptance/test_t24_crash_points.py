@@ -18,7 +18,6 @@ from typing import Any
 from urllib.request import urlopen
 from uuid import UUID
 
-import grpc
 import pytest
 
 from exchange.cli.connection import Connection, connect
@@ -45,7 +44,7 @@ from tests.acceptance.coalition import (
     transfer_id_of,
 )
 from tests.crashing_server import CRASH_AT, POINTS
-from tests.processes import ROOT, Server, connection, folder
+from tests.processes import ROOT, Server, folder
 
 LIFE = 40
 """Passings of the point that each server lives to see."""
