@@ -29,7 +29,7 @@ BLOCKS = st.integers(1, 10**6)
 
 
 @given(some_terms(), st.lists(BLOCKS, min_size=1, max_size=6), TAX_RATES)
-def test_splitting_gives_the_same_points_and_value_and_never_a_lower_fee(
+def test_t12_splitting_gives_the_same_points_and_value_and_never_a_lower_fee(
     terms: Terms, parts: list[int], tax_rate: int
 ) -> None:
     whole = convert(terms, sum(parts) * terms.increment_source_points, tax_rate)
@@ -40,7 +40,7 @@ def test_splitting_gives_the_same_points_and_value_and_never_a_lower_fee(
 
 
 @given(some_terms(), st.lists(BLOCKS, min_size=1, max_size=6), TAX_RATES)
-def test_splitting_moves_the_tax_by_roundings_of_half_a_unit_only(
+def test_t12_splitting_moves_the_tax_by_roundings_of_half_a_unit_only(
     terms: Terms, parts: list[int], tax_rate: int
 ) -> None:
     # Tax is half-even on each fee, so it may come out lower when split: by half a unit for each
@@ -51,7 +51,7 @@ def test_splitting_moves_the_tax_by_roundings_of_half_a_unit_only(
 
 
 @given(some_terms(), BLOCKS, TAX_RATES)
-def test_a_fee_is_at_least_its_share_and_less_than_a_unit_above_it(
+def test_t12_a_fee_is_at_least_its_share_and_less_than_a_unit_above_it(
     terms: Terms, blocks: int, tax_rate: int
 ) -> None:
     conversion = convert(terms, blocks * terms.increment_source_points, tax_rate)
@@ -62,7 +62,7 @@ def test_a_fee_is_at_least_its_share_and_less_than_a_unit_above_it(
 
 
 @given(UNITS, UNITS, UNITS, UNITS, st.integers(1, 5), BLOCKS)
-def test_there_and_back_never_gains_where_the_rates_multiply_to_at_most_one(
+def test_t12_there_and_back_never_gains_where_the_rates_multiply_to_at_most_one(
     out: int, into: int, back_out: int, back_in: int, step: int, blocks: int
 ) -> None:
     assume(into * back_in <= out * back_out)
