@@ -18,6 +18,7 @@ from queue import Empty, SimpleQueue
 from exchange.batch import CommitUnknown, Decided, Ledger
 from exchange.commands import Command, Result
 from exchange.database import CONNECTION_ERRORS
+from exchange.logs import named
 from partners import envelope as dsse
 from partners.envelope import Envelope
 from partners.errors import Reason, Refused
@@ -137,7 +138,7 @@ class Sequencer:
         except CONNECTION_ERRORS as error:
             # Nothing was committed. The same request, sent again, is carried out then.
             self._observer.database_lost()
-            log.warning("a batch of %d lost the database: %s", len(batch), error)
+            log.warning("a batch of %d lost the database: %s", len(batch), named(error))
             self._try_later(batch)
         except Exception as error:
             # Nothing was committed. One command's fault must not fail its neighbours.
@@ -167,6 +168,10 @@ class Sequencer:
                 return
             except CONNECTION_ERRORS:
                 time.sleep(LOOK_UP_PAUSE_S)
+            except Exception as error:
+                # Nobody else would catch it, and without this thread no call is ever answered.
+                log.error("a batch of %d could not be looked up: %s", len(batch), named(error))
+                break
         self._try_later(batch)
 
     def _try_later(self, batch: list[_Waiting]) -> None:
