@@ -41,6 +41,12 @@ TEXTS = (
     *(b"a" * 10_000, "é".encode() * 10_000, b"a-" * 5_000, b"password=" * 1_000, b"\0" * 3_000),
     *(b"x:" * 1_500, b"A" * 400, b"AAAA" * 6 + b"AA"),
 )
+MILD_TEXTS = tuple(text for text in TEXTS if text.isascii() and text and len(text) <= 64)
+MILD_NUMBERS = (
+    *(1, 2, 3, 7, 50, 100, 101, 102, 999, 1_000, 10_000, 1_000_000, 1_000_001, 2**31, 2**62),
+    # Seconds about now.
+    *(1_784_116_740, 1_784_116_799, 1_784_116_800, 1_784_116_831, 1_784_120_400),
+)
 IDS = tuple(
     UUID(text).bytes
     for text in (
@@ -63,6 +69,8 @@ TEXT_TYPES = (FieldDescriptor.TYPE_STRING,)
 BLOB_TYPES = (FieldDescriptor.TYPE_BYTES,)
 COUNTS = (1, 1, 1, 1, 2, 3, 17, 600)
 """How often a repeated field is set."""
+FIELD_BYTES_MAX = 200_000
+"""Of a repeated field: more than most methods take, less than gRPC itself turns away."""
 
 Path = tuple[FieldDescriptor, ...]
 
@@ -75,8 +83,15 @@ def leaves(descriptor: Descriptor, depth: int = DEPTH_MAX) -> Iterator[Path]:
             yield from ((field, *rest) for rest in leaves(field.message_type, depth - 1))
 
 
-def values(field: FieldDescriptor) -> st.SearchStrategy[Piece]:
-    """A field of the right wire type with a value that it may not like."""
+def values(field: FieldDescriptor, *, mild: bool = False) -> st.SearchStrategy[Piece]:
+    """A field of the right wire type with a value that it may not like; a mild one is of a kind
+    that some field takes.
+    """
+    if mild and field.type in TEXT_TYPES:
+        return st.sampled_from(MILD_TEXTS).map(lambda text: Piece(field.number, LENGTH, text))
+    if mild and field.message_type is None and field.type not in BLOB_TYPES:
+        numbers = st.sampled_from(MILD_NUMBERS)
+        return numbers.map(lambda number: Piece(field.number, VARINT, varint(number)))
     if field.type in TEXT_TYPES:
         texts = st.sampled_from(TEXTS) | st.text(max_size=20).map(str.encode)
         return texts.map(lambda text: Piece(field.number, LENGTH, text))
@@ -89,19 +104,27 @@ def values(field: FieldDescriptor) -> st.SearchStrategy[Piece]:
     return numbers.map(lambda number: Piece(field.number, VARINT, varint(number)))
 
 
+def one_in(number: int) -> st.SearchStrategy[bool]:
+    """True once in so many times; integers would be drawn from their ends too often."""
+    return st.sampled_from((*(False,) * (number - 1), True))
+
+
 @st.composite
-def hostile_values(draw: st.DrawFn, kind: Descriptor, good: bytes) -> bytes:
+def hostile_values(
+    draw: st.DrawFn, kind: Descriptor, good: bytes, *, mild: bool = False, times: int = 3
+) -> bytes:
     """A message of this kind, well-formed, with some of the good one's fields set to other values,
-    set many times or left out.
+    set many times or left out, up to `times` of them.
     """
     ways = list(leaves(kind))
     if not ways:
         return good
-    for _ in range(draw(st.sampled_from((1, 1, 2, 3)))):
+    for _ in range(draw(st.integers(1, times))):
         path = draw(st.sampled_from(ways))
-        made = [draw(values(path[-1]))] if draw(st.integers(0, 9)) else []
+        made = [draw(values(path[-1], mild=mild))] if not draw(one_in(10)) else []
         if made and path[-1].is_repeated:
-            made *= draw(st.sampled_from(COUNTS))
+            room = FIELD_BYTES_MAX // max(1, len(made[0].body))
+            made *= min(draw(st.sampled_from(COUNTS)), room)
         good = replaced(good, [field.number for field in path], made)
     return good
 

@@ -48,7 +48,7 @@ entries = st.lists(
 )
 sizes = st.sampled_from((1, 2, 3, 100, 2**31, 2**32, 2**61, 2**62 - 1, 2**62, 2**63 - 1))
 small = st.sampled_from((1, 1, 1, 2, 3, 100, 10**6, 2**31))
-IDS = 10**10
+IDS = 1 << 50
 """Orders here have ids above all others."""
 
 
