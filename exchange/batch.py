@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import psycopg2
 from sqlalchemy import Connection, Engine
 
 from exchange import store, wire
@@ -151,8 +152,12 @@ class Ledger:
         with step("commit"):
             try:
                 store.commit(connection, writes)
-            except CONNECTION_ERRORS as error:
-                raise CommitUnknown(decided, sealed) from error
+            except (*CONNECTION_ERRORS, psycopg2.DatabaseError) as error:
+                # The driver has also called a lost connection a plain DatabaseError; a refused
+                # statement leaves the connection open, and nothing committed.
+                if connection.closed or isinstance(error, CONNECTION_ERRORS):
+                    raise CommitUnknown(decided, sealed) from error
+                raise
         # Committed. What follows changes nothing that is stored.
         self.registry = replace(folded.state.registry, revision=revision)
         self._known = _Known(replace(folded.state, registry=self.registry), heads)

@@ -87,22 +87,6 @@ def answer(call: Any) -> SignedEnvelope | Reason:
     return receipt
 
 
-def test_t03_the_same_orders_sent_to_both_servers_at_once_are_carried_out_once(
-    pair: Pair,
-) -> None:
-    aurora = pair.members["aurora"]
-    orders = [aurora.order() for _ in range(200)]
-    with connection(pair.members.data_dir) as database:
-        before = contents(database)
-        from_first, from_second = send_to_both(pair, aurora, orders)
-        changed = written(before, contents(database))
-    assert (changed["record"], changed["request"], changed["stream_entry"]) == (200, 200, 400)
-    assert from_first == from_second
-    for order, receipt in zip(orders, from_first, strict=True):
-        assert isinstance(receipt, SignedEnvelope)
-        assert aurora.proof(receipt).record.transfer_id == transfer_id_of(order).bytes
-
-
 def test_t03_a_thousand_identical_orders_over_two_servers_are_one_transfer(pair: Pair) -> None:
     aurora = pair.members["aurora"]
     order = aurora.order()
