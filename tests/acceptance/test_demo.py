@@ -147,3 +147,12 @@ def test_it_does_not_write_over_what_is_no_demos(demo: Demo) -> None:
     done = pointclear("demo", "--days", "1", "--out", other)
     assert done.returncode == 2
     assert (other / "letter.txt").read_text() == "keep me"
+
+
+def test_it_uses_no_settings_of_the_users_own() -> None:
+    with folder() as home:
+        done = pointclear(
+            *("demo", "--days", "1", "--out", home / "out"),
+            POINTCLEAR_DATABASE_URL="postgresql://nobody@/none",
+        )
+    assert done.returncode == 0

@@ -1,9 +1,10 @@
 """A deployment of its own for the demo: a data directory, and a server process on a free port."""
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +35,7 @@ def running_server(data_dir: Path) -> Iterator[str]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
+            env=without_settings(os.environ),
         )
     try:
         yield _address(process, log_path)
@@ -46,6 +48,13 @@ def running_server(data_dir: Path) -> Iterator[str]:
             process.wait()
         assert process.stdout is not None
         process.stdout.close()
+
+
+def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without settings of an exchange: the user's own database, say, is not for the
+    demo.
+    """
+    return {name: each for name, each in environment.items() if not name.startswith("POINTCLEAR_")}
 
 
 def serve_command(data_dir: Path) -> list[str]:
