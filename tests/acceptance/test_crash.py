@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 from uuid import UUID
 
@@ -37,6 +38,7 @@ from tests.processes import Server, connection, folder, kill_postmaster, wait_un
 
 ORDERS_A_ROUND = 400
 CRASHES = 3
+LEAVES_BEFORE_A_CRASH = 100
 
 
 @dataclass
@@ -99,22 +101,27 @@ def wishes(count: int) -> list[Wish]:
 
 @contextmanager
 def under_load(running: Exchange) -> Iterator[Callable[[int], None]]:
-    """Both client processes order all the time; the block is given a wait for so many leaves
-    more.
+    """Both client processes order, round after round, until the block ends; it is given a wait for
+    so many leaves more.
     """
-    sent = wishes(ORDERS_A_ROUND)
-    with ThreadPoolExecutor(1) as pool:
-        outcomes = pool.submit(order_all, running.clients, sent)
+    sent, ended = wishes(ORDERS_A_ROUND), Event()
+
+    def order_round_after_round() -> list[Outcome]:
+        outcomes = order_all(running.clients, sent)
+        while not ended.is_set():
+            outcomes += order_all(running.clients, sent)
+        return outcomes
+
+    def wait_for(leaves: int) -> None:
         start = running.next_index()
+        wait_until(lambda: running.next_index() >= start + leaves, f"{leaves} leaves came")
 
-        def wait_for(leaves: int) -> None:
-            wait_until(
-                lambda: outcomes.done() or running.next_index() >= start + leaves,
-                f"{leaves} leaves came",
-            )
-            assert not outcomes.done(), "the load ended too early to crash under it"
-
-        yield wait_for
+    with ThreadPoolExecutor(1) as pool:
+        outcomes = pool.submit(order_round_after_round)
+        try:
+            yield wait_for
+        finally:
+            ended.set()
         running.acknowledged += outcomes.result()
 
 
@@ -166,8 +173,8 @@ def test_t24_a_server_killed_under_load_loses_nothing_and_repeats_nothing(
     exchange: Exchange,
 ) -> None:
     with under_load(exchange) as wait_for:
-        for crash in range(1, CRASHES + 1):
-            wait_for(crash * ORDERS_A_ROUND // (CRASHES + 1))
+        for _crash in range(CRASHES):
+            wait_for(LEAVES_BEFORE_A_CRASH)
             exchange.server.kill()
             exchange.restart()
     check_everything(exchange)
@@ -178,7 +185,7 @@ def test_t24_a_postgres_killed_under_load_loses_nothing_and_repeats_nothing(
 ) -> None:
     data_dir = exchange.server.data_dir
     with under_load(exchange) as wait_for:
-        wait_for(ORDERS_A_ROUND // 4)
+        wait_for(LEAVES_BEFORE_A_CRASH)
         kill_postmaster(data_dir)
         # Nobody starts anything: the server brings its database back.
     check_everything(exchange)
@@ -187,7 +194,7 @@ def test_t24_a_postgres_killed_under_load_loses_nothing_and_repeats_nothing(
 
 def test_t24_server_and_postgres_killed_together_lose_nothing(exchange: Exchange) -> None:
     with under_load(exchange) as wait_for:
-        wait_for(ORDERS_A_ROUND // 4)
+        wait_for(LEAVES_BEFORE_A_CRASH)
         kill_postmaster(exchange.server.data_dir)
         exchange.server.kill()
         exchange.restart()
