@@ -1,9 +1,10 @@
 """The one writer: takes what is queued, has it decided in order as one batch, and answers.
 
-One thread per process; the head row's lock makes all processes on one database take turns. There is
-no timer: a batch is whatever queued while the last one was in flight. Receipts are signed after the
-commit, in a small pool, while the next batch is already under way: signing under the head's lock
-would cost as much as the whole database write.
+One thread per process; the head row's lock makes all processes on one database take turns. A batch
+is whatever queued while the last one was in flight. Light load waits for nothing; a batch that
+several shared is followed by a pause no longer than itself, in which their next orders come in.
+Receipts are signed after the commit, in a small pool, while the next batch is already under way:
+signing under the head's lock would cost as much as the whole database write.
 """
 
 import asyncio
@@ -34,6 +35,8 @@ QUEUE_MAX = 10_000
 SIGNING_THREADS = 2
 SIGN_INLINE_MAX = 2
 """Fewer answers than the way to another thread is worth are signed by the sequencer itself."""
+GATHER_S_MAX = 0.008
+"""The longest wait for others to share the next batch."""
 LOOK_UPS_MAX = 40
 """How often a batch with an unknown COMMIT is looked up before its callers are sent away."""
 LOOK_UP_PAUSE_S = 0.25
@@ -48,6 +51,18 @@ class Reply:
     """Why the command was refused, recorded or not; None when it was carried out."""
     receipt: Envelope | None = None
     """Of an order that was recorded: the signed receipt."""
+
+
+def gathering_s(answered: int, waiting: int, took_s: float) -> float:
+    """How long the sequencer leaves the processor to the edge after a batch, in seconds. Pure.
+
+    Those who were just answered send next, and a batch costs much the same however few are in it.
+    So after a batch that several shared, the edge gets as long as the batch took to take their next
+    orders in. A lone caller never waits, nor do those who are there already in such number.
+    """
+    if answered == 1 or waiting >= answered:
+        return 0
+    return min(took_s, GATHER_S_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +137,11 @@ class Sequencer:
                     stopping = True
                     break
                 batch.append(following)
+            began = time.monotonic()
             self._carry_out(batch)
             if stopping:
                 break
+            time.sleep(gathering_s(len(batch), self._queue.qsize(), time.monotonic() - began))
         self._ledger.close()
 
     def _carry_out(self, batch: list[_Waiting]) -> None:

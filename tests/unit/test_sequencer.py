@@ -13,7 +13,7 @@ from exchange.commands import Command, OpenWindow, Repeated
 from exchange.log.merkle import Frontier
 from exchange.observer import UNOBSERVED
 from exchange.seal import Sealed
-from exchange.sequencer import Reply, Sequencer
+from exchange.sequencer import GATHER_S_MAX, Reply, Sequencer, gathering_s
 from partners.errors import Reason, Refused
 from partners.keys import SeedSigner
 from tests import factories as make
@@ -87,3 +87,11 @@ def test_an_unknown_commit_is_looked_up_and_the_thread_goes_on(
         assert lost.result.reason is reason
     assert following.result == DECIDED.result
     assert (ledger.batches, ledger.looked_up) == (2, [])
+
+
+def test_a_lone_caller_never_waits_and_others_no_longer_than_their_batch() -> None:
+    assert gathering_s(answered=1, waiting=0, took_s=1.0) == 0
+    assert gathering_s(answered=20, waiting=0, took_s=0.004) == 0.004
+    assert gathering_s(answered=20, waiting=19, took_s=0.004) == 0.004
+    assert gathering_s(answered=20, waiting=20, took_s=0.004) == 0
+    assert gathering_s(answered=500, waiting=0, took_s=0.1) == GATHER_S_MAX
