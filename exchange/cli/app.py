@@ -19,6 +19,9 @@ def build_app(wiring: Wiring) -> typer.Typer:
     # gRPC reads this once, when it is imported, and otherwise writes a line of its own about every
     # failed handshake to stderr, where `--json` promises one document. Hence the imports down here.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    # `serve` starts the database's programs from a process in which gRPC has threads. Its handlers
+    # of a fork have crashed the child before it could become the other program.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from exchange.cli.agreement_commands import agreement_app
     from exchange.cli.deployment_commands import add_deployment_commands
     from exchange.cli.key_commands import key_app
