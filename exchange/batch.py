@@ -29,6 +29,7 @@ from exchange.commands import (
     Recorded,
     Repeated,
     Result,
+    TaxRateAdded,
     Window,
 )
 from exchange.database import CONNECTION_ERRORS
@@ -255,7 +256,8 @@ class Ledger:
 def terms_changes(folded: Folded) -> int:
     """How many outcomes changed partners, keys or terms."""
     return sum(
-        isinstance(each, Booked) and isinstance(each.effect, PartnerAdded | RegisteredKey | Force)
+        isinstance(each, Booked)
+        and isinstance(each.effect, PartnerAdded | RegisteredKey | TaxRateAdded | Force)
         for each in folded.outcomes
     )
 

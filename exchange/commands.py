@@ -11,9 +11,9 @@ from uuid import UUID
 from exchange.ledger.accounts import Account
 from exchange.ledger.postings import Posting
 from partners.agreement import Conversion, Terms
-from partners.commands import Activate, AddKey, AddPartner
+from partners.commands import Activate, AddKey, AddPartner, AddTaxRate
 from partners.errors import Reason, Refused
-from partners.registry import Force, Partner, RegisteredKey, Unit
+from partners.registry import Force, Partner, RegisteredKey, Tax, TaxRate, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Book:
     step: WindowStep | None = None
 
 
-Command = Order | AddPartner | AddKey | Activate | OpenWindow | CloseWindow | Book
+Command = Order | AddPartner | AddKey | AddTaxRate | Activate | OpenWindow | CloseWindow | Book
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,15 @@ class PartnerAdded:
 
 
 @dataclass(frozen=True, slots=True)
+class TaxRateAdded:
+    """A tax with the rate that it got, and the accounts that were opened for a new code."""
+
+    tax: Tax
+    rate: TaxRate
+    accounts: tuple[Account, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WindowClosed:
     """A window that ended at this entry's index, and the one that began there."""
 
@@ -154,7 +163,9 @@ class WindowOpened:
     opened: Window
 
 
-Effect = PartnerAdded | RegisteredKey | Force | WindowOpened | WindowClosed | WindowStep
+Effect = (
+    PartnerAdded | RegisteredKey | TaxRateAdded | Force | WindowOpened | WindowClosed | WindowStep
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from sqlalchemy import Engine
 from exchange import reads, wire
 from exchange.admission import admit
 from exchange.commands import Command, Order
-from exchange.reading.paging import page_size
 from exchange.reading.service import Reading
 from exchange.reads import OwnEntry
 from exchange.registry_view import RegistryView
@@ -24,6 +23,7 @@ from partners.caller import Caller
 from partners.envelope import Envelope
 from partners.errors import Reason, Refused
 from partners.keys import Signer
+from partners.paging import page_size
 from partners.wire import envelope_from_proto, envelope_to_proto
 from pointclear.exchange.v1 import exchange_service_pb2 as pb
 from pointclear.exchange.v1 import transfer_pb2

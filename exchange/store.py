@@ -23,12 +23,14 @@ from exchange.commands import (
     Order,
     Outcome,
     PartnerAdded,
+    TaxRateAdded,
     Window,
     WindowClosed,
     WindowOpened,
     WindowStep,
 )
 from exchange.fold import Cell, Folded, State, Tally, window_id
+from exchange.fold.taxes import tax_entry_key
 from exchange.ledger.accounts import (
     HubAccount,
     PointsAccount,
@@ -42,7 +44,7 @@ from exchange.ledger.postings import Balance, Code, MoneyCell, PostingRef
 from exchange.log.merkle import Frontier
 from exchange.rows import rows_of
 from exchange.seal import Sealed, StreamHead
-from partners.commands import Activate, AddKey, AddPartner
+from partners.commands import Activate, AddKey, AddPartner, AddTaxRate
 from partners.queries import load_queries
 from partners.registry import Force, RegisteredKey, Registry
 from partners.store import utc
@@ -203,6 +205,8 @@ def entry_key_of(command: Command) -> str:
             return f"partner/{command.partner_id}"
         case AddKey():
             return f"key/{command.key_id}"
+        case AddTaxRate():
+            return tax_entry_key(command)
         case Activate():
             return f"agreement/{command.terms.agreement_id}/{command.terms.version}"
         case Book():
@@ -235,7 +239,7 @@ def accounts_touched(registry: Registry, commands: Iterable[Command]) -> set[int
             case Book():
                 for posting in command.postings:
                     accounts |= {posting.debit, posting.credit}
-            case AddPartner() | AddKey() | Activate():
+            case AddPartner() | AddKey() | AddTaxRate() | Activate():
                 # Orders behind it in the batch may rest on what it brings.
                 return None
             case _:
@@ -331,6 +335,17 @@ def write_effect(
                 valid_from=key.valid_from,
                 valid_until=key.valid_until,
                 registered_index=key.registered_index,
+            )
+        case TaxRateAdded() as added_rate:
+            QUERIES.write_tax_rate(
+                connection,
+                tax_code=added_rate.tax.code,
+                tax_number=added_rate.tax.number,
+                effective_from=added_rate.rate.effective_from,
+                basis_points=added_rate.rate.basis_points,
+                log_index=outcome.log_index,
+                account_numbers=[account.number for account in added_rate.accounts],
+                account_names=[account.name for account in added_rate.accounts],
             )
         case Force() as force:
             terms = force.terms

@@ -50,7 +50,8 @@ def plan_transfer(
     """Decide everything about an order but its position; raises the Refused that answers it."""
     check_clock(order, now)
     terms = agreement_in_force(registry, order, now)
-    conversion = convert(terms, order.source_points, registry.taxes[terms.tax_code].basis_points)
+    tax_basis_points = registry.taxes[terms.tax_code].basis_points_at(now)
+    conversion = convert(terms, order.source_points, tax_basis_points)
     if order.target_points != conversion.target_points:
         raise Refused(
             Reason.AMOUNT_MISMATCH,
@@ -58,7 +59,9 @@ def plan_transfer(
             f"the points become {conversion.target_points}, not {order.target_points}",
             {"targetPoints": str(conversion.target_points)},
         )
-    return plan_conversion(registry, open_windows, terms, order.source_points, conversion)
+    return plan_conversion(
+        registry, open_windows, terms, order.source_points, conversion, tax_basis_points
+    )
 
 
 def plan_conversion(
@@ -67,6 +70,7 @@ def plan_conversion(
     terms: Terms,
     source_points: int,
     conversion: Conversion,
+    tax_basis_points: int,
 ) -> Plan:
     """Decide whether points may be converted under terms in force; raises Refused(LIMIT_EXCEEDED
     or WINDOW_STATE).
@@ -78,7 +82,7 @@ def plan_conversion(
     return Plan(
         terms,
         conversion,
-        registry.taxes[terms.tax_code].basis_points,
+        tax_basis_points,
         window,
         postings(registry, terms, source_points, conversion),
     )
@@ -123,18 +127,20 @@ def simulate_transfer(
     balances: Mapping[int, Balance],
     terms: Terms,
     source_points: int,
+    now: datetime,
 ) -> Simulation:
-    """What `source_points` would come to under terms in force; nothing given is changed.
+    """What `source_points` would come to at `now`, under terms in force; nothing given is changed.
 
     `balances` holds all accounts of the corridor.
     """
     conversion = None
+    tax_basis_points = registry.taxes[terms.tax_code].basis_points_at(now)
     try:
-        conversion = convert(terms, source_points, registry.taxes[terms.tax_code].basis_points)
-        post_plan(
-            dict(balances),
-            plan_conversion(registry, open_windows, terms, source_points, conversion),
+        conversion = convert(terms, source_points, tax_basis_points)
+        plan = plan_conversion(
+            registry, open_windows, terms, source_points, conversion, tax_basis_points
         )
+        post_plan(dict(balances), plan)
     except Refused as refusal:
         return Simulation(terms, conversion, refusal)
     return Simulation(terms, conversion, None)

@@ -40,6 +40,17 @@ class AddKey:
 
 
 @dataclass(frozen=True, slots=True)
+class AddTaxRate:
+    """Adds a rate to a tax code from a future instant on; a code that is new begins with it."""
+
+    tax_code: str
+    effective_from: datetime
+    basis_points: int
+    body: bytes
+    """The rate as the operator sent it; the leaf's body."""
+
+
+@dataclass(frozen=True, slots=True)
 class Activate:
     """Puts a counter-signed agreement version in force from now on."""
 

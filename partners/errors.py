@@ -92,6 +92,7 @@ class Reason(StrEnum):
     ALREADY_REVERSED = "ALREADY_REVERSED"
     COUNTER_SIGNATURE_MISSING = "COUNTER_SIGNATURE_MISSING"
     WINDOW_STATE = "WINDOW_STATE"
+    EFFECTIVE_IN_PAST = "EFFECTIVE_IN_PAST"
 
     RATE_LIMITED = "RATE_LIMITED"
     QUEUE_FULL = "QUEUE_FULL"
@@ -365,6 +366,11 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "FAILED_PRECONDITION",
             Retry.NEW_ID,
             "Look up the window's state and do what comes before this step.",
+        ),
+        Reason.EFFECTIVE_IN_PAST: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEVER,
+            "Name an instant that has not come yet: nothing changes backwards.",
         ),
         Reason.RATE_LIMITED: Rule(
             "RESOURCE_EXHAUSTED",

@@ -80,12 +80,26 @@ class Force:
 
 @dataclass(frozen=True, slots=True)
 class TaxRate:
-    """A tax code and its rate."""
+    """What a tax is from an instant on, until its next rate."""
+
+    effective_from: datetime
+    basis_points: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tax:
+    """A tax code and its rates: the law changes on its own day."""
 
     code: str
     number: int
     """Part of the number of `hub.tax.<code>`."""
-    basis_points: int
+    rates: tuple[TaxRate, ...]
+    """By instant, the oldest first; at least one."""
+
+    def basis_points_at(self, time: datetime) -> int:
+        """The rate in force at `time`; before the first one, nothing is taxed."""
+        begun = [rate for rate in self.rates if rate.effective_from <= time]
+        return begun[-1].basis_points if begun else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +113,7 @@ class Registry:
     """Program id to the id of its partner."""
     units: Mapping[str, Unit] = field(default_factory=lambda: MappingProxyType({}))
     currencies: Mapping[str, CurrencyScale] = field(default_factory=lambda: MappingProxyType({}))
-    taxes: Mapping[str, TaxRate] = field(default_factory=lambda: MappingProxyType({}))
+    taxes: Mapping[str, Tax] = field(default_factory=lambda: MappingProxyType({}))
     keys: Mapping[str, RegisteredKey] = field(default_factory=lambda: MappingProxyType({}))
     agreements: Mapping[tuple[str, int], Force] = field(
         default_factory=lambda: MappingProxyType({})
@@ -129,6 +143,10 @@ class Registry:
     def with_key(self, key: RegisteredKey) -> "Registry":
         """The snapshot after a key was registered."""
         return replace(self, keys={**self.keys, key.key_id: key})
+
+    def with_tax(self, tax: Tax) -> "Registry":
+        """The snapshot after a code was added, or one of its rates."""
+        return replace(self, taxes={**self.taxes, tax.code: tax})
 
     def with_force(self, force: Force) -> "Registry":
         """The snapshot after a version came into force; what was in force on its corridor ends when

@@ -14,7 +14,11 @@ SELECT p.partner_number, p.partner_id, p.legal_name, array_agg(g.program_id ORDE
 FROM partner AS p JOIN program AS g USING (partner_number) GROUP BY p.partner_number;
 
 -- name: taxes()
-SELECT tax_code, tax_number, basis_points FROM tax_rate;
+SELECT tax_code, tax_number FROM tax;
+
+-- name: tax_rates()
+-- Every rate of every code, the oldest first.
+SELECT tax_code, effective_from, basis_points FROM tax_rate ORDER BY tax_code, effective_from;
 
 -- name: keys()
 SELECT key_id, holder, purpose, public_key, valid_from, valid_until, registered_index, revoked_index FROM signing_key;

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from partners import store
 from partners.agreement import Terms, check_terms
 from partners.caller import Caller
-from partners.commands import Activate, AddKey, AddPartner
+from partners.commands import Activate, AddKey, AddPartner, AddTaxRate
 from partners.envelope import (
     KEY_EVENT,
     RATE_AGREEMENT,
@@ -30,6 +30,7 @@ from partners.signing import (
     verify_agreement,
     verify_key_event,
 )
+from partners.taxes.service import Taxes
 from partners.wire import (
     envelope_from_proto,
     envelope_to_proto,
@@ -49,7 +50,7 @@ NAME_MAX = 200
 PROGRAMS_MAX = 16
 """Programs of one partner."""
 
-CarryOut = Callable[[AddPartner | AddKey | Activate], Awaitable[object]]
+CarryOut = Callable[[AddPartner | AddKey | AddTaxRate | Activate], Awaitable[object]]
 """Has the sequencer carry a command out; raises the Refused that answers it."""
 
 
@@ -67,6 +68,9 @@ class PartnersService:
         self, engine: Engine, carry_out: CarryOut, registry: NewestRegistry, audience: str
     ) -> None:
         """`audience` is what every signed statement must be addressed to."""
+        taxes = Taxes(carry_out, registry)
+        self.add_tax_rate = taxes.add_tax_rate
+        self.list_tax_rates = taxes.list_tax_rates
         self._engine = engine
         self._carry_out = carry_out
         self._registry = registry

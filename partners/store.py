@@ -17,7 +17,7 @@ from partners.envelope import RATE_AGREEMENT, Envelope, Signature
 from partners.keys import Purpose
 from partners.points import currency_scale
 from partners.queries import load_queries
-from partners.registry import Force, Partner, RegisteredKey, Registry, TaxRate, Unit
+from partners.registry import Force, Partner, RegisteredKey, Registry, Tax, TaxRate, Unit
 from partners.signing import verify_agreement
 from partners.wire import terms_from_payload
 
@@ -52,10 +52,20 @@ def load_registry(connection: Any, revision: int, audience: str) -> Registry:
         },
         units,
         {name: currency_scale(name) for name in units if not name.startswith("PTS:")},
-        {code: TaxRate(code, number, rate) for code, number, rate in QUERIES.taxes(connection)},
+        load_taxes(connection),
         keys,
         {(force.terms.agreement_id, force.terms.version): force for force in forces},
     )
+
+
+def load_taxes(connection: Any) -> dict[str, Tax]:
+    """Every tax code with its rates."""
+    rates: dict[str, list[TaxRate]] = {}
+    for code, effective_from, basis_points in QUERIES.tax_rates(connection):
+        rates.setdefault(code, []).append(TaxRate(utc(effective_from), basis_points))
+    return {
+        code: Tax(code, number, tuple(rates[code])) for code, number in QUERIES.taxes(connection)
+    }
 
 
 def load_forces(connection: Any, keys: dict[str, RegisteredKey], audience: str) -> Iterable[Force]:

@@ -56,7 +56,7 @@ ORDER BY p.partner_number;
 SELECT currency FROM partner WHERE partner_id = :partner_id;
 
 -- name: tax_codes()
-SELECT tax_number, tax_code FROM tax_rate;
+SELECT tax_number, tax_code FROM tax;
 
 -- name: window_sums(window_number)
 SELECT party, counterparty, code, tax_number, amount FROM window_sum WHERE window_number = :window_number;

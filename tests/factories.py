@@ -18,13 +18,14 @@ from exchange.commands import Command, OpenWindow, Order
 from exchange.fold import Folded, State, fold
 from exchange.seal import Letterhead
 from partners.agreement import Terms
-from partners.commands import Activate, AddKey, AddPartner
+from partners.commands import Activate, AddKey, AddPartner, AddTaxRate
 from partners.envelope import RATE_AGREEMENT, TRANSFER_ORDER, Envelope, Signature, sign
 from partners.keys import Purpose, SeedSigner
-from partners.registry import Registry, TaxRate
+from partners.registry import Registry, Tax, TaxRate
 from partners.wire import terms_from_payload, time_to_proto
 from pointclear.exchange.v1.transfer_pb2 import TransferOrder
 from pointclear.partners.v1 import agreement_pb2
+from pointclear.partners.v1.partners_service_pb2 import TaxRate as TaxRateMessage
 
 AUDIENCE = "pointclear.test/unit"
 NOW = datetime(2026, 7, 15, 12, tzinfo=UTC)
@@ -38,11 +39,10 @@ CORRIDORS = tuple(permutations(BRANDS, 2))
 CAP = 100_000_000
 """Net debit cap of each brand: 100 CNY."""
 TAXES = {
-    "none": TaxRate("none", 0, 0),
-    "vat6": TaxRate("vat6", 1, 600),
-    "vat9": TaxRate("vat9", 2, 900),
-    "vat13": TaxRate("vat13", 3, 1300),
-    "vat20": TaxRate("vat20", 4, 2000),
+    code: Tax(code, number, (TaxRate(EPOCH, basis_points),))
+    for number, (code, basis_points) in enumerate(
+        {"none": 0, "vat6": 600, "vat9": 900, "vat13": 1300, "vat20": 2000}.items()
+    )
 }
 """As the schema has them."""
 RATES = {"grocery": (2, 1, 19_600), "fuel": (10, 19, 9_500), "deli": (5, 4, 12_345)}
@@ -187,6 +187,19 @@ def add_key(holder: str, purpose: Purpose, **changes: Any) -> AddKey:
         "body": f"{holder} {purpose}".encode(),
     }
     return AddKey(**fields | changes)
+
+
+def add_tax_rate(
+    tax_code: str = "vat6", basis_points: int = 700, effective_from: datetime = NOW
+) -> AddTaxRate:
+    """Adds a rate to a tax code from an instant on."""
+    rate = TaxRateMessage(
+        tax_code=tax_code,
+        basis_points=basis_points,
+        effective_from=time_to_proto(effective_from),
+    )
+    body = rate.SerializeToString(deterministic=True)
+    return AddTaxRate(tax_code, effective_from, basis_points, body)
 
 
 def activate(payload: bytes) -> Activate:

@@ -24,13 +24,14 @@ from pointclear.exchange.v1.transfer_pb2 import (
     TransferRecord,
 )
 from pointclear.partners.v1.agreement_pb2 import RateAgreement
-from pointclear.partners.v1.partners_service_pb2 import Partner
+from pointclear.partners.v1.partners_service_pb2 import Partner, TaxRate
 from pointclear.settlement.v1.statement_pb2 import SettlementStatement
 
 TAXES = {"none": 0, "vat6": 600, "vat9": 900, "vat13": 1300, "vat20": 2000}
-"""Basis points by code."""
+"""Basis points by code that every exchange begins with."""
 CENT = 10_000
 """A minor unit in units of the books."""
+SINCE_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 SKEW = timedelta(seconds=30)
 HUB = "hub"
 
@@ -56,6 +57,10 @@ class Model:
 
     size: int = 0
     caps: dict[str, int] = field(default_factory=dict)
+    taxes: dict[str, list[tuple[datetime, int]]] = field(
+        default_factory=lambda: {code: [(SINCE_EVER, bps)] for code, bps in TAXES.items()}
+    )
+    """Basis points by code, each from an instant on."""
     brands: dict[str, str] = field(default_factory=dict)
     """By program."""
     versions: dict[tuple[str, int], RateAgreement] = field(default_factory=dict)
@@ -88,7 +93,8 @@ class Model:
         value = order.target_points * terms.price_per_target_point
         fee = math.ceil(Fraction(value * terms.fee_basis_points, 10_000))
         # Python rounds a fraction half to even, as the books do.
-        tax = round(Fraction(fee * TAXES[terms.tax_code], 10_000))
+        rate = max(each for each in self.taxes[terms.tax_code] if each[0] <= now)[1]
+        tax = round(Fraction(fee * rate, 10_000))
         payer = f"{order.partner_id}.position"
         available = self.posted[payer] - self.held[payer]
         if available - value - fee - tax < min(-self.caps[order.partner_id], available):
@@ -153,6 +159,10 @@ class Model:
             partner = Partner.FromString(entry.body)
             self.caps[name] = partner.settlement_account.net_debit_cap
             self.brands |= dict.fromkeys(partner.programs, name)
+        elif kind == "tax":
+            added = TaxRate.FromString(entry.body)
+            begins = added.effective_from.ToDatetime(UTC)
+            self.taxes.setdefault(added.tax_code, []).append((begins, added.basis_points))
         elif kind == "agreement":
             terms = RateAgreement.FromString(entry.body)
             self.versions[terms.agreement_id, terms.version] = terms

@@ -29,6 +29,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.partner_commands import partner_app
     from exchange.cli.reading_commands import add_reading_commands
     from exchange.cli.settlement_commands import add_settlement_commands
+    from exchange.cli.tax_commands import tax_app
     from exchange.cli.transfer_commands import add_transfer_commands
     from exchange.cli.verify import verify
     from exchange.cli.window_commands import window_app
@@ -48,6 +49,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     app.add_typer(partner_app(), name="partner")
     app.add_typer(key_app(), name="key")
     app.add_typer(agreement_app(), name="agreement")
+    app.add_typer(tax_app(), name="tax")
     add_transfer_commands(app)
     add_reading_commands(app)
     app.add_typer(window_app(), name="window")

@@ -27,9 +27,10 @@ from exchange.fold.state import (
     State,
     Tally,
 )
+from exchange.fold.taxes import add_tax_rate
 from exchange.fold.terms import activate, add_key, add_partner
 from exchange.fold.windows import book, close_window, open_window, window_id
-from partners.commands import Activate, AddKey, AddPartner
+from partners.commands import Activate, AddKey, AddPartner, AddTaxRate
 from partners.errors import Refused
 
 __all__ = [
@@ -64,6 +65,8 @@ def decide(run: Run, command: Command) -> Result:
                 return add_partner(run, command)
             case AddKey():
                 return add_key(run, command)
+            case AddTaxRate():
+                return add_tax_rate(run, command)
             case Activate():
                 return activate(run, command)
             case OpenWindow():

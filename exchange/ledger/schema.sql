@@ -1,4 +1,4 @@
--- The whole schema of revision 1, run by the owner in one transaction. Later revisions are files in `migrations/`,
+-- The whole schema of the newest revision, run by the owner in one transaction. `migrations/` leads here from older ones,
 -- and a test holds that a migrated database equals one made from this file.
 --
 -- Value is written by one writer at a time (whoever holds the head row's lock) and only ever inserted, but for the few
@@ -59,13 +59,25 @@ CREATE TABLE program (
     unit_number integer NOT NULL UNIQUE REFERENCES unit
 );
 
-CREATE TABLE tax_rate (
+CREATE TABLE tax (
     tax_code text PRIMARY KEY,
-    tax_number integer NOT NULL UNIQUE CHECK (tax_number BETWEEN 0 AND 3839),
-    basis_points integer NOT NULL CHECK (basis_points BETWEEN 0 AND 10000)
+    tax_number integer NOT NULL UNIQUE CHECK (tax_number BETWEEN 0 AND 3839)
 );
 
-INSERT INTO tax_rate VALUES ('none', 0, 0), ('vat6', 1, 600), ('vat9', 2, 900), ('vat13', 3, 1300), ('vat20', 4, 2000);
+-- What a tax is from an instant on, until its next rate.
+CREATE TABLE tax_rate (
+    tax_code text NOT NULL REFERENCES tax,
+    effective_from timestamptz NOT NULL,
+    basis_points integer NOT NULL CHECK (basis_points BETWEEN 0 AND 10000),
+    -- None of the rates that every exchange begins with is in the log.
+    log_index bigint,
+    PRIMARY KEY (tax_code, effective_from)
+);
+
+INSERT INTO tax VALUES ('none', 0), ('vat6', 1), ('vat9', 2), ('vat13', 3), ('vat20', 4);
+INSERT INTO tax_rate (tax_code, effective_from, basis_points)
+VALUES ('none', '1970-01-01 00:00:00+00', 0), ('vat6', '1970-01-01 00:00:00+00', 600), ('vat9', '1970-01-01 00:00:00+00', 900),
+    ('vat13', '1970-01-01 00:00:00+00', 1300), ('vat20', '1970-01-01 00:00:00+00', 2000);
 
 CREATE TABLE signing_key (
     key_id text PRIMARY KEY,
@@ -279,7 +291,7 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['record', 'posting', 'stream_entry', 'line_file', 'leg', 'agreement', 'agreement_signature'] LOOP
+    FOREACH name IN ARRAY ARRAY['record', 'posting', 'stream_entry', 'line_file', 'leg', 'agreement', 'agreement_signature', 'tax', 'tax_rate'] LOOP
         EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON %I FOR EACH ROW EXECUTE FUNCTION refuse_change()', name);
         EXECUTE format('CREATE TRIGGER never_emptied BEFORE TRUNCATE ON %I EXECUTE FUNCTION refuse_change()', name);
         EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER append_only', name);
@@ -334,7 +346,7 @@ LEFT JOIN posting AS confirmed
 
 GRANT USAGE ON SCHEMA public TO pointclear_service;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO pointclear_service;
-GRANT INSERT ON unit, account, balance, partner, program, signing_key, agreement, agreement_signature, agreement_force,
+GRANT INSERT ON unit, account, balance, partner, program, signing_key, agreement, agreement_signature, agreement_force, tax, tax_rate,
     settlement_window, window_sum, window_points, record, posting, stream_head, stream_entry, refusal_tally, request, line_file, leg
     TO pointclear_service;
 GRANT UPDATE (debits_pending, debits_posted, credits_pending, credits_posted, version, floor) ON balance TO pointclear_service;
@@ -350,4 +362,4 @@ GRANT UPDATE (audience) ON deployment TO pointclear_service;
 REVOKE EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) TO pointclear_service;
 
-INSERT INTO deployment VALUES (true, 1, NULL);
+INSERT INTO deployment VALUES (true, 2, NULL);

@@ -65,6 +65,14 @@ SELECT * FROM unnest(:account_numbers::bigint[], :floors::bigint[], :ceilings::b
 INSERT INTO signing_key (key_id, holder, purpose, public_key, valid_from, valid_until, registered_index)
 VALUES (:key_id, :holder, :purpose, :public_key, :valid_from, :valid_until, :registered_index);
 
+-- name: write_tax_rate!
+-- A code that is new opens its accounts.
+INSERT INTO tax (tax_code, tax_number) VALUES (:tax_code, :tax_number) ON CONFLICT DO NOTHING;
+INSERT INTO tax_rate (tax_code, effective_from, basis_points, log_index)
+VALUES (:tax_code, :effective_from, :basis_points, :log_index);
+INSERT INTO account (account_number, name) SELECT * FROM unnest(:account_numbers::bigint[], :account_names::text[]);
+INSERT INTO balance (account_number) SELECT * FROM unnest(:account_numbers::bigint[]);
+
 -- name: write_force!
 -- The version in force on the corridor ends when this one begins; the exclusion constraint is the last line.
 UPDATE agreement_force SET effective = tstzrange(lower(effective), :effective_from)

@@ -13,13 +13,13 @@ from sqlalchemy import Engine
 
 from exchange.reading import wire
 from exchange.reading.listing import list_page
-from exchange.reading.paging import page_end, page_size, page_token
 from exchange.reading.position import read_position
 from exchange.reading.simulation import simulate
 from exchange.reads import OwnEntry
 from exchange.registry_view import RegistryView
 from partners.caller import Caller
 from partners.errors import Reason, Refused
+from partners.paging import Paged, page_end, page_of, page_size, page_token
 from partners.points import POINTS_MAX, check_id
 from partners.registry import Force
 from pointclear.exchange.v1 import exchange_service_pb2 as pb
@@ -94,8 +94,6 @@ class Reading:
         self, request: pb.ListCorridorsRequest, caller: Caller
     ) -> pb.ListCorridorsResponse:
         """The agreements in force: the caller's, or for an operator all."""
-        size = page_size(request.page_size)
-        end = page_end(caller.holder, b"corridors", request.page_token)
         registry = await self._registry.refresh()
         shown = sorted(
             (
@@ -105,13 +103,11 @@ class Reading:
             ),
             key=corridor_name,
         )
-        rest = [force for force in shown if end is None or corridor_name(force) > end]
-        following = ""
-        if len(rest) > size:
-            following = page_token(caller.holder, b"corridors", corridor_name(rest[size - 1]))
+        paged = Paged(caller.holder, b"corridors", request.page_size, request.page_token)
+        page = page_of(shown, corridor_name, paged)
         return pb.ListCorridorsResponse(
-            corridors=[wire.corridor_to_proto(force) for force in rest[:size]],
-            next_page_token=following,
+            corridors=[wire.corridor_to_proto(force) for force in page.items],
+            next_page_token=page.next_token,
         )
 
     async def _read(self, query: Callable[..., Any], *arguments: Any) -> Any:

@@ -28,5 +28,5 @@ def simulate(
     windows = store.load_windows(connection, ()).values()
     balances = store.load_balances(connection, store.corridor_accounts(registry, *corridor))
     return simulate_transfer(
-        registry, {each.currency: each for each in windows}, balances, terms, source_points
+        registry, {each.currency: each for each in windows}, balances, terms, source_points, moment
     )

@@ -394,7 +394,7 @@ def check_state(pair: Pair, model: Model) -> None:
             "SELECT w.window_id, coalesce(p.partner_id, %(hub)s), coalesce(c.partner_id, %(hub)s),"
             " s.code, t.tax_code, s.amount FROM window_sum AS s"
             " JOIN settlement_window AS w USING (window_number)"
-            " JOIN tax_rate AS t USING (tax_number)"
+            " JOIN tax AS t USING (tax_number)"
             " LEFT JOIN partner AS p ON p.partner_number = s.party"
             " LEFT JOIN partner AS c ON c.partner_number = s.counterparty",
             {"hub": HUB},

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from exchange.reading.paging import PAGE_MAX, page_token
 from partners.errors import Reason
+from partners.paging import PAGE_MAX, page_token
 from pointclear.common.v1 import refusal_pb2
 from pointclear.exchange.v1 import exchange_service_pb2 as pb
 from pointclear.exchange.v1 import transfer_pb2

@@ -190,6 +190,14 @@ def good_requests() -> dict[str, Message]:
         "RegisterPartner": new_partner(),
         "ListPartners": partners.ListPartnersRequest(),
         "ListKeys": partners.ListKeysRequest(holder="partner/grocery"),
+        "AddTaxRate": partners.AddTaxRateRequest(
+            rate=partners.TaxRate(
+                tax_code="vat6",
+                basis_points=500,
+                effective_from=time_to_proto(make.NOW + timedelta(days=1)),
+            )
+        ),
+        "ListTaxRates": partners.ListTaxRatesRequest(page_size=2),
         "ActivateAgreement": partners.ActivateAgreementRequest(agreement_id="fuel-deli", version=2),
         "ListAgreements": partners.ListAgreementsRequest(),
         "OpenWindow": settlement.OpenWindowRequest(

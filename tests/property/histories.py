@@ -96,6 +96,12 @@ def commands() -> st.SearchStrategy[Command]:
         st.builds(make.add_partner, st.sampled_from(MEMBERS), st.sampled_from([5, make.CAP])),
         st.just(make.add_partner("bistro", currency="USD")),
         st.builds(
+            make.add_tax_rate,
+            st.sampled_from(["vat6", "vat6", "levy"]),
+            st.sampled_from([0, 700]),
+            st.sampled_from([-1, 1, 2]).map(lambda days: make.NOW + timedelta(days=days)),
+        ),
+        st.builds(
             make.add_key,
             st.sampled_from(["partner/bakery", "partner/grocery"]),
             st.just(Purpose.STATEMENTS),

@@ -22,7 +22,7 @@ def test_a_simulation_and_the_order_agree(
     assume(points > 0)
     windows = {each.currency: each for each in state.windows.values() if each.state == "OPEN"}
     balances = dict(state.balances)
-    simulated = simulate_transfer(state.registry, windows, balances, terms, points)
+    simulated = simulate_transfer(state.registry, windows, balances, terms, points, make.NOW)
     assert balances == state.balances
     (result,) = make.fold_one(state, make.an_order(999, terms, source_points=points), now).results
     assert isinstance(result, Recorded)

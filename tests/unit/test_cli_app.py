@@ -16,7 +16,8 @@ from partners.errors import Reason, Refused
 
 COMMANDS = (
     "init", "serve", "config", "migrate", "partner add", "partner list", "key add", "key list",
-    "agreement propose", "agreement sign", "agreement activate", "agreement list", "transfer",
+    "agreement propose", "agreement sign", "agreement activate", "agreement list", "tax add",
+    "tax list", "transfer",
     "lookup", "receipts", "transfers", "simulate", "position", "corridors", "window open",
     "window close", "window list", "settle", "statement", "verify",
 )  # fmt: skip

@@ -23,18 +23,18 @@ from exchange.admission import ID_SKEW, admit
 from exchange.commands import OpenWindow
 from exchange.fold import NO_LIMITS, State, fold
 from exchange.log.merkle import Frontier, leaf_data, leaf_hash
-from exchange.reading import paging
 from exchange.replies import RETRY_DELAY_S
 from exchange.seal import LeafKind, Letterhead, Sealed, seal
 from exchange.transfer import CLOCK_SKEW
 from exchange.wire import MESSAGE_MAX
 from partners import envelope as dsse
+from partners import paging
 from partners.commands import Activate, AddKey, AddPartner
 from partners.envelope import Envelope, pae, sign, to_json
 from partners.errors import RULES, Reason
 from partners.keys import Purpose, SeedSigner, key_id_of
 from partners.points import REFERENCE_MAX
-from partners.registry import Registry, TaxRate
+from partners.registry import Registry, Tax, TaxRate
 from partners.wire import parse_strictly, terms_from_payload, time_to_proto
 from pointclear.exchange.v1 import exchange_service_pb2
 from pointclear.exchange.v1.transfer_pb2 import (
@@ -129,8 +129,8 @@ def sealed_order() -> Sealed:
         agreement(),
         OpenWindow("CNY", date(2026, 1, 5)),
     )
-    taxes = {"vat6": TaxRate("vat6", 1, 600)}
     start = ISSUED_AT - timedelta(hours=1)
+    taxes = {"vat6": Tax("vat6", 1, (TaxRate(start, 600),))}
     ready = fold(State(0, start, Registry(taxes=taxes)), setup, start).state
     envelope = sign(ORDERS, dsse.TRANSFER_ORDER, order_payload())
     stored_from = datetime(2025, 12, 1, tzinfo=UTC)
@@ -322,7 +322,7 @@ def test_the_limits_on_the_page_are_those_in_force() -> None:
             f"{edge.LARGE_MESSAGE_BYTES_MAX:,} bytes"
         ),
         "orders in one BatchCreateTransfers": f"1 to {service.ORDERS_MAX}",
-        "page of ListReceipts, ListTransfers, ListCorridors": (
+        "page of ListReceipts, ListTransfers, ListCorridors, ListTaxRates": (
             f"{paging.PAGE_DEFAULT} by default, {paging.PAGE_MAX} at most"
         ),
         "page of ListWindows": (

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from exchange.reading import listing
 from exchange.reading.listing import Span, list_page
-from exchange.reading.paging import PAGE_DEFAULT, PAGE_MAX, page_end, page_size, page_token
 from exchange.reads import OwnEntry
 from exchange.seal import PayloadKind
 from partners.errors import Reason, Refused
+from partners.paging import PAGE_DEFAULT, PAGE_MAX, page_end, page_size, page_token
 from tests.factories import NOW
 
 ME = "partner/grocery"

@@ -170,6 +170,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The settlement window is not in the state that this step needs."""
     REASON_BANK_FILE_REFUSED: _Reason.ValueType  # 52
     """The bank file does not fit the account, its last balance or its own totals."""
+    REASON_EFFECTIVE_IN_PAST: _Reason.ValueType  # 60
+    """What is to hold from an instant that has passed."""
     REASON_RATE_LIMITED: _Reason.ValueType  # 53
     """The caller sends faster than it may."""
     REASON_QUEUE_FULL: _Reason.ValueType  # 54
@@ -288,6 +290,8 @@ REASON_WINDOW_STATE: Reason.ValueType  # 51
 """The settlement window is not in the state that this step needs."""
 REASON_BANK_FILE_REFUSED: Reason.ValueType  # 52
 """The bank file does not fit the account, its last balance or its own totals."""
+REASON_EFFECTIVE_IN_PAST: Reason.ValueType  # 60
+"""What is to hold from an instant that has passed."""
 REASON_RATE_LIMITED: Reason.ValueType  # 53
 """The caller sends faster than it may."""
 REASON_QUEUE_FULL: Reason.ValueType  # 54

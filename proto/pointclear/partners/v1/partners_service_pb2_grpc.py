@@ -55,6 +55,16 @@ class PartnersServiceStub:
                 request_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ListKeysRequest.SerializeToString,
                 response_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ListKeysResponse.FromString,
                 _registered_method=True)
+        self.AddTaxRate = channel.unary_unary(
+                '/pointclear.partners.v1.PartnersService/AddTaxRate',
+                request_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.AddTaxRateRequest.SerializeToString,
+                response_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.AddTaxRateResponse.FromString,
+                _registered_method=True)
+        self.ListTaxRates = channel.unary_unary(
+                '/pointclear.partners.v1.PartnersService/ListTaxRates',
+                request_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ListTaxRatesRequest.SerializeToString,
+                response_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ListTaxRatesResponse.FromString,
+                _registered_method=True)
         self.ProposeAgreement = channel.unary_unary(
                 '/pointclear.partners.v1.PartnersService/ProposeAgreement',
                 request_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ProposeAgreementRequest.SerializeToString,
@@ -104,6 +114,20 @@ class PartnersServiceServicer:
 
     def ListKeys(self, request, context):
         """Lists the keys of a holder; the exchange's own are open to every caller.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddTaxRate(self, request, context):
+        """Operators: adds a rate to a tax code from a future instant on; a code that is new begins with it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTaxRates(self, request, context):
+        """Lists the tax codes' rates, past and to come.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -159,6 +183,16 @@ def add_PartnersServiceServicer_to_server(servicer, server):
                     servicer.ListKeys,
                     request_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ListKeysRequest.FromString,
                     response_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ListKeysResponse.SerializeToString,
+            ),
+            'AddTaxRate': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddTaxRate,
+                    request_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.AddTaxRateRequest.FromString,
+                    response_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.AddTaxRateResponse.SerializeToString,
+            ),
+            'ListTaxRates': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTaxRates,
+                    request_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ListTaxRatesRequest.FromString,
+                    response_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ListTaxRatesResponse.SerializeToString,
             ),
             'ProposeAgreement': grpc.unary_unary_rpc_method_handler(
                     servicer.ProposeAgreement,
@@ -290,6 +324,60 @@ class PartnersService:
             '/pointclear.partners.v1.PartnersService/ListKeys',
             pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ListKeysRequest.SerializeToString,
             pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ListKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddTaxRate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.partners.v1.PartnersService/AddTaxRate',
+            pointclear_dot_partners_dot_v1_dot_partners__service__pb2.AddTaxRateRequest.SerializeToString,
+            pointclear_dot_partners_dot_v1_dot_partners__service__pb2.AddTaxRateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTaxRates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.partners.v1.PartnersService/ListTaxRates',
+            pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ListTaxRatesRequest.SerializeToString,
+            pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ListTaxRatesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,10 @@ class PartnersServiceStub:
     """Registers a key by a `key-event` envelope."""
     ListKeys: _grpc.UnaryUnaryMultiCallable[_partners_service_pb2.ListKeysRequest, _partners_service_pb2.ListKeysResponse]
     """Lists the keys of a holder; the exchange's own are open to every caller."""
+    AddTaxRate: _grpc.UnaryUnaryMultiCallable[_partners_service_pb2.AddTaxRateRequest, _partners_service_pb2.AddTaxRateResponse]
+    """Operators: adds a rate to a tax code from a future instant on; a code that is new begins with it."""
+    ListTaxRates: _grpc.UnaryUnaryMultiCallable[_partners_service_pb2.ListTaxRatesRequest, _partners_service_pb2.ListTaxRatesResponse]
+    """Lists the tax codes' rates, past and to come."""
     ProposeAgreement: _grpc.UnaryUnaryMultiCallable[_partners_service_pb2.ProposeAgreementRequest, _partners_service_pb2.ProposeAgreementResponse]
     """A brand proposes terms: a `rate-agreement` envelope with its signature."""
     SignAgreement: _grpc.UnaryUnaryMultiCallable[_partners_service_pb2.SignAgreementRequest, _partners_service_pb2.SignAgreementResponse]
@@ -63,6 +67,10 @@ class PartnersServiceAsyncStub(PartnersServiceStub):
     """Registers a key by a `key-event` envelope."""
     ListKeys: _aio.UnaryUnaryMultiCallable[_partners_service_pb2.ListKeysRequest, _partners_service_pb2.ListKeysResponse]  # type: ignore[assignment]
     """Lists the keys of a holder; the exchange's own are open to every caller."""
+    AddTaxRate: _aio.UnaryUnaryMultiCallable[_partners_service_pb2.AddTaxRateRequest, _partners_service_pb2.AddTaxRateResponse]  # type: ignore[assignment]
+    """Operators: adds a rate to a tax code from a future instant on; a code that is new begins with it."""
+    ListTaxRates: _aio.UnaryUnaryMultiCallable[_partners_service_pb2.ListTaxRatesRequest, _partners_service_pb2.ListTaxRatesResponse]  # type: ignore[assignment]
+    """Lists the tax codes' rates, past and to come."""
     ProposeAgreement: _aio.UnaryUnaryMultiCallable[_partners_service_pb2.ProposeAgreementRequest, _partners_service_pb2.ProposeAgreementResponse]  # type: ignore[assignment]
     """A brand proposes terms: a `rate-agreement` envelope with its signature."""
     SignAgreement: _aio.UnaryUnaryMultiCallable[_partners_service_pb2.SignAgreementRequest, _partners_service_pb2.SignAgreementResponse]  # type: ignore[assignment]
@@ -106,6 +114,22 @@ class PartnersServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_partners_service_pb2.ListKeysResponse, _abc.Awaitable[_partners_service_pb2.ListKeysResponse]]:
         """Lists the keys of a holder; the exchange's own are open to every caller."""
+
+    @_abc_1.abstractmethod
+    def AddTaxRate(
+        self,
+        request: _partners_service_pb2.AddTaxRateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_partners_service_pb2.AddTaxRateResponse, _abc.Awaitable[_partners_service_pb2.AddTaxRateResponse]]:
+        """Operators: adds a rate to a tax code from a future instant on; a code that is new begins with it."""
+
+    @_abc_1.abstractmethod
+    def ListTaxRates(
+        self,
+        request: _partners_service_pb2.ListTaxRatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_partners_service_pb2.ListTaxRatesResponse, _abc.Awaitable[_partners_service_pb2.ListTaxRatesResponse]]:
+        """Lists the tax codes' rates, past and to come."""
 
     @_abc_1.abstractmethod
     def ProposeAgreement(

@@ -9,6 +9,9 @@ but its own rows, since every query is scoped by the caller.
 import base64
 import binascii
 import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from partners.errors import Reason, Refused
 
@@ -17,6 +20,41 @@ TOKEN_MAX = 400
 """Characters in a token."""
 _DIGEST_BYTES = 16
 _PURPOSE = b"pointclear page token v1"
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Paged:
+    """Which page of a list a caller asks for."""
+
+    caller: str
+    listed: bytes
+    """The list: the request without its page, serialised, after the list's own name."""
+    size: int
+    """As the request has it; 0 for the default."""
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[_T]):
+    """Some of a list's items."""
+
+    items: tuple[_T, ...]
+    next_token: str
+    """Of the page after it, empty on the last."""
+
+
+def page_of(items: Sequence[_T], name: Callable[[_T], str], paged: Paged) -> Page[_T]:
+    """The page that is asked for, of items in the order of their names, which are unique.
+
+    Raises Refused(FIELD_INVALID) for a size or a token that is not one.
+    """
+    size = page_size(paged.size)
+    end = page_end(paged.caller, paged.listed, paged.token)
+    rest = [each for each in items if end is None or name(each) > end]
+    more = len(rest) > size
+    following = page_token(paged.caller, paged.listed, name(rest[size - 1])) if more else ""
+    return Page(tuple(rest[:size]), following)
 
 
 def page_size(wanted: int) -> int:

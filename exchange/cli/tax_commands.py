@@ -1,0 +1,138 @@
+"""`tax add` and `tax list`."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from exchange.cli.connection import Connection, connect
+from exchange.cli.documents import instant
+from exchange.cli.options import (
+    DEFAULT_DATA_DIR,
+    DataDirOption,
+    EitherProfileOption,
+    JsonOption,
+    OperatorProfileOption,
+    ServerOption,
+    either_profile,
+    operator_profile,
+    parse_instant,
+)
+from exchange.cli.output import Command, answer, table
+from partners.wire import time_to_proto
+from pointclear.partners.v1.partners_service_pb2 import (
+    AddTaxRateRequest,
+    AddTaxRateResponse,
+    ListTaxRatesRequest,
+    ListTaxRatesResponse,
+    TaxRate,
+)
+
+
+def tax_app() -> typer.Typer:
+    """The commands about taxes."""
+    app = typer.Typer(no_args_is_help=True, help="Add and list the rates of taxes.")
+    app.command("add", cls=Command)(add)
+    app.command("list", cls=Command)(list_rates)
+    return app
+
+
+def add(
+    tax_code: Annotated[str, typer.Argument(metavar="CODE", help="The tax, such as vat6.")],
+    basis_points: Annotated[int, typer.Option("--bps", help="The rate in basis points.")],
+    effective_from: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="TIME",
+            help="The day or instant from which it holds, ISO 8601; UTC if it names no offset.",
+        ),
+    ],
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    profile_dir: OperatorProfileOption = None,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add the rate of a tax from a future day on; a code that is new begins with it.
+
+    Transfers are taxed by the rate in force at their moment; none is taxed again.
+    """
+    profile = operator_profile(profile_dir, data_dir, server)
+    try:
+        rate = TaxRate(
+            tax_code=tax_code,
+            basis_points=basis_points,
+            effective_from=time_to_proto(parse_instant(effective_from)),
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    with connect(profile) as connection:
+        response: AddTaxRateResponse = connection.call(
+            connection.partners.AddTaxRate, AddTaxRateRequest(rate=rate)
+        )
+    document = rate_document(response.rate)
+    answer(
+        as_json,
+        {"rate": document},
+        f"{document['tax_code']}: {document['basis_points']} basis points"
+        f" from {document['effective_from']}",
+    )
+
+
+def list_rates(
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    profile_dir: EitherProfileOption = None,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List every tax with its rates, past and to come."""
+    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+        rates = [rate_document(each) for each in all_rates(connection)]
+    now = datetime.now(UTC)
+    answer(
+        as_json,
+        {"rates": rates},
+        table(
+            ("tax", "basis points", "from", ""),
+            [
+                (
+                    each["tax_code"],
+                    each["basis_points"],
+                    each["effective_from"] or "ever",
+                    "to come" if is_to_come(each, now) else "",
+                )
+                for each in rates
+            ],
+            right=("basis points",),
+        ),
+    )
+
+
+def all_rates(connection: Connection) -> list[TaxRate]:
+    """Every page of the list. Raises Failed."""
+    rates: list[TaxRate] = []
+    token = ""
+    while True:
+        page: ListTaxRatesResponse = connection.call(
+            connection.partners.ListTaxRates,
+            ListTaxRatesRequest(page_size=500, page_token=token),
+        )
+        rates += page.rates
+        token = page.next_page_token
+        if not token:
+            return rates
+
+
+def rate_document(rate: TaxRate) -> dict[str, Any]:
+    """A rate for machines; one that has held since ever has no instant."""
+    return {
+        "tax_code": rate.tax_code,
+        "basis_points": rate.basis_points,
+        "effective_from": instant(rate.effective_from),
+    }
+
+
+def is_to_come(rate: dict[str, Any], now: datetime) -> bool:
+    """Whether a rate begins after `now`."""
+    begins = rate["effective_from"]
+    return begins is not None and datetime.fromisoformat(begins) > now

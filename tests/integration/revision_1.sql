@@ -1,0 +1,353 @@
+-- The whole schema of revision 1, run by the owner in one transaction. Later revisions are files in `migrations/`,
+-- and a test holds that a migrated database equals one made from this file.
+--
+-- Value is written by one writer at a time (whoever holds the head row's lock) and only ever inserted, but for the few
+-- rows that are running totals. The service role can update those columns and nothing else.
+
+CREATE TABLE deployment (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    schema_revision integer NOT NULL,
+    -- Exchange and environment for which all statements in this database are meant; set at the first start, never changed.
+    audience text
+);
+
+-- Units and accounts ---------------------------------------------------------------------------------------------
+
+CREATE TABLE unit (
+    unit_number integer PRIMARY KEY CHECK (unit_number > 0),
+    -- PTS:<program_id>, or an ISO 4217 code.
+    name text NOT NULL UNIQUE,
+    scale smallint NOT NULL CHECK (scale BETWEEN 0 AND 6)
+);
+
+CREATE TABLE account (
+    account_number bigint PRIMARY KEY,
+    unit_number integer NOT NULL GENERATED ALWAYS AS ((account_number >> 20)::integer) STORED REFERENCES unit,
+    name text NOT NULL,
+    UNIQUE (unit_number, name)
+);
+
+CREATE TABLE balance (
+    account_number bigint PRIMARY KEY REFERENCES account,
+    debits_pending bigint NOT NULL DEFAULT 0 CHECK (debits_pending >= 0),
+    debits_posted bigint NOT NULL DEFAULT 0 CHECK (debits_posted >= 0),
+    credits_pending bigint NOT NULL DEFAULT 0 CHECK (credits_pending >= 0),
+    credits_posted bigint NOT NULL DEFAULT 0 CHECK (credits_posted >= 0),
+    version bigint NOT NULL DEFAULT 0,
+    floor bigint,
+    ceiling bigint,
+    -- The last line behind the code that should have refused.
+    CONSTRAINT balance_floor CHECK (credits_posted - debits_posted - debits_pending >= floor),
+    CONSTRAINT balance_ceiling CHECK (credits_posted - debits_posted + credits_pending <= ceiling)
+) WITH (fillfactor = 50);
+
+-- Partners, keys, terms ------------------------------------------------------------------------------------------
+
+CREATE TABLE partner (
+    partner_number integer PRIMARY KEY CHECK (partner_number > 0),
+    partner_id text NOT NULL UNIQUE,
+    legal_name text NOT NULL,
+    currency text NOT NULL REFERENCES unit (name),
+    net_debit_cap bigint NOT NULL CHECK (net_debit_cap >= 0),
+    registered_index bigint NOT NULL
+);
+
+CREATE TABLE program (
+    program_id text PRIMARY KEY,
+    partner_number integer NOT NULL REFERENCES partner,
+    place smallint NOT NULL,
+    unit_number integer NOT NULL UNIQUE REFERENCES unit
+);
+
+CREATE TABLE tax_rate (
+    tax_code text PRIMARY KEY,
+    tax_number integer NOT NULL UNIQUE CHECK (tax_number BETWEEN 0 AND 3839),
+    basis_points integer NOT NULL CHECK (basis_points BETWEEN 0 AND 10000)
+);
+
+INSERT INTO tax_rate VALUES ('none', 0, 0), ('vat6', 1, 600), ('vat9', 2, 900), ('vat13', 3, 1300), ('vat20', 4, 2000);
+
+CREATE TABLE signing_key (
+    key_id text PRIMARY KEY,
+    holder text NOT NULL,
+    purpose text NOT NULL,
+    public_key bytea NOT NULL UNIQUE CHECK (length(public_key) = 32),
+    valid_from timestamptz NOT NULL,
+    valid_until timestamptz NOT NULL,
+    registered_index bigint NOT NULL,
+    revoked_index bigint,
+    CHECK (valid_from < valid_until)
+);
+
+-- What was signed is stored as it came; terms are always read from it, never from columns that might be edited.
+CREATE TABLE agreement (
+    agreement_id text NOT NULL,
+    version integer NOT NULL CHECK (version > 0),
+    source_partner text NOT NULL REFERENCES partner (partner_id),
+    target_partner text NOT NULL REFERENCES partner (partner_id),
+    payload bytea NOT NULL,
+    PRIMARY KEY (agreement_id, version)
+);
+
+CREATE TABLE agreement_signature (
+    agreement_id text NOT NULL,
+    version integer NOT NULL,
+    partner_id text NOT NULL REFERENCES partner (partner_id),
+    key_id text NOT NULL REFERENCES signing_key,
+    signature bytea NOT NULL CHECK (length(signature) = 64),
+    PRIMARY KEY (agreement_id, version, partner_id),
+    FOREIGN KEY (agreement_id, version) REFERENCES agreement
+);
+
+CREATE TABLE agreement_force (
+    agreement_id text NOT NULL,
+    version integer NOT NULL,
+    -- Source unit << 32 | target unit.
+    corridor bigint NOT NULL,
+    effective tstzrange NOT NULL CHECK (NOT isempty(effective)),
+    log_index bigint NOT NULL,
+    PRIMARY KEY (agreement_id, version),
+    FOREIGN KEY (agreement_id, version) REFERENCES agreement,
+    CONSTRAINT one_version_in_force_per_corridor
+    EXCLUDE USING gist (int8range(corridor, corridor, '[]') WITH &&, effective WITH &&)
+);
+
+-- Settlement windows ---------------------------------------------------------------------------------------------
+
+CREATE TABLE settlement_window (
+    window_number integer PRIMARY KEY CHECK (window_number > 0),
+    window_id text NOT NULL UNIQUE,
+    currency text NOT NULL REFERENCES unit (name),
+    business_date date NOT NULL,
+    state text NOT NULL CHECK (state IN ('OPEN', 'CLOSED', 'PENDING_SETTLEMENT', 'SETTLED')),
+    -- The half-open range of log indexes [first_index, end_index), and the log's roots at those sizes.
+    first_index bigint NOT NULL,
+    first_root bytea NOT NULL,
+    end_index bigint,
+    end_root bytea,
+    UNIQUE (currency, business_date),
+    CHECK ((state = 'OPEN') = (end_index IS NULL)),
+    CHECK (end_index > first_index)
+);
+
+CREATE UNIQUE INDEX one_open_window_per_currency ON settlement_window (currency) WHERE state = 'OPEN';
+
+-- Signed from the party's view: positive is owed to it. Party and counterparty 0 is the operator.
+CREATE TABLE window_sum (
+    window_number integer NOT NULL REFERENCES settlement_window,
+    party integer NOT NULL,
+    counterparty integer NOT NULL,
+    code smallint NOT NULL,
+    tax_number integer NOT NULL,
+    amount bigint NOT NULL,
+    PRIMARY KEY (window_number, party, counterparty, code, tax_number),
+    CHECK (party <> counterparty)
+) WITH (fillfactor = 50);
+
+CREATE TABLE window_points (
+    window_number integer NOT NULL REFERENCES settlement_window,
+    unit_number integer NOT NULL REFERENCES unit,
+    code smallint NOT NULL,
+    points bigint NOT NULL CHECK (points >= 0),
+    PRIMARY KEY (window_number, unit_number, code)
+) WITH (fillfactor = 50);
+
+-- The log, the journal and the partners' streams -----------------------------------------------------------------
+
+-- Its lock makes all processes on this database take turns.
+CREATE TABLE head (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    next_index bigint NOT NULL,
+    -- The log's size, and the roots of the perfect subtrees that make it up: see exchange/log/merkle.py.
+    frontier bytea NOT NULL,
+    -- Time of the newest leaf; it never decreases.
+    recorded_at timestamptz NOT NULL,
+    -- Counts the changes of partners, keys and terms, so that a process knows when its snapshot is stale.
+    terms_revision bigint NOT NULL
+);
+
+INSERT INTO head VALUES (true, 0, decode('0000000000000000', 'hex'), '1970-01-01 00:00:00+00', 0);
+
+CREATE TABLE record (
+    log_index bigint PRIMARY KEY,
+    -- 1 transfer, 2 refusal, 3 other entry: the leaf's type byte.
+    kind smallint NOT NULL CHECK (kind IN (1, 2, 3)),
+    transfer_id uuid,
+    -- The idempotency key of an entry that is not a transfer.
+    entry_key text,
+    recorded_at timestamptz NOT NULL,
+    salt bytea NOT NULL CHECK (length(salt) = 32),
+    record bytea NOT NULL,
+    leaf_hash bytea NOT NULL CHECK (length(leaf_hash) = 32),
+    CHECK ((transfer_id IS NULL) <> (entry_key IS NULL))
+);
+
+CREATE UNIQUE INDEX record_by_transfer ON record (transfer_id) WHERE transfer_id IS NOT NULL;
+CREATE UNIQUE INDEX record_by_entry_key ON record (entry_key) WHERE entry_key IS NOT NULL;
+
+CREATE TABLE posting (
+    log_index bigint NOT NULL,
+    place smallint NOT NULL,
+    code smallint NOT NULL CHECK (code BETWEEN 1 AND 26),
+    -- 1 posted, 2 pending, 3 confirms, 4 voids.
+    phase smallint NOT NULL CHECK (phase BETWEEN 1 AND 4),
+    debit bigint NOT NULL,
+    credit bigint NOT NULL,
+    amount bigint NOT NULL CHECK (amount > 0),
+    window_number integer,
+    resolves_index bigint,
+    resolves_place smallint,
+    PRIMARY KEY (log_index, place),
+    CONSTRAINT posting_has_two_accounts CHECK (debit <> credit),
+    CONSTRAINT posting_has_one_unit CHECK (debit >> 20 = credit >> 20),
+    CHECK ((phase >= 3) = (resolves_index IS NOT NULL)),
+    CHECK ((resolves_index IS NULL) = (resolves_place IS NULL))
+);
+
+-- A hold is confirmed or voided once.
+CREATE UNIQUE INDEX posting_resolves_once ON posting (resolves_index, resolves_place) WHERE resolves_index IS NOT NULL;
+
+CREATE TABLE stream_head (
+    partner_number integer PRIMARY KEY REFERENCES partner,
+    last_seq bigint NOT NULL DEFAULT 0,
+    last_sha256 bytea NOT NULL DEFAULT decode(repeat('00', 32), 'hex')
+) WITH (fillfactor = 50);
+
+CREATE TABLE stream_entry (
+    partner_number integer NOT NULL,
+    stream_seq bigint NOT NULL,
+    log_index bigint NOT NULL,
+    -- 1 transfer-receipt, 2 credit-notice.
+    payload_kind smallint NOT NULL CHECK (payload_kind IN (1, 2)),
+    -- The bytes that are signed, with the signing key's name inside.
+    payload bytea NOT NULL,
+    PRIMARY KEY (partner_number, stream_seq)
+);
+
+CREATE INDEX stream_entry_by_log_index ON stream_entry (log_index);
+
+-- Refusals recorded in a minute, so that nobody fills the store with them.
+CREATE TABLE refusal_tally (
+    partner_number integer PRIMARY KEY REFERENCES partner,
+    -- Minutes since 1970.
+    minute bigint NOT NULL,
+    refused integer NOT NULL CHECK (refused > 0)
+) WITH (fillfactor = 50);
+
+-- What came in. The only store with member references, so that it can be dropped by the month and the books stand.
+CREATE TABLE request (
+    transfer_id uuid PRIMARY KEY,
+    partner_number integer NOT NULL,
+    payload_sha256 bytea NOT NULL CHECK (length(payload_sha256) = 32),
+    log_index bigint NOT NULL,
+    payload bytea NOT NULL,
+    key_id text NOT NULL,
+    signature bytea NOT NULL CHECK (length(signature) = 64),
+    -- Of a refused order: the words of the first answer, so that a repeat gets them again.
+    refused_field text,
+    refused_text text
+) PARTITION BY RANGE (transfer_id);
+
+-- Statements' line files and payment plans: written before the entries that name them, and the same at every repeat.
+
+CREATE TABLE line_file (
+    window_number integer NOT NULL REFERENCES settlement_window,
+    partner_number integer NOT NULL REFERENCES partner,
+    sha256 bytea NOT NULL CHECK (length(sha256) = 32),
+    content bytea NOT NULL,
+    PRIMARY KEY (window_number, partner_number)
+);
+
+CREATE TABLE leg (
+    window_number integer NOT NULL REFERENCES settlement_window,
+    partner_number integer NOT NULL REFERENCES partner,
+    -- ISO 11649, the same for ever.
+    reference text NOT NULL UNIQUE,
+    -- Units of the currency's scale; positive is paid to the partner.
+    amount bigint NOT NULL CHECK (amount <> 0),
+    PRIMARY KEY (window_number, partner_number)
+);
+
+-- Append only ----------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only: % refused', tg_table_name, tg_op USING ERRCODE = 'insufficient_privilege';
+END $$;
+
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['record', 'posting', 'stream_entry', 'line_file', 'leg', 'agreement', 'agreement_signature'] LOOP
+        EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON %I FOR EACH ROW EXECUTE FUNCTION refuse_change()', name);
+        EXECUTE format('CREATE TRIGGER never_emptied BEFORE TRUNCATE ON %I EXECUTE FUNCTION refuse_change()', name);
+        EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER append_only', name);
+        EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER never_emptied', name);
+    END LOOP;
+END $$;
+
+-- Makes the month's partition of `request` and the next, for ids of version 7: their first 48 bits are milliseconds since
+-- 1970. Partitions of one month cannot be made by the service itself, so this runs as the owner. Returns the first
+-- moment whose ids are stored.
+CREATE FUNCTION ensure_request_partitions(now timestamptz) RETURNS timestamptz
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET timezone = 'UTC' AS $$
+DECLARE
+    month timestamptz := date_trunc('month', now) - interval '1 month';
+    oldest text;
+BEGIN
+    PERFORM pg_advisory_xact_lock(7035);
+    SELECT min(relname) INTO oldest FROM pg_class WHERE relname ~ '^request_\d{4}_\d{2}$' AND relkind = 'r';
+    -- Months in which no server ran are made too: the first moment that is returned promises all ids from there on.
+    month := least(month, to_timestamp(substr(oldest, 9), 'YYYY_MM'));
+    WHILE month <= now + interval '1 month' LOOP
+        IF to_regclass(format('request_%s', to_char(month, 'YYYY_MM'))) IS NULL THEN
+            EXECUTE format('CREATE TABLE request_%s PARTITION OF request FOR VALUES FROM (%L) TO (%L)', to_char(month, 'YYYY_MM'),
+                first_uuid_of(month), first_uuid_of(month + interval '1 month'));
+        END IF;
+        month := month + interval '1 month';
+    END LOOP;
+    SELECT min(relname) INTO oldest FROM pg_class WHERE relname ~ '^request_\d{4}_\d{2}$' AND relkind = 'r';
+    RETURN to_timestamp(substr(oldest, 9), 'YYYY_MM');
+END $$;
+
+CREATE FUNCTION first_uuid_of(moment timestamptz) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
+    SELECT (lpad(to_hex((extract(epoch FROM moment) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
+$$;
+
+-- Read views -----------------------------------------------------------------------------------------------------
+
+-- What each party's window came to, payments left out.
+CREATE VIEW window_net AS
+SELECT window_number, party, sum(amount)::bigint AS net
+FROM window_sum WHERE code NOT IN (18, 19, 20) GROUP BY window_number, party;
+
+-- Each leg with what became of it.
+CREATE VIEW leg_state AS
+SELECT leg.window_number, leg.partner_number, leg.reference, leg.amount, asked.log_index, confirmed.log_index AS confirmed_index
+FROM leg
+LEFT JOIN record AS asked ON asked.entry_key = 'leg/' || leg.reference
+LEFT JOIN posting AS confirmed
+    ON confirmed.resolves_index = asked.log_index AND confirmed.resolves_place = 0 AND confirmed.phase = 3;
+
+-- Grants ---------------------------------------------------------------------------------------------------------
+
+GRANT USAGE ON SCHEMA public TO pointclear_service;
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO pointclear_service;
+GRANT INSERT ON unit, account, balance, partner, program, signing_key, agreement, agreement_signature, agreement_force,
+    settlement_window, window_sum, window_points, record, posting, stream_head, stream_entry, refusal_tally, request, line_file, leg
+    TO pointclear_service;
+GRANT UPDATE (debits_pending, debits_posted, credits_pending, credits_posted, version, floor) ON balance TO pointclear_service;
+GRANT UPDATE (effective) ON agreement_force TO pointclear_service;
+GRANT UPDATE (revoked_index) ON signing_key TO pointclear_service;
+GRANT UPDATE (state, end_index, end_root) ON settlement_window TO pointclear_service;
+GRANT UPDATE (amount) ON window_sum TO pointclear_service;
+GRANT UPDATE (points) ON window_points TO pointclear_service;
+GRANT UPDATE (last_seq, last_sha256) ON stream_head TO pointclear_service;
+GRANT UPDATE (minute, refused) ON refusal_tally TO pointclear_service;
+GRANT UPDATE (next_index, frontier, recorded_at, terms_revision) ON head TO pointclear_service;
+GRANT UPDATE (audience) ON deployment TO pointclear_service;
+REVOKE EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) TO pointclear_service;
+
+INSERT INTO deployment VALUES (true, 1, NULL);
