@@ -4,6 +4,7 @@ ALTER TABLE tax_rate RENAME TO tax;
 ALTER INDEX tax_rate_pkey RENAME TO tax_pkey;
 ALTER INDEX tax_rate_tax_number_key RENAME TO tax_tax_number_key;
 ALTER TABLE tax RENAME CONSTRAINT tax_rate_tax_number_check TO tax_tax_number_check;
+ALTER TABLE tax DROP CONSTRAINT tax_rate_basis_points_check;
 
 CREATE TABLE tax_rate (
     tax_code text NOT NULL REFERENCES tax,
