@@ -10,8 +10,9 @@ from uuid import UUID
 
 from exchange.ledger.accounts import Account
 from exchange.ledger.postings import Posting
-from partners.agreement import Conversion, Terms
+from partners.agreement import Terms
 from partners.commands import Activate, AddKey, AddPartner, AddTaxRate
+from partners.conversion import Conversion
 from partners.errors import Reason, Refused
 from partners.registry import Force, Partner, RegisteredKey, Tax, TaxRate, Unit
 

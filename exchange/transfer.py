@@ -20,7 +20,8 @@ from exchange.ledger.accounts import (
     tax_account,
 )
 from exchange.ledger.postings import Balance, Code, CounterFull, OutOfBounds, Posting, post
-from partners.agreement import Conversion, Terms, convert
+from partners.agreement import Terms
+from partners.conversion import Conversion, convert
 from partners.errors import Reason, Refused
 from partners.registry import Partner, Registry
 
@@ -50,7 +51,7 @@ def plan_transfer(
     """Decide everything about an order but its position; raises the Refused that answers it."""
     check_clock(order, now)
     terms = agreement_in_force(registry, order, now)
-    tax_basis_points = registry.taxes[terms.tax_code].basis_points_at(now)
+    tax_basis_points = registry.taxes[terms.fee.tax_code].basis_points_at(now)
     conversion = convert(terms, order.source_points, tax_basis_points)
     if order.target_points != conversion.target_points:
         raise Refused(
@@ -134,7 +135,7 @@ def simulate_transfer(
     `balances` holds all accounts of the corridor.
     """
     conversion = None
-    tax_basis_points = registry.taxes[terms.tax_code].basis_points_at(now)
+    tax_basis_points = registry.taxes[terms.fee.tax_code].basis_points_at(now)
     try:
         conversion = convert(terms, source_points, tax_basis_points)
         plan = plan_conversion(
@@ -244,7 +245,7 @@ def postings(
         (
             Code.TAX,
             payer,
-            tax_account(money, registry.taxes[terms.tax_code].number),
+            tax_account(money, registry.taxes[terms.fee.tax_code].number),
             conversion.tax,
         ),
     )

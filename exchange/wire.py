@@ -103,7 +103,7 @@ def source_part(recorded: Recorded) -> bytes:
         return b""
     return transfer_pb2.SourcePart(
         fee=recorded.conversion.fee,
-        tax_code=recorded.terms.tax_code,
+        tax_code=recorded.terms.fee.tax_code,
         tax_basis_points=recorded.tax_basis_points,
         tax=recorded.conversion.tax,
     ).SerializeToString(deterministic=True)
@@ -140,7 +140,7 @@ def transfer_record(recorded: Recorded, source_part_sha256: bytes) -> bytes:
             )
         )
         record.settlement_currency = terms.currency
-        record.price_per_target_point = terms.price_per_target_point
+        record.price_per_target_point = terms.price.units
         record.value = conversion.value
         record.window_id = window.window_id
     return record.SerializeToString(deterministic=True)

@@ -1,21 +1,19 @@
-"""The terms of one corridor, and what they make of an amount. Pure.
+"""The terms of one corridor, as both brands signed them: values only. Pure.
 
-Rules kept here:
-
-- A rate is a pair of integers. Points convert in whole blocks, so conversion itself never rounds.
-- Value is exact: target points times price. The fee rounds up to the next unit of the currency's
-  scale (a floored one would reward splitting); the tax on it rounds half-even, once per transfer.
-- Terms under which the largest transfer would not fit 2⁶² are refused before anyone can be bound by
-  them.
+What terms must be is `partners.agreement_checks`'s to say, what they make of an amount
+`partners.conversion`'s. A rate is a pair of integers, money is in units of the currency's scale,
+and nothing here rounds.
 """
 
-from dataclasses import dataclass
-
-from partners.errors import Reason, Refused
-from partners.points import POINTS_MAX, check_id, currency_scale
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
 
 BASIS_POINTS = 10_000
 """Basis points in the whole."""
+
+HUB = "hub"
+"""How terms name the operator. No partner may be called so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +25,108 @@ class BlockRate:
 
 
 @dataclass(frozen=True, slots=True)
+class Price:
+    """What target points cost."""
+
+    units: int
+    """In units of the currency's scale."""
+    points: int = 1
+    """For how many target points: 1 or 1,000."""
+
+
+class Bearer(StrEnum):
+    """Who bears a fee and the tax on it."""
+
+    SOURCE = "SOURCE"
+    TARGET = "TARGET"
+
+
+@dataclass(frozen=True, slots=True)
+class Fee:
+    """The operator's fee on one transfer. Money is in units of the currency's scale."""
+
+    basis_points: int
+    """Of the value, promotions left out."""
+    tax_code: str
+    """Names the tax on the fee."""
+    bearer: Bearer = Bearer.SOURCE
+    per_target_point: int = 0
+    """Promotions left out, too."""
+    fixed: int = 0
+    minimum: int = 0
+    maximum: int = 0
+    """0 does not limit."""
+    refundable: bool = False
+    """Whether a reversal gives fee and tax back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A tier of members, whose points are `numerator / denominator` of what the rate gives."""
+
+    segment_id: str
+    numerator: int
+    denominator: int
+
+
+@dataclass(frozen=True, slots=True)
+class Funder:
+    """Who pays a share of a promotion."""
+
+    name: str
+    """A partner's id, or `HUB`."""
+    share_basis_points: int
+    """Of the value of the bonus points."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """Bonus points for a time."""
+
+    promotion_id: str
+    bonus_basis_points: int
+    """Of the points that the block rate gives."""
+    effective_from: datetime
+    effective_until: datetime
+    """Exclusive."""
+    budget_points: int
+    """Bonus points that it grants at most, all together."""
+    funders: tuple[Funder, ...]
+
+    def covers(self, time: datetime) -> bool:
+        """Whether the promotion runs at `time`."""
+        return self.effective_from <= time < self.effective_until
+
+
+@dataclass(frozen=True, slots=True)
+class MemberLimits:
+    """What one member may convert in a day. 0 does not limit."""
+
+    transfers_per_day: int = 0
+    source_points_per_day: int = 0
+
+
+class ExpiryRule(StrEnum):
+    """When converted points expire."""
+
+    FRESH = "FRESH"
+    """As points that the target grants anew."""
+    INHERIT = "INHERIT"
+    """With the source points that they came from."""
+    FIXED_DAYS = "FIXED_DAYS"
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """An expiry rule, with its days where it has any."""
+
+    rule: ExpiryRule = ExpiryRule.FRESH
+    days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
-    """One version of a rate agreement, as both brands signed it."""
+    """One version of a rate agreement, as it was signed."""
 
     agreement_id: str
     version: int
@@ -42,117 +140,42 @@ class Terms:
     increment_source_points: int
     currency: str
     """ISO 4217 code of the settlement currency."""
-    price_per_target_point: int
-    """In units of the currency's scale."""
-    fee_basis_points: int
-    """Of the value; borne by the source."""
-    tax_code: str
-    """Names the tax on the fee."""
+    price: Price
+    fee: Fee
     sha256: bytes
     """Digest of the signed payload."""
+    value_tax_code: str = ""
+    """Names the tax on the value, which is the target's; empty for none."""
+    segments: tuple[Segment, ...] = ()
+    promotions: tuple[Promotion, ...] = ()
+    member_limits: MemberLimits = field(default=MemberLimits())
+    expiry: Expiry = field(default=Expiry())
+    notice_days: int = 0
+    """Days from a notice to the end of these terms."""
 
+    @property
+    def name(self) -> tuple[str, int]:
+        """Agreement id and version."""
+        return self.agreement_id, self.version
 
-@dataclass(frozen=True, slots=True)
-class Conversion:
-    """What one transfer comes to under its terms. Money is in units of the currency's scale."""
+    @property
+    def tax_codes(self) -> tuple[str, ...]:
+        """The taxes that a transfer under these terms may bear."""
+        return (self.fee.tax_code, *([self.value_tax_code] if self.value_tax_code else []))
 
-    target_points: int
-    value: int
-    fee: int
-    tax: int
+    @property
+    def other_funders(self) -> tuple[str, ...]:
+        """The partners that fund a promotion and are neither source nor target, by name."""
+        own = {HUB, self.source_partner, self.target_partner}
+        return tuple(sorted({f.name for p in self.promotions for f in p.funders} - own))
 
+    @property
+    def signatories(self) -> tuple[str, ...]:
+        """The partners without whose signature these terms bind nobody: both brands, and whoever
+        else pays for a promotion.
+        """
+        return (self.source_partner, self.target_partner, *self.other_funders)
 
-def check_terms(terms: Terms) -> None:
-    """Raise Refused(TERMS_INVALID or FIELD_INVALID), naming the term, unless the terms can be
-    honoured exactly.
-    """
-    for field in (
-        "agreement_id",
-        "source_partner",
-        "target_partner",
-        "source_program",
-        "target_program",
-        "tax_code",
-    ):
-        check_id(getattr(terms, field), field)
-    currency_scale(terms.currency, "settlement_currency")
-    rate, largest = terms.rate, terms.maximum_source_points
-    for broken, field, text in (
-        (terms.version < 1, "version", "versions count from 1"),
-        (
-            terms.source_partner == terms.target_partner,
-            "target_partner",
-            "an agreement is between two partners",
-        ),
-        (rate.source_units < 1 or rate.target_units < 1, "block_rate", "both sides are at least 1"),
-        (
-            terms.increment_source_points < 1
-            or terms.increment_source_points % max(rate.source_units, 1) != 0,
-            "increment_source_points",
-            "the increment is a whole number of blocks",
-        ),
-        (
-            terms.minimum_source_points < 1,
-            "minimum_source_points",
-            "the minimum is at least 1",
-        ),
-        (
-            not terms.minimum_source_points <= largest <= POINTS_MAX,
-            "maximum_source_points",
-            "the maximum is at least the minimum and at most 2^62",
-        ),
-        (
-            largest - largest % max(terms.increment_source_points, 1) < terms.minimum_source_points,
-            "maximum_source_points",
-            "no whole number of increments lies between minimum and maximum",
-        ),
-        (
-            terms.price_per_target_point < 1,
-            "price_per_target_point",
-            "the price is at least 1 unit",
-        ),
-        (
-            not 0 <= terms.fee_basis_points <= BASIS_POINTS,
-            "fee_basis_points",
-            "the fee is 0 to 10,000 basis points",
-        ),
-    ):
-        if broken:
-            raise Refused(Reason.TERMS_INVALID, field, text)
-    most_target_points = largest // rate.source_units * rate.target_units
-    # Fee and tax are at most the value each, so no single posting exceeds 2^62.
-    if (
-        most_target_points > POINTS_MAX
-        or most_target_points * terms.price_per_target_point > POINTS_MAX
-    ):
-        raise Refused(
-            Reason.TERMS_INVALID, "maximum_source_points", "maximum times price exceeds 2^62 units"
-        )
-
-
-def convert(terms: Terms, source_points: int, tax_basis_points: int) -> Conversion:
-    """What `source_points` become under `terms`, with the tax rate in force now.
-
-    Raises Refused(INCREMENT) when the points are no whole number of increments. Limits are judged
-    elsewhere.
-    """
-    if source_points % terms.increment_source_points:
-        raise Refused(
-            Reason.INCREMENT,
-            "source_points",
-            f"{source_points} is not a multiple of {terms.increment_source_points}",
-            {"incrementPoints": str(terms.increment_source_points)},
-        )
-    target_points = source_points // terms.rate.source_units * terms.rate.target_units
-    value = target_points * terms.price_per_target_point
-    fee = -(-value * terms.fee_basis_points // BASIS_POINTS)
-    return Conversion(target_points, value, fee, half_even(fee * tax_basis_points, BASIS_POINTS))
-
-
-def half_even(numerator: int, denominator: int) -> int:
-    """`numerator / denominator` (the latter positive), rounded to the nearest integer, ties to the
-    even one.
-    """
-    quotient, remainder = divmod(numerator, denominator)
-    twice = 2 * remainder
-    return quotient + (1 if twice > denominator or (twice == denominator and quotient % 2) else 0)
+    def promotions_at(self, time: datetime) -> tuple[Promotion, ...]:
+        """The promotions that run at `time`, in the order of the terms; budgets are left out."""
+        return tuple(each for each in self.promotions if each.covers(time))

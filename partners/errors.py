@@ -58,6 +58,7 @@ class Reason(StrEnum):
     PARTNER_UNKNOWN = "PARTNER_UNKNOWN"
     PROGRAM_UNKNOWN = "PROGRAM_UNKNOWN"
     AGREEMENT_UNKNOWN = "AGREEMENT_UNKNOWN"
+    SEGMENT_UNKNOWN = "SEGMENT_UNKNOWN"
     TRANSFER_UNKNOWN = "TRANSFER_UNKNOWN"
     WINDOW_UNKNOWN = "WINDOW_UNKNOWN"
     STATEMENT_UNKNOWN = "STATEMENT_UNKNOWN"
@@ -214,6 +215,11 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "NOT_FOUND",
             Retry.NEVER,
             "Check the agreement id and version, or list the agreements that you are a party to.",
+        ),
+        Reason.SEGMENT_UNKNOWN: Rule(
+            "NOT_FOUND",
+            Retry.NEVER,
+            "Name a segment of the agreement, or none, and sign a new order.",
         ),
         Reason.TRANSFER_UNKNOWN: Rule(
             "NOT_FOUND",

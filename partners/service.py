@@ -9,7 +9,8 @@ from typing import Any, Protocol
 from sqlalchemy import Engine
 
 from partners import store
-from partners.agreement import Terms, check_terms
+from partners.agreement import HUB, Bearer, Terms
+from partners.agreement_checks import check_terms
 from partners.caller import Caller
 from partners.commands import Activate, AddKey, AddPartner, AddTaxRate
 from partners.envelope import (
@@ -214,6 +215,8 @@ class PartnersService:
 def partner_command(partner: pb.Partner) -> AddPartner:
     """The command that adds a partner; raises Refused(FIELD_INVALID) naming the field."""
     check_id(partner.partner_id, "partner.partner_id")
+    if partner.partner_id == HUB:
+        raise Refused(Reason.FIELD_INVALID, "partner.partner_id", f"{HUB} names the operator")
     if not 1 <= len(partner.legal_name) <= NAME_MAX or not partner.legal_name.isprintable():
         raise Refused(
             Reason.FIELD_INVALID, "partner.legal_name", f"a name has 1 to {NAME_MAX} characters"
@@ -286,7 +289,7 @@ def key_command(envelope: Envelope, registry: Registry, caller: Caller, audience
 
 def check_known(registry: Registry, terms: Terms, signer: str) -> None:
     """Raise Refused unless both brands have these programs and the signer is one of them."""
-    if signer not in (terms.source_partner, terms.target_partner):
+    if signer not in terms.signatories:
         raise Refused(Reason.NOT_A_PARTY, "agreement", "the agreement is between other brands")
     for partner_id, program, field in (
         (terms.source_partner, terms.source_program, "source"),
@@ -298,8 +301,28 @@ def check_known(registry: Registry, terms: Terms, signer: str) -> None:
             raise Refused(
                 Reason.PROGRAM_UNKNOWN, f"{field}_program", f"{partner_id} has no {program}"
             )
-    if terms.tax_code not in registry.taxes:
-        raise Refused(Reason.TERMS_INVALID, "tax_code", f"there is no tax {terms.tax_code}")
+    check_taxes(registry, terms)
+    check_built(terms)
+    for partner_id in terms.other_funders:
+        if partner_id not in registry.partners:
+            raise Refused(Reason.PARTNER_UNKNOWN, "promotions", f"no partner {partner_id}")
+
+
+def check_built(terms: Terms) -> None:
+    """Raise Refused(TERMS_INVALID) for terms that transfers do not honour yet."""
+    plain = terms.fee.bearer is Bearer.SOURCE and terms.price.points == 1
+    if terms.segments or terms.promotions or terms.value_tax_code or not plain:
+        raise Refused(Reason.TERMS_INVALID, "agreement", "transfers do not honour all of this yet")
+
+
+def check_taxes(registry: Registry, terms: Terms) -> None:
+    """Raise Refused(TERMS_INVALID) unless the taxes of the terms are in the table."""
+    for code, field in (
+        (terms.fee.tax_code, "tax_code"),
+        (terms.value_tax_code, "value_tax_code"),
+    ):
+        if code and code not in registry.taxes:
+            raise Refused(Reason.TERMS_INVALID, field, f"there is no tax {code}")
 
 
 def unknown_agreement(agreement_id: str, version: int) -> Refused:

@@ -60,13 +60,13 @@ def require_purpose(key: RegisteredKey, purpose: Purpose) -> None:
 
 
 def verify_agreement(envelope: Envelope, terms: Terms, keys: Mapping[str, RegisteredKey]) -> None:
-    """Both brands signed these terms; raises Refused otherwise."""
+    """Both brands and every other funder signed these terms; raises Refused otherwise."""
     dsse.check_shape(envelope)
     verify_with(envelope, keys)
     for each in envelope.signatures:
         require_purpose(keys[each.key_id], Purpose.AGREEMENTS)
     holders = {keys[each.key_id].holder for each in envelope.signatures}
-    for partner_id in (terms.source_partner, terms.target_partner):
+    for partner_id in terms.signatories:
         if f"partner/{partner_id}" not in holders:
             raise Refused(
                 Reason.COUNTER_SIGNATURE_MISSING, "agreement", f"{partner_id} has not signed"

@@ -12,7 +12,19 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from partners.agreement import BlockRate, Terms
+from partners.agreement import (
+    Bearer,
+    BlockRate,
+    Expiry,
+    ExpiryRule,
+    Fee,
+    Funder,
+    MemberLimits,
+    Price,
+    Promotion,
+    Segment,
+    Terms,
+)
 from partners.envelope import Envelope, Signature, payload_digest
 from partners.errors import Reason, Refused
 from partners.keys import Purpose
@@ -94,8 +106,6 @@ def terms_from_payload(envelope: Envelope, audience: str) -> Terms:
         raise Refused(Reason.AUDIENCE_WRONG, "audience", f"this exchange is {audience}")
     if message.credit_mode != agreement_pb2.CREDIT_MODE_GUARANTEED:
         raise Refused(Reason.TERMS_INVALID, "credit_mode", "the credit mode is GUARANTEED")
-    if message.fee_bearer != agreement_pb2.BEARER_SOURCE:
-        raise Refused(Reason.TERMS_INVALID, "fee_bearer", "the source bears the fee")
     time_from_proto(message.issued_at, "issued_at")
     return Terms(
         message.agreement_id,
@@ -109,11 +119,73 @@ def terms_from_payload(envelope: Envelope, audience: str) -> Terms:
         message.maximum_source_points,
         message.increment_source_points,
         message.settlement_currency,
-        message.price_per_target_point,
+        _price(message),
+        _fee(message),
+        payload_digest(envelope),
+        message.value_tax_code,
+        tuple(
+            Segment(each.segment_id, each.multiplier_numerator, each.multiplier_denominator)
+            for each in message.segments
+        ),
+        tuple(_promotion(each, f"promotions[{at}]") for at, each in enumerate(message.promotions)),
+        MemberLimits(
+            message.member_limits.transfers_per_day, message.member_limits.source_points_per_day
+        ),
+        _expiry(message),
+        message.notice_days,
+    )
+
+
+def _price(message: agreement_pb2.RateAgreement) -> Price:
+    if message.price_per_thousand_target_points == 0:
+        return Price(message.price_per_target_point)
+    if message.price_per_target_point:
+        raise Refused(
+            Reason.TERMS_INVALID,
+            "price_per_thousand_target_points",
+            "the price is of one point or of a thousand, not of both",
+        )
+    return Price(message.price_per_thousand_target_points, 1_000)
+
+
+def _fee(message: agreement_pb2.RateAgreement) -> Fee:
+    known = message.fee_bearer in agreement_pb2.Bearer.values()
+    name = agreement_pb2.Bearer.Name(message.fee_bearer) if known else ""
+    bearer = name.removeprefix("BEARER_")
+    if bearer not in Bearer.__members__:
+        raise Refused(Reason.TERMS_INVALID, "fee_bearer", "source or target bears the fee")
+    return Fee(
         message.fee_basis_points,
         message.tax_code,
-        payload_digest(envelope),
+        Bearer[bearer],
+        message.fee_per_target_point,
+        message.fee_fixed,
+        message.fee_minimum,
+        message.fee_maximum,
+        message.fee_refundable,
     )
+
+
+def _promotion(message: agreement_pb2.Promotion, path: str) -> Promotion:
+    return Promotion(
+        message.promotion_id,
+        message.bonus_basis_points,
+        time_from_proto(message.effective_from, f"{path}.effective_from"),
+        time_from_proto(message.effective_until, f"{path}.effective_until"),
+        message.budget_points,
+        tuple(Funder(each.funder, each.share_basis_points) for each in message.funders),
+    )
+
+
+def _expiry(message: agreement_pb2.RateAgreement) -> Expiry:
+    if message.expiry_rule == agreement_pb2.EXPIRY_RULE_UNSPECIFIED:
+        return Expiry(ExpiryRule.FRESH, message.expiry_days)
+    known = message.expiry_rule in agreement_pb2.ExpiryRule.values()
+    name = agreement_pb2.ExpiryRule.Name(message.expiry_rule) if known else ""
+    rule = name.removeprefix("EXPIRY_RULE_")
+    if rule not in ExpiryRule.__members__:
+        raise Refused(Reason.TERMS_INVALID, "expiry_rule", "there is no such rule")
+    return Expiry(ExpiryRule[rule], message.expiry_days)
 
 
 def purpose_from_proto(purpose: key_pb2.KeyPurpose.ValueType, field: str) -> Purpose:

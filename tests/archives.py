@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 
 from exchange.cli.checks.archive import PartnerFiles
 from exchange.cli.checks.verification import KeySet, KnownKey
-from partners.agreement import half_even
+from partners.conversion import half_even
 from partners.envelope import (
     CREDIT_NOTICE,
     SETTLEMENT_STATEMENT,

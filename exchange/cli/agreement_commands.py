@@ -30,7 +30,8 @@ from exchange.cli.options import (
     partner_profile,
 )
 from exchange.cli.output import Command, answer, pairs, table
-from partners.agreement import Terms, check_terms
+from partners.agreement import Terms
+from partners.agreement_checks import check_terms
 from partners.envelope import RATE_AGREEMENT, sign, to_json
 from partners.keys import Purpose
 from partners.points import currency_scale, parse_amount

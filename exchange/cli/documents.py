@@ -71,9 +71,9 @@ def terms_document(terms: Terms) -> dict[str, Any]:
         "maximum_source_points": terms.maximum_source_points,
         "increment_source_points": terms.increment_source_points,
         "currency": terms.currency,
-        "price_per_target_point": money(terms.price_per_target_point, terms.currency),
-        "fee_basis_points": terms.fee_basis_points,
-        "tax_code": terms.tax_code,
+        "price_per_target_point": money(terms.price.units, terms.currency),
+        "fee_basis_points": terms.fee.basis_points,
+        "tax_code": terms.fee.tax_code,
         "sha256": terms.sha256.hex(),
     }
 

@@ -115,8 +115,11 @@ def activate(run: Run, command: Activate) -> Result:
         return run.same_body(f"agreement/{name[0]}/{name[1]}", command.body, "agreement_id")
     check_parties(run.registry, terms.source_partner, terms.source_program, terms.currency)
     check_parties(run.registry, terms.target_partner, terms.target_program, terms.currency)
-    if terms.tax_code not in run.registry.taxes:
-        raise Refused(Reason.TERMS_INVALID, "tax_code", f"there is no tax {terms.tax_code}")
+    for funder in terms.other_funders:
+        check_funder(run.registry, funder, terms.currency)
+    for code in terms.tax_codes:
+        if code not in run.registry.taxes:
+            raise Refused(Reason.TERMS_INVALID, "tax_code", f"there is no tax {code}")
     for key_id in command.key_ids:
         key = run.registry.keys.get(key_id)
         if key is None or not key.in_force(run.index, run.now):
@@ -145,9 +148,22 @@ def check_parties(registry: Registry, partner_id: str, program_id: str, currency
         raise Refused(
             Reason.PROGRAM_UNKNOWN, "agreement", f"{partner_id} has no program {program_id}"
         )
+    check_currency(partner, currency)
+
+
+def check_funder(registry: Registry, partner_id: str, currency: str) -> None:
+    """Raise Refused unless the partner exists and can pay in the currency."""
+    partner = registry.partners.get(partner_id)
+    if partner is None:
+        raise Refused(Reason.PARTNER_UNKNOWN, "promotions", f"there is no partner {partner_id}")
+    check_currency(partner, currency)
+
+
+def check_currency(partner: Partner, currency: str) -> None:
+    """Raise Refused(TERMS_INVALID) for a partner that settles in another currency."""
     if partner.currency != currency:
         raise Refused(
             Reason.TERMS_INVALID,
             "settlement_currency",
-            f"{partner_id} settles in {partner.currency}, not {currency}",
+            f"{partner.partner_id} settles in {partner.currency}, not {currency}",
         )

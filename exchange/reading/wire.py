@@ -100,9 +100,9 @@ def corridor_to_proto(force: Force) -> pb.Corridor:
         maximum_source_points=terms.maximum_source_points,
         increment_source_points=terms.increment_source_points,
         settlement_currency=terms.currency,
-        price_per_target_point=terms.price_per_target_point,
-        fee_basis_points=terms.fee_basis_points,
-        tax_code=terms.tax_code,
+        price_per_target_point=terms.price.units,
+        fee_basis_points=terms.fee.basis_points,
+        tax_code=terms.fee.tax_code,
         effective_from=time_to_proto(force.effective_from),
     )
 
@@ -114,7 +114,7 @@ def simulation_to_proto(simulation: Simulation) -> pb.SimulateTransferResponse:
         agreement_id=terms.agreement_id,
         agreement_version=terms.version,
         settlement_currency=terms.currency,
-        tax_code=terms.tax_code,
+        tax_code=terms.fee.tax_code,
         refusal=wire.refusal_to_proto(refusal) if refusal else None,
     )
     # Points past the agreement's most are converted too, and nothing bounds what they come to.

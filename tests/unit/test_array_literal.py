@@ -18,7 +18,9 @@ def read_back(parser: Any, literal: str) -> list[Any]:
     return values
 
 
-@given(st.lists(st.none() | AWKWARD | st.text(st.characters(exclude_characters="\0"))))
+@given(
+    st.lists(st.none() | AWKWARD | st.text(st.characters(codec="utf-8", exclude_characters="\0")))
+)
 def test_texts_come_back_as_they_were(texts: list[str | None]) -> None:
     assert read_back(driver.UNICODEARRAY, array_literal(texts)) == texts
 

@@ -12,7 +12,8 @@ from exchange.cli.agreements import (
     find_version,
     target_points_of,
 )
-from partners.agreement import Terms, check_terms
+from partners.agreement import Terms
+from partners.agreement_checks import check_terms
 from partners.envelope import RATE_AGREEMENT, sign
 from partners.errors import Reason, Refused
 from partners.keys import SeedSigner
@@ -65,7 +66,7 @@ VERSIONS = (
 def test_a_proposal_states_terms_that_the_exchange_can_honour() -> None:
     check_terms(terms())
     assert (terms().rate.source_units, terms().rate.target_units) == (50, 25)
-    assert terms().price_per_target_point == 19_600
+    assert terms().price.units == 19_600
 
 
 def test_a_figure_that_its_field_does_not_hold_is_refused() -> None:

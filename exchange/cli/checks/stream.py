@@ -22,7 +22,8 @@ from typing import Final
 
 from exchange.cli.checks.verification import Broken, Fault, KeySet, compare, open_envelope, parse
 from exchange.log.merkle import SALT_BYTES, leaf_data, leaf_hash
-from partners.agreement import BASIS_POINTS, half_even
+from partners.agreement import BASIS_POINTS
+from partners.conversion import half_even
 from partners.envelope import CREDIT_NOTICE, TRANSFER_RECEIPT, payload_digest
 from pointclear.exchange.v1.transfer_pb2 import (
     TRANSFER_STATE_COMMITTED,

@@ -96,6 +96,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """There is no such partner, or it is not the caller's to see."""
     REASON_PROGRAM_UNKNOWN: _Reason.ValueType  # 15
     """There is no such program."""
+    REASON_SEGMENT_UNKNOWN: _Reason.ValueType  # 70
+    """The terms have no such segment."""
     REASON_AGREEMENT_UNKNOWN: _Reason.ValueType  # 16
     """There is no such agreement, or it is not the caller's to see."""
     REASON_TRANSFER_UNKNOWN: _Reason.ValueType  # 17
@@ -216,6 +218,8 @@ REASON_PARTNER_UNKNOWN: Reason.ValueType  # 14
 """There is no such partner, or it is not the caller's to see."""
 REASON_PROGRAM_UNKNOWN: Reason.ValueType  # 15
 """There is no such program."""
+REASON_SEGMENT_UNKNOWN: Reason.ValueType  # 70
+"""The terms have no such segment."""
 REASON_AGREEMENT_UNKNOWN: Reason.ValueType  # 16
 """There is no such agreement, or it is not the caller's to see."""
 REASON_TRANSFER_UNKNOWN: Reason.ValueType  # 17

@@ -25,19 +25,29 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&pointclear/partners/v1/agreement.proto\x12\x16pointclear.partners.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"7\n\tBlockRate\x12\x14\n\x0csource_units\x18\x01 \x01(\x03\x12\x14\n\x0ctarget_units\x18\x02 \x01(\x03\"\xc3\x04\n\rRateAgreement\x12\x10\n\x08\x61udience\x18\x01 \x01(\t\x12\x14\n\x0c\x61greement_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12\x16\n\x0esource_partner\x18\x04 \x01(\t\x12\x16\n\x0etarget_partner\x18\x05 \x01(\t\x12\x16\n\x0esource_program\x18\x06 \x01(\t\x12\x16\n\x0etarget_program\x18\x07 \x01(\t\x12\x35\n\nblock_rate\x18\x08 \x01(\x0b\x32!.pointclear.partners.v1.BlockRate\x12\x1d\n\x15minimum_source_points\x18\t \x01(\x03\x12\x1d\n\x15maximum_source_points\x18\n \x01(\x03\x12\x1f\n\x17increment_source_points\x18\x0b \x01(\x03\x12\x1b\n\x13settlement_currency\x18\x0c \x01(\t\x12\x1e\n\x16price_per_target_point\x18\r \x01(\x03\x12\x18\n\x10\x66\x65\x65_basis_points\x18\x0e \x01(\x05\x12\x32\n\nfee_bearer\x18\x0f \x01(\x0e\x32\x1e.pointclear.partners.v1.Bearer\x12\x10\n\x08tax_code\x18\x10 \x01(\t\x12\x37\n\x0b\x63redit_mode\x18\x11 \x01(\x0e\x32\".pointclear.partners.v1.CreditMode\x12-\n\tissued_at\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*E\n\nCreditMode\x12\x1b\n\x17\x43REDIT_MODE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43REDIT_MODE_GUARANTEED\x10\x01*3\n\x06\x42\x65\x61rer\x12\x16\n\x12\x42\x45\x41RER_UNSPECIFIED\x10\x00\x12\x11\n\rBEARER_SOURCE\x10\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&pointclear/partners/v1/agreement.proto\x12\x16pointclear.partners.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"7\n\tBlockRate\x12\x14\n\x0csource_units\x18\x01 \x01(\x03\x12\x14\n\x0ctarget_units\x18\x02 \x01(\x03\"[\n\x07Segment\x12\x12\n\nsegment_id\x18\x01 \x01(\t\x12\x1c\n\x14multiplier_numerator\x18\x02 \x01(\x03\x12\x1e\n\x16multiplier_denominator\x18\x03 \x01(\x03\"4\n\x06\x46under\x12\x0e\n\x06\x66under\x18\x01 \x01(\t\x12\x1a\n\x12share_basis_points\x18\x02 \x01(\x05\"\xee\x01\n\tPromotion\x12\x14\n\x0cpromotion_id\x18\x01 \x01(\t\x12\x1a\n\x12\x62onus_basis_points\x18\x02 \x01(\x05\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_from\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x65\x66\x66\x65\x63tive_until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rbudget_points\x18\x05 \x01(\x03\x12/\n\x07\x66unders\x18\x06 \x03(\x0b\x32\x1e.pointclear.partners.v1.Funder\"H\n\x0cMemberLimits\x12\x19\n\x11transfers_per_day\x18\x01 \x01(\x05\x12\x1d\n\x15source_points_per_day\x18\x02 \x01(\x03\"\x82\x08\n\rRateAgreement\x12\x10\n\x08\x61udience\x18\x01 \x01(\t\x12\x14\n\x0c\x61greement_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12\x16\n\x0esource_partner\x18\x04 \x01(\t\x12\x16\n\x0etarget_partner\x18\x05 \x01(\t\x12\x16\n\x0esource_program\x18\x06 \x01(\t\x12\x16\n\x0etarget_program\x18\x07 \x01(\t\x12\x35\n\nblock_rate\x18\x08 \x01(\x0b\x32!.pointclear.partners.v1.BlockRate\x12\x1d\n\x15minimum_source_points\x18\t \x01(\x03\x12\x1d\n\x15maximum_source_points\x18\n \x01(\x03\x12\x1f\n\x17increment_source_points\x18\x0b \x01(\x03\x12\x1b\n\x13settlement_currency\x18\x0c \x01(\t\x12\x1e\n\x16price_per_target_point\x18\r \x01(\x03\x12\x18\n\x10\x66\x65\x65_basis_points\x18\x0e \x01(\x05\x12\x32\n\nfee_bearer\x18\x0f \x01(\x0e\x32\x1e.pointclear.partners.v1.Bearer\x12\x10\n\x08tax_code\x18\x10 \x01(\t\x12\x37\n\x0b\x63redit_mode\x18\x11 \x01(\x0e\x32\".pointclear.partners.v1.CreditMode\x12-\n\tissued_at\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n price_per_thousand_target_points\x18\x13 \x01(\x03\x12\x1c\n\x14\x66\x65\x65_per_target_point\x18\x14 \x01(\x03\x12\x11\n\tfee_fixed\x18\x15 \x01(\x03\x12\x13\n\x0b\x66\x65\x65_minimum\x18\x16 \x01(\x03\x12\x13\n\x0b\x66\x65\x65_maximum\x18\x17 \x01(\x03\x12\x16\n\x0e\x66\x65\x65_refundable\x18\x18 \x01(\x08\x12\x16\n\x0evalue_tax_code\x18\x19 \x01(\t\x12\x31\n\x08segments\x18\x1a \x03(\x0b\x32\x1f.pointclear.partners.v1.Segment\x12\x35\n\npromotions\x18\x1b \x03(\x0b\x32!.pointclear.partners.v1.Promotion\x12;\n\rmember_limits\x18\x1c \x01(\x0b\x32$.pointclear.partners.v1.MemberLimits\x12\x37\n\x0b\x65xpiry_rule\x18\x1d \x01(\x0e\x32\".pointclear.partners.v1.ExpiryRule\x12\x13\n\x0b\x65xpiry_days\x18\x1e \x01(\x05\x12\x13\n\x0bnotice_days\x18\x1f \x01(\x05*E\n\nCreditMode\x12\x1b\n\x17\x43REDIT_MODE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43REDIT_MODE_GUARANTEED\x10\x01*F\n\x06\x42\x65\x61rer\x12\x16\n\x12\x42\x45\x41RER_UNSPECIFIED\x10\x00\x12\x11\n\rBEARER_SOURCE\x10\x01\x12\x11\n\rBEARER_TARGET\x10\x02*u\n\nExpiryRule\x12\x1b\n\x17\x45XPIRY_RULE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x45XPIRY_RULE_FRESH\x10\x01\x12\x17\n\x13\x45XPIRY_RULE_INHERIT\x10\x02\x12\x1a\n\x16\x45XPIRY_RULE_FIXED_DAYS\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pointclear.partners.v1.agreement_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CREDITMODE']._serialized_start=738
-  _globals['_CREDITMODE']._serialized_end=807
-  _globals['_BEARER']._serialized_start=809
-  _globals['_BEARER']._serialized_end=860
+  _globals['_CREDITMODE']._serialized_start=1647
+  _globals['_CREDITMODE']._serialized_end=1716
+  _globals['_BEARER']._serialized_start=1718
+  _globals['_BEARER']._serialized_end=1788
+  _globals['_EXPIRYRULE']._serialized_start=1790
+  _globals['_EXPIRYRULE']._serialized_end=1907
   _globals['_BLOCKRATE']._serialized_start=99
   _globals['_BLOCKRATE']._serialized_end=154
-  _globals['_RATEAGREEMENT']._serialized_start=157
-  _globals['_RATEAGREEMENT']._serialized_end=736
+  _globals['_SEGMENT']._serialized_start=156
+  _globals['_SEGMENT']._serialized_end=247
+  _globals['_FUNDER']._serialized_start=249
+  _globals['_FUNDER']._serialized_end=301
+  _globals['_PROMOTION']._serialized_start=304
+  _globals['_PROMOTION']._serialized_end=542
+  _globals['_MEMBERLIMITS']._serialized_start=544
+  _globals['_MEMBERLIMITS']._serialized_end=616
+  _globals['_RATEAGREEMENT']._serialized_start=619
+  _globals['_RATEAGREEMENT']._serialized_end=1645
 # @@protoc_insertion_point(module_scope)

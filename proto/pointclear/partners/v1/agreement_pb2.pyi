@@ -3,9 +3,11 @@
 isort:skip_file
 The signed terms on which two brands convert points."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -48,6 +50,8 @@ class _BearerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Bearer.ValueTy
     """Not stated; refused."""
     BEARER_SOURCE: _Bearer.ValueType  # 1
     """The source brand."""
+    BEARER_TARGET: _Bearer.ValueType  # 2
+    """The target brand: the fee is posted together with the value that it gets."""
 
 class Bearer(_Bearer, metaclass=_BearerEnumTypeWrapper):
     """Who bears a fee."""
@@ -56,7 +60,37 @@ BEARER_UNSPECIFIED: Bearer.ValueType  # 0
 """Not stated; refused."""
 BEARER_SOURCE: Bearer.ValueType  # 1
 """The source brand."""
+BEARER_TARGET: Bearer.ValueType  # 2
+"""The target brand: the fee is posted together with the value that it gets."""
 Global___Bearer: _TypeAlias = Bearer  # noqa: Y015
+
+class _ExpiryRule:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ExpiryRuleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExpiryRule.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EXPIRY_RULE_UNSPECIFIED: _ExpiryRule.ValueType  # 0
+    """Not stated: as FRESH."""
+    EXPIRY_RULE_FRESH: _ExpiryRule.ValueType  # 1
+    """As points that the target grants anew."""
+    EXPIRY_RULE_INHERIT: _ExpiryRule.ValueType  # 2
+    """With the source points that they came from: orders state the lots."""
+    EXPIRY_RULE_FIXED_DAYS: _ExpiryRule.ValueType  # 3
+    """A number of days after the transfer."""
+
+class ExpiryRule(_ExpiryRule, metaclass=_ExpiryRuleEnumTypeWrapper):
+    """When converted points expire."""
+
+EXPIRY_RULE_UNSPECIFIED: ExpiryRule.ValueType  # 0
+"""Not stated: as FRESH."""
+EXPIRY_RULE_FRESH: ExpiryRule.ValueType  # 1
+"""As points that the target grants anew."""
+EXPIRY_RULE_INHERIT: ExpiryRule.ValueType  # 2
+"""With the source points that they came from: orders state the lots."""
+EXPIRY_RULE_FIXED_DAYS: ExpiryRule.ValueType  # 3
+"""A number of days after the transfer."""
+Global___ExpiryRule: _TypeAlias = ExpiryRule  # noqa: Y015
 
 @_typing.final
 class BlockRate(_message.Message):
@@ -85,8 +119,140 @@ class BlockRate(_message.Message):
 Global___BlockRate: _TypeAlias = BlockRate  # noqa: Y015
 
 @_typing.final
+class Segment(_message.Message):
+    """A tier of members that gets more: `multiplier_numerator / multiplier_denominator` times the points."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEGMENT_ID_FIELD_NUMBER: _builtins.int
+    MULTIPLIER_NUMERATOR_FIELD_NUMBER: _builtins.int
+    MULTIPLIER_DENOMINATOR_FIELD_NUMBER: _builtins.int
+    segment_id: _builtins.str
+    """Names the segment; orders name it."""
+    multiplier_numerator: _builtins.int
+    """At least the denominator."""
+    multiplier_denominator: _builtins.int
+    """1 to 10,000."""
+    def __init__(
+        self,
+        *,
+        segment_id: _builtins.str = ...,
+        multiplier_numerator: _builtins.int = ...,
+        multiplier_denominator: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["multiplier_denominator", b"multiplier_denominator", "multiplier_numerator", b"multiplier_numerator", "segment_id", b"segment_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Segment: _TypeAlias = Segment  # noqa: Y015
+
+@_typing.final
+class Funder(_message.Message):
+    """Who pays a share of a promotion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FUNDER_FIELD_NUMBER: _builtins.int
+    SHARE_BASIS_POINTS_FIELD_NUMBER: _builtins.int
+    funder: _builtins.str
+    """A partner's id, or `hub`: the operator."""
+    share_basis_points: _builtins.int
+    """Of the value of the bonus points; the shares of a promotion sum to 10,000."""
+    def __init__(
+        self,
+        *,
+        funder: _builtins.str = ...,
+        share_basis_points: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["funder", b"funder", "share_basis_points", b"share_basis_points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Funder: _TypeAlias = Funder  # noqa: Y015
+
+@_typing.final
+class Promotion(_message.Message):
+    """More points for a time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROMOTION_ID_FIELD_NUMBER: _builtins.int
+    BONUS_BASIS_POINTS_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_FROM_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_UNTIL_FIELD_NUMBER: _builtins.int
+    BUDGET_POINTS_FIELD_NUMBER: _builtins.int
+    FUNDERS_FIELD_NUMBER: _builtins.int
+    promotion_id: _builtins.str
+    """Names the promotion."""
+    bonus_basis_points: _builtins.int
+    """Bonus points in basis points of those that the block rate gives."""
+    budget_points: _builtins.int
+    """Bonus points that it grants at most, all together."""
+    @_builtins.property
+    def effective_from(self) -> _timestamp_pb2.Timestamp:
+        """Runs from here."""
+
+    @_builtins.property
+    def effective_until(self) -> _timestamp_pb2.Timestamp:
+        """Runs until here, exclusive."""
+
+    @_builtins.property
+    def funders(self) -> _containers.RepeatedCompositeFieldContainer[Global___Funder]:
+        """At most 4."""
+
+    def __init__(
+        self,
+        *,
+        promotion_id: _builtins.str = ...,
+        bonus_basis_points: _builtins.int = ...,
+        effective_from: _timestamp_pb2.Timestamp | None = ...,
+        effective_until: _timestamp_pb2.Timestamp | None = ...,
+        budget_points: _builtins.int = ...,
+        funders: _abc.Iterable[Global___Funder] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_from", b"effective_from", "effective_until", b"effective_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bonus_basis_points", b"bonus_basis_points", "budget_points", b"budget_points", "effective_from", b"effective_from", "effective_until", b"effective_until", "funders", b"funders", "promotion_id", b"promotion_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Promotion: _TypeAlias = Promotion  # noqa: Y015
+
+@_typing.final
+class MemberLimits(_message.Message):
+    """What one member may convert under these terms in a day. 0 does not limit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSFERS_PER_DAY_FIELD_NUMBER: _builtins.int
+    SOURCE_POINTS_PER_DAY_FIELD_NUMBER: _builtins.int
+    transfers_per_day: _builtins.int
+    """Transfers."""
+    source_points_per_day: _builtins.int
+    """Source points."""
+    def __init__(
+        self,
+        *,
+        transfers_per_day: _builtins.int = ...,
+        source_points_per_day: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["source_points_per_day", b"source_points_per_day", "transfers_per_day", b"transfers_per_day"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MemberLimits: _TypeAlias = MemberLimits  # noqa: Y015
+
+@_typing.final
 class RateAgreement(_message.Message):
-    """One version of the terms of one corridor; the payload of a `rate-agreement` envelope that both brands sign."""
+    """One version of the terms of one corridor; the payload of a `rate-agreement` envelope that both brands sign, and every
+    other partner that funds one of its promotions.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -108,6 +274,19 @@ class RateAgreement(_message.Message):
     TAX_CODE_FIELD_NUMBER: _builtins.int
     CREDIT_MODE_FIELD_NUMBER: _builtins.int
     ISSUED_AT_FIELD_NUMBER: _builtins.int
+    PRICE_PER_THOUSAND_TARGET_POINTS_FIELD_NUMBER: _builtins.int
+    FEE_PER_TARGET_POINT_FIELD_NUMBER: _builtins.int
+    FEE_FIXED_FIELD_NUMBER: _builtins.int
+    FEE_MINIMUM_FIELD_NUMBER: _builtins.int
+    FEE_MAXIMUM_FIELD_NUMBER: _builtins.int
+    FEE_REFUNDABLE_FIELD_NUMBER: _builtins.int
+    VALUE_TAX_CODE_FIELD_NUMBER: _builtins.int
+    SEGMENTS_FIELD_NUMBER: _builtins.int
+    PROMOTIONS_FIELD_NUMBER: _builtins.int
+    MEMBER_LIMITS_FIELD_NUMBER: _builtins.int
+    EXPIRY_RULE_FIELD_NUMBER: _builtins.int
+    EXPIRY_DAYS_FIELD_NUMBER: _builtins.int
+    NOTICE_DAYS_FIELD_NUMBER: _builtins.int
     audience: _builtins.str
     """The exchange and environment that this is meant for."""
     agreement_id: _builtins.str
@@ -131,15 +310,37 @@ class RateAgreement(_message.Message):
     settlement_currency: _builtins.str
     """ISO 4217 code of the currency in which the corridor settles."""
     price_per_target_point: _builtins.int
-    """Price of one target point, in units of the settlement currency's scale (micro-units for most)."""
+    """Price of one target point, in units of the settlement currency's scale (micro-units for most). Either this or
+    `price_per_thousand_target_points`.
+    """
     fee_basis_points: _builtins.int
-    """The operator's fee in basis points of the value."""
+    """The operator's fee in basis points of the value, promotions left out; rounded up."""
     fee_bearer: Global___Bearer.ValueType
     """Who bears the fee."""
     tax_code: _builtins.str
     """Names the tax on the fee, for example `vat6`; its rate is the exchange's dated table's."""
     credit_mode: Global___CreditMode.ValueType
     """How the credit is promised."""
+    price_per_thousand_target_points: _builtins.int
+    """Price of a thousand target points, in the same units; every legal amount must come to whole units."""
+    fee_per_target_point: _builtins.int
+    """Added to the fee for each target point, promotions left out, in units of the currency's scale."""
+    fee_fixed: _builtins.int
+    """Added to the fee of each transfer."""
+    fee_minimum: _builtins.int
+    """The fee is at least this."""
+    fee_maximum: _builtins.int
+    """The fee is at most this; 0 does not limit."""
+    fee_refundable: _builtins.bool
+    """Whether a reversal gives the fee and its tax back."""
+    value_tax_code: _builtins.str
+    """Names the tax on the value, which the source pays to the target; empty for none."""
+    expiry_rule: Global___ExpiryRule.ValueType
+    """When the points expire."""
+    expiry_days: _builtins.int
+    """With FIXED_DAYS: how many."""
+    notice_days: _builtins.int
+    """Days from a notice to the end of these terms."""
     @_builtins.property
     def block_rate(self) -> Global___BlockRate:
         """The rate, exact."""
@@ -147,6 +348,18 @@ class RateAgreement(_message.Message):
     @_builtins.property
     def issued_at(self) -> _timestamp_pb2.Timestamp:
         """When the brands signed these terms, by the proposer's clock."""
+
+    @_builtins.property
+    def segments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Segment]:
+        """At most 16."""
+
+    @_builtins.property
+    def promotions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Promotion]:
+        """At most 16, at most 4 at one time."""
+
+    @_builtins.property
+    def member_limits(self) -> Global___MemberLimits:
+        """What one member may convert."""
 
     def __init__(
         self,
@@ -169,10 +382,23 @@ class RateAgreement(_message.Message):
         tax_code: _builtins.str = ...,
         credit_mode: Global___CreditMode.ValueType = ...,
         issued_at: _timestamp_pb2.Timestamp | None = ...,
+        price_per_thousand_target_points: _builtins.int = ...,
+        fee_per_target_point: _builtins.int = ...,
+        fee_fixed: _builtins.int = ...,
+        fee_minimum: _builtins.int = ...,
+        fee_maximum: _builtins.int = ...,
+        fee_refundable: _builtins.bool = ...,
+        value_tax_code: _builtins.str = ...,
+        segments: _abc.Iterable[Global___Segment] | None = ...,
+        promotions: _abc.Iterable[Global___Promotion] | None = ...,
+        member_limits: Global___MemberLimits | None = ...,
+        expiry_rule: Global___ExpiryRule.ValueType = ...,
+        expiry_days: _builtins.int = ...,
+        notice_days: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["block_rate", b"block_rate", "issued_at", b"issued_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["block_rate", b"block_rate", "issued_at", b"issued_at", "member_limits", b"member_limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "audience", b"audience", "block_rate", b"block_rate", "credit_mode", b"credit_mode", "fee_basis_points", b"fee_basis_points", "fee_bearer", b"fee_bearer", "increment_source_points", b"increment_source_points", "issued_at", b"issued_at", "maximum_source_points", b"maximum_source_points", "minimum_source_points", b"minimum_source_points", "price_per_target_point", b"price_per_target_point", "settlement_currency", b"settlement_currency", "source_partner", b"source_partner", "source_program", b"source_program", "target_partner", b"target_partner", "target_program", b"target_program", "tax_code", b"tax_code", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "audience", b"audience", "block_rate", b"block_rate", "credit_mode", b"credit_mode", "expiry_days", b"expiry_days", "expiry_rule", b"expiry_rule", "fee_basis_points", b"fee_basis_points", "fee_bearer", b"fee_bearer", "fee_fixed", b"fee_fixed", "fee_maximum", b"fee_maximum", "fee_minimum", b"fee_minimum", "fee_per_target_point", b"fee_per_target_point", "fee_refundable", b"fee_refundable", "increment_source_points", b"increment_source_points", "issued_at", b"issued_at", "maximum_source_points", b"maximum_source_points", "member_limits", b"member_limits", "minimum_source_points", b"minimum_source_points", "notice_days", b"notice_days", "price_per_target_point", b"price_per_target_point", "price_per_thousand_target_points", b"price_per_thousand_target_points", "promotions", b"promotions", "segments", b"segments", "settlement_currency", b"settlement_currency", "source_partner", b"source_partner", "source_program", b"source_program", "target_partner", b"target_partner", "target_program", b"target_program", "tax_code", b"tax_code", "value_tax_code", b"value_tax_code", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
