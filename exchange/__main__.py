@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from exchange.registry_view import RegistryView
     from exchange.server import Exchange, HostKeys
     from exchange.settings import Settings
+    from partners.links.service import LookUps
 
 
 def main() -> None:
@@ -128,7 +129,7 @@ async def serve_until_told(deployment: Deployment) -> None:
     ):
         door = door_of(settings, exchange.registry, metrics, log)
         async with listening(
-            handlers(exchange, door),
+            handlers(exchange, door, look_ups_of(settings)),
             deployment.keys,
             settings.listen,
             channel_limits(settings),
@@ -192,22 +193,37 @@ def channel_limits(settings: "Settings") -> "ChannelLimits":
 def descriptors() -> "tuple[ServiceDescriptor, ...]":
     """The services of the wire."""
     from pointclear.exchange.v1 import exchange_service_pb2
-    from pointclear.partners.v1 import partners_service_pb2
+    from pointclear.partners.v1 import link_service_pb2, partners_service_pb2
     from pointclear.settlement.v1 import settlement_service_pb2
 
     return (
         exchange_service_pb2.DESCRIPTOR.services_by_name["ExchangeService"],
         partners_service_pb2.DESCRIPTOR.services_by_name["PartnersService"],
+        link_service_pb2.DESCRIPTOR.services_by_name["LinkService"],
         settlement_service_pb2.DESCRIPTOR.services_by_name["SettlementService"],
     )
 
 
-def handlers(exchange: "Exchange", door: "Door") -> tuple["grpc.GenericRpcHandler", ...]:
+def look_ups_of(settings: "Settings") -> "LookUps":
+    """How members are looked up: by now only in programs that are simulated."""
+    from adapters.memory import MemoryProgram
+    from partners.links.service import LookUps
+
+    names = (settings.simulated_programs or "").split(",")
+    simulated = {name.strip(): MemoryProgram() for name in names}
+    return LookUps(simulated.get, settings.look_ups_per_day, settings.look_up_seconds)
+
+
+def handlers(
+    exchange: "Exchange", door: "Door", look_ups: "LookUps"
+) -> tuple["grpc.GenericRpcHandler", ...]:
     """Every service, given what it needs and no more."""
     from exchange.edge import service_handler
+    from exchange.forgetting import empty_orders
     from exchange.server import now
     from exchange.service import ExchangeService
     from partners.keys import Purpose
+    from partners.links.service import LinkService
     from partners.service import PartnersService
     from settlement.service import SettlementService
 
@@ -222,11 +238,14 @@ def handlers(exchange: "Exchange", door: "Door") -> tuple["grpc.GenericRpcHandle
         now,
     )
     partners = PartnersService(engine, exchange.carry_out, exchange.registry, audience)
+    links = LinkService(
+        engine, exchange.carry_out, exchange.registry, audience, look_ups, empty_orders, now
+    )
     settlement = SettlementService(engine, exchange.submit, audience, signers)
     return tuple(
         service_handler(descriptor, implementation, door)
         for descriptor, implementation in zip(
-            descriptors(), (transfers, partners, settlement), strict=True
+            descriptors(), (transfers, partners, links, settlement), strict=True
         )
     )
 

@@ -24,6 +24,9 @@ from exchange.commands import (
     Answer,
     Booked,
     Command,
+    LinkFrozen,
+    LinksRequired,
+    MemberErased,
     Order,
     PartnerAdded,
     Recorded,
@@ -39,6 +42,17 @@ from exchange.seal import Letterhead, PayloadKind, Sealed, StreamHead, seal
 from partners.errors import PointclearError, Refused
 from partners.registry import Force, RegisteredKey, Registry
 from partners.store import load_registry
+
+REGISTRY_EFFECTS = (
+    PartnerAdded,
+    RegisteredKey,
+    TaxRateAdded,
+    Force,
+    LinkFrozen,
+    LinksRequired,
+    MemberErased,
+)
+"""The effects that another process must read the registry again for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +229,7 @@ class Ledger:
             store.load_sums(connection, commands),
             known.state.tallies if known and fresh else store.load_tallies(connection),
             store.load_resolved(connection, commands),
+            store.load_links(connection, commands),
         )
 
     def load_windows(
@@ -254,10 +269,9 @@ class Ledger:
 
 
 def terms_changes(folded: Folded) -> int:
-    """How many outcomes changed partners, keys or terms."""
+    """How many outcomes changed what the registry's snapshot shows."""
     return sum(
-        isinstance(each, Booked)
-        and isinstance(each.effect, PartnerAdded | RegisteredKey | TaxRateAdded | Force)
+        isinstance(each, Booked) and isinstance(each.effect, REGISTRY_EFFECTS)
         for each in folded.outcomes
     )
 

@@ -14,6 +14,8 @@ from partners.agreement import Terms
 from partners.commands import Activate, AddKey, AddPartner, AddTaxRate
 from partners.conversion import Conversion
 from partners.errors import Reason, Refused
+from partners.links.commands import LinkCommand
+from partners.links.link import Link, LinkMember
 from partners.registry import Force, Partner, RegisteredKey, Tax, TaxRate, Unit
 
 
@@ -38,6 +40,8 @@ class Order:
     payload: bytes
     payload_sha256: bytes
     signature: bytes
+    link_id: UUID | None = None
+    """In place of both members."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,17 @@ class Book:
     step: WindowStep | None = None
 
 
-Command = Order | AddPartner | AddKey | AddTaxRate | Activate | OpenWindow | CloseWindow | Book
+Command = (
+    Order
+    | AddPartner
+    | AddKey
+    | AddTaxRate
+    | Activate
+    | OpenWindow
+    | CloseWindow
+    | Book
+    | LinkCommand
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +178,50 @@ class WindowOpened:
     opened: Window
 
 
+@dataclass(frozen=True, slots=True)
+class LinkChanged:
+    """A link as it stands now, with the reference that came with the change."""
+
+    link: Link
+    member: LinkMember | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFrozen:
+    """A link whose members were frozen or unfrozen."""
+
+    link: Link
+
+
+@dataclass(frozen=True, slots=True)
+class LinksRequired:
+    """Whether orders that touch a program must name a link."""
+
+    program: str
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MemberErased:
+    """A member's reference was forgotten; the links that held it are as given."""
+
+    program: str
+    member: str
+    links: tuple[Link, ...]
+
+
 Effect = (
-    PartnerAdded | RegisteredKey | TaxRateAdded | Force | WindowOpened | WindowClosed | WindowStep
+    PartnerAdded
+    | RegisteredKey
+    | TaxRateAdded
+    | Force
+    | WindowOpened
+    | WindowClosed
+    | WindowStep
+    | LinkChanged
+    | LinkFrozen
+    | LinksRequired
+    | MemberErased
 )
 
 

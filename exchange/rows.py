@@ -51,6 +51,7 @@ def request_rows(outcomes: Iterable[Outcome], registry: Registry) -> Rows:
             each.order.signature,
             each.refusal.field if each.refusal else None,
             each.refusal.text if each.refusal else None,
+            str(each.order.link_id) if each.order.link_id else None,
         )
         for each in outcomes
         if isinstance(each, Recorded)

@@ -24,7 +24,7 @@ from partners.envelope import Envelope
 from partners.errors import Reason, Refused
 from partners.keys import Signer
 from partners.paging import page_size
-from partners.wire import envelope_from_proto, envelope_to_proto
+from partners.wire import envelope_from_proto, envelope_to_proto, uuid7
 from pointclear.exchange.v1 import exchange_service_pb2 as pb
 from pointclear.exchange.v1 import transfer_pb2
 
@@ -96,7 +96,7 @@ class ExchangeService:
     ) -> pb.GetTransferResponse:
         """One transfer from the caller's side; TRANSFER_UNKNOWN for everybody else's."""
         partner_id = caller.require_partner()
-        transfer_id = wire.uuid7(request.transfer_id)
+        transfer_id = uuid7(request.transfer_id, "transfer_id")
         found = await self._read(reads.own_transfer, partner_id, transfer_id)
         if found is None:
             raise Refused(Reason.TRANSFER_UNKNOWN, "transfer_id", "there is no such transfer")
@@ -148,8 +148,8 @@ class ExchangeService:
         is_receipt = entry.kind is PayloadKind.RECEIPT
         payload_type = dsse.TRANSFER_RECEIPT if is_receipt else dsse.CREDIT_NOTICE
         envelope = dsse.sign(self._receipts, payload_type, entry.payload)
-        member = ""
-        if entry.order_payload is not None:
+        member = entry.linked_member
+        if not member and entry.order_payload is not None:
             order = transfer_pb2.TransferOrder.FromString(entry.order_payload)
             member = order.source_member if is_receipt else order.target_member
         return pb.StreamEntry(

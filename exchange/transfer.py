@@ -2,13 +2,14 @@
 transfer. Pure.
 
 The order of the checks is part of the protocol. The first that fails answers: clock, agreement in
-force, amounts, limits, window, and last the books: the payer's position and what they can count.
-A simulation passes the very same functions, so it answers what the order would be answered.
+force, members, amounts, limits, window, and last the books: the payer's position and what they can
+count. A simulation passes the very same functions, so it answers what the order would be answered.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from exchange.commands import Order, Window
 from exchange.ledger.accounts import (
@@ -20,9 +21,11 @@ from exchange.ledger.accounts import (
     tax_account,
 )
 from exchange.ledger.postings import Balance, Code, CounterFull, OutOfBounds, Posting, post
+from exchange.linked_members import check_members
 from partners.agreement import Terms
 from partners.conversion import Conversion, convert
 from partners.errors import Reason, Refused
+from partners.links.link import Link
 from partners.registry import Partner, Registry
 
 CLOCK_SKEW = timedelta(seconds=30)
@@ -46,11 +49,16 @@ def target_partner_of(registry: Registry, order: Order) -> str:
 
 
 def plan_transfer(
-    registry: Registry, open_windows: dict[str, Window], order: Order, now: datetime
+    registry: Registry,
+    open_windows: dict[str, Window],
+    links: Mapping[UUID, Link],
+    order: Order,
+    now: datetime,
 ) -> Plan:
     """Decide everything about an order but its position; raises the Refused that answers it."""
     check_clock(order, now)
     terms = agreement_in_force(registry, order, now)
+    check_members(registry, links, order, now)
     tax_basis_points = registry.taxes[terms.fee.tax_code].basis_points_at(now)
     conversion = convert(terms, order.source_points, tax_basis_points)
     if order.target_points != conversion.target_points:

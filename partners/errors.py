@@ -62,6 +62,7 @@ class Reason(StrEnum):
     TRANSFER_UNKNOWN = "TRANSFER_UNKNOWN"
     WINDOW_UNKNOWN = "WINDOW_UNKNOWN"
     STATEMENT_UNKNOWN = "STATEMENT_UNKNOWN"
+    LINK_UNKNOWN = "LINK_UNKNOWN"
 
     MODIFIED_REQUEST = "MODIFIED_REQUEST"
     KEY_IN_USE = "KEY_IN_USE"
@@ -82,6 +83,7 @@ class Reason(StrEnum):
     COUNTERPARTY_LIMIT = "COUNTERPARTY_LIMIT"
     NET_DEBIT_CAP_EXCEEDED = "NET_DEBIT_CAP_EXCEEDED"
     LINK_REQUIRED = "LINK_REQUIRED"
+    LINK_STATE = "LINK_STATE"
     LINK_COOLING = "LINK_COOLING"
     MEMBER_UNKNOWN = "MEMBER_UNKNOWN"
     MEMBER_INELIGIBLE = "MEMBER_INELIGIBLE"
@@ -236,6 +238,11 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             Retry.NEVER,
             "Check the window and partner; a statement exists once its window has closed.",
         ),
+        Reason.LINK_UNKNOWN: Rule(
+            "NOT_FOUND",
+            Retry.NEVER,
+            "Check the link id, or list your links.",
+        ),
         Reason.MODIFIED_REQUEST: Rule(
             "ALREADY_EXISTS",
             Retry.NEVER,
@@ -325,6 +332,12 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "FAILED_PRECONDITION",
             Retry.NEW_ID,
             "Have the member link the two accounts, then send a new order that names the link.",
+        ),
+        Reason.LINK_STATE: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEW_ID,
+            "Look the link up; if it has lapsed or was ended, have the member link the accounts"
+            " anew.",
         ),
         Reason.LINK_COOLING: Rule(
             "FAILED_PRECONDITION",

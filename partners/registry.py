@@ -5,10 +5,11 @@ revision, and folds changes into a new one, so a registration and an order in th
 each other exactly as if they had come one by one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
+from uuid import UUID
 
 from partners.agreement import Terms
 from partners.keys import Purpose
@@ -119,6 +120,12 @@ class Registry:
         default_factory=lambda: MappingProxyType({})
     )
     """Activated versions by agreement id and version."""
+    link_required: frozenset[str] = frozenset()
+    """Programs that no order may touch without naming a link."""
+    frozen_members: Mapping[tuple[str, str], frozenset[UUID]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    """By program and reference: the links for which a member is frozen."""
 
     def points_unit(self, program_id: str) -> Unit:
         """The unit of a registered program's points."""
@@ -159,6 +166,22 @@ class Registry:
         }
         name = (force.terms.agreement_id, force.terms.version)
         return replace(self, agreements={**self.agreements, **ended, name: force})
+
+    def with_links_required(self, program: str, *, required: bool) -> "Registry":
+        """The snapshot after a program began or ceased to demand links."""
+        changed = self.link_required - {program} | ({program} if required else set())
+        return replace(self, link_required=changed)
+
+    def with_frozen(
+        self, link_id: UUID, members: Iterable[tuple[str, str]], *, frozen: bool
+    ) -> "Registry":
+        """The snapshot after members were frozen for a link, or are so no longer."""
+        changed = dict(self.frozen_members)
+        for member in members:
+            links = changed.pop(member, frozenset()) - {link_id} | ({link_id} if frozen else set())
+            if links:
+                changed[member] = links
+        return replace(self, frozen_members=changed)
 
 
 def same_corridor(one: Terms, other: Terms) -> bool:

@@ -32,6 +32,14 @@ FROM agreement_force AS f JOIN agreement AS a USING (agreement_id, version);
 SELECT s.agreement_id, s.version, s.key_id, s.signature FROM agreement_signature AS s
 JOIN agreement_force AS f USING (agreement_id, version) ORDER BY s.agreement_id, s.version, s.key_id;
 
+-- name: link_required()
+SELECT program_id FROM program WHERE link_required;
+
+-- name: frozen_members()
+-- The members whom an operator has frozen, and the links through which.
+SELECT m.program_id, m.member, array_agg(m.link_id::text)
+FROM link AS l JOIN link_member AS m USING (link_id) WHERE l.frozen GROUP BY m.program_id, m.member;
+
 -- name: propose!
 -- Stores a version's payload; a repeat changes nothing.
 INSERT INTO agreement (agreement_id, version, source_partner, target_partner, payload)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from partners.agreement import Terms
 from partners.envelope import RATE_AGREEMENT, Envelope, Signature
@@ -55,6 +56,11 @@ def load_registry(connection: Any, revision: int, audience: str) -> Registry:
         load_taxes(connection),
         keys,
         {(force.terms.agreement_id, force.terms.version): force for force in forces},
+        frozenset(program for (program,) in QUERIES.link_required(connection)),
+        {
+            (program, member): frozenset(map(UUID, link_ids))
+            for program, member, link_ids in QUERIES.frozen_members(connection)
+        },
     )
 
 

@@ -8,6 +8,7 @@ and never the basis of a verification.
 
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
+from uuid import UUID
 
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -78,6 +79,15 @@ def envelope_to_proto(envelope: Envelope) -> envelope_pb2.SignedEnvelope:
             for each in envelope.signatures
         ],
     )
+
+
+def uuid7(raw: bytes, field: str) -> UUID:
+    """An id; raises Refused(FIELD_INVALID) unless it is 16 bytes of a UUID version 7."""
+    if len(raw) == 16:
+        value = UUID(bytes=raw)
+        if value.version == 7:
+            return value
+    raise Refused(Reason.FIELD_INVALID, field, "an id is 16 bytes of a UUID version 7")
 
 
 def time_from_proto(stamp: Timestamp, field: str) -> datetime:

@@ -21,6 +21,8 @@ from partners.agreement import Terms
 from partners.commands import Activate, AddKey, AddPartner, AddTaxRate
 from partners.envelope import RATE_AGREEMENT, TRANSFER_ORDER, Envelope, Signature, sign
 from partners.keys import Purpose, SeedSigner
+from partners.links.commands import ConfirmLink, StartLink
+from partners.links.link import LinkMember, LinkMethod
 from partners.registry import Registry, Tax, TaxRate
 from partners.wire import terms_from_payload, time_to_proto
 from pointclear.exchange.v1.transfer_pb2 import TransferOrder
@@ -155,6 +157,49 @@ def an_order(number: int = 1, under: Terms = TERMS, *, key_id: str = "", **chang
     payload = order_payload(number, under, **changes)
     envelope = Envelope(TRANSFER_ORDER, payload, (Signature(named, bytes(64)),))
     return wire.order_from_proto(wire.parse_order(envelope), envelope)
+
+
+# Links
+
+
+def link_id(number: int) -> UUID:
+    """The id of a link; no transfer has it."""
+    return transfer_id(1 << 32 | number)
+
+
+def link_member(program: str, name: str = "") -> LinkMember:
+    """A member of a program, `grocery-member` unless named, with its salt."""
+    member = name or f"{program}-member"
+    return LinkMember(program, member, hashlib.sha256(f"{program} {member}".encode()).digest())
+
+
+def start_link(
+    number: int = 1, source: str = "grocery", target: str = "fuel", member: str = ""
+) -> StartLink:
+    """A brand starts a link."""
+    return StartLink(link_id(number), source, target, link_member(source, member))
+
+
+def confirm_link(
+    number: int = 1, target: str = "fuel", member: str = "", **changes: Any
+) -> ConfirmLink:
+    """The other brand confirms it."""
+    fields: dict[str, Any] = {
+        "link_id": link_id(number),
+        "partner_id": target,
+        "member": link_member(target, member),
+        "method": LinkMethod.SIGN_IN,
+        "consent_version": "sharing-1",
+        "key_id": order_signer(target).key_id,
+        "body": f"{number} {target} {member}".encode(),
+    }
+    return ConfirmLink(**fields | changes)
+
+
+def a_linked_order(number: int = 1, link: int = 1, under: Terms = TERMS, **changes: Any) -> Order:
+    """A valid order that names a link in place of its members."""
+    named = {"source_member": "", "target_member": "", "link_id": link_id(link).bytes}
+    return an_order(number, under, **named | changes)
 
 
 # The coalition

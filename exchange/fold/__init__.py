@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from exchange.commands import Book, CloseWindow, Command, OpenWindow, Order, Result
+from exchange.fold.links import decide_link, link_entry_key
 from exchange.fold.orders import transfer
 from exchange.fold.run import Run
 from exchange.fold.state import (
@@ -42,6 +43,7 @@ __all__ = [
     "State",
     "Tally",
     "fold",
+    "link_entry_key",
     "window_id",
 ]
 
@@ -75,5 +77,7 @@ def decide(run: Run, command: Command) -> Result:
                 return close_window(run, command)
             case Book():
                 return book(run, command)
+            case _:
+                return decide_link(run, command)
     except Refused as refusal:
         return refusal

@@ -17,9 +17,9 @@ LEFT JOIN (
     WHERE r.transfer_id = ANY ($1)
 ) AS a ON true;
 
-PREPARE write_requests (uuid[], integer[], bytea[], bigint[], bytea[], text[], bytea[], text[], text[]) AS
-INSERT INTO request (transfer_id, partner_number, payload_sha256, log_index, payload, key_id, signature, refused_field, refused_text)
-SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9);
+PREPARE write_requests (uuid[], integer[], bytea[], bigint[], bytea[], text[], bytea[], text[], text[], uuid[]) AS
+INSERT INTO request (transfer_id, partner_number, payload_sha256, log_index, payload, key_id, signature, refused_field, refused_text, link_id)
+SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 
 PREPARE write_records (bigint[], smallint[], uuid[], text[], timestamptz[], bytea[], bytea[], bytea[]) AS
 INSERT INTO record (log_index, kind, transfer_id, entry_key, recorded_at, salt, record, leaf_hash)

@@ -15,6 +15,7 @@ import grpc
 import pytest
 import structlog
 
+from adapters.memory import MemoryProgram
 from exchange import __main__ as root
 from exchange import reads, server
 from exchange.calls import Call
@@ -29,6 +30,7 @@ from exchange.metrics import Metrics
 from partners.caller import Caller
 from partners.envelope import RATE_AGREEMENT, sign
 from partners.keys import Purpose
+from partners.links.service import LookUps
 from partners.store import store_signature
 from tests import factories as make
 from tests.database import Database, databases
@@ -39,6 +41,7 @@ from tests.processes import folder
 
 STATEMENTS = make.signer("exchange", Purpose.STATEMENTS)
 LOG = make.signer("exchange", Purpose.LOG)
+LOOK_UPS = LookUps(dict.fromkeys(make.BRANDS, MemoryProgram()).get, 10_000, 0.001)
 HOST_KEYS = (
     ("exchange", Purpose.RECEIPTS, make.RECEIPTS.public_key),
     ("exchange", Purpose.STATEMENTS, STATEMENTS.public_key),
@@ -69,7 +72,7 @@ def house(patch: pytest.MonkeyPatch) -> Iterator[House]:
         exchange = runner.run(stack.enter_async_context(opened(database, keys)))
         try:
             runner.run(found(exchange, database))
-            handlers = root.handlers(exchange, a_door(ended, exchange.registry.require))
+            handlers = root.handlers(exchange, a_door(ended, exchange.registry.require), LOOK_UPS)
             listener = listening(handlers, keys, "127.0.0.1:0")
             address = runner.run(stack.enter_async_context(listener))
             channels = runner.run(connected(stack, data_dir, address))

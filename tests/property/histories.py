@@ -10,6 +10,7 @@ from exchange.fold import State, window_id
 from exchange.ledger.accounts import HubAccount, hub_account, position_account
 from exchange.ledger.postings import Code, Phase, Posting
 from partners.keys import Purpose
+from partners.links.commands import EraseMember, FreezeLink, RequireLinks, RevokeLink
 from partners.wire import time_to_proto
 from tests import factories as make
 
@@ -47,6 +48,8 @@ def orders(draw: st.DrawFn) -> Order:
     changes: dict[str, Any] = {"source_points": blocks * under.increment_source_points}
     if draw(st.integers(0, 5)) == 5:
         changes |= draw(FAULTS)
+    if draw(st.integers(0, 3)) == 3:
+        return make.a_linked_order(draw(st.integers(1, 30)), draw(LINKS), under, **changes)
     return make.an_order(draw(st.integers(1, 30)), under, **changes)
 
 
@@ -73,6 +76,36 @@ def settlement_entries(draw: st.DrawFn) -> Book:
     return Book(f"entry/{number}", "application/json", body, (posting,), make.CURRENCY)
 
 
+LINKS = st.integers(1, 3)
+CHANGES = st.integers(1, 4).map(make.transfer_id)
+
+
+def link_commands() -> st.SearchStrategy[Command]:
+    """Links come, go, are frozen and demanded, and members are forgotten."""
+    pairs = st.sampled_from([("grocery", "fuel"), ("grocery", "fuel"), ("fuel", "deli")])
+    names = st.sampled_from(["", "", "another"])
+    programs = st.sampled_from(make.BRANDS)
+    link_ids = LINKS.map(make.link_id)
+    return st.one_of(
+        st.builds(
+            lambda number, pair, name: make.start_link(number, pair[0], pair[1], name),
+            LINKS,
+            pairs,
+            names,
+        ),
+        st.builds(make.confirm_link, LINKS, st.sampled_from(["fuel", "fuel", "deli"]), names),
+        st.builds(RevokeLink, link_ids, programs),
+        st.builds(FreezeLink, CHANGES, link_ids, st.booleans()),
+        st.builds(RequireLinks, CHANGES, programs, st.booleans()),
+        st.builds(
+            EraseMember,
+            CHANGES,
+            programs,
+            st.sampled_from(["grocery-member", "fuel-member", "another"]),
+        ),
+    )
+
+
 WINDOW_IDS = [
     window_id(make.CURRENCY, make.DAY_ONE + timedelta(days=day)) for day in (0, 0, 1, 1, 2, 9)
 ]
@@ -87,6 +120,8 @@ def commands() -> st.SearchStrategy[Command]:
         orders(),
         orders(),
         settlement_entries(),
+        link_commands(),
+        link_commands(),
         st.sampled_from(WINDOW_IDS).map(lambda name: CloseWindow(name, None)),
         st.integers(0, 2).map(
             lambda day: OpenWindow(make.CURRENCY, make.DAY_ONE + timedelta(days=day))

@@ -180,6 +180,10 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The exchange has as much queued as it takes."""
     REASON_TRY_LATER: _Reason.ValueType  # 55
     """The outcome is not known or the service is not ready; the same request may be sent again."""
+    REASON_LINK_UNKNOWN: _Reason.ValueType  # 71
+    """There is no such link, or it is not the caller's, or not of these programs."""
+    REASON_LINK_STATE: _Reason.ValueType  # 72
+    """The link is not in the state that this step needs."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Every reason for which this service refuses. The name is the contract: it is also the `reason` of the
@@ -302,6 +306,10 @@ REASON_QUEUE_FULL: Reason.ValueType  # 54
 """The exchange has as much queued as it takes."""
 REASON_TRY_LATER: Reason.ValueType  # 55
 """The outcome is not known or the service is not ready; the same request may be sent again."""
+REASON_LINK_UNKNOWN: Reason.ValueType  # 71
+"""There is no such link, or it is not the caller's, or not of these programs."""
+REASON_LINK_STATE: Reason.ValueType  # 72
+"""The link is not in the state that this step needs."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 class _RetryClass:
