@@ -191,7 +191,7 @@ def confirm_link(
         "method": LinkMethod.SIGN_IN,
         "consent_version": "sharing-1",
         "key_id": order_signer(target).key_id,
-        "body": f"{number} {target} {member}".encode(),
+        "body": link_member(target, member).sha256(),
     }
     return ConfirmLink(**fields | changes)
 
