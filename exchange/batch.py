@@ -21,18 +21,14 @@ from sqlalchemy import Connection, Engine
 
 from exchange import store, wire
 from exchange.commands import (
+    REGISTRY_EFFECTS,
     Answer,
     Booked,
     Command,
-    LinkFrozen,
-    LinksRequired,
-    MemberErased,
     Order,
-    PartnerAdded,
     Recorded,
     Repeated,
     Result,
-    TaxRateAdded,
     Window,
 )
 from exchange.database import CONNECTION_ERRORS
@@ -40,19 +36,8 @@ from exchange.fold import NO_LIMITS, Folded, Limits, State, fold
 from exchange.observer import UNOBSERVED, Observer
 from exchange.seal import Letterhead, PayloadKind, Sealed, StreamHead, seal
 from partners.errors import PointclearError, Refused
-from partners.registry import Force, RegisteredKey, Registry
+from partners.registry import Registry
 from partners.store import load_registry
-
-REGISTRY_EFFECTS = (
-    PartnerAdded,
-    RegisteredKey,
-    TaxRateAdded,
-    Force,
-    LinkFrozen,
-    LinksRequired,
-    MemberErased,
-)
-"""The effects that another process must read the registry again for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,16 @@ the writer needs. Between them stands `exchange.fold`, which decides.
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import get_args
 from uuid import UUID
 
 from exchange.ledger.accounts import Account
 from exchange.ledger.postings import Posting
 from partners.agreement import Terms
-from partners.commands import Activate, AddKey, AddPartner, AddTaxRate
+from partners.commands import Activate, AddKey, AddPartner, AddTaxRate, SetLimits, SetSwitches
 from partners.conversion import Conversion
 from partners.errors import Reason, Refused
+from partners.limits.values import Limits, Switches
 from partners.links.commands import LinkCommand
 from partners.links.link import Link, LinkMember
 from partners.registry import Force, Partner, RegisteredKey, Tax, TaxRate, Unit
@@ -94,6 +96,8 @@ Command = (
     | CloseWindow
     | Book
     | LinkCommand
+    | SetSwitches
+    | SetLimits
 )
 
 
@@ -222,7 +226,21 @@ Effect = (
     | LinkFrozen
     | LinksRequired
     | MemberErased
+    | Switches
+    | Limits
 )
+REGISTRY_EFFECTS = (
+    PartnerAdded,
+    RegisteredKey,
+    TaxRateAdded,
+    Force,
+    LinkFrozen,
+    LinksRequired,
+    MemberErased,
+    *get_args(Switches),
+    *get_args(Limits),
+)
+"""Those that another process must read the registry again for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,7 @@ def balance_rows(before: Mapping[int, Balance], after: Mapping[int, Balance]) ->
             each.debits_posted,
             each.credits_pending,
             each.credits_posted,
+            each.floor,
         )
         for number, each in after.items()
         if before.get(number) is not each

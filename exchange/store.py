@@ -48,7 +48,15 @@ from exchange.ledger.postings import Balance, Code, MoneyCell, PostingRef
 from exchange.log.merkle import Frontier
 from exchange.rows import rows_of
 from exchange.seal import Sealed, StreamHead
-from partners.commands import Activate, AddKey, AddPartner, AddTaxRate
+from partners.commands import Activate, AddKey, AddPartner, AddTaxRate, SetLimits, SetSwitches
+from partners.limits.values import (
+    CorridorLimits,
+    CorridorSwitches,
+    PartnerLimits,
+    PartnerSwitches,
+    ProgramLimits,
+    ProgramSwitches,
+)
 from partners.links.commands import ConfirmLink, EraseMember, FreezeLink, RevokeLink, StartLink
 from partners.links.link import Link, LinkMember
 from partners.links.store import link_of_row
@@ -244,6 +252,10 @@ def entry_key_of(command: Command) -> str:
             return f"agreement/{command.terms.agreement_id}/{command.terms.version}"
         case Book():
             return command.entry_key
+        case SetSwitches():
+            return f"switches/{command.change_id}"
+        case SetLimits():
+            return f"limits/{command.change_id}"
         case Order() | OpenWindow() | CloseWindow():
             return ""
         case _:
@@ -274,6 +286,10 @@ def accounts_touched(registry: Registry, commands: Iterable[Command]) -> set[int
             case Book():
                 for posting in command.postings:
                     accounts |= {posting.debit, posting.credit}
+            case SetLimits(limits=PartnerLimits(partner_id=name)) if name in registry.partners:
+                partner = registry.partners[name]
+                money = registry.units[partner.currency].number
+                accounts.add(position_account(money, partner.number))
             case AddPartner() | AddKey() | AddTaxRate() | Activate():
                 # Orders behind it in the batch may rest on what it brings.
                 return None
@@ -402,6 +418,10 @@ def write_effect(
                 connection, window_number=closed.number, end_index=closed.end_index, root=root
             )
             write_opened(connection, opened, root)
+        case PartnerSwitches() | CorridorSwitches() | ProgramSwitches() as switches:
+            write_restraint(connection, "switches", switches.subject, outcome)
+        case PartnerLimits() | CorridorLimits() | ProgramLimits() as limits:
+            write_restraint(connection, "limits", limits.subject, outcome)
         case WindowStep() as step:
             QUERIES.step_window(
                 connection, window_id=step.window_id, before=step.before, after=step.after
@@ -448,6 +468,13 @@ def write_link_member(connection: Any, link: Link, member: LinkMember, registry:
         program=member.program,
         member=member.member,
         salt=member.salt,
+    )
+
+
+def write_restraint(connection: Any, kind: str, subject: str, outcome: Booked) -> None:
+    """A subject's switches or limits, as the leaf states them, in place of those before."""
+    QUERIES.write_restraint(
+        connection, kind=kind, subject=subject, body=outcome.body, log_index=outcome.log_index
     )
 
 

@@ -4,8 +4,10 @@ Pure.
 
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from partners.agreement import Terms
+from partners.limits.values import Limits, Switches
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +61,25 @@ class Activate:
     """The agreement's payload; the leaf's body."""
     key_ids: tuple[str, ...] = ()
     """The keys under which both brands signed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetSwitches:
+    """Sets all switches of a partner, a corridor or a program."""
+
+    change_id: UUID
+    """The idempotency key."""
+    switches: Switches
+    body: bytes
+    """The switches in their one encoding; the leaf's body."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetLimits:
+    """Sets all limits of a partner, a corridor or a program."""
+
+    change_id: UUID
+    """The idempotency key."""
+    limits: Limits
+    body: bytes
+    """The limits in their one encoding; the leaf's body."""

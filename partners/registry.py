@@ -13,6 +13,7 @@ from uuid import UUID
 
 from partners.agreement import Terms
 from partners.keys import Purpose
+from partners.limits.values import Limits, PartnerLimits, Restraints, Switches
 from partners.points import CurrencyScale
 
 
@@ -27,7 +28,7 @@ class Partner:
     programs: tuple[str, ...]
     currency: str
     net_debit_cap: int
-    """In units of the currency's scale."""
+    """As it stands, in units of the currency's scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ class Registry:
         default_factory=lambda: MappingProxyType({})
     )
     """By program and reference: the links for which a member is frozen."""
+    restraints: Restraints = field(default_factory=Restraints)
 
     def points_unit(self, program_id: str) -> Unit:
         """The unit of a registered program's points."""
@@ -182,6 +184,25 @@ class Registry:
             if links:
                 changed[member] = links
         return replace(self, frozen_members=changed)
+
+    def with_switches(self, switches: Switches) -> "Registry":
+        """The snapshot after a subject's switches were set."""
+        return replace(self, restraints=self.restraints.with_switches(switches))
+
+    def with_limits(self, limits: Limits) -> "Registry":
+        """The snapshot after a subject's limits were set; a partner's cap is in its own value
+        too.
+        """
+        partners = self.partners
+        if isinstance(limits, PartnerLimits):
+            partner = replace(partners[limits.partner_id], net_debit_cap=limits.net_debit_cap)
+            partners = {**partners, partner.partner_id: partner}
+        return replace(self, partners=partners, restraints=self.restraints.with_limits(limits))
+
+    def limits_of(self, partner: Partner) -> PartnerLimits:
+        """A partner's limits: those with which it was registered until others are set."""
+        found = self.restraints.partner_limits.get(partner.partner_id)
+        return found or PartnerLimits(partner.partner_id, net_debit_cap=partner.net_debit_cap)
 
 
 def same_corridor(one: Terms, other: Terms) -> bool:

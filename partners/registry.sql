@@ -23,6 +23,9 @@ SELECT tax_code, effective_from, basis_points FROM tax_rate ORDER BY tax_code, e
 -- name: keys()
 SELECT key_id, holder, purpose, public_key, valid_from, valid_until, registered_index, revoked_index FROM signing_key;
 
+-- name: restraints()
+SELECT kind, body FROM restraint ORDER BY kind, subject;
+
 -- name: forces()
 SELECT a.payload, lower(f.effective), upper(f.effective)
 FROM agreement_force AS f JOIN agreement AS a USING (agreement_id, version);

@@ -12,7 +12,7 @@ from partners import store
 from partners.agreement import HUB, Bearer, Terms
 from partners.agreement_checks import check_terms
 from partners.caller import Caller
-from partners.commands import Activate, AddKey, AddPartner, AddTaxRate
+from partners.commands import Activate, AddKey, AddPartner, AddTaxRate, SetLimits, SetSwitches
 from partners.envelope import (
     KEY_EVENT,
     RATE_AGREEMENT,
@@ -24,6 +24,7 @@ from partners.envelope import (
 from partners.errors import Reason, Refused
 from partners.key_checks import check_public_key
 from partners.keys import Purpose, key_id_of
+from partners.limits.service import SettingLimits
 from partners.points import POINTS_MAX, check_id, currency_scale
 from partners.registry import Registry
 from partners.signing import (
@@ -51,7 +52,9 @@ NAME_MAX = 200
 PROGRAMS_MAX = 16
 """Programs of one partner."""
 
-CarryOut = Callable[[AddPartner | AddKey | AddTaxRate | Activate], Awaitable[object]]
+CarryOut = Callable[
+    [AddPartner | AddKey | AddTaxRate | Activate | SetSwitches | SetLimits], Awaitable[object]
+]
 """Has the sequencer carry a command out; raises the Refused that answers it."""
 
 
@@ -72,6 +75,11 @@ class PartnersService:
         taxes = Taxes(carry_out, registry)
         self.add_tax_rate = taxes.add_tax_rate
         self.list_tax_rates = taxes.list_tax_rates
+        limits = SettingLimits(carry_out, registry)
+        self.set_switches = limits.set_switches
+        self.list_switches = limits.list_switches
+        self.set_limits = limits.set_limits
+        self.list_limits = limits.list_limits
         self._engine = engine
         self._carry_out = carry_out
         self._registry = registry

@@ -18,9 +18,11 @@ from exchange.commands import Command, OpenWindow, Order
 from exchange.fold import Folded, State, fold
 from exchange.seal import Letterhead
 from partners.agreement import Terms
-from partners.commands import Activate, AddKey, AddPartner, AddTaxRate
+from partners.commands import Activate, AddKey, AddPartner, AddTaxRate, SetLimits, SetSwitches
 from partners.envelope import RATE_AGREEMENT, TRANSFER_ORDER, Envelope, Signature, sign
 from partners.keys import Purpose, SeedSigner
+from partners.limits.values import Limits, Switches
+from partners.limits.wire import limits_body, switches_body
 from partners.links.commands import ConfirmLink, StartLink
 from partners.links.link import LinkMember, LinkMethod
 from partners.registry import Registry, Tax, TaxRate
@@ -250,6 +252,16 @@ def add_tax_rate(
 def activate(payload: bytes) -> Activate:
     """Puts an agreement in force."""
     return Activate(terms_of(payload), payload)
+
+
+def set_switches(number: int, switches: Switches) -> SetSwitches:
+    """Sets switches under the change id of this number."""
+    return SetSwitches(transfer_id(number), switches, switches_body(switches))
+
+
+def set_limits(number: int, limits: Limits) -> SetLimits:
+    """Sets limits under the change id of this number."""
+    return SetLimits(transfer_id(number), limits, limits_body(limits))
 
 
 AGREEMENTS = {

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from exchange.commands import Book, CloseWindow, Command, OpenWindow, Order, Result
+from exchange.fold.limits import set_limits, set_switches
 from exchange.fold.links import decide_link, link_entry_key
 from exchange.fold.orders import transfer
 from exchange.fold.run import Run
@@ -31,7 +32,7 @@ from exchange.fold.state import (
 from exchange.fold.taxes import add_tax_rate
 from exchange.fold.terms import activate, add_key, add_partner
 from exchange.fold.windows import book, close_window, open_window, window_id
-from partners.commands import Activate, AddKey, AddPartner, AddTaxRate
+from partners.commands import Activate, AddKey, AddPartner, AddTaxRate, SetLimits, SetSwitches
 from partners.errors import Refused
 
 __all__ = [
@@ -77,6 +78,10 @@ def decide(run: Run, command: Command) -> Result:
                 return close_window(run, command)
             case Book():
                 return book(run, command)
+            case SetSwitches():
+                return set_switches(run, command)
+            case SetLimits():
+                return set_limits(run, command)
             case _:
                 return decide_link(run, command)
     except Refused as refusal:

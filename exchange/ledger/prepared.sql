@@ -38,10 +38,18 @@ UPDATE stream_head AS h SET last_seq = n.seq, last_sha256 = n.sha256
 FROM unnest($1, $2, $3) AS n (partner_number, seq, sha256)
 WHERE h.partner_number = n.partner_number;
 
-PREPARE write_balances (bigint[], bigint[], bigint[], bigint[], bigint[]) AS
+-- A balance below its floor, since that was raised, may rise and never fall again: `lowest` follows it up to the floor. Where
+-- the batch has set the floor, it starts from where the balance then stands.
+PREPARE write_balances (bigint[], bigint[], bigint[], bigint[], bigint[], bigint[]) AS
 UPDATE balance AS b
-SET debits_pending = n.dpe, debits_posted = n.dpo, credits_pending = n.cpe, credits_posted = n.cpo, version = version + 1
-FROM unnest($1, $2, $3, $4, $5) AS n (account_number, dpe, dpo, cpe, cpo)
+SET debits_pending = n.dpe, debits_posted = n.dpo, credits_pending = n.cpe, credits_posted = n.cpo, version = version + 1,
+    floor = n.floor,
+    lowest = CASE
+        WHEN n.floor IS NULL THEN NULL
+        WHEN n.floor = b.floor THEN least(n.floor, greatest(b.lowest, n.cpo - n.dpo - n.dpe))
+        ELSE least(n.floor, n.cpo - n.dpo - n.dpe)
+    END
+FROM unnest($1, $2, $3, $4, $5, $6) AS n (account_number, dpe, dpo, cpe, cpo, floor)
 WHERE b.account_number = n.account_number;
 
 PREPARE write_money (integer[], integer[], integer[], smallint[], integer[], bigint[]) AS

@@ -53,7 +53,7 @@ SELECT recorded_at FROM head;
 
 -- name: position(partner_id)^
 -- Where a partner stands in its currency: its balances, the nets of its unstated windows, its unconfirmed payments.
-SELECT p.partner_id, p.currency, u.scale, p.net_debit_cap,
+SELECT p.partner_id, p.currency, u.scale, -position.floor,
     position.credits_posted - position.debits_posted, position.debits_pending,
     collateral.credits_posted - collateral.debits_posted,
     coalesce((SELECT window_id FROM settlement_window WHERE currency = p.currency AND state = 'OPEN'), ''),

@@ -34,10 +34,13 @@ CREATE TABLE balance (
     credits_pending bigint NOT NULL DEFAULT 0 CHECK (credits_pending >= 0),
     credits_posted bigint NOT NULL DEFAULT 0 CHECK (credits_posted >= 0),
     version bigint NOT NULL DEFAULT 0,
+    -- How low it may be debited: for a position less its cap.
     floor bigint,
     ceiling bigint,
+    -- How low it may stand: the floor, or what it was at when that was set above it.
+    lowest bigint,
     -- The last line behind the code that should have refused.
-    CONSTRAINT balance_floor CHECK (credits_posted - debits_posted - debits_pending >= floor),
+    CONSTRAINT balance_floor CHECK (credits_posted - debits_posted - debits_pending >= lowest),
     CONSTRAINT balance_ceiling CHECK (credits_posted - debits_posted + credits_pending <= ceiling)
 ) WITH (fillfactor = 50);
 
@@ -48,6 +51,7 @@ CREATE TABLE partner (
     partner_id text NOT NULL UNIQUE,
     legal_name text NOT NULL,
     currency text NOT NULL REFERENCES unit (name),
+    -- At registration; as it stands it is in the partner's limits, and in its position's floor.
     net_debit_cap bigint NOT NULL CHECK (net_debit_cap >= 0),
     registered_index bigint NOT NULL
 );
@@ -59,6 +63,16 @@ CREATE TABLE program (
     unit_number integer NOT NULL UNIQUE REFERENCES unit,
     -- Whether orders that touch it must name a link.
     link_required boolean NOT NULL DEFAULT false
+);
+
+-- Switches and limits as they stand, each as its leaf states it: what was set before is in the log.
+CREATE TABLE restraint (
+    kind text NOT NULL CHECK (kind IN ('switches', 'limits')),
+    -- partner/<id>, corridor/<source program>/<target program> or program/<id>.
+    subject text NOT NULL,
+    body bytea NOT NULL,
+    log_index bigint NOT NULL,
+    PRIMARY KEY (kind, subject)
 );
 
 CREATE TABLE tax (
@@ -400,11 +414,12 @@ LEFT JOIN posting AS confirmed
 
 GRANT USAGE ON SCHEMA public TO pointclear_service;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO pointclear_service;
-GRANT INSERT ON unit, account, balance, partner, program, signing_key, agreement, agreement_signature, agreement_force, tax, tax_rate,
+GRANT INSERT ON unit, account, balance, partner, program, restraint, signing_key, agreement, agreement_signature, agreement_force, tax, tax_rate,
     settlement_window, window_sum, window_points, record, posting, stream_head, stream_entry, refusal_tally, request, line_file, leg
     TO pointclear_service;
 GRANT INSERT ON link, link_member, look_up_tally TO pointclear_service;
-GRANT UPDATE (debits_pending, debits_posted, credits_pending, credits_posted, version, floor) ON balance TO pointclear_service;
+GRANT UPDATE (debits_pending, debits_posted, credits_pending, credits_posted, version, floor, lowest) ON balance TO pointclear_service;
+GRANT UPDATE (body, log_index) ON restraint TO pointclear_service;
 GRANT UPDATE (effective) ON agreement_force TO pointclear_service;
 GRANT UPDATE (revoked_index) ON signing_key TO pointclear_service;
 GRANT UPDATE (state, end_index, end_root) ON settlement_window TO pointclear_service;
@@ -423,4 +438,4 @@ GRANT EXECUTE ON FUNCTION empty_requests(uuid[]) TO pointclear_service;
 REVOKE EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) TO pointclear_service;
 
-INSERT INTO deployment VALUES (true, 3, NULL);
+INSERT INTO deployment VALUES (true, 4, NULL);

@@ -88,8 +88,13 @@ SELECT p.program_id, :partner_number, p.place, u.unit_number
 FROM unnest(:programs::text[]) WITH ORDINALITY AS p (program_id, place) JOIN unit AS u ON u.name = 'PTS:' || p.program_id;
 INSERT INTO stream_head (partner_number) VALUES (:partner_number);
 INSERT INTO account (account_number, name) SELECT * FROM unnest(:account_numbers::bigint[], :account_names::text[]);
-INSERT INTO balance (account_number, floor, ceiling)
-SELECT * FROM unnest(:account_numbers::bigint[], :floors::bigint[], :ceilings::bigint[]);
+INSERT INTO balance (account_number, floor, lowest, ceiling)
+SELECT n.account_number, n.floor, n.floor, n.ceiling
+FROM unnest(:account_numbers::bigint[], :floors::bigint[], :ceilings::bigint[]) AS n (account_number, floor, ceiling);
+
+-- name: write_restraint!
+INSERT INTO restraint (kind, subject, body, log_index) VALUES (:kind, :subject, :body, :log_index)
+ON CONFLICT (kind, subject) DO UPDATE SET body = excluded.body, log_index = excluded.log_index;
 
 -- name: write_key!
 INSERT INTO signing_key (key_id, holder, purpose, public_key, valid_from, valid_until, registered_index)

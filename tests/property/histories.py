@@ -10,6 +10,15 @@ from exchange.fold import State, window_id
 from exchange.ledger.accounts import HubAccount, hub_account, position_account
 from exchange.ledger.postings import Code, Phase, Posting
 from partners.keys import Purpose
+from partners.limits.values import (
+    CorridorSwitches,
+    Funding,
+    Limits,
+    PartnerLimits,
+    PartnerSwitches,
+    ProgramSwitches,
+    Switches,
+)
 from partners.links.commands import EraseMember, FreezeLink, RequireLinks, RevokeLink
 from partners.wire import time_to_proto
 from tests import factories as make
@@ -112,6 +121,35 @@ WINDOW_IDS = [
 MEMBERS = ("bakery", "grocery")
 
 
+SWITCHES: list[Switches] = [
+    PartnerSwitches("fuel"),
+    PartnerSwitches("fuel", sending_stopped=True),
+    PartnerSwitches("fuel", receiving_stopped=True),
+    PartnerSwitches("fuel", settlement_on_hold=True),
+    PartnerSwitches("nobody", sending_stopped=True),
+    CorridorSwitches("grocery", "deli", closed=True),
+    CorridorSwitches("grocery", "deli"),
+    ProgramSwitches("deli", in_maintenance=True),
+    ProgramSwitches("deli"),
+]
+LIMITS: list[Limits] = [
+    PartnerLimits("grocery", Funding.CAPPED, 0),
+    PartnerLimits("grocery", Funding.POSTPAID, make.CAP // 100),
+    PartnerLimits("grocery", Funding.CAPPED, 2 * make.CAP),
+    PartnerLimits("fuel", Funding.PREPAID, 0),
+    PartnerLimits("nobody", Funding.PREPAID, 0),
+]
+
+
+def restraints() -> st.SearchStrategy[Command]:
+    """Switches and limits, under few change ids."""
+    number = st.integers(1, 12)
+    return st.one_of(
+        st.builds(make.set_switches, number, st.sampled_from(SWITCHES)),
+        st.builds(make.set_limits, number, st.sampled_from(LIMITS)),
+    )
+
+
 def commands() -> st.SearchStrategy[Command]:
     """Anything that the sequencer may be asked."""
     return st.one_of(
@@ -122,6 +160,7 @@ def commands() -> st.SearchStrategy[Command]:
         settlement_entries(),
         link_commands(),
         link_commands(),
+        restraints(),
         st.sampled_from(WINDOW_IDS).map(lambda name: CloseWindow(name, None)),
         st.integers(0, 2).map(
             lambda day: OpenWindow(make.CURRENCY, make.DAY_ONE + timedelta(days=day))

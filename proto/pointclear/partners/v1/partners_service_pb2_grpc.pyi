@@ -5,6 +5,7 @@ Who takes part, with which keys, on what terms."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from pointclear.partners.v1 import limits_pb2 as _limits_pb2
 from pointclear.partners.v1 import partners_service_pb2 as _partners_service_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -53,6 +54,14 @@ class PartnersServiceStub:
     """Operators: puts a counter-signed version in force, ending the one before it."""
     ListAgreements: _grpc.UnaryUnaryMultiCallable[_partners_service_pb2.ListAgreementsRequest, _partners_service_pb2.ListAgreementsResponse]
     """Lists agreement versions; a partner sees its own."""
+    SetSwitches: _grpc.UnaryUnaryMultiCallable[_limits_pb2.SetSwitchesRequest, _limits_pb2.SetSwitchesResponse]
+    """Operators: sets all switches of a partner, a corridor or a program. They hold for every order decided after it."""
+    ListSwitches: _grpc.UnaryUnaryMultiCallable[_limits_pb2.ListSwitchesRequest, _limits_pb2.ListSwitchesResponse]
+    """Lists switches; a partner sees its own, its programs' and its corridors'."""
+    SetLimits: _grpc.UnaryUnaryMultiCallable[_limits_pb2.SetLimitsRequest, _limits_pb2.SetLimitsResponse]
+    """Operators: sets all limits of a partner, a corridor or a program."""
+    ListLimits: _grpc.UnaryUnaryMultiCallable[_limits_pb2.ListLimitsRequest, _limits_pb2.ListLimitsResponse]
+    """Lists limits; a partner sees its own and those of its own programs and of the corridors it sends through."""
 
 @_typing.type_check_only
 class PartnersServiceAsyncStub(PartnersServiceStub):
@@ -79,6 +88,14 @@ class PartnersServiceAsyncStub(PartnersServiceStub):
     """Operators: puts a counter-signed version in force, ending the one before it."""
     ListAgreements: _aio.UnaryUnaryMultiCallable[_partners_service_pb2.ListAgreementsRequest, _partners_service_pb2.ListAgreementsResponse]  # type: ignore[assignment]
     """Lists agreement versions; a partner sees its own."""
+    SetSwitches: _aio.UnaryUnaryMultiCallable[_limits_pb2.SetSwitchesRequest, _limits_pb2.SetSwitchesResponse]  # type: ignore[assignment]
+    """Operators: sets all switches of a partner, a corridor or a program. They hold for every order decided after it."""
+    ListSwitches: _aio.UnaryUnaryMultiCallable[_limits_pb2.ListSwitchesRequest, _limits_pb2.ListSwitchesResponse]  # type: ignore[assignment]
+    """Lists switches; a partner sees its own, its programs' and its corridors'."""
+    SetLimits: _aio.UnaryUnaryMultiCallable[_limits_pb2.SetLimitsRequest, _limits_pb2.SetLimitsResponse]  # type: ignore[assignment]
+    """Operators: sets all limits of a partner, a corridor or a program."""
+    ListLimits: _aio.UnaryUnaryMultiCallable[_limits_pb2.ListLimitsRequest, _limits_pb2.ListLimitsResponse]  # type: ignore[assignment]
+    """Lists limits; a partner sees its own and those of its own programs and of the corridors it sends through."""
 
 class PartnersServiceServicer(metaclass=_abc_1.ABCMeta):
     """Partners, keys and agreements."""
@@ -162,5 +179,37 @@ class PartnersServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_partners_service_pb2.ListAgreementsResponse, _abc.Awaitable[_partners_service_pb2.ListAgreementsResponse]]:
         """Lists agreement versions; a partner sees its own."""
+
+    @_abc_1.abstractmethod
+    def SetSwitches(
+        self,
+        request: _limits_pb2.SetSwitchesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_limits_pb2.SetSwitchesResponse, _abc.Awaitable[_limits_pb2.SetSwitchesResponse]]:
+        """Operators: sets all switches of a partner, a corridor or a program. They hold for every order decided after it."""
+
+    @_abc_1.abstractmethod
+    def ListSwitches(
+        self,
+        request: _limits_pb2.ListSwitchesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_limits_pb2.ListSwitchesResponse, _abc.Awaitable[_limits_pb2.ListSwitchesResponse]]:
+        """Lists switches; a partner sees its own, its programs' and its corridors'."""
+
+    @_abc_1.abstractmethod
+    def SetLimits(
+        self,
+        request: _limits_pb2.SetLimitsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_limits_pb2.SetLimitsResponse, _abc.Awaitable[_limits_pb2.SetLimitsResponse]]:
+        """Operators: sets all limits of a partner, a corridor or a program."""
+
+    @_abc_1.abstractmethod
+    def ListLimits(
+        self,
+        request: _limits_pb2.ListLimitsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_limits_pb2.ListLimitsResponse, _abc.Awaitable[_limits_pb2.ListLimitsResponse]]:
+        """Lists limits; a partner sees its own and those of its own programs and of the corridors it sends through."""
 
 def add_PartnersServiceServicer_to_server(servicer: PartnersServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
