@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from exchange.database import Database
     from exchange.edge import Door
     from exchange.grpc_listener import ChannelLimits
+    from exchange.host_keys import HostKeys
     from exchange.logs import Logger
     from exchange.metrics import Metrics
     from exchange.registry_view import RegistryView
-    from exchange.server import Exchange, HostKeys
+    from exchange.server import Exchange
     from exchange.settings import Settings
     from partners.links.service import LookUps
 
@@ -61,13 +62,13 @@ def serve(options: ServeOptions) -> None:
     """Run a server until it is told to stop; raises PointclearError, with one line, when it cannot
     start.
     """
-    from exchange import database, logs, server, settings
+    from exchange import database, host_keys, logs, server, settings
 
     loaded = settings.load(dict(options.settings), options.data_dir, options.config).settings
     log = logs.start_logging(loaded.log_format, loaded.log_level, sys.stderr)
     # First what only `init` makes: a directory that it never made has no keys either.
     audience = server.load_audience(options.data_dir)
-    keys = server.load_host_keys(options.data_dir)
+    keys = host_keys.load_host_keys(options.data_dir)
     with database.service_database(
         options.data_dir, loaded.database_url, loaded.pool_size, log.info
     ) as opened:
@@ -222,7 +223,6 @@ def handlers(
     from exchange.forgetting import empty_orders
     from exchange.server import now
     from exchange.service import ExchangeService
-    from partners.keys import Purpose
     from partners.links.service import LinkService
     from partners.service import PartnersService
     from settlement.service import SettlementService
@@ -233,7 +233,7 @@ def handlers(
         exchange.sequencer.submit,
         exchange.registry,
         audience,
-        signers[Purpose.RECEIPTS],
+        signers,
         exchange.stored_from,
         now,
     )

@@ -12,7 +12,15 @@ from uuid import UUID
 from exchange.ledger.accounts import Account
 from exchange.ledger.postings import Posting
 from partners.agreement import Terms
-from partners.commands import Activate, AddKey, AddPartner, AddTaxRate, SetLimits, SetSwitches
+from partners.commands import (
+    Activate,
+    AddKey,
+    AddPartner,
+    AddTaxRate,
+    RevokeKey,
+    SetLimits,
+    SetSwitches,
+)
 from partners.conversion import Conversion
 from partners.errors import Reason, Refused
 from partners.limits.values import Limits, Switches
@@ -90,6 +98,7 @@ Command = (
     Order
     | AddPartner
     | AddKey
+    | RevokeKey
     | AddTaxRate
     | Activate
     | OpenWindow
@@ -166,6 +175,14 @@ class TaxRateAdded:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyRevoked:
+    """A key whose force ended at this entry's index."""
+
+    key_id: str
+    revoked_index: int
+
+
+@dataclass(frozen=True, slots=True)
 class WindowClosed:
     """A window that ended at this entry's index, and the one that began there."""
 
@@ -217,6 +234,7 @@ class MemberErased:
 Effect = (
     PartnerAdded
     | RegisteredKey
+    | KeyRevoked
     | TaxRateAdded
     | Force
     | WindowOpened
@@ -232,6 +250,7 @@ Effect = (
 REGISTRY_EFFECTS = (
     PartnerAdded,
     RegisteredKey,
+    KeyRevoked,
     TaxRateAdded,
     Force,
     LinkFrozen,

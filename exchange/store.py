@@ -19,6 +19,7 @@ from exchange.commands import (
     Booked,
     CloseWindow,
     Command,
+    KeyRevoked,
     LinkChanged,
     LinkFrozen,
     LinksRequired,
@@ -48,7 +49,15 @@ from exchange.ledger.postings import Balance, Code, MoneyCell, PostingRef
 from exchange.log.merkle import Frontier
 from exchange.rows import rows_of
 from exchange.seal import Sealed, StreamHead
-from partners.commands import Activate, AddKey, AddPartner, AddTaxRate, SetLimits, SetSwitches
+from partners.commands import (
+    Activate,
+    AddKey,
+    AddPartner,
+    AddTaxRate,
+    RevokeKey,
+    SetLimits,
+    SetSwitches,
+)
 from partners.limits.values import (
     CorridorLimits,
     CorridorSwitches,
@@ -248,6 +257,8 @@ def entry_key_of(command: Command) -> str:
             return f"key/{command.key_id}"
         case AddTaxRate():
             return tax_entry_key(command)
+        case RevokeKey():
+            return f"revoke-key/{command.key_id}"
         case Activate():
             return f"agreement/{command.terms.agreement_id}/{command.terms.version}"
         case Book():
@@ -398,6 +409,8 @@ def write_effect(
                 account_numbers=[account.number for account in added_rate.accounts],
                 account_names=[account.name for account in added_rate.accounts],
             )
+        case KeyRevoked(key_id, revoked_index):
+            QUERIES.revoke_key(connection, key_id=key_id, revoked_index=revoked_index)
         case Force() as force:
             terms = force.terms
             source = registry.points_unit(terms.source_program).number

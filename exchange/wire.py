@@ -210,6 +210,16 @@ def credit_notice(
     ).SerializeToString(deterministic=True)
 
 
+def receipt_key_id(payload: bytes) -> str:
+    """The key that a receipt's payload names."""
+    return transfer_pb2.TransferReceipt.FromString(payload).signing_key_id
+
+
+def notice_key_id(payload: bytes) -> str:
+    """The key that a credit notice's payload names."""
+    return transfer_pb2.CreditNotice.FromString(payload).signing_key_id
+
+
 def entry_record(booked: Booked, account_names: dict[int, str]) -> bytes:
     """The record of an entry that is no transfer, serialised once."""
     return record_pb2.EntryRecord(

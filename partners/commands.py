@@ -33,8 +33,8 @@ class AddKey:
     public_key: bytes
     valid_from: datetime
     valid_until: datetime
-    registrar_key_id: str | None
-    """The key that lets it in; none for the exchange's and the operators' own, which the host
+    registrar_key_ids: tuple[str, ...]
+    """The keys that vouch for it; none for the exchange's and the operators' own, which the host
     configures.
     """
     body: bytes
@@ -50,6 +50,19 @@ class AddTaxRate:
     basis_points: int
     body: bytes
     """The rate as the operator sent it; the leaf's body."""
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeKey:
+    """Ends a key's force; the signatures under the event were verified."""
+
+    holder: str
+    key_id: str
+    reason: str
+    signer_key_ids: tuple[str, ...]
+    """The keys that ask for it."""
+    body: bytes
+    """The signed key event; the leaf's body."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,7 @@ class Reason(StrEnum):
     ALREADY_EXISTS = "ALREADY_EXISTS"
 
     KEY_NOT_IN_FORCE = "KEY_NOT_IN_FORCE"
+    KEY_NEEDED = "KEY_NEEDED"
     ORDER_EXPIRED = "ORDER_EXPIRED"
     ORDER_FROM_FUTURE = "ORDER_FROM_FUTURE"
     PARTNER_SUSPENDED = "PARTNER_SUSPENDED"
@@ -262,6 +263,11 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "FAILED_PRECONDITION",
             Retry.NEVER,
             "Sign with a key that is in force now; nothing was recorded for this id.",
+        ),
+        Reason.KEY_NEEDED: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEW_ID,
+            "Rotate the exchange's key for this purpose first, then revoke this one.",
         ),
         Reason.ORDER_EXPIRED: Rule(
             "FAILED_PRECONDITION",

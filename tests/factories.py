@@ -18,7 +18,15 @@ from exchange.commands import Command, OpenWindow, Order
 from exchange.fold import Folded, State, fold
 from exchange.seal import Letterhead
 from partners.agreement import Terms
-from partners.commands import Activate, AddKey, AddPartner, AddTaxRate, SetLimits, SetSwitches
+from partners.commands import (
+    Activate,
+    AddKey,
+    AddPartner,
+    AddTaxRate,
+    RevokeKey,
+    SetLimits,
+    SetSwitches,
+)
 from partners.envelope import RATE_AGREEMENT, TRANSFER_ORDER, Envelope, Signature, sign
 from partners.keys import Purpose, SeedSigner
 from partners.limits.values import Limits, Switches
@@ -59,7 +67,7 @@ def signer(holder: str, purpose: Purpose) -> SeedSigner:
 
 
 RECEIPTS = signer("exchange", Purpose.RECEIPTS)
-LETTERHEAD = Letterhead(AUDIENCE, RECEIPTS.key_id)
+LETTERHEAD = Letterhead(AUDIENCE, (RECEIPTS.key_id,))
 
 
 def order_signer(brand: str) -> SeedSigner:
@@ -230,7 +238,7 @@ def add_key(holder: str, purpose: Purpose, **changes: Any) -> AddKey:
         "public_key": key.public_key,
         "valid_from": NOW - timedelta(days=365),
         "valid_until": NOW + timedelta(days=365),
-        "registrar_key_id": None,
+        "registrar_key_ids": (),
         "body": f"{holder} {purpose}".encode(),
     }
     return AddKey(**fields | changes)
@@ -247,6 +255,21 @@ def add_tax_rate(
     )
     body = rate.SerializeToString(deterministic=True)
     return AddTaxRate(tax_code, effective_from, basis_points, body)
+
+
+def revoke_key(holder: str, purpose: Purpose, *by: SeedSigner, **changes: Any) -> RevokeKey:
+    """Revokes the key of a holder for a purpose, asked for by those who may: its own key for
+    agreements unless told.
+    """
+    asking = by or (signer(holder, Purpose.AGREEMENTS),)
+    fields: dict[str, Any] = {
+        "holder": holder,
+        "key_id": signer(holder, purpose).key_id,
+        "reason": "COMPROMISED",
+        "signer_key_ids": tuple(each.key_id for each in asking),
+        "body": f"revoke {holder} {purpose}".encode(),
+    }
+    return RevokeKey(**fields | changes)
 
 
 def activate(payload: bytes) -> Activate:

@@ -204,7 +204,7 @@ class Model:
         elif kind == "bank":
             self.bank(name.partition("/")[0], entry.body.decode())
         else:
-            assert kind in ("key", "stated", "settled"), f"the model knows no {kind}"
+            assert kind in ("key", "revoke-key", "stated", "settled"), f"the model knows no {kind}"
 
     def switch(self, switches: Switches) -> None:
         """All switches of one subject are set anew."""

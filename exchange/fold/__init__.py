@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from exchange.commands import Book, CloseWindow, Command, OpenWindow, Order, Result
+from exchange.fold.keys import add_key, revoke_key
 from exchange.fold.limits import set_limits, set_switches
 from exchange.fold.links import decide_link, link_entry_key
 from exchange.fold.orders import transfer
@@ -30,9 +31,17 @@ from exchange.fold.state import (
     Tally,
 )
 from exchange.fold.taxes import add_tax_rate
-from exchange.fold.terms import activate, add_key, add_partner
+from exchange.fold.terms import activate, add_partner
 from exchange.fold.windows import book, close_window, open_window, window_id
-from partners.commands import Activate, AddKey, AddPartner, AddTaxRate, SetLimits, SetSwitches
+from partners.commands import (
+    Activate,
+    AddKey,
+    AddPartner,
+    AddTaxRate,
+    RevokeKey,
+    SetLimits,
+    SetSwitches,
+)
 from partners.errors import Refused
 
 __all__ = [
@@ -70,6 +79,8 @@ def decide(run: Run, command: Command) -> Result:
                 return add_key(run, command)
             case AddTaxRate():
                 return add_tax_rate(run, command)
+            case RevokeKey():
+                return revoke_key(run, command)
             case Activate():
                 return activate(run, command)
             case OpenWindow():

@@ -8,8 +8,8 @@ commitment, and an erasure names links alone.
 from dataclasses import replace
 
 from exchange.commands import LinkChanged, LinkFrozen, LinksRequired, MemberErased, Repeated, Result
+from exchange.fold.keys import ENVELOPE_BODY
 from exchange.fold.run import Run
-from exchange.fold.terms import ENVELOPE_BODY
 from exchange.fold.windows import canonical
 from partners.errors import Reason, Refused
 from partners.links.commands import (

@@ -108,6 +108,9 @@ VALUES (:tax_code, :effective_from, :basis_points, :log_index);
 INSERT INTO account (account_number, name) SELECT * FROM unnest(:account_numbers::bigint[], :account_names::text[]);
 INSERT INTO balance (account_number) SELECT * FROM unnest(:account_numbers::bigint[]);
 
+-- name: revoke_key!
+UPDATE signing_key SET revoked_index = :revoked_index WHERE key_id = :key_id AND revoked_index IS NULL;
+
 -- name: write_force!
 -- The version in force on the corridor ends when this one begins; the exclusion constraint is the last line.
 UPDATE agreement_force SET effective = tstzrange(lower(effective), :effective_from)

@@ -25,7 +25,6 @@ from grpc_status import rpc_status
 from exchange.cli.connection import Connection, connect
 from exchange.cli.initialise import initialise, load_authority
 from exchange.cli.onboarding import (
-    PARTNER_PURPOSES,
     make_partner_profile,
     new_key,
     register_key,
@@ -36,6 +35,7 @@ from exchange.cli.proofs import Proof, read_proof
 from exchange.log.merkle import Frontier, root_of
 from partners.envelope import RATE_AGREEMENT, sign
 from partners.errors import RULES, Reason, Retry
+from partners.key_events import PARTNER_PURPOSES
 from partners.key_files import FileSigner
 from partners.keys import Purpose
 from partners.wire import envelope_from_proto, envelope_to_proto, time_to_proto

@@ -25,12 +25,14 @@ from exchange.cli.profile import load_profile
 from exchange.edge import Door
 from exchange.fold import Limits
 from exchange.grpc_listener import listening
+from exchange.host_keys import HostKey, HostKeys, load_host_keys
 from exchange.logs import log_call, mask_secrets, tell_exception
 from exchange.metrics import Metrics
 from partners.caller import Caller
 from partners.envelope import RATE_AGREEMENT, sign
 from partners.keys import Purpose
 from partners.links.service import LookUps
+from partners.signers import Signers
 from partners.store import store_signature
 from tests import factories as make
 from tests.database import Database, databases
@@ -43,9 +45,9 @@ STATEMENTS = make.signer("exchange", Purpose.STATEMENTS)
 LOG = make.signer("exchange", Purpose.LOG)
 LOOK_UPS = LookUps(dict.fromkeys(make.BRANDS, MemoryProgram()).get, 10_000, 0.001)
 HOST_KEYS = (
-    ("exchange", Purpose.RECEIPTS, make.RECEIPTS.public_key),
-    ("exchange", Purpose.STATEMENTS, STATEMENTS.public_key),
-    ("operator/operator", Purpose.OPERATOR, OPERATOR.public_key),
+    HostKey("exchange", Purpose.RECEIPTS, make.RECEIPTS.public_key),
+    HostKey("exchange", Purpose.STATEMENTS, STATEMENTS.public_key),
+    HostKey("operator/operator", Purpose.OPERATOR, OPERATOR.public_key),
 )
 UNBOUNDED = 10**9
 
@@ -59,12 +61,14 @@ def house(patch: pytest.MonkeyPatch) -> Iterator[House]:
         data_dir = home / "data"
         initialise(data_dir, make.AUDIENCE, "localhost:0", datetime.now(UTC))
         keys = replace(
-            server.load_host_keys(data_dir),
-            signers={
-                Purpose.RECEIPTS: make.RECEIPTS,
-                Purpose.STATEMENTS: STATEMENTS,
-                Purpose.LOG: LOG,
-            },
+            load_host_keys(data_dir),
+            signers=Signers(
+                {
+                    Purpose.RECEIPTS: (make.RECEIPTS,),
+                    Purpose.STATEMENTS: (STATEMENTS,),
+                    Purpose.LOG: (LOG,),
+                }
+            ),
             public_keys=HOST_KEYS,
         )
         ended: list[Call] = []
@@ -83,7 +87,7 @@ def house(patch: pytest.MonkeyPatch) -> Iterator[House]:
             database.close()
 
 
-def opened(database: Database, keys: server.HostKeys) -> Any:
+def opened(database: Database, keys: HostKeys) -> Any:
     """The exchange over a database that serves it from yesterday on."""
     with database.connection() as connection:
         reads.QUERIES.claim_audience(connection, audience=make.AUDIENCE)

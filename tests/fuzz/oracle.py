@@ -36,7 +36,7 @@ TRAILERS_SPARE = 256
 ORDERS = ("CreateTransfer", "BatchCreateTransfers")
 WRITING = (
     *ORDERS,
-    *("RegisterPartner", "RegisterKey", "AddTaxRate"),
+    *("RegisterPartner", "RegisterKey", "RevokeKey", "AddTaxRate"),
     *("ProposeAgreement", "SignAgreement", "ActivateAgreement"),
     *("OpenWindow", "CloseWindow", "SettleWindow", "ImportBankFile"),
 )

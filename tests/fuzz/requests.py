@@ -70,6 +70,8 @@ class Statement:
             return exchange.BatchCreateTransfersRequest(orders=[signed])
         if self.method == "RegisterKey":
             return partners.RegisterKeyRequest(key_event=signed)
+        if self.method == "RevokeKey":
+            return partners.RevokeKeyRequest(key_event=signed)
         if self.method == "ProposeAgreement":
             return partners.ProposeAgreementRequest(agreement=signed)
         return partners.SignAgreementRequest(agreement=signed)
@@ -86,13 +88,25 @@ def key_event(brand: str = "grocery", **changes: object) -> bytes:
         "audience": make.AUDIENCE,
         "partner_id": brand,
         "action": key_pb2.KEY_ACTION_REGISTER,
-        "purpose": key_pb2.KEY_PURPOSE_ORDERS,
+        # The brands have none of these yet: for a first key one operator is enough.
+        "purpose": key_pb2.KEY_PURPOSE_STATEMENTS,
         "public_key": NEW_KEY.public_key,
         "valid_from": time_to_proto(make.NOW - timedelta(days=1)),
         "valid_until": time_to_proto(make.NOW + timedelta(days=1)),
     }
     made = key_pb2.KeyEvent(**fields | changes)  # type: ignore[arg-type]
     return made.SerializeToString(deterministic=True)
+
+
+def revocation(brand: str = "grocery", key_id: str = NEW_KEY.key_id) -> bytes:
+    """The bytes of a key event that revokes the new key, or another."""
+    return key_pb2.KeyEvent(
+        audience=make.AUDIENCE,
+        partner_id=brand,
+        action=key_pb2.KEY_ACTION_REVOKE,
+        key_id=key_id,
+        reason=key_pb2.REVOCATION_REASON_SUPERSEDED,
+    ).SerializeToString(deterministic=True)
 
 
 ORDERS = (
@@ -127,6 +141,13 @@ STATEMENTS: Mapping[str, Statement] = MappingProxyType(
                 key_pb2.KeyEvent.DESCRIPTOR,
                 (key_event(), key_event("fuel")),
                 (NEW_KEY, OPERATOR),
+            ),
+            Statement(
+                "RevokeKey",
+                KEY_EVENT,
+                key_pb2.KeyEvent.DESCRIPTOR,
+                (revocation(), revocation("fuel"), revocation(key_id="0" * 32)),
+                (OPERATOR,),
             ),
         )
     }

@@ -180,6 +180,11 @@ def commands() -> st.SearchStrategy[Command]:
             st.sampled_from(["partner/bakery", "partner/grocery"]),
             st.just(Purpose.STATEMENTS),
         ),
+        st.builds(
+            make.revoke_key,
+            st.sampled_from(["partner/grocery", "partner/grocery", "partner/fuel", "exchange"]),
+            st.sampled_from([Purpose.ORDERS, Purpose.AGREEMENTS, Purpose.RECEIPTS]),
+        ),
     )
 
 

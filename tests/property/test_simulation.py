@@ -21,6 +21,8 @@ def test_a_simulation_and_the_order_agree(
     registry = replace(state.registry, link_required=frozenset())
     state = replace(state, registry=registry)
     now = max(make.NOW, state.recorded_at)
+    # A simulation is unsigned: it says what an order under a good key would come to.
+    assume(state.registry.keys[make.order_signer(corridor[0]).key_id].revoked_index is None)
     terms = terms_in_force(state.registry, corridor, now)
     assert terms is not None
     points -= points % (terms.increment_source_points if points % 7 else 1)

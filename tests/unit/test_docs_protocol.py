@@ -128,7 +128,7 @@ def sealed_order() -> Sealed:
             ORDERS.public_key,
             ISSUED_AT - timedelta(days=1),
             ISSUED_AT + timedelta(days=1),
-            None,
+            (),
             b"key",
         ),
         agreement(),
@@ -147,7 +147,7 @@ def sealed_order() -> Sealed:
         folded.state.registry,
         Frontier(),
         {},
-        Letterhead(AUDIENCE, RECEIPTS.key_id),
+        Letterhead(AUDIENCE, (RECEIPTS.key_id,)),
         lambda: bytes([0xA0 + next(numbers)]) * 32,
     )
 

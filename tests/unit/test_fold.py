@@ -117,10 +117,10 @@ def test_a_key_of_a_partner_that_is_not_there_is_refused() -> None:
 
 def test_a_key_is_registered_by_a_key_in_force_and_by_no_other() -> None:
     registrar = make.signer("partner/fuel", Purpose.AGREEMENTS).key_id
-    command = make.add_key("partner/fuel", Purpose.STATEMENTS, registrar_key_id=registrar)
+    command = make.add_key("partner/fuel", Purpose.STATEMENTS, registrar_key_ids=(registrar,))
     booked(command)
     expected = (Reason.KEY_NOT_IN_FORCE, "key_event.signatures")
-    assert refusal_of(replace(command, registrar_key_id="0" * 32)) == expected
+    assert refusal_of(replace(command, registrar_key_ids=("0" * 32,))) == expected
     old = make.add_key("partner/fuel", Purpose.AGREEMENTS, valid_until=make.NOW)
     before = (*make.partners_and_keys()[:4], old)
     assert refusal_of(command, make.a_state(*before)) == expected

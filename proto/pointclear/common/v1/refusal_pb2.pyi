@@ -184,6 +184,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """There is no such link, or it is not the caller's, or not of these programs."""
     REASON_LINK_STATE: _Reason.ValueType  # 72
     """The link is not in the state that this step needs."""
+    REASON_KEY_NEEDED: _Reason.ValueType  # 56
+    """The exchange could sign nothing of this kind without the key."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Every reason for which this service refuses. The name is the contract: it is also the `reason` of the
@@ -310,6 +312,8 @@ REASON_LINK_UNKNOWN: Reason.ValueType  # 71
 """There is no such link, or it is not the caller's, or not of these programs."""
 REASON_LINK_STATE: Reason.ValueType  # 72
 """The link is not in the state that this step needs."""
+REASON_KEY_NEEDED: Reason.ValueType  # 56
+"""The exchange could sign nothing of this kind without the key."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 class _RetryClass:

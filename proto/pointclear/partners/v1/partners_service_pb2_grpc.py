@@ -51,6 +51,11 @@ class PartnersServiceStub:
                 request_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.RegisterKeyRequest.SerializeToString,
                 response_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.RegisterKeyResponse.FromString,
                 _registered_method=True)
+        self.RevokeKey = channel.unary_unary(
+                '/pointclear.partners.v1.PartnersService/RevokeKey',
+                request_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.RevokeKeyRequest.SerializeToString,
+                response_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.RevokeKeyResponse.FromString,
+                _registered_method=True)
         self.ListKeys = channel.unary_unary(
                 '/pointclear.partners.v1.PartnersService/ListKeys',
                 request_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ListKeysRequest.SerializeToString,
@@ -128,6 +133,13 @@ class PartnersServiceServicer:
 
     def RegisterKey(self, request, context):
         """Registers a key by a `key-event` envelope.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeKey(self, request, context):
+        """Ends a key's force at once, by a `key-event` envelope.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -227,6 +239,11 @@ def add_PartnersServiceServicer_to_server(servicer, server):
                     servicer.RegisterKey,
                     request_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.RegisterKeyRequest.FromString,
                     response_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.RegisterKeyResponse.SerializeToString,
+            ),
+            'RevokeKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeKey,
+                    request_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.RevokeKeyRequest.FromString,
+                    response_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.RevokeKeyResponse.SerializeToString,
             ),
             'ListKeys': grpc.unary_unary_rpc_method_handler(
                     servicer.ListKeys,
@@ -366,6 +383,33 @@ class PartnersService:
             '/pointclear.partners.v1.PartnersService/RegisterKey',
             pointclear_dot_partners_dot_v1_dot_partners__service__pb2.RegisterKeyRequest.SerializeToString,
             pointclear_dot_partners_dot_v1_dot_partners__service__pb2.RegisterKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.partners.v1.PartnersService/RevokeKey',
+            pointclear_dot_partners_dot_v1_dot_partners__service__pb2.RevokeKeyRequest.SerializeToString,
+            pointclear_dot_partners_dot_v1_dot_partners__service__pb2.RevokeKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

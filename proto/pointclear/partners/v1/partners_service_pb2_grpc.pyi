@@ -40,6 +40,8 @@ class PartnersServiceStub:
     """Lists the partners; a partner sees itself and those it has an agreement with."""
     RegisterKey: _grpc.UnaryUnaryMultiCallable[_partners_service_pb2.RegisterKeyRequest, _partners_service_pb2.RegisterKeyResponse]
     """Registers a key by a `key-event` envelope."""
+    RevokeKey: _grpc.UnaryUnaryMultiCallable[_partners_service_pb2.RevokeKeyRequest, _partners_service_pb2.RevokeKeyResponse]
+    """Ends a key's force at once, by a `key-event` envelope."""
     ListKeys: _grpc.UnaryUnaryMultiCallable[_partners_service_pb2.ListKeysRequest, _partners_service_pb2.ListKeysResponse]
     """Lists the keys of a holder; the exchange's own are open to every caller."""
     AddTaxRate: _grpc.UnaryUnaryMultiCallable[_partners_service_pb2.AddTaxRateRequest, _partners_service_pb2.AddTaxRateResponse]
@@ -74,6 +76,8 @@ class PartnersServiceAsyncStub(PartnersServiceStub):
     """Lists the partners; a partner sees itself and those it has an agreement with."""
     RegisterKey: _aio.UnaryUnaryMultiCallable[_partners_service_pb2.RegisterKeyRequest, _partners_service_pb2.RegisterKeyResponse]  # type: ignore[assignment]
     """Registers a key by a `key-event` envelope."""
+    RevokeKey: _aio.UnaryUnaryMultiCallable[_partners_service_pb2.RevokeKeyRequest, _partners_service_pb2.RevokeKeyResponse]  # type: ignore[assignment]
+    """Ends a key's force at once, by a `key-event` envelope."""
     ListKeys: _aio.UnaryUnaryMultiCallable[_partners_service_pb2.ListKeysRequest, _partners_service_pb2.ListKeysResponse]  # type: ignore[assignment]
     """Lists the keys of a holder; the exchange's own are open to every caller."""
     AddTaxRate: _aio.UnaryUnaryMultiCallable[_partners_service_pb2.AddTaxRateRequest, _partners_service_pb2.AddTaxRateResponse]  # type: ignore[assignment]
@@ -123,6 +127,14 @@ class PartnersServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_partners_service_pb2.RegisterKeyResponse, _abc.Awaitable[_partners_service_pb2.RegisterKeyResponse]]:
         """Registers a key by a `key-event` envelope."""
+
+    @_abc_1.abstractmethod
+    def RevokeKey(
+        self,
+        request: _partners_service_pb2.RevokeKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_partners_service_pb2.RevokeKeyResponse, _abc.Awaitable[_partners_service_pb2.RevokeKeyResponse]]:
+        """Ends a key's force at once, by a `key-event` envelope."""
 
     @_abc_1.abstractmethod
     def ListKeys(
