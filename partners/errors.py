@@ -97,6 +97,7 @@ class Reason(StrEnum):
     COUNTER_SIGNATURE_MISSING = "COUNTER_SIGNATURE_MISSING"
     WINDOW_STATE = "WINDOW_STATE"
     EFFECTIVE_IN_PAST = "EFFECTIVE_IN_PAST"
+    FREE_LUNCH = "FREE_LUNCH"
 
     RATE_LIMITED = "RATE_LIMITED"
     QUEUE_FULL = "QUEUE_FULL"
@@ -396,6 +397,11 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "FAILED_PRECONDITION",
             Retry.NEVER,
             "Name an instant that has not come yet: nothing changes backwards.",
+        ),
+        Reason.FREE_LUNCH: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEW_ID,
+            "Lower a rate on the loop that is named, or start after its interval; then sign anew.",
         ),
         Reason.RATE_LIMITED: Rule(
             "RESOURCE_EXHAUSTED",

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from uuid import UUID
 
 from partners.agreement import Terms
+from partners.free_lunch import Worths
 from partners.keys import Purpose
 from partners.limits.values import Limits, PartnerLimits, Restraints, Switches
 from partners.points import CurrencyScale
@@ -128,6 +129,9 @@ class Registry:
     )
     """By program and reference: the links for which a member is frozen."""
     restraints: Restraints = field(default_factory=Restraints)
+    worths: Worths | None = field(default=None, compare=False)
+    """Where they are known, worths of the programs' points at which no agreement gains that is in
+    force or will be. They follow from the agreements, and are kept because finding them costs."""
 
     def points_unit(self, program_id: str) -> Unit:
         """The unit of a registered program's points."""

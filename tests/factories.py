@@ -57,8 +57,8 @@ TAXES = {
     )
 }
 """As the schema has them."""
-RATES = {"grocery": (2, 1, 19_600), "fuel": (10, 19, 9_500), "deli": (5, 4, 12_345)}
-"""By source brand: source units, target units, price of a target point."""
+RATES = {"grocery": (2, 1, 19_600), "fuel": (10, 19, 9_500), "deli": (5, 2, 12_345)}
+"""By source brand: source units, target units, price of a target point. No loop gains."""
 
 
 def signer(holder: str, purpose: Purpose) -> SeedSigner:

@@ -6,6 +6,7 @@ from exchange.commands import (
     PartnerAdded,
     Result,
 )
+from exchange.fold.free_lunch import without_free_lunch
 from exchange.fold.run import Run
 from exchange.ledger.accounts import Account, hub_accounts, partner_accounts, program_accounts
 from exchange.ledger.postings import (
@@ -97,13 +98,15 @@ def activate(run: Run, command: Activate) -> Result:
             raise Refused(
                 Reason.TERMS_INVALID, "version", f"version {version} was in force already"
             )
+    begins = run.now
     for earlier in run.registry.agreements.values():
         # Two versions in force within one clock reading would leave the earlier one no time at
         # all.
-        if same_corridor(earlier.terms, terms) and earlier.effective_from >= run.now:
-            run.now = earlier.effective_from + timedelta(microseconds=1)
-    force = Force(terms, run.now)
-    run.registry = run.registry.with_force(force)
+        if same_corridor(earlier.terms, terms) and earlier.effective_from >= begins:
+            begins = earlier.effective_from + timedelta(microseconds=1)
+    force = Force(terms, begins)
+    run.registry = without_free_lunch(run.registry.with_force(force), begins, (force,))
+    run.now = begins
     return run.enter(f"agreement/{name[0]}/{name[1]}", RATE_AGREEMENT, command.body, effect=force)
 
 

@@ -174,6 +174,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The bank file does not fit the account, its last balance or its own totals."""
     REASON_EFFECTIVE_IN_PAST: _Reason.ValueType  # 60
     """What is to hold from an instant that has passed."""
+    REASON_FREE_LUNCH: _Reason.ValueType  # 80
+    """Some cycle of conversions would multiply points."""
     REASON_RATE_LIMITED: _Reason.ValueType  # 53
     """The caller sends faster than it may."""
     REASON_QUEUE_FULL: _Reason.ValueType  # 54
@@ -302,6 +304,8 @@ REASON_BANK_FILE_REFUSED: Reason.ValueType  # 52
 """The bank file does not fit the account, its last balance or its own totals."""
 REASON_EFFECTIVE_IN_PAST: Reason.ValueType  # 60
 """What is to hold from an instant that has passed."""
+REASON_FREE_LUNCH: Reason.ValueType  # 80
+"""Some cycle of conversions would multiply points."""
 REASON_RATE_LIMITED: Reason.ValueType  # 53
 """The caller sends faster than it may."""
 REASON_QUEUE_FULL: Reason.ValueType  # 54
