@@ -15,6 +15,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from exchange.cli.app import MigrateOptions, ServeOptions, Wiring, build_app
 from exchange.cli.demo.coalition import CURRENCY
@@ -205,6 +206,13 @@ def descriptors() -> "tuple[ServiceDescriptor, ...]":
     )
 
 
+def new_id() -> UUID:
+    """A UUID version 7 of this moment."""
+    import uuid_utils
+
+    return UUID(bytes=uuid_utils.uuid7().bytes)
+
+
 def look_ups_of(settings: "Settings") -> "LookUps":
     """How members are looked up: by now only in programs that are simulated."""
     from adapters.memory import MemoryProgram
@@ -239,7 +247,7 @@ def handlers(
     )
     partners = PartnersService(engine, exchange.carry_out, exchange.registry, audience)
     links = LinkService(
-        engine, exchange.carry_out, exchange.registry, audience, look_ups, empty_orders, now
+        engine, exchange.carry_out, exchange.registry, audience, look_ups, empty_orders, now, new_id
     )
     settlement = SettlementService(engine, exchange.submit, audience, signers)
     return tuple(

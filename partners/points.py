@@ -49,12 +49,7 @@ def check_reference(value: str, field: str, *, required: bool) -> str:
     """Return `value` when it is printable ASCII of at most 64 characters, and neither an e-mail
     address nor a phone number by its form; raise Refused(FIELD_INVALID) otherwise.
     """
-    if (value or required) and not _REFERENCE.fullmatch(value):
-        raise Refused(
-            Reason.FIELD_INVALID,
-            field,
-            f"a reference has 1 to {REFERENCE_MAX} printable ASCII characters",
-        )
+    check_reference_form(value, field, required=required)
     for shape, name in ((_E_MAIL, "an e-mail address"), (_PHONE, "a phone number")):
         if shape.fullmatch(value):
             # The value is not repeated: an error's text is logged.
@@ -64,6 +59,19 @@ def check_reference(value: str, field: str, *, required: bool) -> str:
                 f"a reference may not have the form of {name}; use an id that tells nobody who"
                 " the person is",
             )
+    return value
+
+
+def check_reference_form(value: str, field: str, *, required: bool) -> str:
+    """Return `value` when it is printable ASCII of at most 64 characters; raise
+    Refused(FIELD_INVALID) otherwise.
+    """
+    if (value or required) and not _REFERENCE.fullmatch(value):
+        raise Refused(
+            Reason.FIELD_INVALID,
+            field,
+            f"a reference has 1 to {REFERENCE_MAX} printable ASCII characters",
+        )
     return value
 
 

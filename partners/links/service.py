@@ -27,7 +27,7 @@ from partners.links.commands import (
 from partners.links.link import Link, LinkState, unknown_link
 from partners.links.tick import at_tick
 from partners.paging import page_end, page_size, page_token
-from partners.points import check_id, check_reference
+from partners.points import check_id, check_reference, check_reference_form
 from partners.program_port import Eligibility, ProgramPort, ProgramUnavailable
 from partners.registry import Registry
 from partners.signing import verified_signer
@@ -77,8 +77,11 @@ class LinkService:
         look_ups: LookUps,
         empty_orders: Callable[[Engine, str, str], int],
         now: Callable[[], datetime],
+        new_id: Callable[[], UUID],
     ) -> None:
-        """`empty_orders` forgets a program's member in the stored orders; returns in how many."""
+        """`empty_orders` forgets a program's member in the stored orders; returns in how many.
+        `new_id` names an erasure, each time anew: done again, it forgets what has come since.
+        """
         self._engine = engine
         self._carry_out = carry_out
         self._registry = registry
@@ -86,6 +89,7 @@ class LinkService:
         self._look_ups = look_ups
         self._empty_orders = empty_orders
         self._now = now
+        self._new_id = new_id
 
     async def start_link(
         self, request: pb.StartLinkRequest, caller: Caller
@@ -220,18 +224,13 @@ class LinkService:
         First the stored orders, then the links: a crash in between leaves the links, by which the
         same request finds what there is to forget once more.
         """
-        erasure_id = uuid7(request.erasure_id, "erasure_id")
         links = orders = 0
         for named in await self._named(request, caller):
             orders += await asyncio.to_thread(
                 self._empty_orders, self._engine, named.program, named.member
             )
             links += await self._database(store.links_of, named.program, named.member)
-            await self._carry_out(EraseMember(erasure_id, named.program, named.member))
-            if await self._database(store.links_of, named.program, named.member):
-                raise Refused(
-                    Reason.MODIFIED_REQUEST, "erasure_id", "this id was used for another erasure"
-                )
+            await self._carry_out(EraseMember(self._new_id(), named.program, named.member))
         return pb.EraseMemberResponse(links_ended=links, orders_emptied=orders)
 
     async def _shown(self, link_id: UUID, caller: Caller) -> pb.Link:
@@ -243,9 +242,9 @@ class LinkService:
         return await self._registry.refresh()
 
     async def _wanted(self, request: pb.ListLinksRequest, caller: Caller) -> store.Wanted:
-        for field in ("program", "member"):
-            if getattr(request, field):
-                check_reference(getattr(request, field), field, required=False)
+        if request.program:
+            check_id(request.program, "program")
+        check_reference_form(request.member, "member", required=False)
         if caller.is_operator and request.member:
             raise Refused(Reason.FIELD_INVALID, "member", "operators see no references")
         programs = None if caller.is_operator else own_programs(await self._current(), caller)
@@ -296,9 +295,8 @@ class LinkService:
                 raise unknown_link()
             return [Named(*each) for each in link.members if each[0] in own]
         check_id(request.program, "program")
-        # Its form is not checked: what was taken before a rule came must be forgotten as well.
-        if not request.member:
-            raise Refused(Reason.FIELD_INVALID, "member", "a member or a link is named")
+        # What it looks like does not matter: what was taken before that did must be forgotten too.
+        check_reference_form(request.member, "member", required=True)
         if request.program not in own:
             raise Refused(Reason.PROGRAM_UNKNOWN, "program", "there is no such program of yours")
         return [Named(request.program, request.member)]

@@ -43,6 +43,13 @@ from tests.processes import folder
 
 STATEMENTS = make.signer("exchange", Purpose.STATEMENTS)
 LOG = make.signer("exchange", Purpose.LOG)
+LINKS = (
+    make.start_link(1),
+    make.confirm_link(1),
+    make.start_link(2, "fuel", "grocery"),
+    make.start_link(4, "grocery", "deli"),
+)
+"""One that is active, one that waits for the partner, and one that anything may become of."""
 LOOK_UPS = LookUps(dict.fromkeys(make.BRANDS, MemoryProgram()).get, 10_000, 0.001)
 HOST_KEYS = (
     HostKey("exchange", Purpose.RECEIPTS, make.RECEIPTS.public_key),
@@ -111,7 +118,7 @@ async def found(exchange: server.Exchange, database: Database) -> None:
                 key = make.signer(f"partner/{brand}", Purpose.AGREEMENTS)
                 envelope = sign(key, RATE_AGREEMENT, payload)
                 store_signature(connection, terms, envelope, brand, envelope.signatures[0])
-    for command in founding[known:]:
+    for command in (*founding[known:], *LINKS):
         await exchange.carry_out(command)
 
 

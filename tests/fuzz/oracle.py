@@ -38,6 +38,8 @@ WRITING = (
     *ORDERS,
     *("RegisterPartner", "RegisterKey", "RevokeKey", "AddTaxRate"),
     *("ProposeAgreement", "SignAgreement", "ActivateAgreement"),
+    *("StartLink", "ConfirmLink", "RevokeLink", "FreezeLink", "UnfreezeLink", "RequireLinks"),
+    *("ValidateMember", "EraseMember"),
     *("OpenWindow", "CloseWindow", "SettleWindow", "ImportBankFile"),
 )
 NEEDLESS = {Reason.TRY_LATER, Reason.QUEUE_FULL, Reason.RATE_LIMITED, Reason.CALLER_UNKNOWN}

@@ -649,12 +649,9 @@ class EraseMemberRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    ERASURE_ID_FIELD_NUMBER: _builtins.int
     PROGRAM_FIELD_NUMBER: _builtins.int
     MEMBER_FIELD_NUMBER: _builtins.int
     LINK_ID_FIELD_NUMBER: _builtins.int
-    erasure_id: _builtins.bytes
-    """A UUID version 7 made by the caller, 16 bytes."""
     program: _builtins.str
     """The program."""
     member: _builtins.str
@@ -664,14 +661,13 @@ class EraseMemberRequest(_message.Message):
     def __init__(
         self,
         *,
-        erasure_id: _builtins.bytes = ...,
         program: _builtins.str = ...,
         member: _builtins.str = ...,
         link_id: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasure_id", b"erasure_id", "link_id", b"link_id", "member", b"member", "program", b"program"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["link_id", b"link_id", "member", b"member", "program", b"program"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
