@@ -11,6 +11,7 @@ from uuid import UUID
 
 from exchange.ledger.accounts import Account
 from exchange.ledger.postings import Posting
+from partners.actions.commands import ApproveAction, ProposeAction
 from partners.agreement import Terms
 from partners.commands import (
     Activate,
@@ -26,6 +27,8 @@ from partners.errors import Reason, Refused
 from partners.limits.values import Limits, Switches
 from partners.links.commands import LinkCommand
 from partners.links.link import Link, LinkMember
+from partners.operators.commands import ChangeRoles
+from partners.operators.roles import Role
 from partners.registry import Force, Partner, RegisteredKey, Tax, TaxRate, Unit
 
 
@@ -107,6 +110,9 @@ Command = (
     | LinkCommand
     | SetSwitches
     | SetLimits
+    | ProposeAction
+    | ApproveAction
+    | ChangeRoles
 )
 
 
@@ -231,6 +237,14 @@ class MemberErased:
     links: tuple[Link, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class RolesChanged:
+    """An operator's roles from now on."""
+
+    operator: str
+    roles: frozenset[Role]
+
+
 Effect = (
     PartnerAdded
     | RegisteredKey
@@ -246,6 +260,9 @@ Effect = (
     | MemberErased
     | Switches
     | Limits
+    | ProposeAction
+    | ApproveAction
+    | RolesChanged
 )
 REGISTRY_EFFECTS = (
     PartnerAdded,
@@ -256,6 +273,7 @@ REGISTRY_EFFECTS = (
     LinkFrozen,
     LinksRequired,
     MemberErased,
+    RolesChanged,
     *get_args(Switches),
     *get_args(Limits),
 )

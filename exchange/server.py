@@ -9,7 +9,7 @@ import json
 import logging
 import secrets
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,9 +29,11 @@ from exchange.observer import UNOBSERVED, Observer
 from exchange.registry_view import RegistryView
 from exchange.seal import Letterhead
 from exchange.sequencer import BATCH_MAX, QUEUE_MAX, Sequencer
+from partners.environment import Environment
 from partners.errors import Refused
 from partners.keys import Purpose
-from partners.registry import RegisteredKey
+from partners.operators.commands import ChangeRoles
+from partners.operators.roles import ALL_ROLES, Role
 
 log = logging.getLogger(__name__)
 
@@ -40,20 +42,31 @@ PARTITIONS_AGAIN_S = 10
 """How soon after a failure."""
 
 
-def load_audience(data_dir: Path) -> str:
-    """The exchange and environment that this data directory was made for; raises CannotStart when
+def load_deployment(data_dir: Path) -> tuple[str, Environment]:
+    """The audience and environment that this data directory was made for; raises CannotStart when
     it was not made.
     """
     path = data_dir / "deployment.json"
     try:
-        audience = json.loads(path.read_text(encoding="utf-8"))["audience"]
+        document = json.loads(path.read_text(encoding="utf-8"))
+        # One that was made before environments had a name was for development.
+        environment = Environment(document.get("environment", Environment.DEVELOPMENT))
+        return str(document["audience"]), environment
     except FileNotFoundError:
         raise CannotStart(
             f"{path} is missing", f"run `pointclear init --data-dir {data_dir}` first"
         ) from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise CannotStart(f"{path} is not readable", "restore it from a backup") from None
-    return str(audience)
+
+
+def check_four_eyes(four_eyes: bool, environment: Environment) -> None:
+    """Raise CannotStart where one operator could do in production what takes two."""
+    if not four_eyes and environment is Environment.PRODUCTION:
+        raise CannotStart(
+            "four_eyes is off, and this is a deployment for production",
+            "set four_eyes to on: only development and sandboxes may do without",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +106,10 @@ async def exchange(
     observer: Observer = UNOBSERVED,
     queue_max: int = QUEUE_MAX,
     batch_max: int = BATCH_MAX,
+    vouched_roles: frozenset[Role] = ALL_ROLES,
 ) -> AsyncIterator[Exchange]:
-    """The sequencer at work, with the host's own keys registered; on leaving, what is queued is
-    carried out first.
+    """The sequencer at work, with the host's own keys registered and its operators in
+    `vouched_roles`; on leaving, what is queued is carried out first.
     """
     letterhead = Letterhead(audience, keys.signers.key_ids(Purpose.RECEIPTS))
     ledger = Ledger(
@@ -107,14 +121,25 @@ async def exchange(
     opened = Exchange(engine, sequencer, view, audience, stored_from, keys)
     partitions = asyncio.create_task(keep_partitions(engine))
     try:
-        known: Mapping[str, RegisteredKey] = (await view.refresh()).keys
-        for key in keys.public_keys:
-            if key.key_id not in known:
-                await opened.carry_out(key.command(audience, now()))
+        await register_host_keys(opened, vouched_roles)
         yield opened
     finally:
         partitions.cancel()
         await asyncio.to_thread(sequencer.stop)
+
+
+async def register_host_keys(opened: Exchange, roles: frozenset[Role]) -> None:
+    """Register the host's own keys, and the operators whom it vouches for in these roles.
+
+    A crash leaves some of them registered; the next start registers the others.
+    """
+    registry = await opened.registry.refresh()
+    for key in opened.keys.public_keys:
+        if key.key_id not in registry.keys:
+            await opened.carry_out(key.command(opened.audience, now()))
+        kind, _, name = key.holder.partition("/")
+        if kind == "operator" and name not in registry.operators:
+            await opened.carry_out(ChangeRoles(name, "host", grant=roles, new=True))
 
 
 async def told_to_stop() -> None:

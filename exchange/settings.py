@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     simulated_programs: str | None = Field(
         None, description="Programs with made-up members: ids with commas between. For sandboxes."
     )
+    four_eyes: Literal["on", "off"] = Field(
+        "on", description="off: one operator may do what takes two; never in production."
+    )
     grace_seconds: float = Field(
         10, ge=0, le=3600, description="How long a stop waits for calls under way."
     )

@@ -28,6 +28,7 @@ from exchange.commands import (
     Order,
     Outcome,
     PartnerAdded,
+    RolesChanged,
     TaxRateAdded,
     Window,
     WindowClosed,
@@ -49,6 +50,8 @@ from exchange.ledger.postings import Balance, Code, MoneyCell, PostingRef
 from exchange.log.merkle import Frontier
 from exchange.rows import rows_of
 from exchange.seal import Sealed, StreamHead
+from partners.actions import store as actions
+from partners.actions.commands import ApproveAction, ProposeAction
 from partners.commands import (
     Activate,
     AddKey,
@@ -69,6 +72,7 @@ from partners.limits.values import (
 from partners.links.commands import ConfirmLink, EraseMember, FreezeLink, RevokeLink, StartLink
 from partners.links.link import Link, LinkMember
 from partners.links.store import link_of_row
+from partners.operators.commands import ChangeRoles
 from partners.queries import load_queries
 from partners.registry import Force, RegisteredKey, Registry
 from partners.store import utc
@@ -261,7 +265,7 @@ def entry_key_of(command: Command) -> str:
             return f"revoke-key/{command.key_id}"
         case Activate():
             return f"agreement/{command.terms.agreement_id}/{command.terms.version}"
-        case Book():
+        case Book() | ProposeAction() | ApproveAction() | ChangeRoles():
             return command.entry_key
         case SetSwitches():
             return f"switches/{command.change_id}"
@@ -451,6 +455,15 @@ def write_effect(
             for link in erased.links:
                 write_link(connection, link)
             QUERIES.forget_member(connection, program=erased.program, member=erased.member)
+        case ProposeAction() | ApproveAction() as signed:
+            write_action(connection, signed, outcome.log_index, outcome.recorded_at)
+        case RolesChanged(operator, roles):
+            QUERIES.write_roles(
+                connection,
+                operator=operator,
+                roles=sorted(roles),
+                log_index=outcome.log_index,
+            )
         case None:
             pass
 
@@ -489,6 +502,39 @@ def write_restraint(connection: Any, kind: str, subject: str, outcome: Booked) -
     QUERIES.write_restraint(
         connection, kind=kind, subject=subject, body=outcome.body, log_index=outcome.log_index
     )
+
+
+def write_action(
+    connection: Any, signed: ProposeAction | ApproveAction, log_index: int, recorded_at: datetime
+) -> None:
+    """An operator's action, or the approval of one."""
+    action_id = str(signed.action.action_id)
+    if isinstance(signed, ApproveAction):
+        actions.QUERIES.approve(
+            connection,
+            action_id=action_id,
+            maker=signed.maker.operator,
+            checker=signed.checker.operator,
+            key_id=signed.checker.key_id,
+            signature=signed.checker.signature,
+            log_index=log_index,
+            recorded_at=recorded_at,
+        )
+        return
+    actions.QUERIES.propose(
+        connection,
+        action_id=action_id,
+        maker=signed.maker.operator,
+        method=signed.action.method,
+        payload=signed.action.payload,
+        key_id=signed.maker.key_id,
+        signature=signed.maker.signature,
+        two_person=signed.two_person,
+        log_index=log_index,
+        recorded_at=recorded_at,
+    )
+    if signed.request is not None:
+        actions.QUERIES.keep_request(connection, action_id=action_id, request=signed.request)
 
 
 def write_opened(connection: Any, window: Window, root: bytes) -> None:

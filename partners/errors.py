@@ -40,6 +40,8 @@ class Reason(StrEnum):
     SIGNER_NOT_CALLER = "SIGNER_NOT_CALLER"
     NOT_A_PARTY = "NOT_A_PARTY"
     ROLE_MISSING = "ROLE_MISSING"
+    ACTION_REQUIRED = "ACTION_REQUIRED"
+    CHECKER_IS_MAKER = "CHECKER_IS_MAKER"
 
     MESSAGE_TOO_LARGE = "MESSAGE_TOO_LARGE"
     ENVELOPE_MALFORMED = "ENVELOPE_MALFORMED"
@@ -63,6 +65,8 @@ class Reason(StrEnum):
     WINDOW_UNKNOWN = "WINDOW_UNKNOWN"
     STATEMENT_UNKNOWN = "STATEMENT_UNKNOWN"
     LINK_UNKNOWN = "LINK_UNKNOWN"
+    OPERATOR_UNKNOWN = "OPERATOR_UNKNOWN"
+    ACTION_UNKNOWN = "ACTION_UNKNOWN"
 
     MODIFIED_REQUEST = "MODIFIED_REQUEST"
     KEY_IN_USE = "KEY_IN_USE"
@@ -98,6 +102,7 @@ class Reason(StrEnum):
     WINDOW_STATE = "WINDOW_STATE"
     EFFECTIVE_IN_PAST = "EFFECTIVE_IN_PAST"
     FREE_LUNCH = "FREE_LUNCH"
+    ACTION_EXPIRED = "ACTION_EXPIRED"
 
     RATE_LIMITED = "RATE_LIMITED"
     QUEUE_FULL = "QUEUE_FULL"
@@ -139,6 +144,16 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "PERMISSION_DENIED",
             Retry.NEVER,
             "Ask an administrator of the coalition for the role that this action needs.",
+        ),
+        Reason.ACTION_REQUIRED: Rule(
+            "PERMISSION_DENIED",
+            Retry.NEVER,
+            "Send the call as a signed operator-action through ActionService/Act.",
+        ),
+        Reason.CHECKER_IS_MAKER: Rule(
+            "PERMISSION_DENIED",
+            Retry.NEVER,
+            "Have another operator who may check this call sign the same bytes.",
         ),
         Reason.MESSAGE_TOO_LARGE: Rule(
             "INVALID_ARGUMENT",
@@ -244,6 +259,16 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "NOT_FOUND",
             Retry.NEVER,
             "Check the link id, or list your links.",
+        ),
+        Reason.OPERATOR_UNKNOWN: Rule(
+            "NOT_FOUND",
+            Retry.NEVER,
+            "Check the operator's name, or list the operators.",
+        ),
+        Reason.ACTION_UNKNOWN: Rule(
+            "NOT_FOUND",
+            Retry.NEVER,
+            "Check the action id, or list the actions.",
         ),
         Reason.MODIFIED_REQUEST: Rule(
             "ALREADY_EXISTS",
@@ -402,6 +427,11 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "FAILED_PRECONDITION",
             Retry.NEW_ID,
             "Lower a rate on the loop that is named, or start after its interval; then sign anew.",
+        ),
+        Reason.ACTION_EXPIRED: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEW_ID,
+            "Make a new action and have it signed again.",
         ),
         Reason.RATE_LIMITED: Rule(
             "RESOURCE_EXHAUSTED",

@@ -15,6 +15,7 @@ from partners.agreement import Terms
 from partners.free_lunch import Worths
 from partners.keys import Purpose
 from partners.limits.values import Limits, PartnerLimits, Restraints, Switches
+from partners.operators.roles import Role
 from partners.points import CurrencyScale
 
 
@@ -132,6 +133,8 @@ class Registry:
     worths: Worths | None = field(default=None, compare=False)
     """Where they are known, worths of the programs' points at which no agreement gains that is in
     force or will be. They follow from the agreements, and are kept because finding them costs."""
+    operators: Mapping[str, frozenset[Role]] = field(default_factory=lambda: MappingProxyType({}))
+    """What each operator may do, by name; one without any role may not call."""
 
     def points_unit(self, program_id: str) -> Unit:
         """The unit of a registered program's points."""
@@ -160,6 +163,10 @@ class Registry:
     def with_tax(self, tax: Tax) -> "Registry":
         """The snapshot after a code was added, or one of its rates."""
         return replace(self, taxes={**self.taxes, tax.code: tax})
+
+    def with_operator(self, name: str, roles: frozenset[Role]) -> "Registry":
+        """The snapshot after an operator got these roles and no others."""
+        return replace(self, operators={**self.operators, name: roles})
 
     def with_force(self, force: Force) -> "Registry":
         """The snapshot after a version came into force; what was in force on its corridor ends when

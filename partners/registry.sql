@@ -25,6 +25,9 @@ SELECT key_id, holder, purpose, public_key, valid_from, valid_until, registered_
 
 -- name: restraints()
 SELECT kind, body FROM restraint ORDER BY kind, subject;
+-- name: operators()
+-- Each operator's roles as they stand.
+SELECT DISTINCT ON (operator) operator, roles FROM operator_roles ORDER BY operator, log_index DESC;
 
 -- name: forces()
 SELECT a.payload, lower(f.effective), upper(f.effective)

@@ -17,6 +17,7 @@ from partners.agreement import Terms
 from partners.envelope import RATE_AGREEMENT, Envelope, Signature
 from partners.keys import Purpose
 from partners.limits.wire import limits_from_body, switches_from_body
+from partners.operators.roles import Role
 from partners.points import currency_scale
 from partners.queries import load_queries
 from partners.registry import Force, Partner, RegisteredKey, Registry, Tax, TaxRate, Unit
@@ -61,6 +62,9 @@ def load_registry(connection: Any, revision: int, audience: str) -> Registry:
         {
             (program, member): frozenset(map(UUID, link_ids))
             for program, member, link_ids in QUERIES.frozen_members(connection)
+        },
+        operators={
+            name: frozenset(map(Role, roles)) for name, roles in QUERIES.operators(connection)
         },
     )
     for kind, body in QUERIES.restraints(connection):

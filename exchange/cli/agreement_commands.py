@@ -23,6 +23,7 @@ from exchange.cli.options import (
     JsonOption,
     OperatorProfileOption,
     PartnerProfileOption,
+    ReasonOption,
     ServerOption,
     either_profile,
     operator_profile,
@@ -151,6 +152,7 @@ def counter_sign_version(
 def activate(
     agreement_id: Annotated[str, typer.Argument(metavar="ID", help="The agreement.")],
     version: Annotated[int, typer.Argument(metavar="VERSION", help="Its number.")],
+    reason: ReasonOption = "",
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     profile_dir: OperatorProfileOption = None,
     server: ServerOption = None,
@@ -158,7 +160,7 @@ def activate(
 ) -> None:
     """Put a counter-signed version in force; the one in force before it ends."""
     profile = operator_profile(profile_dir, data_dir, server)
-    with connect(profile) as connection:
+    with connect(profile, reason) as connection:
         response = connection.call(
             connection.partners.ActivateAgreement,
             ActivateAgreementRequest(agreement_id=agreement_id, version=version),

@@ -29,12 +29,15 @@ from exchange.cli.failure import (
     unavailable,
 )
 from exchange.cli.profile import Profile
+from exchange.cli.signed_actions import ActingChannel, Desk
 from partners.keys import Purpose, VerifyKey
 from partners.wire import envelope_from_proto, purpose_from_proto
 from pointclear.common.v1.envelope_pb2 import SignedEnvelope
 from pointclear.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceStub
+from pointclear.partners.v1.action_service_pb2_grpc import ActionServiceStub
 from pointclear.partners.v1.key_pb2 import Key
 from pointclear.partners.v1.link_service_pb2_grpc import LinkServiceStub
+from pointclear.partners.v1.operator_service_pb2_grpc import OperatorServiceStub
 from pointclear.partners.v1.partners_service_pb2 import ListKeysRequest, ListKeysResponse
 from pointclear.partners.v1.partners_service_pb2_grpc import PartnersServiceStub
 from pointclear.settlement.v1.settlement_service_pb2_grpc import SettlementServiceStub
@@ -73,6 +76,8 @@ class Connection:
     exchange: ExchangeServiceStub
     partners: PartnersServiceStub
     links: LinkServiceStub
+    operators: OperatorServiceStub
+    actions: ActionServiceStub
     settlement: SettlementServiceStub
 
     def call(
@@ -115,14 +120,21 @@ class Connection:
 
 
 @contextmanager
-def connect(profile: Profile) -> Iterator[Connection]:
-    """A channel that closes at the end, with every service's stub."""
-    with open_channel(profile) as channel:
+def connect(profile: Profile, reason: str = "") -> Iterator[Connection]:
+    """A channel that closes at the end, with every service's stub.
+
+    What an operator changes on it is signed with the profile's key, for `reason`.
+    """
+    with open_channel(profile) as opened:
+        acts = profile.caller.is_operator
+        channel = ActingChannel(opened, Desk(profile, reason)) if acts else opened
         yield Connection(
             profile,
             ExchangeServiceStub(channel),
             PartnersServiceStub(channel),
             LinkServiceStub(channel),
+            OperatorServiceStub(channel),
+            ActionServiceStub(channel),
             SettlementServiceStub(channel),
         )
 

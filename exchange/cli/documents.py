@@ -15,7 +15,7 @@ from partners.agreement import Terms
 from partners.points import currency_scale, format_amount
 from pointclear.common.v1 import refusal_pb2
 from pointclear.exchange.v1 import exchange_service_pb2, transfer_pb2
-from pointclear.partners.v1 import key_pb2, partners_service_pb2
+from pointclear.partners.v1 import key_pb2, operator_service_pb2, partners_service_pb2
 from pointclear.settlement.v1 import settlement_service_pb2, statement_pb2
 
 
@@ -41,6 +41,15 @@ def partner_document(partner: partners_service_pb2.Partner) -> dict[str, Any]:
         "programs": list(partner.programs),
         "currency": account.currency,
         "net_debit_cap": money(account.net_debit_cap, account.currency),
+    }
+
+
+def operator_document(operator: operator_service_pb2.Operator) -> dict[str, Any]:
+    """An operator and its roles."""
+    names = [operator_service_pb2.Role.Name(role) for role in operator.roles]
+    return {
+        "name": operator.name,
+        "roles": [each.removeprefix("ROLE_").lower().replace("_", "-") for each in names],
     }
 
 

@@ -20,6 +20,7 @@ from exchange.cli.options import (
     EitherProfileOption,
     JsonOption,
     OperatorProfileOption,
+    ReasonOption,
     ServerOption,
     either_profile,
     operator_profile,
@@ -56,6 +57,7 @@ def add(
     currency: Annotated[str, typer.Option(help="ISO 4217 code of the currency it settles in.")],
     cap: Annotated[str, typer.Option(metavar="AMOUNT", help="Net debit cap, such as 5000.00.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to make the partner's profile.")],
+    reason: ReasonOption = "",
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     profile_dir: OperatorProfileOption = None,
     server: ServerOption = None,
@@ -70,7 +72,7 @@ def add(
     authority = load_authority(data_dir)
     cap_units = parse_amount(cap, currency_scale(currency).scale, "net_debit_cap")
     now = datetime.now(UTC)
-    with connect(profile) as connection:
+    with connect(profile, reason) as connection:
         # The exchange judges the partner before anything is made for it.
         registered: RegisterPartnerResponse = connection.call(
             connection.partners.RegisterPartner,

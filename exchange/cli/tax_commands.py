@@ -13,6 +13,7 @@ from exchange.cli.options import (
     EitherProfileOption,
     JsonOption,
     OperatorProfileOption,
+    ReasonOption,
     ServerOption,
     either_profile,
     operator_profile,
@@ -48,6 +49,7 @@ def add(
             help="The day or instant from which it holds, ISO 8601; UTC if it names no offset.",
         ),
     ],
+    reason: ReasonOption = "",
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     profile_dir: OperatorProfileOption = None,
     server: ServerOption = None,
@@ -66,7 +68,7 @@ def add(
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    with connect(profile) as connection:
+    with connect(profile, reason) as connection:
         response: AddTaxRateResponse = connection.call(
             connection.partners.AddTaxRate, AddTaxRateRequest(rate=rate)
         )

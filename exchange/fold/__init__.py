@@ -19,6 +19,7 @@ from exchange.commands import Book, CloseWindow, Command, OpenWindow, Order, Res
 from exchange.fold.keys import add_key, revoke_key
 from exchange.fold.limits import set_limits, set_switches
 from exchange.fold.links import decide_link, link_entry_key
+from exchange.fold.operators import approve_action, change_roles, propose_action
 from exchange.fold.orders import transfer
 from exchange.fold.run import Run
 from exchange.fold.state import (
@@ -33,6 +34,7 @@ from exchange.fold.state import (
 from exchange.fold.taxes import add_tax_rate
 from exchange.fold.terms import activate, add_partner
 from exchange.fold.windows import book, close_window, open_window, window_id
+from partners.actions.commands import ApproveAction, ProposeAction
 from partners.commands import (
     Activate,
     AddKey,
@@ -43,6 +45,7 @@ from partners.commands import (
     SetSwitches,
 )
 from partners.errors import Refused
+from partners.operators.commands import ChangeRoles
 
 __all__ = [
     "NO_LIMITS",
@@ -93,6 +96,12 @@ def decide(run: Run, command: Command) -> Result:
                 return set_switches(run, command)
             case SetLimits():
                 return set_limits(run, command)
+            case ProposeAction():
+                return propose_action(run, command)
+            case ApproveAction():
+                return approve_action(run, command)
+            case ChangeRoles():
+                return change_roles(run, command)
             case _:
                 return decide_link(run, command)
     except Refused as refusal:

@@ -182,6 +182,62 @@ CREATE TABLE look_up_tally (
     asked integer NOT NULL CHECK (asked > 0)
 );
 
+-- Operators and their actions ------------------------------------------------------------------------------------
+
+-- Each row is all that the operator may do from then on.
+CREATE TABLE operator_roles (
+    operator text NOT NULL,
+    log_index bigint NOT NULL,
+    roles text[] NOT NULL CHECK (roles <@ ARRAY['operator', 'rates', 'finance-maker', 'finance-checker', 'auditor']),
+    PRIMARY KEY (operator, log_index)
+);
+
+-- What operators signed, as it came, with the maker's signature.
+CREATE TABLE operator_action (
+    action_id uuid PRIMARY KEY,
+    maker text NOT NULL,
+    method text NOT NULL,
+    payload bytea NOT NULL,
+    key_id text NOT NULL REFERENCES signing_key,
+    signature bytea NOT NULL CHECK (length(signature) = 64),
+    two_person boolean NOT NULL,
+    log_index bigint NOT NULL UNIQUE,
+    recorded_at timestamptz NOT NULL,
+    UNIQUE (action_id, maker)
+);
+
+CREATE TABLE action_approval (
+    action_id uuid PRIMARY KEY,
+    maker text NOT NULL,
+    checker text NOT NULL,
+    key_id text NOT NULL REFERENCES signing_key,
+    signature bytea NOT NULL CHECK (length(signature) = 64),
+    log_index bigint NOT NULL UNIQUE,
+    recorded_at timestamptz NOT NULL,
+    FOREIGN KEY (action_id, maker) REFERENCES operator_action (action_id, maker),
+    -- The last line behind the code that should have refused.
+    CONSTRAINT checker_is_not_maker CHECK (checker <> maker)
+);
+
+-- The first answer to each action; every repeat gets it again.
+CREATE TABLE action_outcome (
+    action_id uuid PRIMARY KEY REFERENCES operator_action,
+    ended_at timestamptz NOT NULL,
+    response bytea,
+    refused_reason text,
+    refused_field text,
+    refused_text text,
+    CHECK ((response IS NULL) = (refused_reason IS NOT NULL)),
+    CHECK ((refused_reason IS NULL) = (refused_field IS NULL)),
+    CHECK ((refused_reason IS NULL) = (refused_text IS NULL))
+);
+
+-- The requests that actions name by digest. Apart from them, so that it can be dropped and the trail stands.
+CREATE TABLE action_request (
+    action_id uuid PRIMARY KEY REFERENCES operator_action,
+    request bytea NOT NULL
+);
+
 -- Settlement windows ---------------------------------------------------------------------------------------------
 
 CREATE TABLE settlement_window (
@@ -352,7 +408,8 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['record', 'posting', 'stream_entry', 'line_file', 'leg', 'agreement', 'agreement_signature', 'tax', 'tax_rate'] LOOP
+    FOREACH name IN ARRAY ARRAY['record', 'posting', 'stream_entry', 'line_file', 'leg', 'agreement', 'agreement_signature', 'tax', 'tax_rate',
+        'operator_roles', 'operator_action', 'action_approval', 'action_outcome'] LOOP
         EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON %I FOR EACH ROW EXECUTE FUNCTION refuse_change()', name);
         EXECUTE format('CREATE TRIGGER never_emptied BEFORE TRUNCATE ON %I EXECUTE FUNCTION refuse_change()', name);
         EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER append_only', name);
@@ -415,7 +472,8 @@ LEFT JOIN posting AS confirmed
 GRANT USAGE ON SCHEMA public TO pointclear_service;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO pointclear_service;
 GRANT INSERT ON unit, account, balance, partner, program, restraint, signing_key, agreement, agreement_signature, agreement_force, tax, tax_rate,
-    settlement_window, window_sum, window_points, record, posting, stream_head, stream_entry, refusal_tally, request, line_file, leg
+    settlement_window, window_sum, window_points, record, posting, stream_head, stream_entry, refusal_tally, request, line_file, leg,
+    operator_roles, operator_action, action_approval, action_outcome, action_request
     TO pointclear_service;
 GRANT INSERT ON link, link_member, look_up_tally TO pointclear_service;
 GRANT UPDATE (debits_pending, debits_posted, credits_pending, credits_posted, version, floor, lowest) ON balance TO pointclear_service;
@@ -438,4 +496,4 @@ GRANT EXECUTE ON FUNCTION empty_requests(uuid[]) TO pointclear_service;
 REVOKE EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) TO pointclear_service;
 
-INSERT INTO deployment VALUES (true, 4, NULL);
+INSERT INTO deployment VALUES (true, 5, NULL);

@@ -118,6 +118,9 @@ WHERE corridor = :corridor AND effective @> :effective_from::timestamptz;
 INSERT INTO agreement_force (agreement_id, version, corridor, effective, log_index)
 VALUES (:agreement_id, :version, :corridor, tstzrange(:effective_from, NULL), :log_index);
 
+-- name: write_roles!
+INSERT INTO operator_roles (operator, log_index, roles) VALUES (:operator, :log_index, :roles::text[]);
+
 -- name: open_window!
 INSERT INTO settlement_window (window_number, window_id, currency, business_date, state, first_index, first_root)
 VALUES (:window_number, :window_id, :currency, :business_date, 'OPEN', :first_index, :root);

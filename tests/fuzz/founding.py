@@ -32,6 +32,8 @@ from partners.caller import Caller
 from partners.envelope import RATE_AGREEMENT, sign
 from partners.keys import Purpose
 from partners.links.service import LookUps
+from partners.operators.commands import ChangeRoles
+from partners.operators.roles import ALL_ROLES
 from partners.signers import Signers
 from partners.store import store_signature
 from tests import factories as make
@@ -83,7 +85,8 @@ def house(patch: pytest.MonkeyPatch) -> Iterator[House]:
         exchange = runner.run(stack.enter_async_context(opened(database, keys)))
         try:
             runner.run(found(exchange, database))
-            handlers = root.handlers(exchange, a_door(ended, exchange.registry.require), LOOK_UPS)
+            door = a_door(ended, exchange.registry.require)
+            handlers = root.handlers(exchange, door, LOOK_UPS, four_eyes=False)
             listener = listening(handlers, keys, "127.0.0.1:0")
             address = runner.run(stack.enter_async_context(listener))
             channels = runner.run(connected(stack, data_dir, address))
@@ -120,6 +123,7 @@ async def found(exchange: server.Exchange, database: Database) -> None:
                 store_signature(connection, terms, envelope, brand, envelope.signatures[0])
     for command in (*founding[known:], *LINKS):
         await exchange.carry_out(command)
+    await exchange.carry_out(ChangeRoles("li-na", "found", grant=ALL_ROLES, new=True))
 
 
 async def connected(
@@ -143,7 +147,7 @@ async def connected(
     return channels
 
 
-def a_door(ended: list[Call], require: Callable[[Caller], Awaitable[None]]) -> Door:
+def a_door(ended: list[Call], require: Callable[[Caller, str], Awaitable[None]]) -> Door:
     """A door with no rate in anybody's way, that has what a server's metrics and logs have."""
     log = structlog.wrap_logger(
         structlog.PrintLogger(io.StringIO()),

@@ -41,6 +41,7 @@ WRITING = (
     *("StartLink", "ConfirmLink", "RevokeLink", "FreezeLink", "UnfreezeLink", "RequireLinks"),
     *("ValidateMember", "EraseMember"),
     *("OpenWindow", "CloseWindow", "SettleWindow", "ImportBankFile"),
+    *("Act", "AddOperator", "GrantRole", "WithdrawRole"),
 )
 NEEDLESS = {Reason.TRY_LATER, Reason.QUEUE_FULL, Reason.RATE_LIMITED, Reason.CALLER_UNKNOWN}
 """Nobody is in the way here, so whatever is answered with these was misunderstood."""

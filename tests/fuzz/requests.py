@@ -2,6 +2,7 @@
 made from fixed seeds and a clock that stands still, so that bytes kept today are good tomorrow.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +14,7 @@ from google.protobuf.message import Message
 from partners.envelope import (
     KEY_EVENT,
     LINK_CONFIRMATION,
+    OPERATOR_ACTION,
     RATE_AGREEMENT,
     TRANSFER_ORDER,
     TRANSFER_RECEIPT,
@@ -24,10 +26,13 @@ from partners.keys import Purpose, SeedSigner
 from partners.wire import envelope_to_proto, time_to_proto
 from pointclear.exchange.v1 import exchange_service_pb2 as exchange
 from pointclear.exchange.v1.transfer_pb2 import TRANSFER_STATE_COMMITTED, TransferOrder
+from pointclear.partners.v1 import action_service_pb2 as actions
 from pointclear.partners.v1 import key_pb2
 from pointclear.partners.v1 import link_service_pb2 as links
+from pointclear.partners.v1 import operator_service_pb2 as operators
 from pointclear.partners.v1 import partners_service_pb2 as partners
 from pointclear.partners.v1.agreement_pb2 import RateAgreement
+from pointclear.partners.v1.operator_action_pb2 import OperatorAction
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement
 from settlement.bank import settlement_account
 from tests import factories as make
@@ -70,6 +75,8 @@ class Statement:
             return exchange.CreateTransferRequest(order=signed)
         if self.method == "BatchCreateTransfers":
             return exchange.BatchCreateTransfersRequest(orders=[signed])
+        if self.method == "Act":
+            return actions.ActRequest(action=signed, request=ACTED)
         if self.method == "RegisterKey":
             return partners.RegisterKeyRequest(key_event=signed)
         if self.method == "RevokeKey":
@@ -132,6 +139,34 @@ def confirmation(**changes: object) -> bytes:
     return made.SerializeToString(deterministic=True)
 
 
+ACTED = settlement.OpenWindowRequest(
+    currency=make.CURRENCY, business_date=make.DAY_ONE.isoformat()
+).SerializeToString()
+"""The request of the action that is fuzzed."""
+
+
+def action(method: str, request: bytes, number: int) -> bytes:
+    """The bytes of a good action of the operator."""
+    return OperatorAction(
+        audience=make.AUDIENCE,
+        action_id=make.transfer_id(number).bytes,
+        operator="operator",
+        method=method,
+        request_sha256=hashlib.sha256(request).digest(),
+        reason="to see what comes of it",
+        issued_at=time_to_proto(make.NOW - timedelta(seconds=1)),
+        expires_at=time_to_proto(make.NOW + timedelta(hours=1)),
+    ).SerializeToString(deterministic=True)
+
+
+def acting(method: str, request: bytes, number: int) -> bytes:
+    """What the operator sends to have a call carried out."""
+    signed = envelope(OPERATOR_ACTION, action(method, request, number), (OPERATOR,))
+    sent = actions.ActRequest(action=envelope_to_proto(signed), request=request)
+    return sent.SerializeToString()
+
+
+OPEN_WINDOW = "pointclear.settlement.v1.SettlementService/OpenWindow"
 ORDERS = (
     make.order_payload(),
     *(make.order_payload(number, source_points=100 * number) for number in (2, 3)),
@@ -180,10 +215,26 @@ STATEMENTS: Mapping[str, Statement] = MappingProxyType(
                 (confirmation(), confirmation(method=links.LINK_METHOD_IN_PERSON)),
                 SIGNERS[:1],
             ),
+            Statement(
+                "Act",
+                OPERATOR_ACTION,
+                OperatorAction.DESCRIPTOR,
+                (action(OPEN_WINDOW, ACTED, 1), action(OPEN_WINDOW, ACTED, 2)),
+                (OPERATOR,),
+            ),
         )
     }
 )
-TYPES = (TRANSFER_ORDER, RATE_AGREEMENT, KEY_EVENT, TRANSFER_RECEIPT, "text/plain", "x" * 200, "é")
+TYPES = (
+    TRANSFER_ORDER,
+    RATE_AGREEMENT,
+    KEY_EVENT,
+    OPERATOR_ACTION,
+    TRANSFER_RECEIPT,
+    "text/plain",
+    "x" * 200,
+    "é",
+)
 
 PARTNERS_OWN = frozenset(
     {
@@ -216,6 +267,21 @@ def new_partner() -> partners.RegisterPartnerRequest:
     partner.settlement_account.currency = make.CURRENCY
     partner.settlement_account.net_debit_cap = 10**9
     return partners.RegisterPartnerRequest(partner=partner)
+
+
+def new_operator() -> operators.AddOperatorRequest:
+    """A good registration."""
+    key = SeedSigner(b"the key of one who comes to help")
+    event = key_event(
+        "",
+        holder="operator/helper",
+        purpose=key_pb2.KEY_PURPOSE_OPERATOR,
+        public_key=key.public_key,
+    )
+    return operators.AddOperatorRequest(
+        operator=operators.Operator(name="helper", roles=[operators.ROLE_AUDITOR]),
+        key_event=envelope_to_proto(envelope(KEY_EVENT, event, (key,))),
+    )
 
 
 def good_requests() -> dict[str, Message]:
@@ -277,6 +343,14 @@ def good_requests() -> dict[str, Message]:
         "ListTaxRates": partners.ListTaxRatesRequest(page_size=2),
         "ActivateAgreement": partners.ActivateAgreementRequest(agreement_id="fuel-deli", version=2),
         "ListAgreements": partners.ListAgreementsRequest(),
+        "AddOperator": new_operator(),
+        "GrantRole": operators.GrantRoleRequest(operator="li-na", role=operators.ROLE_RATES),
+        "WithdrawRole": operators.WithdrawRoleRequest(
+            operator="li-na", role=operators.ROLE_AUDITOR
+        ),
+        "ListOperators": operators.ListOperatorsRequest(),
+        "GetAction": actions.GetActionRequest(action_id=make.transfer_id(1).bytes),
+        "ListActions": actions.ListActionsRequest(after_log_index=-1, page_size=2),
         "OpenWindow": settlement.OpenWindowRequest(
             currency=make.CURRENCY, business_date=make.DAY_ONE.isoformat()
         ),

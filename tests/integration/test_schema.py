@@ -27,6 +27,10 @@ APPEND_ONLY = [
     "agreement_signature",
     "tax",
     "tax_rate",
+    "operator_roles",
+    "operator_action",
+    "action_approval",
+    "action_outcome",
 ]
 EITHER_ROLE = pytest.mark.parametrize("role", [OWNER_ROLE, SERVICE_ROLE])
 

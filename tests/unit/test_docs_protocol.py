@@ -23,6 +23,7 @@ from exchange import edge, sequencer, service
 from exchange.admission import ID_SKEW, admit
 from exchange.commands import OpenWindow
 from exchange.fold import NO_LIMITS, State, fold
+from exchange.fold.operators import CLOCK_SKEW as ACTION_SKEW
 from exchange.log.merkle import Frontier, leaf_data, leaf_hash
 from exchange.replies import RETRY_DELAY_S
 from exchange.seal import LeafKind, Letterhead, Sealed, seal
@@ -31,6 +32,8 @@ from exchange.transfer import CLOCK_SKEW
 from exchange.wire import MESSAGE_MAX
 from partners import envelope as dsse
 from partners import paging
+from partners.actions import service as actions
+from partners.actions.verification import REASON_MAX, VALIDITY_MAX
 from partners.commands import Activate, AddKey, AddPartner
 from partners.envelope import Envelope, pae, sign, to_json
 from partners.errors import RULES, Reason
@@ -46,7 +49,14 @@ from pointclear.exchange.v1.transfer_pb2 import (
     TransferReceipt,
     TransferRecord,
 )
-from pointclear.partners.v1 import agreement_pb2, link_service_pb2, partners_service_pb2
+from pointclear.partners.v1 import (
+    action_service_pb2,
+    agreement_pb2,
+    link_service_pb2,
+    operator_action_pb2,
+    operator_service_pb2,
+    partners_service_pb2,
+)
 from pointclear.settlement.v1 import settlement_service_pb2, statement_pb2
 from settlement import bank
 from settlement import service as settlement_service
@@ -299,6 +309,7 @@ def test_the_messages_that_a_client_signs_or_verifies_have_their_table() -> None
             SourcePart,
             agreement_pb2.RateAgreement,
             link_service_pb2.LinkConfirmation,
+            operator_action_pb2.OperatorAction,
             statement_pb2.SettlementStatement,
         )
     }
@@ -309,6 +320,8 @@ def test_the_table_of_calls_names_every_call_and_no_other() -> None:
         exchange_service_pb2.DESCRIPTOR.services_by_name["ExchangeService"],
         partners_service_pb2.DESCRIPTOR.services_by_name["PartnersService"],
         link_service_pb2.DESCRIPTOR.services_by_name["LinkService"],
+        operator_service_pb2.DESCRIPTOR.services_by_name["OperatorService"],
+        action_service_pb2.DESCRIPTOR.services_by_name["ActionService"],
         settlement_service_pb2.DESCRIPTOR.services_by_name["SettlementService"],
     )
     calls = [method.name for each in services for method in each.methods]
@@ -347,13 +360,15 @@ def test_the_limits_on_the_page_are_those_in_force() -> None:
         "signatures on an envelope": f"1 to {dsse.SIGNATURES_MAX}; an order has exactly 1",
         "payload type": f"1 to {dsse.PAYLOAD_TYPE_CHARS_MAX} visible ASCII characters",
         "request": f"{edge.MESSAGE_BYTES_MAX:,} bytes",
-        "request of BatchCreateTransfers, ImportBankFile": (
-            f"{edge.LARGE_MESSAGE_BYTES_MAX:,} bytes"
-        ),
+        "request of BatchCreateTransfers, Act": (f"{edge.LARGE_MESSAGE_BYTES_MAX:,} bytes"),
         "orders in one BatchCreateTransfers": f"1 to {service.ORDERS_MAX}",
         "page of ListReceipts, ListTransfers, ListCorridors, ListTaxRates, ListLinks": (
             f"{paging.PAGE_DEFAULT} by default, {paging.PAGE_MAX} at most"
         ),
+        "page of ListActions": (f"{actions.PAGE_DEFAULT} by default, {actions.PAGE_MAX} at most"),
+        "reason of an action": f"up to {REASON_MAX} characters",
+        "time in which an action may be approved": f"{VALIDITY_MAX.days} days",
+        "an action's `issued_at` ahead of our clock": f"{ACTION_SKEW.seconds} s",
         "page of ListWindows": (
             f"{settlement_service.PAGE_DEFAULT} by default, {settlement_service.PAGE_MAX} at most"
         ),

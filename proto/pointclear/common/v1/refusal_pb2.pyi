@@ -188,6 +188,16 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The link is not in the state that this step needs."""
     REASON_KEY_NEEDED: _Reason.ValueType  # 56
     """The exchange could sign nothing of this kind without the key."""
+    REASON_ACTION_REQUIRED: _Reason.ValueType  # 110
+    """An operator called directly what takes a signed action."""
+    REASON_CHECKER_IS_MAKER: _Reason.ValueType  # 111
+    """One operator signed as maker and as checker."""
+    REASON_OPERATOR_UNKNOWN: _Reason.ValueType  # 112
+    """There is no such operator."""
+    REASON_ACTION_UNKNOWN: _Reason.ValueType  # 113
+    """There is no such action."""
+    REASON_ACTION_EXPIRED: _Reason.ValueType  # 114
+    """The action's expiry has passed."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Every reason for which this service refuses. The name is the contract: it is also the `reason` of the
@@ -318,6 +328,16 @@ REASON_LINK_STATE: Reason.ValueType  # 72
 """The link is not in the state that this step needs."""
 REASON_KEY_NEEDED: Reason.ValueType  # 56
 """The exchange could sign nothing of this kind without the key."""
+REASON_ACTION_REQUIRED: Reason.ValueType  # 110
+"""An operator called directly what takes a signed action."""
+REASON_CHECKER_IS_MAKER: Reason.ValueType  # 111
+"""One operator signed as maker and as checker."""
+REASON_OPERATOR_UNKNOWN: Reason.ValueType  # 112
+"""There is no such operator."""
+REASON_ACTION_UNKNOWN: Reason.ValueType  # 113
+"""There is no such action."""
+REASON_ACTION_EXPIRED: Reason.ValueType  # 114
+"""The action's expiry has passed."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 class _RetryClass:

@@ -1,0 +1,24 @@
+"""What is asked of the sequencer about operators: immutable values. Pure."""
+
+from dataclasses import dataclass
+
+from partners.operators.roles import Role
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRoles:
+    """Gives roles to an operator, or takes them away."""
+
+    operator: str
+    cause: str
+    """What it rests on, unique for ever: an action's id, or `host` for what the host vouches for at
+    a start."""
+    grant: frozenset[Role] = frozenset()
+    withdraw: frozenset[Role] = frozenset()
+    new: bool = False
+    """Whether it adds the operator."""
+
+    @property
+    def entry_key(self) -> str:
+        """Under which it is booked."""
+        return f"operator/{self.operator}/{self.cause}"

@@ -1,0 +1,24 @@
+"""What an operator may do. Pure.
+
+Source: docs/operations, "Operators and roles".
+"""
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """One part of an operator's duties. Any role lets its holder read."""
+
+    OPERATOR = "operator"
+    """Partners, keys, windows, switches, other operators."""
+    RATES = "rates"
+    """Rates and prices."""
+    FINANCE_MAKER = "finance-maker"
+    """Prepares what moves money or caps."""
+    FINANCE_CHECKER = "finance-checker"
+    """Approves what a finance maker prepared."""
+    AUDITOR = "auditor"
+    """Reads everything, changes nothing."""
+
+
+ALL_ROLES = frozenset(Role)

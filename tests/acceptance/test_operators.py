@@ -1,0 +1,306 @@
+"""Two operators of a deployment for production, over real channels: what one of them alone may do,
+what takes both, and what stands in the trail afterwards.
+"""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+import uuid_utils
+
+from exchange.cli.connection import Connection, connect, open_channel
+from exchange.cli.failure import Failed
+from exchange.cli.initialise import initialise
+from exchange.cli.profile import load_profile
+from exchange.cli.signed_actions import act_request
+from partners.envelope import OPERATOR_ACTION, Envelope, Signature, pae
+from partners.environment import Environment
+from partners.errors import Reason
+from partners.keys import Purpose, Signer
+from partners.wire import time_to_proto
+from pointclear.partners.v1 import action_service_pb2 as actions_pb
+from pointclear.partners.v1 import operator_service_pb2 as pb
+from pointclear.partners.v1.operator_action_pb2 import OperatorAction
+from pointclear.partners.v1.operator_service_pb2_grpc import OperatorServiceStub
+from pointclear.settlement.v1 import settlement_service_pb2 as settlement_pb
+from pointclear.settlement.v1.settlement_service_pb2_grpc import SettlementServiceStub
+from tests.acceptance.coalition import AUDIENCE, check_log_and_books, refused
+from tests.processes import Server, connection, contents, folder, pointclear, written
+
+GRANT = "pointclear.partners.v1.OperatorService/GrantRole"
+OPEN = "pointclear.settlement.v1.SettlementService/OpenWindow"
+TRAIL_TABLES = {"operator_action", "action_request", "record", "head"}
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """A deployment with two operators."""
+
+    home: Path
+    data_dir: Path
+    server: Server
+    ada: Connection
+    ben: Connection
+
+    def run(self, *arguments: str, as_: str = "ada", **more: str) -> Any:
+        """Run a command as one of them."""
+        profile = self.data_dir / "operators" / as_
+        return pointclear(
+            *arguments,
+            *("--as", str(profile), "--server", self.server.address),
+            cwd=self.home,
+            POINTCLEAR_DATA_DIR=str(self.data_dir),
+            **more,
+        )
+
+    def signer(self, name: str) -> Signer:
+        """The signing key of one of them."""
+        own = self.ada if name == "ada" else self.ben
+        return own.profile.signer(Purpose.OPERATOR)
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    with folder() as home, ExitStack() as stack:
+        data_dir = home / "data"
+        made = initialise(
+            data_dir,
+            AUDIENCE,
+            "localhost:0",
+            datetime.now(UTC),
+            Environment.PRODUCTION,
+            ("ada", "ben"),
+        )
+        server = stack.enter_context(Server(data_dir))
+        ada, ben = (
+            stack.enter_context(connect(load_profile(path, server.address), "for the test"))
+            for path in made.operator_profiles.values()
+        )
+        yield House(home, data_dir, server, ada, ben)
+        check_log_and_books(data_dir)
+
+
+def action(request: bytes, method: str = GRANT, maker: str = "ada", **changes: Any) -> bytes:
+    """The bytes of a good action."""
+    now = datetime.now(UTC)
+    fields: dict[str, Any] = {
+        "audience": AUDIENCE,
+        "action_id": uuid_utils.uuid7().bytes,
+        "operator": maker,
+        "method": method,
+        "request_sha256": hashlib.sha256(request).digest(),
+        "reason": "for the test",
+        "issued_at": time_to_proto(now - timedelta(seconds=5)),
+        "expires_at": time_to_proto(now + timedelta(minutes=5)),
+    }
+    return OperatorAction(**fields | changes).SerializeToString(deterministic=True)
+
+
+def sent(payload: bytes, request: bytes, *signers: Signer) -> actions_pb.ActRequest:
+    """What an operator sends."""
+    message = pae(OPERATOR_ACTION, payload)
+    signatures = tuple(Signature(each.key_id, each.sign(message)) for each in signers)
+    return act_request(Envelope(OPERATOR_ACTION, payload, signatures), request)
+
+
+def grant(name: str, role: pb.Role.ValueType) -> bytes:
+    """The request that gives a role."""
+    return pb.GrantRoleRequest(operator=name, role=role).SerializeToString()
+
+
+def test_the_first_operators_of_production_have_the_one_role_that_gives_others(
+    house: House,
+) -> None:
+    listed = house.ben.call(house.ben.operators.ListOperators, pb.ListOperatorsRequest())
+    assert {each.name: list(each.roles) for each in listed.operators} == {
+        "ada": [pb.ROLE_OPERATOR],
+        "ben": [pb.ROLE_OPERATOR],
+    }
+
+
+def test_a_bare_call_of_what_takes_an_action_is_refused_and_writes_nothing(house: House) -> None:
+    opening = settlement_pb.OpenWindowRequest(currency="USD", business_date="2026-01-01")
+    granting = pb.GrantRoleRequest(operator="ada", role=pb.ROLE_RATES)
+    with (
+        connection(house.data_dir) as database,
+        open_channel(house.ada.profile) as channel,
+    ):
+        before = contents(database)
+        for method, request in (
+            (SettlementServiceStub(channel).OpenWindow, opening),
+            (OperatorServiceStub(channel).GrantRole, granting),
+        ):
+            refusal = refused(method, request)
+            assert (refusal.reason, refusal.code) == (Reason.ACTION_REQUIRED, "PERMISSION_DENIED")
+        assert written(before, contents(database)) == {}
+
+
+def test_what_takes_two_is_recorded_for_one_and_carried_out_for_both(house: House) -> None:
+    request = grant("ben", pb.ROLE_RATES)
+    payload = action(request)
+    alone = sent(payload, request, house.signer("ada"))
+    both = sent(payload, request, house.signer("ada"), house.signer("ben"))
+    with connection(house.data_dir) as database:
+        before = contents(database)
+        waiting = house.ada.call(house.ada.actions.Act, alone)
+        assert (waiting.state, waiting.response) == (actions_pb.ACTION_STATE_PENDING, b"")
+        assert written(before, contents(database)).keys() == TRAIL_TABLES
+        carried_out = house.ben.call(house.ben.actions.Act, both)
+        assert carried_out.state == actions_pb.ACTION_STATE_CARRIED_OUT
+        held = pb.GrantRoleResponse.FromString(carried_out.response).operator
+        assert (held.name, set(held.roles)) == ("ben", {pb.ROLE_OPERATOR, pb.ROLE_RATES})
+        after = contents(database)
+        assert house.ada.call(house.ada.actions.Act, alone) == carried_out
+        assert house.ben.call(house.ben.actions.Act, both) == carried_out
+        assert written(after, contents(database)) == {}
+
+
+def test_the_maker_cannot_approve_nor_can_the_database_be_told_so(house: House) -> None:
+    request = grant("ada", pb.ROLE_RATES)
+    payload = action(request)
+    first = house.signer("ada")
+    house.ada.call(house.ada.actions.Act, sent(payload, request, first))
+    twice = refused(house.ada.actions.Act, sent(payload, request, first, first))
+    assert twice.reason is Reason.ENVELOPE_MALFORMED
+    with connection(house.data_dir) as database, database.cursor() as cursor:
+        cursor.execute("SELECT action_id, maker, key_id FROM operator_action LIMIT 1")
+        action_id, maker, key_id = cursor.fetchone()
+        for checker in (maker, "ben" if maker == "ada" else "ada"):
+            # The wrong maker is no way round the constraint either.
+            claimed = maker if checker == maker else checker
+            with pytest.raises(psycopg2.IntegrityError):
+                cursor.execute(
+                    "INSERT INTO action_approval VALUES (%s, %s, %s, %s, %s, 10000, now())",
+                    (action_id, claimed, maker, key_id, bytes(64)),
+                )
+            database.rollback()
+
+
+def test_refusals_by_name(house: House) -> None:
+    request = grant("ada", pb.ROLE_RATES)
+    ada, ben, act = house.signer("ada"), house.signer("ben"), house.ada.actions.Act
+    last_week = datetime.now(UTC) - timedelta(days=3)
+    expired = action(
+        request,
+        issued_at=time_to_proto(last_week),
+        expires_at=time_to_proto(last_week + timedelta(days=1)),
+    )
+    settle = settlement_pb.SettleWindowRequest(window_id="usd-2026-01-01").SerializeToString()
+    settling = action(settle, "pointclear.settlement.v1.SettlementService/SettleWindow")
+    cases = {
+        Reason.ACTION_EXPIRED: sent(expired, request, ada),
+        Reason.ROLE_MISSING: sent(settling, settle, ada),
+        Reason.SIGNER_NOT_CALLER: sent(action(request, maker="ben"), request, ben),
+        Reason.FIELD_INVALID: sent(action(request, reason=""), request, ada),
+        Reason.SIGNATURE_INVALID: sent(action(request), request, ada),
+        Reason.AUDIENCE_WRONG: sent(action(request, audience="elsewhere"), request, ada),
+    }
+    cases[Reason.SIGNATURE_INVALID].action.signatures[0].signature = bytes(64)
+    with connection(house.data_dir) as database:
+        before = contents(database)
+        for reason, wrong in cases.items():
+            refusal = refused(act, wrong)
+            assert refusal.reason is reason
+            if reason is Reason.ROLE_MISSING:
+                assert refusal.metadata == {"role": "finance-maker"}
+        unknown = actions_pb.GetActionRequest(action_id=bytes(16))
+        assert refused(house.ada.actions.GetAction, unknown).reason is Reason.ACTION_UNKNOWN
+        assert written(before, contents(database)) == {}
+
+
+def test_a_refusal_of_the_call_itself_is_kept_and_given_again(house: House) -> None:
+    request = grant("nobody", pb.ROLE_RATES)
+    payload = action(request)
+    both = sent(payload, request, house.signer("ada"), house.signer("ben"))
+    first = refused(house.ben.actions.Act, both)
+    assert first.reason is Reason.OPERATOR_UNKNOWN
+    with connection(house.data_dir) as database:
+        before = contents(database)
+        assert refused(house.ben.actions.Act, both).status == first.status
+        assert written(before, contents(database)) == {}
+    modified = action(request, action_id=OperatorAction.FromString(payload).action_id, reason="x")
+    again = refused(house.ada.actions.Act, sent(modified, request, house.signer("ada")))
+    assert again.reason is Reason.MODIFIED_REQUEST
+
+
+def test_what_was_approved_and_not_carried_out_is_carried_out_when_it_is_sent_again(
+    house: House,
+) -> None:
+    """What a crash leaves between the approval and the answer."""
+    request = grant("ben", pb.ROLE_FINANCE_MAKER)
+    both = sent(action(request), request, house.signer("ada"), house.signer("ben"))
+    first = house.ben.call(house.ben.actions.Act, both)
+    action_id = str(uuid_of(both))
+    with connection(house.data_dir, "pointclear_owner") as owner, owner, owner.cursor() as cursor:
+        cursor.execute("ALTER TABLE action_outcome DISABLE TRIGGER append_only")
+        cursor.execute("DELETE FROM action_outcome WHERE action_id = %s", (action_id,))
+        cursor.execute("ALTER TABLE action_outcome ENABLE ALWAYS TRIGGER append_only")
+    with connection(house.data_dir) as database:
+        before = contents(database)
+        assert house.ben.call(house.ben.actions.Act, both) == first
+        assert written(before, contents(database)) == {"action_outcome": 1}
+
+
+def uuid_of(request: actions_pb.ActRequest) -> Any:
+    """The id of an action."""
+    stated = OperatorAction.FromString(request.action.payload)
+    return uuid_utils.UUID(bytes=stated.action_id)
+
+
+def test_the_commands_wait_are_approved_and_end_when_they_are_repeated(house: House) -> None:
+    adding = ("operator", "add", "eve", "--role", "auditor", "--out", "eve", "--reason", "audits")
+    waits = house.run(*adding, "--json")
+    assert waits.returncode == 4, waits.stderr
+    action_id = json.loads(waits.stderr)["error"]["metadata"]["actionId"]
+    pending = json.loads(house.run("actions", "list", "--pending", "--json").stdout)
+    assert action_id in {each["action_id"] for each in pending["actions"]}
+    own = house.run("actions", "approve", action_id, "--yes")
+    assert own.returncode == 1
+    assert "ENVELOPE_MALFORMED" in own.stderr
+    shown = json.loads(house.run("actions", "show", action_id, "--json", as_="ben").stdout)
+    assert shown["action"]["request"]["operator"] == {"name": "eve", "roles": ["ROLE_AUDITOR"]}
+    assert house.run("actions", "approve", action_id, "--yes", as_="ben").returncode == 0
+    done = house.run(*adding)
+    assert (done.returncode, done.stdout) == (0, "eve: auditor\n")
+    unexplained = house.run("operator", "grant", "eve", "rates")
+    assert unexplained.returncode == 1
+    assert "FIELD_INVALID (reason)" in unexplained.stderr
+
+
+def test_an_auditor_exports_the_trail_and_changes_nothing(house: House) -> None:
+    eve = house.home / "eve"
+    arguments = ("--as", eve, "--server", house.server.address)
+    for form in ("json", "csv"):
+        out = house.home / f"trail.{form}"
+        exported = pointclear("trail", "export", "--format", form, "--out", out, *arguments)
+        assert exported.returncode == 0, exported.stderr
+    documents = json.loads((house.home / "trail.json").read_text())
+    with (house.home / "trail.csv").open(newline="", encoding="utf-8") as written_rows:
+        rows = list(csv.DictReader(written_rows))
+    assert [each["action_id"] for each in rows] == [each["action_id"] for each in documents]
+    added = next(each for each in documents if each["method"].endswith("/AddOperator"))
+    assert (added["maker"], added["checker"], added["reason"]) == ("ada", "ben", "audits")
+    assert len(added["envelope"]["signatures"]) == 2
+    profile = load_profile(eve, house.server.address)
+    with connect(profile, "to see") as own, pytest.raises(Failed) as failed:
+        own.call(own.settlement.CloseWindow, settlement_pb.CloseWindowRequest(window_id="usd-1"))
+    assert failed.value.failure.reason == "ROLE_MISSING"
+
+
+def test_production_does_not_start_with_one_person_for_two(house: House) -> None:
+    made = house.home / "other"
+    refused = pointclear("init", "--production", "--operator", "ada", "--data-dir", made)
+    assert (refused.returncode, made.exists()) == (1, False)
+    both = ("--operator", "ada", "--operator", "ben")
+    assert pointclear("init", "--production", *both, "--data-dir", made).returncode == 0
+    started = pointclear("serve", "--data-dir", made, "--set", "four_eyes=off")
+    assert started.returncode == 3
+    assert "four_eyes" in started.stderr
