@@ -94,6 +94,7 @@ class Ledger:
         self.limits = limits
         self.observer = observer
         self.registry = Registry()
+        self._member_secret = b""
         self._known: _Known | None = None
         self._session: Connection | None = None
 
@@ -203,6 +204,9 @@ class Ledger:
         if accounts is not None:
             accounts -= balances.keys()
         balances |= store.load_balances(connection, accounts)
+        links = store.load_links(connection, commands)
+        if not self._member_secret:
+            self._member_secret = store.load_member_secret(connection)
         return State(
             head.next_index,
             head.recorded_at,
@@ -214,7 +218,9 @@ class Ledger:
             store.load_sums(connection, commands),
             known.state.tallies if known and fresh else store.load_tallies(connection),
             store.load_resolved(connection, commands),
-            store.load_links(connection, commands),
+            links,
+            store.load_day_tallies(connection, registry, self._member_secret, links, commands),
+            self._member_secret,
         )
 
     def load_windows(

@@ -34,6 +34,11 @@ def rows_of(before: State, folded: Folded, sealed: Sealed) -> dict[str, Rows]:
         "write_balances": balance_rows(before.balances, folded.state.balances),
         "write_money": money_rows(folded.window_steps),
         "write_points": points_rows(folded.window_steps),
+        "write_day_tallies": [
+            (subject, each.day, each.transfers, each.amount)
+            for subject, each in folded.state.day_tallies.items()
+            if before.day_tallies.get(subject) is not each
+        ],
         "write_tallies": tally_rows(before.tallies, folded.state.tallies, registry),
     }
 

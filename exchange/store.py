@@ -35,6 +35,7 @@ from exchange.commands import (
     WindowOpened,
     WindowStep,
 )
+from exchange.day_limits import DayTally, is_limited, member_subjects, subjects_of
 from exchange.fold import Cell, Folded, State, Tally, link_entry_key, window_id
 from exchange.fold.taxes import tax_entry_key
 from exchange.ledger.accounts import (
@@ -52,6 +53,7 @@ from exchange.rows import rows_of
 from exchange.seal import Sealed, StreamHead
 from partners.actions import store as actions
 from partners.actions.commands import ApproveAction, ProposeAction
+from partners.agreement import Terms
 from partners.commands import (
     Activate,
     AddKey,
@@ -173,6 +175,59 @@ def load_balances(connection: Any, accounts: Iterable[int] | None) -> dict[int, 
 def load_tallies(connection: Any) -> dict[str, Tally]:
     """Every partner's recorded refusals."""
     return {row[0]: Tally(row[1], row[2]) for row in QUERIES.tallies(connection)}
+
+
+def load_day_tallies(
+    connection: Any,
+    registry: Registry,
+    secret: bytes,
+    links: Mapping[UUID, Link],
+    commands: Sequence[Command],
+) -> dict[str, DayTally]:
+    """What was counted of everything under which these commands may be limited."""
+    limits_may_come = any(isinstance(each, SetLimits | Activate) for each in commands)
+    subjects = {
+        subject
+        for each in commands
+        if isinstance(each, Order) and (limits_may_come or is_limited(registry, each))
+        for subject in subjects_of(registry, secret, each, members_named(each, links, commands))
+    }
+    if not subjects:
+        return {}
+    rows = QUERIES.day_tallies(connection, subjects=sorted(subjects))
+    return {subject: DayTally(*tally) for subject, *tally in rows}
+
+
+def load_corridor_tallies(connection: Any, terms: Terms) -> dict[str, DayTally]:
+    """What was counted of a corridor, its sender and its target program."""
+    source, target = terms.source_program, terms.target_program
+    subjects = [
+        CorridorLimits(source, target).subject,
+        PartnerLimits(terms.source_partner).subject,
+        ProgramLimits(target).subject,
+    ]
+    rows = QUERIES.day_tallies(connection, subjects=subjects)
+    return {subject: DayTally(*tally) for subject, *tally in rows}
+
+
+def members_named(
+    order: Order, links: Mapping[UUID, Link], commands: Iterable[Command]
+) -> list[tuple[str, str]]:
+    """The members of source and target program whom an order may be for: its own, or those of its
+    link, which the batch itself may bring in.
+    """
+    if order.link_id is None:
+        return [(order.source_member, order.target_member)]
+    known = dict(links[order.link_id].members) if order.link_id in links else {}
+    for each in commands:
+        if isinstance(each, StartLink | ConfirmLink) and each.link_id == order.link_id:
+            known.setdefault(each.member.program, each.member.member)
+    return [(known.get(order.source_program, ""), known.get(order.target_program, ""))]
+
+
+def load_member_secret(connection: Any) -> bytes:
+    """The secret under which members are counted."""
+    return bytes(QUERIES.member_secret(connection))
 
 
 def load_resolved(connection: Any, commands: Iterable[Command]) -> frozenset[PostingRef]:
@@ -455,6 +510,9 @@ def write_effect(
             for link in erased.links:
                 write_link(connection, link)
             QUERIES.forget_member(connection, program=erased.program, member=erased.member)
+            secret = load_member_secret(connection)
+            subjects = member_subjects(registry, secret, erased.program, erased.member)
+            QUERIES.forget_day_tallies(connection, subjects=sorted(subjects))
         case ProposeAction() | ApproveAction() as signed:
             write_action(connection, signed, outcome.log_index, outcome.recorded_at)
         case RolesChanged(operator, roles):

@@ -10,9 +10,11 @@ the order would be answered.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from uuid import UUID
 
 from exchange.commands import Order, Window
+from exchange.day_limits import DayTally, Transfer, check_day_limits
 from exchange.ledger.accounts import (
     HubAccount,
     PointsAccount,
@@ -141,10 +143,12 @@ def simulate_transfer(
     terms: Terms,
     source_points: int,
     now: datetime,
+    tallies: Mapping[str, DayTally] = MappingProxyType({}),
 ) -> Simulation:
     """What `source_points` would come to at `now`, under terms in force; nothing given is changed.
 
-    `balances` holds all accounts of the corridor.
+    `balances` holds all accounts of the corridor, `tallies` what was counted of it. Limits of
+    members are left out: nobody is named.
     """
     conversion = None
     tax_basis_points = registry.taxes[terms.fee.tax_code].basis_points_at(now)
@@ -154,6 +158,8 @@ def simulate_transfer(
         plan = plan_conversion(
             registry, open_windows, terms, source_points, conversion, tax_basis_points
         )
+        simulated = Transfer(terms, source_points, conversion.target_points, conversion.value)
+        check_day_limits(registry, b"", tallies, simulated, now)
         post_plan(dict(balances), plan)
     except Refused as refusal:
         return Simulation(terms, conversion, refusal)

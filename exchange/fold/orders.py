@@ -7,6 +7,7 @@ from exchange.commands import (
     Repeated,
     Result,
 )
+from exchange.day_limits import DayTally, check_day_limits, is_limited, transfer_of
 from exchange.fold.run import Run
 from exchange.fold.state import Tally
 from exchange.transfer import Plan, plan_transfer, post_plan, target_partner_of
@@ -38,11 +39,23 @@ def transfer(run: Run, order: Order) -> Result:
         raise Refused(Reason.KEY_NOT_IN_FORCE, "signatures", "the order's key is not in force")
     try:
         plan = plan_transfer(run.registry, run.open_windows(), run.links, order, run.now)
+        counted = day_limits(run, order, plan)
         post_plan(run.balances, plan)
     except Refused as refusal:
         return record(run, order, refusal, None)
+    run.day_tallies |= counted
     run.count(plan.postings, plan.window)
     return record(run, order, None, plan)
+
+
+def day_limits(run: Run, order: Order, plan: Plan) -> dict[str, DayTally]:
+    """The day's tallies that the order changes; raises the Refused of the first limit it meets."""
+    if not is_limited(run.registry, order):
+        return {}
+    conversion = plan.conversion
+    transfer = transfer_of(order, run.links, plan.terms, conversion.target_points, conversion.value)
+    secret = run.before.member_secret
+    return check_day_limits(run.registry, secret, run.day_tallies, transfer, run.now)
 
 
 def record(run: Run, order: Order, refusal: Refused | None, plan: Plan | None) -> Recorded:

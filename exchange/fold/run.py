@@ -38,6 +38,7 @@ class Run:
         self.tallies = dict(state.tallies)
         self.resolved = state.resolved
         self.links = dict(state.links)
+        self.day_tallies = dict(state.day_tallies)
         self.steps: dict[Cell, int] = {}
         self.outcomes: list[Outcome] = []
 
@@ -54,6 +55,8 @@ class Run:
             self.tallies,
             self.resolved,
             self.links,
+            self.day_tallies,
+            self.before.member_secret,
         )
 
     def open_windows(self) -> dict[str, Window]:

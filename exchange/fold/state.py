@@ -11,6 +11,7 @@ from exchange.commands import (
     Result,
     Window,
 )
+from exchange.day_limits import DayTally
 from exchange.ledger.postings import (
     Balance,
     MoneyCell,
@@ -73,6 +74,10 @@ class State:
     """Those pending postings which the commands would resolve and which were resolved before."""
     links: Mapping[UUID, Link] = field(default_factory=dict)
     """Those that the commands name, and those of members who are to be forgotten."""
+    day_tallies: Mapping[str, DayTally] = field(default_factory=dict)
+    """By subject, of the newest day each; at least of all that a limit may count."""
+    member_secret: bytes = bytes(32)
+    """Under which members are counted."""
 
 
 @dataclass(frozen=True, slots=True)

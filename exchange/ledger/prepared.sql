@@ -67,5 +67,10 @@ INSERT INTO refusal_tally (partner_number, minute, refused)
 SELECT * FROM unnest($1, $2, $3)
 ON CONFLICT (partner_number) DO UPDATE SET minute = excluded.minute, refused = excluded.refused;
 
+PREPARE write_day_tallies (text[], integer[], bigint[], bigint[]) AS
+INSERT INTO day_tally (subject, day, transfers, amount)
+SELECT * FROM unnest($1, $2, $3, $4)
+ON CONFLICT (subject) DO UPDATE SET day = excluded.day, transfers = excluded.transfers, amount = excluded.amount;
+
 PREPARE move_head (bigint, bytea, timestamptz, bigint) AS
 UPDATE head SET next_index = $1, frontier = $2, recorded_at = $3, terms_revision = $4;

@@ -360,6 +360,24 @@ CREATE TABLE refusal_tally (
     refused integer NOT NULL CHECK (refused > 0)
 ) WITH (fillfactor = 50);
 
+-- What was done in a day of UTC, for the limits on it: each subject's newest day. May be emptied at any time, and then the day
+-- begins anew. A member's subject is a keyed digest, never a reference.
+CREATE TABLE day_tally (
+    subject text PRIMARY KEY,
+    -- Days since 1970.
+    day integer NOT NULL,
+    transfers bigint NOT NULL CHECK (transfers >= 0),
+    amount bigint NOT NULL CHECK (amount >= 0)
+) WITH (fillfactor = 50);
+
+-- The key of those digests. Dropped with them, it leaves nothing that could be told from a reference.
+CREATE TABLE member_secret (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    secret bytea NOT NULL CHECK (length(secret) = 32)
+);
+
+INSERT INTO member_secret VALUES (true, uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()));
+
 -- What came in. With `link_member` the only store of member references, so that it can be dropped by the month and the
 -- books stand. An order that is to be forgotten before that has an empty payload, and its digest still.
 CREATE TABLE request (
@@ -475,7 +493,7 @@ GRANT INSERT ON unit, account, balance, partner, program, restraint, signing_key
     settlement_window, window_sum, window_points, record, posting, stream_head, stream_entry, refusal_tally, request, line_file, leg,
     operator_roles, operator_action, action_approval, action_outcome, action_request
     TO pointclear_service;
-GRANT INSERT ON link, link_member, look_up_tally TO pointclear_service;
+GRANT INSERT ON link, link_member, look_up_tally, day_tally TO pointclear_service;
 GRANT UPDATE (debits_pending, debits_posted, credits_pending, credits_posted, version, floor, lowest) ON balance TO pointclear_service;
 GRANT UPDATE (body, log_index) ON restraint TO pointclear_service;
 GRANT UPDATE (effective) ON agreement_force TO pointclear_service;
@@ -490,10 +508,12 @@ GRANT UPDATE (audience) ON deployment TO pointclear_service;
 GRANT UPDATE (link_required) ON program TO pointclear_service;
 GRANT UPDATE (state, frozen, log_index, confirmed_at, method, consent_version) ON link TO pointclear_service;
 GRANT UPDATE (day, asked) ON look_up_tally TO pointclear_service;
+GRANT UPDATE (day, transfers, amount) ON day_tally TO pointclear_service;
+GRANT DELETE ON day_tally TO pointclear_service;
 GRANT DELETE ON link_member TO pointclear_service;
 REVOKE EXECUTE ON FUNCTION empty_requests(uuid[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION empty_requests(uuid[]) TO pointclear_service;
 REVOKE EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) TO pointclear_service;
 
-INSERT INTO deployment VALUES (true, 5, NULL);
+INSERT INTO deployment VALUES (true, 6, NULL);

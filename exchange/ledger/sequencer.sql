@@ -26,6 +26,16 @@ SELECT account_number, debits_pending, debits_posted, credits_pending, credits_p
 -- name: tallies()
 SELECT p.partner_id, t.minute, t.refused FROM refusal_tally AS t JOIN partner AS p USING (partner_number);
 
+-- name: day_tallies(subjects)
+-- What these subjects did on their newest days.
+SELECT subject, day, transfers, amount FROM day_tally WHERE subject = ANY (:subjects::text[]);
+
+-- name: forget_day_tallies!
+DELETE FROM day_tally WHERE subject = ANY (:subjects::text[]);
+
+-- name: member_secret$
+SELECT secret FROM member_secret;
+
 -- name: resolved(log_indexes)
 -- Which pending postings of these entries were resolved.
 SELECT resolves_index, resolves_place FROM posting WHERE resolves_index = ANY (:log_indexes::bigint[]);

@@ -27,6 +27,13 @@ def simulate(
         return None
     windows = store.load_windows(connection, ()).values()
     balances = store.load_balances(connection, store.corridor_accounts(registry, *corridor))
+    tallies = store.load_corridor_tallies(connection, terms)
     return simulate_transfer(
-        registry, {each.currency: each for each in windows}, balances, terms, source_points, moment
+        registry,
+        {each.currency: each for each in windows},
+        balances,
+        terms,
+        source_points,
+        moment,
+        tallies,
     )

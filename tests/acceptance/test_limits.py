@@ -1,8 +1,11 @@
 """Switches and limits through real channels, over two servers on one database."""
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,11 +15,13 @@ from exchange.cli.connection import connect
 from exchange.cli.profile import load_profile
 from partners.errors import Reason
 from partners.limits.values import (
+    CorridorLimits,
     CorridorSwitches,
     Funding,
     Limits,
     PartnerLimits,
     PartnerSwitches,
+    ProgramLimits,
     ProgramSwitches,
     Switches,
 )
@@ -27,6 +32,7 @@ from partners.limits.wire import (
     switches_to_proto,
 )
 from pointclear.common.v1 import refusal_pb2
+from pointclear.common.v1.envelope_pb2 import SignedEnvelope
 from pointclear.exchange.v1.exchange_service_pb2 import (
     CreateTransferRequest,
     GetPositionRequest,
@@ -42,8 +48,10 @@ from tests.acceptance.coalition import (
     check_log_and_books,
     coalition,
     make_data_dir,
+    refusal_of,
     refused,
 )
+from tests.acceptance.test_links import link, linked_order
 from tests.processes import Server, connection, contents, folder, pointclear, written
 
 ORDER_COST = 2 * BLOCK_COST
@@ -232,6 +240,100 @@ def test_a_partner_sees_its_own_limits_and_no_others(pair: Pair, aurora: Brand) 
     response = own.call(own.partners.ListLimits, limits_pb2.ListLimitsRequest())
     subjects = {limits_from_proto(each).subject for each in response.limits}
     assert {each for each in subjects if each.startswith("partner/")} == {"partner/aurora"}
+
+
+# Limits of a day
+
+
+def send_to_both(pair: Pair, brand: Brand, orders: Sequence[SignedEnvelope]) -> Counter[str]:
+    """How these orders end, every other one sent to the other server, all at once."""
+
+    def send_to(server: Server, mine: Sequence[SignedEnvelope]) -> list[str]:
+        profile = load_profile(brand.connection.profile.directory, server.address)
+        with connect(profile) as own:
+            calls = [
+                own.exchange.CreateTransfer.future(
+                    CreateTransferRequest(order=order), timeout=CALL_TIMEOUT_S
+                )
+                for order in mine
+            ]
+            return [
+                "COMMITTED" if call.exception() is None else refusal_of(call.exception()).reason
+                for call in calls
+            ]
+
+    with ThreadPoolExecutor(2) as pool:
+        both = pool.map(send_to, (pair.first, pair.second), (orders[::2], orders[1::2]))
+        return Counter(reason for each in both for reason in each)
+
+
+def test_t14_of_two_hundred_orders_over_two_servers_a_limit_of_ten_lets_exactly_ten_pass(
+    pair: Pair,
+) -> None:
+    cirrus = pair.members["cirrus"]
+    orders = [cirrus.order("borealis", source_member="hunter") for _ in range(200)]
+    limits = CorridorLimits("cirrus", "borealis", member_transfers_per_day=10)
+    with limited(pair.members, limits, CorridorLimits("cirrus", "borealis")):
+        found = send_to_both(pair, cirrus, orders)
+        assert found == {"COMMITTED": 10, Reason.VELOCITY_EXCEEDED: 190}
+        again = send_to_both(pair, cirrus, orders)
+        assert again == found, "a repeat is answered as before"
+        another = cirrus.order("borealis", source_member="somebody-else")
+        assert cirrus.send(another)
+    check_log_and_books(pair.members.data_dir)
+
+
+@pytest.mark.parametrize(
+    ("limits", "ordinary", "reason", "field"),
+    [
+        (
+            CorridorLimits("aurora", "cirrus", source_points_per_day=99),
+            CorridorLimits("aurora", "cirrus"),
+            Reason.VELOCITY_EXCEEDED,
+            "source_points",
+        ),
+        (ProgramLimits("cirrus", 49), ProgramLimits("cirrus"), Reason.COUNTERPARTY_LIMIT, ""),
+        (
+            PartnerLimits("aurora", Funding.CAPPED, CAP, value_per_day=1),
+            in_full("aurora"),
+            Reason.VELOCITY_EXCEEDED,
+            "",
+        ),
+        (
+            CorridorLimits("aurora", "cirrus", member_points_per_day=99),
+            CorridorLimits("aurora", "cirrus"),
+            Reason.VELOCITY_EXCEEDED,
+            "source_member",
+        ),
+    ],
+    ids=["corridor", "program", "partner", "member"],
+)
+def test_a_limit_of_a_day_refuses_by_name(
+    pair: Pair, aurora: Brand, limits: Limits, ordinary: Limits, reason: Reason, field: str
+) -> None:
+    with limited(pair.members, limits, ordinary):
+        refusal = aurora.refused(aurora.order("cirrus"))
+    assert (refusal.reason, refusal.field) == (reason, field)
+    assert refusal.receipt is not None
+    aurora.send(aurora.order("cirrus"))
+
+
+def test_points_do_not_go_straight_back(pair: Pair, aurora: Brand) -> None:
+    limits = CorridorLimits("borealis", "aurora", return_ban_days=1)
+    borealis = pair.members["borealis"]
+    with limited(pair.members, limits, CorridorLimits("borealis", "aurora")):
+        aurora.send(aurora.order(target_member="traveller"))
+        refusal = borealis.refused(borealis.order("aurora", source_member="traveller"))
+        assert (refusal.reason, refusal.field) == (Reason.VELOCITY_EXCEEDED, "source_member")
+        borealis.send(borealis.order("aurora", source_member="resident"))
+
+
+def test_a_new_link_cools(pair: Pair, aurora: Brand) -> None:
+    limits = CorridorLimits("aurora", "borealis", link_cooling=timedelta(hours=1))
+    order = linked_order(aurora, link(aurora, pair.members["borealis"]))
+    with limited(pair.members, limits, CorridorLimits("aurora", "borealis")):
+        refusal = aurora.refused(order)
+    assert (refusal.reason, refusal.field) == (Reason.LINK_COOLING, "link_id")
 
 
 # What is sent wrong

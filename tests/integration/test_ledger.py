@@ -122,6 +122,8 @@ def written(database: Database) -> Written:
     queries = {
         "balance": "SELECT account_number, debits_pending, debits_posted, credits_pending,"
         " credits_posted, floor, ceiling FROM balance ORDER BY 1",
+        "day_tally": "SELECT split_part(subject, '/', 1), day, transfers, amount FROM day_tally"
+        " ORDER BY 1, 2, 3, 4",
         "restraint": "SELECT * FROM restraint ORDER BY 1, 2",
         "posting": "SELECT * FROM posting ORDER BY log_index, place",
         "record": "SELECT log_index, kind, transfer_id, entry_key, recorded_at FROM record"

@@ -11,11 +11,13 @@ from exchange.ledger.accounts import HubAccount, hub_account, position_account
 from exchange.ledger.postings import Code, Phase, Posting
 from partners.keys import Purpose
 from partners.limits.values import (
+    CorridorLimits,
     CorridorSwitches,
     Funding,
     Limits,
     PartnerLimits,
     PartnerSwitches,
+    ProgramLimits,
     ProgramSwitches,
     Switches,
 )
@@ -138,6 +140,13 @@ LIMITS: list[Limits] = [
     PartnerLimits("grocery", Funding.CAPPED, 2 * make.CAP),
     PartnerLimits("fuel", Funding.PREPAID, 0),
     PartnerLimits("nobody", Funding.PREPAID, 0),
+    PartnerLimits("deli", Funding.CAPPED, make.CAP, 3, 30_000_000),
+    CorridorLimits("grocery", "fuel", source_points_per_day=3_000),
+    CorridorLimits("grocery", "fuel", member_transfers_per_day=2),
+    CorridorLimits("grocery", "fuel", member_points_per_day=2_200, return_ban_days=1),
+    CorridorLimits("grocery", "fuel"),
+    CorridorLimits("fuel", "grocery", link_cooling=timedelta(hours=1), return_ban_days=3),
+    ProgramLimits("fuel", 5_000),
 ]
 
 

@@ -29,9 +29,13 @@ def test_a_simulation_and_the_order_agree(
     assume(points > 0)
     windows = {each.currency: each for each in state.windows.values() if each.state == "OPEN"}
     balances = dict(state.balances)
-    simulated = simulate_transfer(state.registry, windows, balances, terms, points, make.NOW)
+    simulated = simulate_transfer(
+        state.registry, windows, balances, terms, points, make.NOW, state.day_tallies
+    )
     assert balances == state.balances
-    (result,) = make.fold_one(state, make.an_order(999, terms, source_points=points), now).results
+    strangers = {"source_member": "stranger-4711", "target_member": "stranger-0815"}
+    order = make.an_order(999, terms, source_points=points, **strangers)
+    (result,) = make.fold_one(state, order, now).results
     assert isinstance(result, Recorded)
     assert (simulated.refusal and simulated.refusal.reason) == result.reason
     if result.refusal is None:
