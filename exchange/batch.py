@@ -199,6 +199,10 @@ class Ledger:
         registry = known.state.registry if known else self.registry
         if registry.revision != head.terms_revision or known is None:
             registry = load_registry(connection, head.terms_revision, self.letterhead.audience)
+        promotion_points = dict(known.state.promotion_points) if known and fresh else {}
+        promoted = store.promotions_touched(registry, commands)
+        promoted -= {(agreement_id, version) for agreement_id, version, _ in promotion_points}
+        promotion_points |= store.load_promotion_points(connection, promoted)
         accounts = store.accounts_touched(registry, commands)
         balances = dict(known.state.balances) if known and fresh else {}
         if accounts is not None:
@@ -221,6 +225,7 @@ class Ledger:
             links,
             store.load_day_tallies(connection, registry, self._member_secret, links, commands),
             self._member_secret,
+            promotion_points,
         )
 
     def load_windows(
@@ -244,7 +249,7 @@ class Ledger:
             partners[name].number
             for each in folded.outcomes
             if isinstance(each, Recorded)
-            for name in (each.source_partner, each.target_partner)
+            for name in (each.source_partner, each.target_partner, *each.funders)
             if name
         }
         heads |= store.load_stream_heads(connection, sorted(numbers - heads.keys()))

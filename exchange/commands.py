@@ -12,7 +12,7 @@ from uuid import UUID
 from exchange.ledger.accounts import Account
 from exchange.ledger.postings import Posting
 from partners.actions.commands import ApproveAction, ProposeAction
-from partners.agreement import Terms
+from partners.agreement import HUB, Terms
 from partners.commands import (
     Activate,
     AddKey,
@@ -30,6 +30,14 @@ from partners.links.link import Link, LinkMember
 from partners.operators.commands import ChangeRoles
 from partners.operators.roles import Role
 from partners.registry import Force, Partner, RegisteredKey, Tax, TaxRate, Unit
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLot:
+    """Source points that would have expired together."""
+
+    points: int
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,9 @@ class Order:
     signature: bytes
     link_id: UUID | None = None
     """In place of both members."""
+    segment: str = ""
+    """Empty for none."""
+    source_lots: tuple[SourceLot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +163,19 @@ class Recorded:
     refusal: Refused | None
     terms: Terms | None
     conversion: Conversion | None
-    tax_basis_points: int
     window: Window | None
     postings: tuple[Posting, ...]
+
+    @property
+    def funders(self) -> tuple[str, ...]:
+        """The partners that pay for its bonuses and are neither source nor target, by name."""
+        paying = {
+            funder.name
+            for bonus in (self.conversion.bonuses if self.conversion else ())
+            for funder, amount in zip(bonus.promotion.funders, bonus.shares, strict=True)
+            if amount
+        }
+        return tuple(sorted(paying - {HUB, self.source_partner, self.target_partner}))
 
     @property
     def reason(self) -> Reason | None:

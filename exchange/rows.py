@@ -9,6 +9,7 @@ from typing import Any
 from exchange.commands import Outcome, Recorded
 from exchange.fold import Cell, Folded, State, Tally
 from exchange.ledger.postings import Balance, MoneyCell, PointsCell
+from exchange.promotions import PromotionPoints
 from exchange.seal import Sealed
 from partners.registry import Registry
 
@@ -40,6 +41,9 @@ def rows_of(before: State, folded: Folded, sealed: Sealed) -> dict[str, Rows]:
             if before.day_tallies.get(subject) is not each
         ],
         "write_tallies": tally_rows(before.tallies, folded.state.tallies, registry),
+        "write_promotion_points": promotion_rows(
+            before.promotion_points, folded.state.promotion_points
+        ),
     }
 
 
@@ -132,6 +136,13 @@ def points_rows(steps: Mapping[Cell, int]) -> Rows:
         for (window, cell), by in steps.items()
         if isinstance(cell, PointsCell)
     ]
+
+
+def promotion_rows(before: PromotionPoints, after: PromotionPoints) -> Rows:
+    """What promotions have granted, where that changed. One whose agreement the batch put in force
+    was written with it, at 0.
+    """
+    return [(*key, points) for key, points in after.items() if before.get(key, 0) != points]
 
 
 def tally_rows(before: Mapping[str, Tally], after: Mapping[str, Tally], registry: Registry) -> Rows:

@@ -5,8 +5,10 @@ Pure but for the salts, which are an argument. Rules kept here:
 
 - A leaf commits to `SHA-256(salt ‖ record)` under a type byte; without the salt nobody learns what
   it holds.
-- What concerns the source alone is in its own part, to which the record commits under a salt of its
-  own.
+- What concerns the source or the target alone is in a part of its own, to which the record commits
+  under a salt of its own.
+- Whoever pays for a bonus and is neither source nor target gets the record as well: it signed the
+  terms that the record applies.
 - A stream's entries are numbered without gap and each names the digest of the one before it.
 - Payloads name their signing key, so the signature can be made at any time after the commit, by
   anyone who has the key: Ed25519 gives the same bytes each time. No payload names a key that was
@@ -25,6 +27,7 @@ from exchange.commands import Booked, Outcome, Recorded
 from exchange.fold import InvariantBroken
 from exchange.ledger.names import account_names
 from exchange.log.merkle import Frontier, leaf_data, leaf_hash
+from exchange.parts import NO_PART, Part
 from partners.registry import Registry
 
 
@@ -41,6 +44,15 @@ class PayloadKind(IntEnum):
 
     RECEIPT = 1
     NOTICE = 2
+    FUNDING = 3
+
+
+PAPERS = {
+    PayloadKind.RECEIPT: wire.transfer_receipt,
+    PayloadKind.NOTICE: wire.credit_notice,
+    PayloadKind.FUNDING: wire.funding_notice,
+}
+"""How each is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,36 +174,22 @@ class _Desk:
 
     def seal_transfer(self, outcome: Recorded) -> None:
         committed = outcome.refusal is None
-        part = wire.source_part(outcome)
-        part_salt = self.new_salt() if part else b""
-        part_sha256 = hashlib.sha256(part_salt + part).digest() if part else b""
-        record = wire.transfer_record(outcome, part_sha256)
+        source_part = self.part_of(wire.source_part(outcome))
+        target_part = self.part_of(wire.target_part(outcome))
+        record = wire.transfer_record(outcome, source_part.sha256, target_part.sha256)
         kind = LeafKind.TRANSFER if committed else LeafKind.REFUSAL
         salt = self.keep(outcome, kind, record, outcome.order.transfer_id, None)
-        head, partner_id = self.letterhead, outcome.source_partner
-        key_id = head.key_id_at(outcome.log_index, self.registry)
-        number = self.registry.partners[partner_id].number
-        seq, previous = self.next_in_stream(number)
-        receipt = wire.transfer_receipt(
-            head.audience,
-            partner_id,
-            seq,
-            previous,
-            key_id,
-            record,
-            salt,
-            part,
-            part_salt,
-        )
-        self.file(number, seq, outcome.log_index, PayloadKind.RECEIPT, receipt)
+        self.file(outcome, outcome.source_partner, PayloadKind.RECEIPT, record, salt, source_part)
         if committed:
-            partner_id = outcome.target_partner
-            number = self.registry.partners[partner_id].number
-            seq, previous = self.next_in_stream(number)
-            notice = wire.credit_notice(
-                head.audience, partner_id, seq, previous, key_id, record, salt
+            self.file(
+                outcome, outcome.target_partner, PayloadKind.NOTICE, record, salt, target_part
             )
-            self.file(number, seq, outcome.log_index, PayloadKind.NOTICE, notice)
+        for funder in outcome.funders:
+            self.file(outcome, funder, PayloadKind.FUNDING, record, salt, NO_PART)
+
+    def part_of(self, part: bytes) -> Part:
+        """A part under a salt of its own; none where it is empty."""
+        return Part(part, self.new_salt()) if part else NO_PART
 
     def seal_entry(self, outcome: Booked) -> None:
         record = wire.entry_record(outcome, account_names(self.registry, outcome.postings))
@@ -227,8 +225,26 @@ class _Desk:
         return head.last_seq + 1, head.last_sha256
 
     def file(
-        self, number: int, seq: int, log_index: int, kind: PayloadKind, payload: bytes
+        self,
+        outcome: Recorded,
+        partner_id: str,
+        kind: PayloadKind,
+        record: bytes,
+        salt: bytes,
+        part: Part,
     ) -> None:
         """Append to a partner's stream."""
+        number = self.registry.partners[partner_id].number
+        seq, previous = self.next_in_stream(number)
+        payload = PAPERS[kind](
+            self.letterhead.audience,
+            partner_id,
+            seq,
+            previous,
+            self.letterhead.key_id_at(outcome.log_index, self.registry),
+            record,
+            salt,
+            part,
+        )
         self.heads[number] = StreamHead(seq, hashlib.sha256(payload).digest())
-        self.entries.append(StreamEntry(number, seq, log_index, kind, payload))
+        self.entries.append(StreamEntry(number, seq, outcome.log_index, kind, payload))

@@ -147,15 +147,25 @@ class ExchangeService:
         return await asyncio.to_thread(read)
 
     def _stream_entry(self, entry: OwnEntry) -> pb.StreamEntry:
-        is_receipt = entry.kind is PayloadKind.RECEIPT
         envelope = sign_entry(self._signers, entry.kind, entry.payload)
-        member = entry.linked_member
-        if not member and entry.order_payload is not None:
-            order = transfer_pb2.TransferOrder.FromString(entry.order_payload)
-            member = order.source_member if is_receipt else order.target_member
         return pb.StreamEntry(
-            stream_seq=entry.stream_seq, envelope=envelope_to_proto(envelope), member=member
+            stream_seq=entry.stream_seq,
+            envelope=envelope_to_proto(envelope),
+            member=entry.linked_member or own_member(entry),
         )
+
+
+def own_member(entry: OwnEntry) -> str:
+    """The caller's own member in a transfer, as long as the order is stored. One that it only funds
+    has none.
+    """
+    order = transfer_pb2.TransferOrder.FromString(entry.order_payload or b"")
+    members = {
+        PayloadKind.RECEIPT: order.source_member,
+        PayloadKind.NOTICE: order.target_member,
+        PayloadKind.FUNDING: "",
+    }
+    return members[entry.kind]
 
 
 def _attempt(check: Callable[..., Order], *arguments: Any) -> Admitted:

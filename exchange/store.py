@@ -49,8 +49,10 @@ from exchange.ledger.accounts import (
 from exchange.ledger.array_literal import array_literal
 from exchange.ledger.postings import Balance, Code, MoneyCell, PostingRef
 from exchange.log.merkle import Frontier
+from exchange.promotions import PromotionKey
 from exchange.rows import rows_of
 from exchange.seal import Sealed, StreamHead
+from exchange.transfer_postings import funder_account
 from partners.actions import store as actions
 from partners.actions.commands import ApproveAction, ProposeAction
 from partners.agreement import Terms
@@ -245,6 +247,24 @@ def load_resolved(connection: Any, commands: Iterable[Command]) -> frozenset[Pos
     return frozenset(PostingRef(index, place) for index, place in rows)
 
 
+def load_promotion_points(
+    connection: Any, names: Iterable[tuple[str, int]]
+) -> dict[PromotionKey, int]:
+    """The bonus points that the promotions of these agreement versions have granted."""
+    wanted = sorted(names)
+    if not wanted:
+        return {}
+    rows = QUERIES.promotion_points(
+        connection,
+        agreement_ids=[agreement_id for agreement_id, _ in wanted],
+        versions=[version for _, version in wanted],
+    )
+    return {
+        (agreement_id, version, promotion): granted
+        for agreement_id, version, promotion, granted in rows
+    }
+
+
 def load_leaf(connection: Any, log_index: int) -> bytes | None:
     """The leaf hash at an index, or None where nothing was committed."""
     leaf = QUERIES.leaf(connection, log_index=log_index)
@@ -368,7 +388,30 @@ def accounts_touched(registry: Registry, commands: Iterable[Command]) -> set[int
     for source, target in corridors:
         if source in registry.programs and target in registry.programs:
             accounts |= corridor_accounts(registry, source, target)
+    for version in promotions_touched(registry, commands):
+        accounts |= funding_accounts(registry, registry.agreements[version].terms)
     return accounts
+
+
+def promotions_touched(registry: Registry, commands: Iterable[Command]) -> set[tuple[str, int]]:
+    """The agreement versions with promotions under which these commands order."""
+    named = {
+        (each.agreement_id, each.agreement_version) for each in commands if isinstance(each, Order)
+    }
+    return {
+        name
+        for name in named
+        if (force := registry.agreements.get(name)) is not None and force.terms.promotions
+    }
+
+
+def funding_accounts(registry: Registry, terms: Terms) -> set[int]:
+    """The accounts that the funders of these terms' promotions pay from."""
+    return {
+        funder_account(registry, terms, each.name)
+        for promotion in terms.promotions
+        for each in promotion.funders
+    }
 
 
 def corridor_accounts(registry: Registry, source: str, target: str) -> set[int]:
@@ -481,6 +524,13 @@ def write_effect(
                 corridor=source << 32 | target,
                 effective_from=force.effective_from,
                 log_index=outcome.log_index,
+            )
+            QUERIES.write_promotions(
+                connection,
+                agreement_id=terms.agreement_id,
+                version=terms.version,
+                promotion_ids=[each.promotion_id for each in terms.promotions],
+                budgets=[each.budget_points for each in terms.promotions],
             )
         case WindowOpened(opened):
             write_opened(connection, opened, roots[outcome.log_index])

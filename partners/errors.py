@@ -52,6 +52,7 @@ class Reason(StrEnum):
     FIELD_INVALID = "FIELD_INVALID"
     AMOUNT_MISMATCH = "AMOUNT_MISMATCH"
     INCREMENT = "INCREMENT"
+    LOTS_MISMATCH = "LOTS_MISMATCH"
     KEY_WEAK = "KEY_WEAK"
     POSSESSION_UNPROVEN = "POSSESSION_UNPROVEN"
     TERMS_INVALID = "TERMS_INVALID"
@@ -199,6 +200,11 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "INVALID_ARGUMENT",
             Retry.NEVER,
             "Choose an amount that is a whole number of the agreement's increments.",
+        ),
+        Reason.LOTS_MISMATCH: Rule(
+            "INVALID_ARGUMENT",
+            Retry.NEVER,
+            "State the source lots where the agreement inherits their expiry, and nowhere else.",
         ),
         Reason.KEY_WEAK: Rule(
             "INVALID_ARGUMENT",

@@ -48,8 +48,8 @@ FROM link AS l JOIN link_member AS m USING (link_id) WHERE l.frozen GROUP BY m.p
 
 -- name: propose!
 -- Stores a version's payload; a repeat changes nothing.
-INSERT INTO agreement (agreement_id, version, source_partner, target_partner, payload)
-VALUES (:agreement_id, :version, :source_partner, :target_partner, :payload) ON CONFLICT DO NOTHING;
+INSERT INTO agreement (agreement_id, version, source_partner, target_partner, payload, funders)
+VALUES (:agreement_id, :version, :source_partner, :target_partner, :payload, :funders) ON CONFLICT DO NOTHING;
 
 -- name: add_signature!
 INSERT INTO agreement_signature (agreement_id, version, partner_id, key_id, signature)
@@ -69,4 +69,5 @@ SELECT a.agreement_id, a.version, a.payload, lower(f.effective), upper(f.effecti
      FROM agreement_signature AS s WHERE (s.agreement_id, s.version) = (a.agreement_id, a.version))
 FROM agreement AS a LEFT JOIN agreement_force AS f USING (agreement_id, version)
 WHERE :partner_id::text IS NULL OR :partner_id::text IN (a.source_partner, a.target_partner)
+    OR :partner_id::text = ANY (a.funders)
 ORDER BY a.agreement_id, a.version;

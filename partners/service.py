@@ -356,10 +356,10 @@ def check_known(registry: Registry, terms: Terms, signer: str) -> None:
 
 
 def check_built(terms: Terms) -> None:
-    """Raise Refused(TERMS_INVALID) for terms that transfers do not honour yet."""
+    """Raise Refused(TERMS_INVALID) for terms that statements do not show yet."""
     plain = terms.fee.bearer is Bearer.SOURCE and terms.price.points == 1
     if terms.segments or terms.promotions or terms.value_tax_code or not plain:
-        raise Refused(Reason.TERMS_INVALID, "agreement", "transfers do not honour all of this yet")
+        raise Refused(Reason.TERMS_INVALID, "agreement", "statements do not show all of this yet")
 
 
 def check_taxes(registry: Registry, terms: Terms) -> None:

@@ -152,6 +152,7 @@ def store_signature(
         source_partner=terms.source_partner,
         target_partner=terms.target_partner,
         payload=envelope.payload,
+        funders=list(terms.other_funders),
     )
     stored = bytes(QUERIES.agreement_payload(connection, **name))
     if stored == envelope.payload:

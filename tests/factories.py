@@ -27,6 +27,7 @@ from partners.commands import (
     SetLimits,
     SetSwitches,
 )
+from partners.conversion import target_points
 from partners.envelope import RATE_AGREEMENT, TRANSFER_ORDER, Envelope, Signature, sign
 from partners.keys import Purpose, SeedSigner
 from partners.limits.values import Limits, Switches
@@ -133,6 +134,17 @@ def transfer_id(number: int, at: datetime = NOW) -> UUID:
     return UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62 | number)
 
 
+def expected_points(under: Terms, points: int, segment: str = "") -> int:
+    """What these source points become at `NOW`, with every promotion that runs; also for points
+    that are no whole increments.
+    """
+    whole = points - points % under.increment_source_points
+    known = segment if any(each.segment_id == segment for each in under.segments) else ""
+    return target_points(under, whole, known, under.promotions_at(NOW)) + (
+        points % under.increment_source_points // under.rate.source_units * under.rate.target_units
+    )
+
+
 def order_payload(number: int = 1, under: Terms = TERMS, **changes: Any) -> bytes:
     """The bytes of a valid order under `under`; `changes` are fields of the message."""
     points = changes.get("source_points", 100)
@@ -145,7 +157,7 @@ def order_payload(number: int = 1, under: Terms = TERMS, **changes: Any) -> byte
         "source_member": "canary-source-4711",
         "target_member": "canary-target-0815",
         "source_points": points,
-        "target_points": max(1, points // under.rate.source_units * under.rate.target_units),
+        "target_points": max(1, expected_points(under, points, changes.get("segment", ""))),
         "agreement_id": under.agreement_id,
         "agreement_version": under.version,
         "issued_at": time_to_proto(NOW - timedelta(seconds=1)),

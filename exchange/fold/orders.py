@@ -10,6 +10,7 @@ from exchange.commands import (
 from exchange.day_limits import DayTally, check_day_limits, is_limited, transfer_of
 from exchange.fold.run import Run
 from exchange.fold.state import Tally
+from exchange.promotions import grants
 from exchange.transfer import Plan, plan_transfer, post_plan, target_partner_of
 from partners.errors import Reason, Refused
 
@@ -26,6 +27,8 @@ ORDER_FIELDS = (
     "expires_at",
     "partner_reference",
     "link_id",
+    "segment",
+    "source_lots",
 )
 """Of an order, as the wire names and orders them."""
 
@@ -38,13 +41,16 @@ def transfer(run: Run, order: Order) -> Result:
     if key is None or not key.in_force(run.index, run.now):
         raise Refused(Reason.KEY_NOT_IN_FORCE, "signatures", "the order's key is not in force")
     try:
-        plan = plan_transfer(run.registry, run.open_windows(), run.links, order, run.now)
+        plan = plan_transfer(
+            run.registry, run.open_windows(), run.links, run.promotion_points, order, run.now
+        )
         counted = day_limits(run, order, plan)
         post_plan(run.balances, plan)
     except Refused as refusal:
         return record(run, order, refusal, None)
     run.day_tallies |= counted
     run.count(plan.postings, plan.window)
+    run.grant(grants(plan.terms, plan.conversion))
     return record(run, order, None, plan)
 
 
@@ -70,7 +76,6 @@ def record(run: Run, order: Order, refusal: Refused | None, plan: Plan | None) -
         refusal=refusal,
         terms=plan.terms if plan else None,
         conversion=plan.conversion if plan else None,
-        tax_basis_points=plan.tax_basis_points if plan else 0,
         window=plan.window if plan else None,
         postings=plan.postings if plan else (),
     )

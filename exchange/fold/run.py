@@ -3,6 +3,7 @@
 A run is private to one call of `fold`, so that `fold` is pure.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from exchange.commands import (
@@ -18,6 +19,7 @@ from exchange.ledger.postings import (
     post,
     window_steps,
 )
+from exchange.promotions import PromotionKey
 from partners.errors import Reason, Refused
 
 
@@ -39,6 +41,7 @@ class Run:
         self.resolved = state.resolved
         self.links = dict(state.links)
         self.day_tallies = dict(state.day_tallies)
+        self.promotion_points = dict(state.promotion_points)
         self.steps: dict[Cell, int] = {}
         self.outcomes: list[Outcome] = []
 
@@ -57,6 +60,7 @@ class Run:
             self.links,
             self.day_tallies,
             self.before.member_secret,
+            self.promotion_points,
         )
 
     def open_windows(self) -> dict[str, Window]:
@@ -83,6 +87,11 @@ class Run:
                 key = (window.number, cell)
                 self.steps[key] = self.steps.get(key, 0) + amount
                 self.sums[key] = self.sums.get(key, 0) + amount
+
+    def grant(self, points: Mapping[PromotionKey, int]) -> None:
+        """Take bonus points from the promotions' budgets."""
+        for key, taken in points.items():
+            self.promotion_points[key] += taken
 
     def enter(
         self,

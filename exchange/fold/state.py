@@ -18,6 +18,7 @@ from exchange.ledger.postings import (
     PointsCell,
     PostingRef,
 )
+from exchange.promotions import PromotionKey
 from partners.errors import PointclearError
 from partners.links.link import Link
 from partners.registry import Registry
@@ -78,6 +79,8 @@ class State:
     """By subject, of the newest day each; at least of all that a limit may count."""
     member_secret: bytes = bytes(32)
     """Under which members are counted."""
+    promotion_points: Mapping[PromotionKey, int] = field(default_factory=dict)
+    """Bonus points granted so far, of every promotion that the commands can touch."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from exchange.ledger.accounts import Account, hub_accounts, partner_accounts, pr
 from exchange.ledger.postings import (
     Balance,
 )
+from exchange.promotions import key_of
 from partners.commands import Activate, AddPartner
 from partners.envelope import RATE_AGREEMENT
 from partners.errors import Reason, Refused
@@ -107,6 +108,7 @@ def activate(run: Run, command: Activate) -> Result:
     force = Force(terms, begins)
     run.registry = without_free_lunch(run.registry.with_force(force), begins, (force,))
     run.now = begins
+    run.promotion_points |= {key_of(terms, each): 0 for each in terms.promotions}
     return run.enter(f"agreement/{name[0]}/{name[1]}", RATE_AGREEMENT, command.body, effect=force)
 
 

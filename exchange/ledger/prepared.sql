@@ -72,5 +72,10 @@ INSERT INTO day_tally (subject, day, transfers, amount)
 SELECT * FROM unnest($1, $2, $3, $4)
 ON CONFLICT (subject) DO UPDATE SET day = excluded.day, transfers = excluded.transfers, amount = excluded.amount;
 
+PREPARE write_promotion_points (text[], integer[], text[], bigint[]) AS
+UPDATE promotion AS p SET granted_points = n.points
+FROM unnest($1, $2, $3, $4) AS n (agreement_id, version, promotion_id, points)
+WHERE (p.agreement_id, p.version, p.promotion_id) = (n.agreement_id, n.version, n.promotion_id);
+
 PREPARE move_head (bigint, bytea, timestamptz, bigint) AS
 UPDATE head SET next_index = $1, frontier = $2, recorded_at = $3, terms_revision = $4;

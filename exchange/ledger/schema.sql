@@ -114,6 +114,8 @@ CREATE TABLE agreement (
     source_partner text NOT NULL REFERENCES partner (partner_id),
     target_partner text NOT NULL REFERENCES partner (partner_id),
     payload bytea NOT NULL,
+    -- The partners that fund a promotion and are neither source nor target: they sign as well.
+    funders text[] NOT NULL DEFAULT '{}',
     PRIMARY KEY (agreement_id, version)
 );
 
@@ -181,6 +183,19 @@ CREATE TABLE look_up_tally (
     day date NOT NULL,
     asked integer NOT NULL CHECK (asked > 0)
 );
+
+-- Running totals of the promotions of every version that was put in force: what is on hold counts, and the budget is the
+-- last line behind the code that should have refused.
+CREATE TABLE promotion (
+    agreement_id text NOT NULL,
+    version integer NOT NULL,
+    promotion_id text NOT NULL,
+    budget_points bigint NOT NULL CHECK (budget_points > 0),
+    granted_points bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (agreement_id, version, promotion_id),
+    FOREIGN KEY (agreement_id, version) REFERENCES agreement_force,
+    CONSTRAINT promotion_within_budget CHECK (granted_points BETWEEN 0 AND budget_points)
+) WITH (fillfactor = 50);
 
 -- Operators and their actions ------------------------------------------------------------------------------------
 
@@ -343,8 +358,8 @@ CREATE TABLE stream_entry (
     partner_number integer NOT NULL,
     stream_seq bigint NOT NULL,
     log_index bigint NOT NULL,
-    -- 1 transfer-receipt, 2 credit-notice.
-    payload_kind smallint NOT NULL CHECK (payload_kind IN (1, 2)),
+    -- 1 transfer-receipt, 2 credit-notice, 3 funding-notice.
+    payload_kind smallint NOT NULL CHECK (payload_kind IN (1, 2, 3)),
     -- The bytes that are signed, with the signing key's name inside.
     payload bytea NOT NULL,
     PRIMARY KEY (partner_number, stream_seq)
@@ -490,14 +505,15 @@ LEFT JOIN posting AS confirmed
 GRANT USAGE ON SCHEMA public TO pointclear_service;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO pointclear_service;
 GRANT INSERT ON unit, account, balance, partner, program, restraint, signing_key, agreement, agreement_signature, agreement_force, tax, tax_rate,
-    settlement_window, window_sum, window_points, record, posting, stream_head, stream_entry, refusal_tally, request, line_file, leg,
-    operator_roles, operator_action, action_approval, action_outcome, action_request
+    promotion, settlement_window, window_sum, window_points, record, posting, stream_head, stream_entry, refusal_tally, request,
+    line_file, leg, operator_roles, operator_action, action_approval, action_outcome, action_request
     TO pointclear_service;
 GRANT INSERT ON link, link_member, look_up_tally, day_tally TO pointclear_service;
 GRANT UPDATE (debits_pending, debits_posted, credits_pending, credits_posted, version, floor, lowest) ON balance TO pointclear_service;
 GRANT UPDATE (body, log_index) ON restraint TO pointclear_service;
 GRANT UPDATE (effective) ON agreement_force TO pointclear_service;
 GRANT UPDATE (revoked_index) ON signing_key TO pointclear_service;
+GRANT UPDATE (granted_points) ON promotion TO pointclear_service;
 GRANT UPDATE (state, end_index, end_root) ON settlement_window TO pointclear_service;
 GRANT UPDATE (amount) ON window_sum TO pointclear_service;
 GRANT UPDATE (points) ON window_points TO pointclear_service;
@@ -516,4 +532,4 @@ GRANT EXECUTE ON FUNCTION empty_requests(uuid[]) TO pointclear_service;
 REVOKE EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) TO pointclear_service;
 
-INSERT INTO deployment VALUES (true, 6, NULL);
+INSERT INTO deployment VALUES (true, 7, NULL);

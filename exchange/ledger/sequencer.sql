@@ -40,6 +40,12 @@ SELECT secret FROM member_secret;
 -- Which pending postings of these entries were resolved.
 SELECT resolves_index, resolves_place FROM posting WHERE resolves_index = ANY (:log_indexes::bigint[]);
 
+-- name: promotion_points(agreement_ids, versions)
+-- What the promotions of these agreement versions have granted.
+SELECT agreement_id, version, promotion_id, granted_points
+FROM promotion JOIN unnest(:agreement_ids::text[], :versions::integer[]) AS wanted (agreement_id, version)
+    USING (agreement_id, version);
+
 -- name: leaf(log_index)$
 -- The leaf at an index, if it was committed.
 SELECT leaf_hash FROM record WHERE log_index = :log_index;
@@ -130,6 +136,11 @@ VALUES (:agreement_id, :version, :corridor, tstzrange(:effective_from, NULL), :l
 
 -- name: write_roles!
 INSERT INTO operator_roles (operator, log_index, roles) VALUES (:operator, :log_index, :roles::text[]);
+
+-- name: write_promotions!
+-- The budgets of a version's promotions.
+INSERT INTO promotion (agreement_id, version, promotion_id, budget_points)
+SELECT :agreement_id, :version, * FROM unnest(:promotion_ids::text[], :budgets::bigint[]);
 
 -- name: open_window!
 INSERT INTO settlement_window (window_number, window_id, currency, business_date, state, first_index, first_root)

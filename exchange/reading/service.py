@@ -17,6 +17,7 @@ from exchange.reading.position import read_position
 from exchange.reading.simulation import simulate
 from exchange.reads import OwnEntry
 from exchange.registry_view import RegistryView
+from exchange.seal import PayloadKind
 from partners.caller import Caller
 from partners.errors import Reason, Refused
 from partners.paging import Paged, page_end, page_of, page_size, page_token
@@ -45,6 +46,9 @@ class Reading:
         end = page_end(caller.holder, listed, request.page_token)
 
         def read(entry: OwnEntry) -> pb.ListedTransfer | None:
+            if entry.kind is PayloadKind.FUNDING:
+                # What a partner only funds is others' transfer.
+                return None
             transfer = wire.listed_transfer(entry)
             return transfer if wire.is_wanted(transfer, partner_id, wanted) else None
 
@@ -70,7 +74,8 @@ class Reading:
                 Reason.PROGRAM_UNKNOWN, "source_program", "you have no program of that name"
             )
         points = request.source_points
-        simulation = await self._read(simulate, registry, corridor, points, self._now())
+        segment_id = check_id(request.segment, "segment") if request.segment else ""
+        simulation = await self._read(simulate, registry, corridor, points, segment_id, self._now())
         if simulation is None:
             # The same whether there is no such program or none that the caller has terms with.
             raise Refused(
@@ -125,10 +130,7 @@ class Reading:
 
 def may_see(caller: Caller, force: Force) -> bool:
     """Whether terms are the caller's to see."""
-    return caller.is_operator or caller.name in (
-        force.terms.source_partner,
-        force.terms.target_partner,
-    )
+    return caller.is_operator or caller.name in force.terms.signatories
 
 
 def corridor_name(force: Force) -> str:

@@ -15,6 +15,7 @@ def simulate(
     registry: Registry,
     corridor: tuple[str, str],
     source_points: int,
+    segment_id: str,
     now: datetime,
 ) -> Simulation | None:
     """Simulate a transfer of the corridor (source and target program), or None where no agreement
@@ -26,14 +27,19 @@ def simulate(
     if terms is None:
         return None
     windows = store.load_windows(connection, ()).values()
-    balances = store.load_balances(connection, store.corridor_accounts(registry, *corridor))
+    accounts = store.corridor_accounts(registry, *corridor)
+    accounts |= store.funding_accounts(registry, terms)
+    balances = store.load_balances(connection, accounts)
+    granted = store.load_promotion_points(connection, [terms.name] if terms.promotions else [])
     tallies = store.load_corridor_tallies(connection, terms)
     return simulate_transfer(
         registry,
         {each.currency: each for each in windows},
         balances,
+        granted,
         terms,
         source_points,
+        segment_id,
         moment,
         tallies,
     )

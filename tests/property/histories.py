@@ -9,6 +9,7 @@ from exchange.commands import Book, CloseWindow, Command, OpenWindow, Order
 from exchange.fold import State, window_id
 from exchange.ledger.accounts import HubAccount, hub_account, position_account
 from exchange.ledger.postings import Code, Phase, Posting
+from partners.conversion import target_points
 from partners.keys import Purpose
 from partners.limits.values import (
     CorridorLimits,
@@ -23,11 +24,66 @@ from partners.limits.values import (
 )
 from partners.links.commands import EraseMember, FreezeLink, RequireLinks, RevokeLink
 from partners.wire import time_to_proto
+from pointclear.partners.v1 import agreement_pb2
 from tests import factories as make
 
-FIRST = make.a_state()
+GOLD = agreement_pb2.Segment(segment_id="gold", multiplier_numerator=7, multiplier_denominator=6)
+SOON = make.NOW + timedelta(days=3)
+
+
+def promotion(name: str, bonus: int, budget: int, **shares: int) -> agreement_pb2.Promotion:
+    """One that runs now and is soon used up."""
+    return agreement_pb2.Promotion(
+        promotion_id=name,
+        bonus_basis_points=bonus,
+        effective_from=time_to_proto(make.NOW - timedelta(days=1)),
+        effective_until=time_to_proto(SOON),
+        budget_points=budget,
+        funders=[
+            agreement_pb2.Funder(funder=funder, share_basis_points=share)
+            for funder, share in shares.items()
+        ],
+    )
+
+
+RICH: dict[tuple[str, str, int], bytes] = {
+    ("deli", "fuel", 3): make.agreement_payload(
+        "deli",
+        "fuel",
+        version=3,
+        segments=[GOLD],
+        promotions=[
+            promotion("spring", 1_000, 900, grocery=3_334, deli=3_333, fuel=3_333),
+            promotion("may", 3_333, 500, hub=1, grocery=9_999),
+        ],
+        value_tax_code="vat13",
+        fee_per_target_point=3,
+        fee_maximum=100_000,
+    ),
+    ("fuel", "deli", 3): make.agreement_payload(
+        "fuel",
+        "deli",
+        version=3,
+        fee_bearer=agreement_pb2.BEARER_TARGET,
+        fee_fixed=70_000,
+        fee_minimum=80_000,
+        promotions=[promotion("spring", 500, 40_000, deli=10_000)],
+        segments=[GOLD],
+    ),
+    ("deli", "grocery", 3): make.agreement_payload(
+        "deli",
+        "grocery",
+        version=3,
+        price_per_target_point=0,
+        price_per_thousand_target_points=12_250,
+        rate=(5, 40),
+        fee_refundable=True,
+    ),
+}
+"""Terms of every kind, in force where the histories begin."""
+FIRST = make.a_state(*make.founding(), *map(make.activate, RICH.values()))
 """Where the histories begin."""
-TERMS = {name: make.terms_of(payload) for name, payload in make.AGREEMENTS.items()}
+TERMS = {name: make.terms_of(payload) for name, payload in (make.AGREEMENTS | RICH).items()}
 MONEY = FIRST.registry.units[make.CURRENCY].number
 PARTNERS = [FIRST.registry.partners[brand].number for brand in make.BRANDS]
 
@@ -53,10 +109,19 @@ FAULTS: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
 @st.composite
 def orders(draw: st.DrawFn) -> Order:
     """Mostly good ones, whose ids are few, so that some are replayed or used for something else."""
-    version = draw(st.sampled_from([1, 1, 1, 2]))
-    under = TERMS[(*draw(st.sampled_from(make.CORRIDORS)), version)]
+    corridor = draw(st.sampled_from(make.CORRIDORS))
+    usual = 3 if (*corridor, 3) in TERMS else 1
+    under = TERMS[(*corridor, draw(st.sampled_from([usual, usual, usual, 2])))]
     blocks = draw(st.sampled_from([1, 10, 100, 1_000, 20_000]))
-    changes: dict[str, Any] = {"source_points": blocks * under.increment_source_points}
+    changes: dict[str, Any] = {
+        "source_points": blocks * under.increment_source_points,
+        "segment": draw(st.sampled_from(["", "", "gold"])),
+    }
+    if draw(st.booleans()):
+        # As one who knows that the promotions are used up, all of them or the first.
+        few = under.promotions[1:] if draw(st.booleans()) else ()
+        segment = changes["segment"] if under.segments else ""
+        changes["target_points"] = target_points(under, changes["source_points"], segment, few)
     if draw(st.integers(0, 5)) == 5:
         changes |= draw(FAULTS)
     if draw(st.integers(0, 3)) == 3:

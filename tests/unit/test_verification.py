@@ -173,7 +173,7 @@ def test_a_payload_names_the_key_that_signs_it() -> None:
 
 def test_t06_a_field_that_this_version_does_not_know_is_a_fault() -> None:
     def smuggle(receipt: pb.TransferReceipt) -> None:
-        receipt.record += b"\xfa\x01\x01x"  # Field 31, one byte.
+        receipt.record += b"\xfa\x06\x01x"  # Field 111, one byte.
 
     assert document_faults(changed_receipt(week(1), smuggle)) == [
         "a.json: the record holds a field that this version does not know"

@@ -96,8 +96,10 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """There is no such partner, or it is not the caller's to see."""
     REASON_PROGRAM_UNKNOWN: _Reason.ValueType  # 15
     """There is no such program."""
-    REASON_SEGMENT_UNKNOWN: _Reason.ValueType  # 70
+    REASON_SEGMENT_UNKNOWN: _Reason.ValueType  # 90
     """The terms have no such segment."""
+    REASON_LOTS_MISMATCH: _Reason.ValueType  # 91
+    """The order states lots of source points where the agreement inherits no expiry, or none where it does."""
     REASON_AGREEMENT_UNKNOWN: _Reason.ValueType  # 16
     """There is no such agreement, or it is not the caller's to see."""
     REASON_TRANSFER_UNKNOWN: _Reason.ValueType  # 17
@@ -236,8 +238,10 @@ REASON_PARTNER_UNKNOWN: Reason.ValueType  # 14
 """There is no such partner, or it is not the caller's to see."""
 REASON_PROGRAM_UNKNOWN: Reason.ValueType  # 15
 """There is no such program."""
-REASON_SEGMENT_UNKNOWN: Reason.ValueType  # 70
+REASON_SEGMENT_UNKNOWN: Reason.ValueType  # 90
 """The terms have no such segment."""
+REASON_LOTS_MISMATCH: Reason.ValueType  # 91
+"""The order states lots of source points where the agreement inherits no expiry, or none where it does."""
 REASON_AGREEMENT_UNKNOWN: Reason.ValueType  # 16
 """There is no such agreement, or it is not the caller's to see."""
 REASON_TRANSFER_UNKNOWN: Reason.ValueType  # 17
