@@ -47,6 +47,17 @@ def promotion(name: str, bonus: int, budget: int, **shares: int) -> agreement_pb
 
 
 RICH: dict[tuple[str, str, int], bytes] = {
+    ("fuel", "deli", 3): make.agreement_payload(
+        "fuel",
+        "deli",
+        version=3,
+        rate=(10, 12),
+        fee_bearer=agreement_pb2.BEARER_TARGET,
+        fee_fixed=70_000,
+        fee_minimum=80_000,
+        promotions=[promotion("spring", 500, 40_000, deli=10_000)],
+        segments=[GOLD],
+    ),
     ("deli", "fuel", 3): make.agreement_payload(
         "deli",
         "fuel",
@@ -60,27 +71,17 @@ RICH: dict[tuple[str, str, int], bytes] = {
         fee_per_target_point=3,
         fee_maximum=100_000,
     ),
-    ("fuel", "deli", 3): make.agreement_payload(
-        "fuel",
-        "deli",
-        version=3,
-        fee_bearer=agreement_pb2.BEARER_TARGET,
-        fee_fixed=70_000,
-        fee_minimum=80_000,
-        promotions=[promotion("spring", 500, 40_000, deli=10_000)],
-        segments=[GOLD],
-    ),
     ("deli", "grocery", 3): make.agreement_payload(
         "deli",
         "grocery",
         version=3,
         price_per_target_point=0,
         price_per_thousand_target_points=12_250,
-        rate=(5, 40),
+        rate=(5, 4),
         fee_refundable=True,
     ),
 }
-"""Terms of every kind, in force where the histories begin."""
+"""Terms of every kind, in force where the histories begin. No loop gains."""
 FIRST = make.a_state(*make.founding(), *map(make.activate, RICH.values()))
 """Where the histories begin."""
 TERMS = {name: make.terms_of(payload) for name, payload in (make.AGREEMENTS | RICH).items()}

@@ -311,23 +311,23 @@ def rich(corridor: tuple[str, str], **changes: Any) -> tuple[Sealed, Recorded, p
 
 def test_a_record_states_the_segment_the_promotions_and_the_tax_on_the_value() -> None:
     _, _, record = rich(("deli", "fuel"), source_points=1_000, segment="gold")
-    # 800 by the rate, a sixth of it for the segment; 80 and 266 for the promotions.
-    assert record.target_points == 800 + 133 + 80 + 266
+    # 400 by the rate, a sixth of it for the segment; 40 and 133 for the promotions.
+    assert record.target_points == 400 + 66 + 40 + 133
     assert record.segment == GOLD
-    assert record.value == 933 * 12_345
+    assert record.value == 466 * 12_345
     assert (record.value_tax_code, record.value_tax_basis_points) == ("vat13", 1_300)
-    assert record.value_tax == 1_497_325
+    assert record.value_tax == 747_860
     spring, may = record.promotions
-    assert (spring.promotion_id, spring.bonus_points, spring.value) == ("spring", 80, 987_600)
+    assert (spring.promotion_id, spring.bonus_points, spring.value) == ("spring", 40, 493_800)
     assert [(each.funder, each.amount) for each in spring.shares] == [
-        ("grocery", 329_266),
-        ("deli", 329_167),
-        ("fuel", 329_167),
+        ("grocery", 164_633),
+        ("deli", 164_584),
+        ("fuel", 164_583),
     ]
-    assert (may.promotion_id, may.bonus_points, may.value) == ("may", 266, 3_283_770)
+    assert (may.promotion_id, may.bonus_points, may.value) == ("may", 133, 1_641_885)
     assert [(each.funder, each.amount) for each in may.shares] == [
-        ("hub", 328),
-        ("grocery", 3_283_442),
+        ("hub", 164),
+        ("grocery", 1_641_721),
     ]
 
 
