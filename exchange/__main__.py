@@ -76,7 +76,7 @@ def serve(options: ServeOptions) -> None:
     with database.service_database(
         options.data_dir, loaded.database_url, loaded.pool_size, log.info
     ) as opened:
-        stored_from = database.claim(opened.engine, audience)
+        stored_from = database.claim(opened.engine, audience, environment)
         deployment = Deployment(
             loaded, keys, audience, environment, stored_from, opened, log, options.json
         )
@@ -285,7 +285,9 @@ def handlers(
             now,
             new_id,
         ),
-        "OperatorService": OperatorService(exchange.carry_out, exchange.registry, audience),
+        "OperatorService": OperatorService(
+            exchange.carry_out, exchange.registry, audience, exchange.keys.certifiers, now
+        ),
         "SettlementService": SettlementService(engine, exchange.submit, audience, signers),
     }
     dispatch = dispatch_to(

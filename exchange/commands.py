@@ -24,10 +24,11 @@ from partners.commands import (
 )
 from partners.conversion import Conversion
 from partners.errors import Reason, Refused
+from partners.life import PartnerState
 from partners.limits.values import Limits, Switches
 from partners.links.commands import LinkCommand
 from partners.links.link import Link, LinkMember
-from partners.operators.commands import ChangeRoles
+from partners.operators.commands import ChangeRoles, MovePartner
 from partners.operators.roles import Role
 from partners.registry import Force, Partner, RegisteredKey, Tax, TaxRate, Unit
 
@@ -124,6 +125,7 @@ Command = (
     | ProposeAction
     | ApproveAction
     | ChangeRoles
+    | MovePartner
 )
 
 
@@ -266,6 +268,14 @@ class RolesChanged:
     roles: frozenset[Role]
 
 
+@dataclass(frozen=True, slots=True)
+class PartnerMoved:
+    """A partner's state from now on."""
+
+    partner_id: str
+    state: PartnerState
+
+
 Effect = (
     PartnerAdded
     | RegisteredKey
@@ -284,6 +294,7 @@ Effect = (
     | ProposeAction
     | ApproveAction
     | RolesChanged
+    | PartnerMoved
 )
 REGISTRY_EFFECTS = (
     PartnerAdded,
@@ -295,6 +306,7 @@ REGISTRY_EFFECTS = (
     LinksRequired,
     MemberErased,
     RolesChanged,
+    PartnerMoved,
     *get_args(Switches),
     *get_args(Limits),
 )

@@ -19,6 +19,7 @@ from exchange import embedded_postgres, reads
 from exchange.embedded_postgres import OWNER_ROLE, SERVICE_ROLE
 from exchange.errors import CannotStart
 from exchange.ledger.migration import migrate, require_revision
+from partners.environment import Environment
 from partners.queries import load_queries
 from partners.store import utc
 
@@ -167,11 +168,11 @@ def _first_line(error: object) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-def claim(engine: Engine, audience: str) -> datetime:
-    """Make the database this audience's and its partitions ready; returns the first moment whose
+def claim(engine: Engine, audience: str, environment: Environment) -> datetime:
+    """Make the database this deployment's and its partitions ready; returns the first moment whose
     transfer ids are stored.
 
-    Raises CannotStart when the database belongs to another audience.
+    Raises CannotStart when the database belongs to another audience or environment.
     """
     with engine.begin() as transaction:
         connection = transaction.connection.dbapi_connection
@@ -181,6 +182,13 @@ def claim(engine: Engine, audience: str) -> datetime:
             raise CannotStart(
                 f"the database belongs to {claimed}, this data directory to {audience}",
                 "give each deployment a database of its own",
+            )
+        reads.QUERIES.claim_environment(connection, environment=environment.value)
+        found = reads.QUERIES.environment(connection)
+        if found != environment:
+            raise CannotStart(
+                f"the database is for {found}, this data directory for {environment}",
+                "restore deployment.json from its backup",
             )
     return ensure_partitions(engine)
 

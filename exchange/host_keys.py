@@ -4,11 +4,13 @@
     <data-dir>/keys/<purpose>.event.json       its key event, where one was made
     <data-dir>/keys/<purpose>.<key_id>.pem     a key that was in use before; it still signs what
                                                names it
+    <data-dir>/operators/<name>.pub.pem        keys of the operators whom the host vouches for
+    <data-dir>/certifiers/*.pem                public keys of sandboxes whose reports count here
 
 Effects: reads files.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,7 +26,7 @@ from partners.envelope import Envelope, from_json, to_json
 from partners.errors import Refused
 from partners.key_events import EXCHANGE, Registration
 from partners.key_files import FileSigner, load_key_file, read_passphrase_file, read_public_key
-from partners.keys import KEY_ID_CHARS, Purpose, key_id_of
+from partners.keys import KEY_ID_CHARS, Purpose, VerifyKey, key_id_of
 from partners.signers import Signers
 from partners.wire import key_event_from_payload
 
@@ -74,6 +76,8 @@ class HostKeys:
     signers: Signers
     public_keys: tuple[HostKey, ...]
     """The exchange's own, those in use last, and the operators'."""
+    certifiers: Mapping[str, VerifyKey]
+    """The keys of sandboxes whose certification reports count here, by id."""
     tls_key: bytes
     tls_certificate: bytes
     ca_certificate: bytes
@@ -94,6 +98,7 @@ def load_host_keys(data_dir: Path) -> HostKeys:
         return HostKeys(
             Signers(held, lambda: load_signers(folder)),
             own + tuple(_operators_keys(data_dir / "operators")),
+            _certifiers(data_dir / "certifiers"),
             read_private(folder / "tls-key.pem"),
             read_certificate(folder / "tls.pem"),
             read_certificate(folder / "ca.pem"),
@@ -128,6 +133,11 @@ def read_certificate(path: Path) -> bytes:
         # gRPC would say so in a way that looks like a port in use.
         raise CannotStart(f"{path} holds no certificate", "restore it from its backup") from None
     return content
+
+
+def _certifiers(folder: Path) -> dict[str, VerifyKey]:
+    found = [VerifyKey.of(read_public_key(path)) for path in sorted(folder.glob("*.pem"))]
+    return {key.key_id: key for key in found}
 
 
 def _operators_keys(folder: Path) -> Iterator[HostKey]:

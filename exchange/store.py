@@ -28,6 +28,7 @@ from exchange.commands import (
     Order,
     Outcome,
     PartnerAdded,
+    PartnerMoved,
     RolesChanged,
     TaxRateAdded,
     Window,
@@ -76,7 +77,7 @@ from partners.limits.values import (
 from partners.links.commands import ConfirmLink, EraseMember, FreezeLink, RevokeLink, StartLink
 from partners.links.link import Link, LinkMember
 from partners.links.store import link_of_row
-from partners.operators.commands import ChangeRoles
+from partners.operators.commands import ChangeRoles, MovePartner
 from partners.queries import load_queries
 from partners.registry import Force, RegisteredKey, Registry
 from partners.store import utc
@@ -340,7 +341,7 @@ def entry_key_of(command: Command) -> str:
             return f"revoke-key/{command.key_id}"
         case Activate():
             return f"agreement/{command.terms.agreement_id}/{command.terms.version}"
-        case Book() | ProposeAction() | ApproveAction() | ChangeRoles():
+        case Book() | ProposeAction() | ApproveAction() | ChangeRoles() | MovePartner():
             return command.entry_key
         case SetSwitches():
             return f"switches/{command.change_id}"
@@ -565,6 +566,13 @@ def write_effect(
             QUERIES.forget_day_tallies(connection, subjects=sorted(subjects))
         case ProposeAction() | ApproveAction() as signed:
             write_action(connection, signed, outcome.log_index, outcome.recorded_at)
+        case PartnerMoved(partner_id, state):
+            QUERIES.write_partner_state(
+                connection,
+                partner_number=registry.partners[partner_id].number,
+                log_index=outcome.log_index,
+                state=state.value,
+            )
         case RolesChanged(operator, roles):
             QUERIES.write_roles(
                 connection,

@@ -104,6 +104,8 @@ class Reason(StrEnum):
     EFFECTIVE_IN_PAST = "EFFECTIVE_IN_PAST"
     FREE_LUNCH = "FREE_LUNCH"
     ACTION_EXPIRED = "ACTION_EXPIRED"
+    PARTNER_STATE = "PARTNER_STATE"
+    CERTIFICATION_MISSING = "CERTIFICATION_MISSING"
 
     RATE_LIMITED = "RATE_LIMITED"
     QUEUE_FULL = "QUEUE_FULL"
@@ -433,6 +435,17 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "FAILED_PRECONDITION",
             Retry.NEW_ID,
             "Lower a rate on the loop that is named, or start after its interval; then sign anew.",
+        ),
+        Reason.PARTNER_STATE: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEW_ID,
+            "Look up the partner's state and do what comes before this step.",
+        ),
+        Reason.CERTIFICATION_MISSING: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEW_ID,
+            "Have the partner certified in a sandbox that this deployment trusts, and send that"
+            " report.",
         ),
         Reason.ACTION_EXPIRED: Rule(
             "FAILED_PRECONDITION",

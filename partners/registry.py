@@ -12,8 +12,10 @@ from types import MappingProxyType
 from uuid import UUID
 
 from partners.agreement import Terms
+from partners.environment import Environment
 from partners.free_lunch import Worths
 from partners.keys import Purpose
+from partners.life import PartnerState
 from partners.limits.values import Limits, PartnerLimits, Restraints, Switches
 from partners.operators.roles import Role
 from partners.points import CurrencyScale
@@ -31,6 +33,7 @@ class Partner:
     currency: str
     net_debit_cap: int
     """As it stands, in units of the currency's scale."""
+    state: PartnerState = PartnerState.SANDBOX
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,8 @@ class Registry:
     force or will be. They follow from the agreements, and are kept because finding them costs."""
     operators: Mapping[str, frozenset[Role]] = field(default_factory=lambda: MappingProxyType({}))
     """What each operator may do, by name; one without any role may not call."""
+    environment: Environment = Environment.DEVELOPMENT
+    """What the deployment is for; it never changes."""
 
     def points_unit(self, program_id: str) -> Unit:
         """The unit of a registered program's points."""
@@ -163,6 +168,11 @@ class Registry:
     def with_tax(self, tax: Tax) -> "Registry":
         """The snapshot after a code was added, or one of its rates."""
         return replace(self, taxes={**self.taxes, tax.code: tax})
+
+    def with_partner_state(self, partner_id: str, state: PartnerState) -> "Registry":
+        """The snapshot after a step in a partner's life."""
+        moved = replace(self.partners[partner_id], state=state)
+        return replace(self, partners={**self.partners, partner_id: moved})
 
     def with_operator(self, name: str, roles: frozenset[Role]) -> "Registry":
         """The snapshot after an operator got these roles and no others."""

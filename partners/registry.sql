@@ -25,6 +25,14 @@ SELECT key_id, holder, purpose, public_key, valid_from, valid_until, registered_
 
 -- name: restraints()
 SELECT kind, body FROM restraint ORDER BY kind, subject;
+
+-- name: environment$
+SELECT environment FROM deployment;
+
+-- name: partner_states()
+-- Each partner's state as it stands.
+SELECT DISTINCT ON (partner_number) partner_number, state FROM partner_state ORDER BY partner_number, log_index DESC;
+
 -- name: operators()
 -- Each operator's roles as they stand.
 SELECT DISTINCT ON (operator) operator, roles FROM operator_roles ORDER BY operator, log_index DESC;

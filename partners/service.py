@@ -123,6 +123,7 @@ class PartnersService:
             ):
                 partner = show_partner(registry, partner_id)
                 partner.settlement_account.net_debit_cap = 0
+                partner.ClearField("state")
                 shown.append(partner)
         return pb.ListPartnersResponse(partners=shown)
 
@@ -260,6 +261,8 @@ def partner_command(partner: pb.Partner) -> AddPartner:
         )
     for program in partner.programs:
         check_id(program, "partner.programs")
+    if partner.state:
+        raise Refused(Reason.FIELD_INVALID, "partner.state", "the state is the exchange's to say")
     account = partner.settlement_account
     currency_scale(account.currency, "partner.settlement_account.currency")
     if not 0 <= account.net_debit_cap <= POINTS_MAX:

@@ -15,7 +15,9 @@ from uuid import UUID
 
 from partners.agreement import Terms
 from partners.envelope import RATE_AGREEMENT, Envelope, Signature
+from partners.environment import Environment
 from partners.keys import Purpose
+from partners.life import PartnerState
 from partners.limits.wire import limits_from_body, switches_from_body
 from partners.operators.roles import Role
 from partners.points import currency_scale
@@ -34,8 +36,9 @@ def load_registry(connection: Any, revision: int, audience: str) -> Registry:
     Raises Refused when an agreement in force no longer verifies.
     """
     units = {name: Unit(number, name, scale) for number, name, scale in QUERIES.units(connection)}
+    states = {number: PartnerState(state) for number, state in QUERIES.partner_states(connection)}
     partners = {
-        row[1]: Partner(row[0], row[1], row[2], tuple(row[3]), row[4], row[5])
+        row[1]: Partner(row[0], row[1], row[2], tuple(row[3]), row[4], row[5], states[row[0]])
         for row in QUERIES.partners(connection)
     }
     keys = {
@@ -66,6 +69,7 @@ def load_registry(connection: Any, revision: int, audience: str) -> Registry:
         operators={
             name: frozenset(map(Role, roles)) for name, roles in QUERIES.operators(connection)
         },
+        environment=Environment(QUERIES.environment(connection) or Environment.DEVELOPMENT),
     )
     for kind, body in QUERIES.restraints(connection):
         if kind == "switches":

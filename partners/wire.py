@@ -312,4 +312,5 @@ def partner_to_proto(partner: Partner, scale: int) -> partners_service_pb2.Partn
         settlement_account=partners_service_pb2.SettlementAccount(
             currency=partner.currency, scale=scale, net_debit_cap=partner.net_debit_cap
         ),
+        state=partners_service_pb2.PartnerState.Value(f"PARTNER_STATE_{partner.state}"),
     )

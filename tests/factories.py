@@ -17,6 +17,8 @@ from exchange import wire
 from exchange.commands import Command, OpenWindow, Order
 from exchange.fold import Folded, State, fold
 from exchange.seal import Letterhead
+from partners.actions.commands import Action, ActionSigner, ApproveAction, ProposeAction
+from partners.actions.verification import SignedAction
 from partners.agreement import Terms
 from partners.commands import (
     Activate,
@@ -28,12 +30,21 @@ from partners.commands import (
     SetSwitches,
 )
 from partners.conversion import target_points
-from partners.envelope import RATE_AGREEMENT, TRANSFER_ORDER, Envelope, Signature, sign
+from partners.envelope import (
+    OPERATOR_ACTION,
+    RATE_AGREEMENT,
+    TRANSFER_ORDER,
+    Envelope,
+    Signature,
+    sign,
+    to_json,
+)
 from partners.keys import Purpose, SeedSigner
 from partners.limits.values import Limits, Switches
 from partners.limits.wire import limits_body, switches_body
 from partners.links.commands import ConfirmLink, StartLink
 from partners.links.link import LinkMember, LinkMethod
+from partners.operators.roles import Role
 from partners.registry import Registry, Tax, TaxRate
 from partners.wire import terms_from_payload, time_to_proto
 from pointclear.exchange.v1.transfer_pb2 import TransferOrder
@@ -347,3 +358,45 @@ def a_registry(*commands: Command) -> Registry:
 def fold_one(state: State, command: Command, now: datetime = NOW) -> Folded:
     """One batch of one."""
     return fold(state, [command], now)
+
+
+# Operators
+
+
+def an_action(number: int, reason: str = "", **changes: Any) -> SignedAction:
+    """Ada's action of this number, that ben has approved; its signatures are not real ones."""
+    fields: dict[str, Any] = {
+        "action_id": transfer_id(number),
+        "maker": "ada",
+        "method": "pointclear.partners.v1.OperatorService/GrantRole",
+        "reason": reason,
+        "issued_at": NOW - timedelta(minutes=5),
+        "expires_at": NOW + timedelta(hours=1),
+        "payload": f"{number} {reason}".encode(),
+    }
+    action = Action(**fields | changes)
+    maker, checker = (
+        ActionSigner(
+            name, signer(f"operator/{name}", Purpose.OPERATOR).key_id, Role.OPERATOR, bytes(64)
+        )
+        for name in ("ada", "ben")
+    )
+    signatures = tuple(Signature(each.key_id, each.signature) for each in (maker, checker))
+    alone = Envelope(OPERATOR_ACTION, action.payload, signatures[:1])
+    both = Envelope(OPERATOR_ACTION, action.payload, signatures)
+    return SignedAction(
+        ProposeAction(action, maker, True, to_json(alone).encode(), b"request"),
+        ApproveAction(action, maker, checker, to_json(both).encode()),
+    )
+
+
+def propose_action(number: int, reason: str = "") -> ProposeAction:
+    """Ada's action of this number."""
+    return an_action(number, reason).proposal
+
+
+def approve_action(number: int) -> ApproveAction:
+    """Ben's approval of it."""
+    approval = an_action(number).approval
+    assert approval is not None
+    return approval

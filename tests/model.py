@@ -41,6 +41,9 @@ SINCE_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 SKEW = timedelta(seconds=30)
 HUB = "hub"
 
+UNCOUNTED = ("key", "revoke-key", "action", "operator", "partner-state", "stated", "settled")
+"""Kinds of entries that neither books nor terms depend on: here nobody is suspended."""
+
 Cell = tuple[str, str, str, str, str]
 """Window, party, counterparty, code, tax code."""
 
@@ -273,7 +276,7 @@ class Model:
         elif kind == "bank":
             self.bank(name.partition("/")[0], entry.body.decode())
         else:
-            assert kind in ("key", "revoke-key", "stated", "settled"), f"the model knows no {kind}"
+            assert kind in UNCOUNTED, f"the model knows no {kind}"
 
     def switch(self, switches: Switches) -> None:
         """All switches of one subject are set anew."""

@@ -41,6 +41,11 @@ def partner_document(partner: partners_service_pb2.Partner) -> dict[str, Any]:
         "programs": list(partner.programs),
         "currency": account.currency,
         "net_debit_cap": money(account.net_debit_cap, account.currency),
+        "state": partners_service_pb2.PartnerState.Name(partner.state).removeprefix(
+            "PARTNER_STATE_"
+        )
+        if partner.state
+        else "",
     }
 
 

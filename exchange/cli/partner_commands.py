@@ -9,6 +9,7 @@ import typer
 from exchange.cli.connection import connect
 from exchange.cli.documents import key_document, partner_document
 from exchange.cli.initialise import load_authority
+from exchange.cli.life_commands import add_life_commands
 from exchange.cli.onboarding import (
     make_partner_profile,
     new_key,
@@ -42,9 +43,10 @@ from pointclear.partners.v1.partners_service_pb2 import (
 
 def partner_app() -> typer.Typer:
     """The commands about partners."""
-    app = typer.Typer(no_args_is_help=True, help="Add and list the coalition's partners.")
+    app = typer.Typer(no_args_is_help=True, help="The coalition's partners.")
     app.command("add", cls=Command)(add)
     app.command("list", cls=Command)(list_partners)
+    add_life_commands(app)
     return app
 
 
@@ -144,7 +146,7 @@ def list_partners(
         as_json,
         {"partners": documents},
         table(
-            ("partner", "name", "programs", "net debit cap", "currency"),
+            ("partner", "name", "programs", "net debit cap", "currency", "state"),
             [
                 (
                     each["partner_id"],
@@ -152,6 +154,7 @@ def list_partners(
                     ", ".join(each["programs"]),
                     each["net_debit_cap"],
                     each["currency"],
+                    each["state"] or "-",
                 )
                 for each in documents
             ],

@@ -17,6 +17,7 @@ from datetime import datetime
 
 from exchange.commands import Book, CloseWindow, Command, OpenWindow, Order, Result
 from exchange.fold.keys import add_key, revoke_key
+from exchange.fold.life import move_partner
 from exchange.fold.limits import set_limits, set_switches
 from exchange.fold.links import decide_link, link_entry_key
 from exchange.fold.operators import approve_action, change_roles, propose_action
@@ -45,7 +46,7 @@ from partners.commands import (
     SetSwitches,
 )
 from partners.errors import Refused
-from partners.operators.commands import ChangeRoles
+from partners.operators.commands import ChangeRoles, MovePartner
 
 __all__ = [
     "NO_LIMITS",
@@ -102,6 +103,8 @@ def decide(run: Run, command: Command) -> Result:
                 return approve_action(run, command)
             case ChangeRoles():
                 return change_roles(run, command)
+            case MovePartner():
+                return move_partner(run, command)
             case _:
                 return decide_link(run, command)
     except Refused as refusal:

@@ -16,11 +16,10 @@ from exchange.fold.keys import ENVELOPE_BODY
 from exchange.fold.run import Run
 from exchange.fold.windows import canonical
 from partners.actions.commands import Action, ActionSigner, ApproveAction, ProposeAction
-from partners.actions.rules import require_role
 from partners.envelope import from_json
 from partners.errors import Reason, Refused
 from partners.operators.commands import ChangeRoles
-from partners.operators.roles import Role
+from partners.operators.roles import Role, require_role
 
 CLOCK_SKEW = timedelta(seconds=30)
 """How far an action's `issued_at` may lie ahead of our clock."""

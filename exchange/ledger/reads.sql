@@ -83,6 +83,13 @@ SELECT ensure_request_partitions(:now);
 -- The first start gives the database its audience; nothing changes it later.
 UPDATE deployment SET audience = :audience WHERE audience IS NULL;
 
+-- name: claim_environment!
+-- Likewise what it is for; a database that was claimed before environments had a name gets it at the next start.
+UPDATE deployment SET environment = :environment WHERE environment IS NULL;
+
+-- name: environment$
+SELECT environment FROM deployment;
+
 -- name: deployment^
 SELECT schema_revision, audience FROM deployment;
 

@@ -8,7 +8,9 @@ CREATE TABLE deployment (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     schema_revision integer NOT NULL,
     -- Exchange and environment for which all statements in this database are meant; set at the first start, never changed.
-    audience text
+    audience text,
+    -- What the deployment is for; set with the audience.
+    environment text CHECK (environment IN ('development', 'sandbox', 'production'))
 );
 
 -- Units and accounts ---------------------------------------------------------------------------------------------
@@ -54,6 +56,14 @@ CREATE TABLE partner (
     -- At registration; as it stands it is in the partner's limits, and in its position's floor.
     net_debit_cap bigint NOT NULL CHECK (net_debit_cap >= 0),
     registered_index bigint NOT NULL
+);
+
+-- The steps of each partner's life; the newest says how it stands.
+CREATE TABLE partner_state (
+    partner_number integer NOT NULL REFERENCES partner,
+    log_index bigint NOT NULL,
+    state text NOT NULL CHECK (state IN ('SANDBOX', 'LIVE', 'SUSPENDED', 'EXITED')),
+    PRIMARY KEY (partner_number, log_index)
 );
 
 CREATE TABLE program (
@@ -442,7 +452,7 @@ DECLARE
     name text;
 BEGIN
     FOREACH name IN ARRAY ARRAY['record', 'posting', 'stream_entry', 'line_file', 'leg', 'agreement', 'agreement_signature', 'tax', 'tax_rate',
-        'operator_roles', 'operator_action', 'action_approval', 'action_outcome'] LOOP
+        'partner_state', 'operator_roles', 'operator_action', 'action_approval', 'action_outcome'] LOOP
         EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON %I FOR EACH ROW EXECUTE FUNCTION refuse_change()', name);
         EXECUTE format('CREATE TRIGGER never_emptied BEFORE TRUNCATE ON %I EXECUTE FUNCTION refuse_change()', name);
         EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER append_only', name);
@@ -506,7 +516,7 @@ GRANT USAGE ON SCHEMA public TO pointclear_service;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO pointclear_service;
 GRANT INSERT ON unit, account, balance, partner, program, restraint, signing_key, agreement, agreement_signature, agreement_force, tax, tax_rate,
     promotion, settlement_window, window_sum, window_points, record, posting, stream_head, stream_entry, refusal_tally, request,
-    line_file, leg, operator_roles, operator_action, action_approval, action_outcome, action_request
+    line_file, leg, partner_state, operator_roles, operator_action, action_approval, action_outcome, action_request
     TO pointclear_service;
 GRANT INSERT ON link, link_member, look_up_tally, day_tally TO pointclear_service;
 GRANT UPDATE (debits_pending, debits_posted, credits_pending, credits_posted, version, floor, lowest) ON balance TO pointclear_service;
@@ -520,7 +530,7 @@ GRANT UPDATE (points) ON window_points TO pointclear_service;
 GRANT UPDATE (last_seq, last_sha256) ON stream_head TO pointclear_service;
 GRANT UPDATE (minute, refused) ON refusal_tally TO pointclear_service;
 GRANT UPDATE (next_index, frontier, recorded_at, terms_revision) ON head TO pointclear_service;
-GRANT UPDATE (audience) ON deployment TO pointclear_service;
+GRANT UPDATE (audience, environment) ON deployment TO pointclear_service;
 GRANT UPDATE (link_required) ON program TO pointclear_service;
 GRANT UPDATE (state, frozen, log_index, confirmed_at, method, consent_version) ON link TO pointclear_service;
 GRANT UPDATE (day, asked) ON look_up_tally TO pointclear_service;
@@ -532,4 +542,4 @@ GRANT EXECUTE ON FUNCTION empty_requests(uuid[]) TO pointclear_service;
 REVOKE EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) TO pointclear_service;
 
-INSERT INTO deployment VALUES (true, 7, NULL);
+INSERT INTO deployment VALUES (true, 8, NULL, NULL);

@@ -103,6 +103,7 @@ INSERT INTO program (program_id, partner_number, place, unit_number)
 SELECT p.program_id, :partner_number, p.place, u.unit_number
 FROM unnest(:programs::text[]) WITH ORDINALITY AS p (program_id, place) JOIN unit AS u ON u.name = 'PTS:' || p.program_id;
 INSERT INTO stream_head (partner_number) VALUES (:partner_number);
+INSERT INTO partner_state (partner_number, log_index, state) VALUES (:partner_number, :log_index, 'SANDBOX');
 INSERT INTO account (account_number, name) SELECT * FROM unnest(:account_numbers::bigint[], :account_names::text[]);
 INSERT INTO balance (account_number, floor, lowest, ceiling)
 SELECT n.account_number, n.floor, n.floor, n.ceiling
@@ -133,6 +134,9 @@ UPDATE agreement_force SET effective = tstzrange(lower(effective), :effective_fr
 WHERE corridor = :corridor AND effective @> :effective_from::timestamptz;
 INSERT INTO agreement_force (agreement_id, version, corridor, effective, log_index)
 VALUES (:agreement_id, :version, :corridor, tstzrange(:effective_from, NULL), :log_index);
+
+-- name: write_partner_state!
+INSERT INTO partner_state (partner_number, log_index, state) VALUES (:partner_number, :log_index, :state);
 
 -- name: write_roles!
 INSERT INTO operator_roles (operator, log_index, roles) VALUES (:operator, :log_index, :roles::text[]);

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from partners.errors import Reason, Refused
-from partners.operators.roles import Role
+from partners.operators.roles import Role, require_role
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,11 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         f"{_OPERATORS}/AddOperator": Rule(Role.OPERATOR, Role.OPERATOR),
         f"{_OPERATORS}/GrantRole": Rule(Role.OPERATOR, Role.OPERATOR),
         f"{_OPERATORS}/WithdrawRole": Rule(Role.OPERATOR, Role.OPERATOR),
+        f"{_OPERATORS}/ActivatePartner": Rule(Role.OPERATOR, Role.OPERATOR),
+        # Stopping cannot wait for a second person.
+        f"{_OPERATORS}/SuspendPartner": Rule(Role.OPERATOR),
+        f"{_OPERATORS}/ResumePartner": Rule(Role.OPERATOR, Role.OPERATOR),
+        f"{_OPERATORS}/ExitPartner": Rule(Role.OPERATOR, Role.OPERATOR),
         f"{_LINKS}/FreezeLink": Rule(Role.OPERATOR),
         f"{_LINKS}/UnfreezeLink": Rule(Role.OPERATOR, Role.OPERATOR),
         f"{_LINKS}/RequireLinks": Rule(Role.OPERATOR, Role.OPERATOR),
@@ -80,14 +85,3 @@ def check_direct_call(method: str, roles: frozenset[Role]) -> None:
             Reason.ACTION_REQUIRED, "", f"{method} takes a signed action", {"method": method}
         )
     require_role(rule.maker, roles)
-
-
-def require_role(role: Role, roles: frozenset[Role], whose: str = "you") -> None:
-    """Raise Refused(ROLE_MISSING), naming the role, unless it is among these."""
-    if role not in roles:
-        raise Refused(
-            Reason.ROLE_MISSING,
-            "",
-            f"this takes the role {role}, which was not given to {whose}",
-            {"role": role.value},
-        )

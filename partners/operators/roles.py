@@ -5,6 +5,8 @@ Source: docs/operations, "Operators and roles".
 
 from enum import StrEnum
 
+from partners.errors import Reason, Refused
+
 
 class Role(StrEnum):
     """One part of an operator's duties. Any role lets its holder read."""
@@ -22,3 +24,14 @@ class Role(StrEnum):
 
 
 ALL_ROLES = frozenset(Role)
+
+
+def require_role(role: Role, roles: frozenset[Role], whose: str = "you") -> None:
+    """Raise Refused(ROLE_MISSING), naming the role, unless it is among these."""
+    if role not in roles:
+        raise Refused(
+            Reason.ROLE_MISSING,
+            "",
+            f"this takes the role {role}, which was not given to {whose}",
+            {"role": role.value},
+        )

@@ -1,11 +1,13 @@
-"""OperatorService: operators and their roles. What changes them comes as signed actions, and goes
-through the sequencer.
+"""OperatorService: operators and their roles, and the life of partners. What changes them comes as
+signed actions, and goes through the sequencer.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Protocol
 
 from partners.caller import Caller
+from partners.certification import check_report, verify_report
 from partners.commands import AddKey
 from partners.envelope import KEY_EVENT, Envelope, check_shape, require_type, to_json
 from partners.envelope import verify as verify_envelope
@@ -13,12 +15,14 @@ from partners.errors import Reason, Refused
 from partners.key_checks import check_public_key
 from partners.key_events import Registration
 from partners.keys import Purpose, VerifyKey
-from partners.operators.commands import ChangeRoles
-from partners.operators.wire import operator_to_proto, role_from_proto
+from partners.life import LifeStep
+from partners.operators.commands import ChangeRoles, MovePartner
+from partners.operators.wire import operator_to_proto, report_from_payload, role_from_proto
 from partners.points import check_id
 from partners.registry import Registry
-from partners.wire import envelope_from_proto, key_event_from_payload
+from partners.wire import envelope_from_proto, key_event_from_payload, partner_to_proto
 from pointclear.partners.v1 import operator_service_pb2 as pb
+from pointclear.partners.v1 import partners_service_pb2
 
 
 class NewestRegistry(Protocol):
@@ -33,14 +37,20 @@ class OperatorService:
 
     def __init__(
         self,
-        carry_out: Callable[[AddKey | ChangeRoles], Awaitable[object]],
+        carry_out: Callable[[AddKey | ChangeRoles | MovePartner], Awaitable[object]],
         registry: NewestRegistry,
         audience: str,
+        certifiers: Mapping[str, VerifyKey],
+        now: Callable[[], datetime],
     ) -> None:
-        """`carry_out` has the sequencer carry a command out; raises the Refused that answers it."""
+        """`carry_out` has the sequencer carry a command out; raises the Refused that answers it.
+        `certifiers` are the keys whose certification reports count, by id.
+        """
         self._carry_out = carry_out
         self._registry = registry
         self._audience = audience
+        self._certifiers = certifiers
+        self._now = now
 
     async def add_operator(
         self, request: pb.AddOperatorRequest, caller: Caller
@@ -83,6 +93,40 @@ class OperatorService:
         await self._carry_out(ChangeRoles(name, str(cause), withdraw=frozenset((role,))))
         return pb.WithdrawRoleResponse(operator=await self._shown(name))
 
+    async def activate_partner(
+        self, request: pb.ActivatePartnerRequest, caller: Caller
+    ) -> pb.ActivatePartnerResponse:
+        """A partner goes live."""
+        report = ""
+        if request.HasField("certification"):
+            envelope = envelope_from_proto(request.certification)
+            verify_report(envelope, self._certifiers)
+            check_report(report_from_payload(envelope.payload), request.partner_id, self._now())
+            report = to_json(envelope)
+        partner = await self._moved(request.partner_id, LifeStep.ACTIVATE, caller, report)
+        return pb.ActivatePartnerResponse(partner=partner)
+
+    async def suspend_partner(
+        self, request: pb.SuspendPartnerRequest, caller: Caller
+    ) -> pb.SuspendPartnerResponse:
+        """A live partner trades no more for now."""
+        partner = await self._moved(request.partner_id, LifeStep.SUSPEND, caller)
+        return pb.SuspendPartnerResponse(partner=partner)
+
+    async def resume_partner(
+        self, request: pb.ResumePartnerRequest, caller: Caller
+    ) -> pb.ResumePartnerResponse:
+        """A suspended partner trades again."""
+        partner = await self._moved(request.partner_id, LifeStep.RESUME, caller)
+        return pb.ResumePartnerResponse(partner=partner)
+
+    async def exit_partner(
+        self, request: pb.ExitPartnerRequest, caller: Caller
+    ) -> pb.ExitPartnerResponse:
+        """A partner leaves for good."""
+        partner = await self._moved(request.partner_id, LifeStep.EXIT, caller)
+        return pb.ExitPartnerResponse(partner=partner)
+
     async def list_operators(
         self, request: pb.ListOperatorsRequest, caller: Caller
     ) -> pb.ListOperatorsResponse:
@@ -94,6 +138,16 @@ class OperatorService:
                 operator_to_proto(name, roles) for name, roles in sorted(registry.operators.items())
             ]
         )
+
+    async def _moved(
+        self, partner_id: str, step: LifeStep, caller: Caller, certification: str = ""
+    ) -> partners_service_pb2.Partner:
+        cause = caller.require_action()
+        check_id(partner_id, "partner_id")
+        await self._carry_out(MovePartner(partner_id, step, str(cause), certification))
+        registry = await self._registry.refresh()
+        partner = registry.partners[partner_id]
+        return partner_to_proto(partner, registry.currencies[partner.currency].scale)
 
     async def _shown(self, name: str) -> pb.Operator:
         registry = await self._registry.refresh()

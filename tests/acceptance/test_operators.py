@@ -21,20 +21,47 @@ from exchange.cli.failure import Failed
 from exchange.cli.initialise import initialise
 from exchange.cli.profile import load_profile
 from exchange.cli.signed_actions import act_request
-from partners.envelope import OPERATOR_ACTION, Envelope, Signature, pae
+from partners.envelope import (
+    CERTIFICATION_REPORT,
+    OPERATOR_ACTION,
+    Envelope,
+    Signature,
+    pae,
+    sign,
+    to_json,
+)
 from partners.environment import Environment
 from partners.errors import Reason
-from partners.keys import Purpose, Signer
+from partners.key_files import write_public_key
+from partners.keys import Purpose, SeedSigner, Signer
 from partners.wire import time_to_proto
+from pointclear.common.v1 import refusal_pb2
+from pointclear.exchange.v1.exchange_service_pb2 import SimulateTransferRequest
 from pointclear.partners.v1 import action_service_pb2 as actions_pb
 from pointclear.partners.v1 import operator_service_pb2 as pb
+from pointclear.partners.v1.certification_pb2 import (
+    VERDICT_FAILED,
+    VERDICT_PASSED,
+    CertificationReport,
+    CertifiedScenario,
+    Verdict,
+)
 from pointclear.partners.v1.operator_action_pb2 import OperatorAction
 from pointclear.partners.v1.operator_service_pb2_grpc import OperatorServiceStub
+from pointclear.partners.v1.partners_service_pb2 import ListPartnersRequest, PartnerState
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement_pb
 from pointclear.settlement.v1.settlement_service_pb2_grpc import SettlementServiceStub
-from tests.acceptance.coalition import AUDIENCE, check_log_and_books, refused
+from tests.acceptance.coalition import (
+    AUDIENCE,
+    Coalition,
+    check_log_and_books,
+    coalition,
+    make_data_dir,
+    refused,
+)
 from tests.processes import Server, connection, contents, folder, pointclear, written
 
+SANDBOX = SeedSigner(b"the key of a sandbox, for tests!")
 GRANT = "pointclear.partners.v1.OperatorService/GrantRole"
 OPEN = "pointclear.settlement.v1.SettlementService/OpenWindow"
 TRAIL_TABLES = {"operator_action", "action_request", "record", "head"}
@@ -71,6 +98,8 @@ class House:
 def house() -> Iterator[House]:
     with folder() as home, ExitStack() as stack:
         data_dir = home / "data"
+        (data_dir / "certifiers").mkdir(parents=True)
+        write_public_key(data_dir / "certifiers" / "sandbox.pem", SANDBOX.public_key)
         made = initialise(
             data_dir,
             AUDIENCE,
@@ -304,3 +333,107 @@ def test_production_does_not_start_with_one_person_for_two(house: House) -> None
     started = pointclear("serve", "--data-dir", made, "--set", "four_eyes=off")
     assert started.returncode == 3
     assert "four_eyes" in started.stderr
+
+
+# The life of a partner
+
+
+@pytest.fixture(scope="module")
+def members() -> Iterator[Coalition]:
+    """Two brands in a deployment for development."""
+    with folder() as home, Server(make_data_dir(home)) as server:
+        with coalition(server, home, ("aurora", "borealis")) as founded:
+            yield founded
+        check_log_and_books(server.data_dir)
+
+
+def step(members: Coalition, name: str, partner_id: str) -> str:
+    """Take a partner a step further; returns its state."""
+    request = getattr(pb, f"{name}PartnerRequest")(partner_id=partner_id)
+    response = members.operator.call(getattr(members.operator.operators, f"{name}Partner"), request)
+    return PartnerState.Name(response.partner.state).removeprefix("PARTNER_STATE_")
+
+
+def test_a_partner_trades_while_it_is_live_and_leaves_for_good(members: Coalition) -> None:
+    aurora, borealis = members["aurora"], members["borealis"]
+    assert step(members, "Activate", "aurora") == "LIVE"
+    assert aurora.send(aurora.order())
+    assert step(members, "Suspend", "aurora") == "SUSPENDED"
+    assert aurora.refused(aurora.order()).reason is Reason.PARTNER_SUSPENDED
+    towards = borealis.refused(borealis.order("aurora"))
+    assert (towards.reason, towards.field) == (Reason.PARTNER_SUSPENDED, "target_program")
+    simulated = SimulateTransferRequest(
+        source_program="aurora", target_program="borealis", source_points=100
+    )
+    answer = aurora.connection.exchange.SimulateTransfer(simulated)
+    assert answer.refusal.reason == refusal_pb2.REASON_PARTNER_SUSPENDED
+    assert step(members, "Resume", "aurora") == "LIVE"
+    assert aurora.send(aurora.order())
+    assert step(members, "Exit", "aurora") == "EXITED"
+    back = pb.ResumePartnerRequest(partner_id="aurora")
+    refusal = refused(members.operator.operators.ResumePartner, back)
+    assert (refusal.reason, refusal.field) == (Reason.PARTNER_STATE, "partner_id")
+    assert aurora.refused(aurora.order()).reason is Reason.PARTNER_SUSPENDED
+
+
+def test_a_partner_sees_its_own_state_and_not_another_ones(members: Coalition) -> None:
+    own = members["borealis"].connection
+    listed = own.call(own.partners.ListPartners, ListPartnersRequest())
+    assert {each.partner_id: bool(each.state) for each in listed.partners} == {
+        "aurora": False,
+        "borealis": True,
+    }
+
+
+def report(verdict: Verdict.ValueType = VERDICT_PASSED) -> bytes:
+    """What a sandbox found of aurora."""
+    return CertificationReport(
+        audience="pointclear.test/sandbox",
+        partner_id="aurora",
+        client_sha256=bytes(32),
+        scenarios=[CertifiedScenario(name="a repeated order", verdict=verdict)],
+        issued_at=time_to_proto(datetime.now(UTC) - timedelta(hours=1)),
+    ).SerializeToString(deterministic=True)
+
+
+def test_going_live_in_production_takes_a_report_that_is_trusted(house: House) -> None:
+    by_sandbox = sign(SANDBOX, CERTIFICATION_REPORT, report())
+    reports = {
+        "": None,
+        "failed": sign(SANDBOX, CERTIFICATION_REPORT, report(VERDICT_FAILED)),
+        "stranger": sign(SeedSigner(bytes(32)), CERTIFICATION_REPORT, report()),
+    }
+    for name, envelope in {**reports, "good": by_sandbox}.items():
+        if envelope is not None:
+            (house.home / f"{name}.json").write_text(to_json(envelope))
+    request = grant("ben", pb.ROLE_FINANCE_CHECKER)
+    both = sent(action(request), request, house.signer("ada"), house.signer("ben"))
+    house.ben.call(house.ben.actions.Act, both)
+    adding = ("partner", "add", "aurora", "--name", "Aurora Air", "--program", "aurora")
+    terms = ("--currency", "USD", "--cap", "5000.00", "--out", "aurora", "--reason", "joins")
+    assert approved(house, *adding, *terms)["partner"]["state"] == "SANDBOX"
+    live = ("partner", "live", "aurora", "--reason", "passed")
+    wrong = {"": "CERTIFICATION_MISSING", "failed": "CERTIFICATION_MISSING"}
+    for name, reason in {**wrong, "stranger": "KEY_UNKNOWN"}.items():
+        options = ("--certification", f"{name}.json") if name else ()
+        waits = house.run(*live, *options, "--json")
+        action_id = json.loads(waits.stderr)["error"]["metadata"]["actionId"]
+        refusal = house.run("actions", "approve", action_id, "--json", as_="ben")
+        assert json.loads(refusal.stderr)["error"]["reason"] == reason
+    done = approved(house, *live, "--certification", "good.json")
+    assert done["partner"]["state"] == "LIVE"
+    listed = json.loads(house.run("actions", "list", "--json").stdout)["actions"]
+    refusals = [each["refusal"] for each in listed if each["method"].endswith("/ActivatePartner")]
+    assert refusals == ["CERTIFICATION_MISSING", "CERTIFICATION_MISSING", "KEY_UNKNOWN", ""]
+
+
+def approved(house: House, *command: str) -> Any:
+    """What a command prints that ada runs, ben approves, and ada runs again."""
+    waits = house.run(*command, "--json")
+    assert waits.returncode == 4, waits.stderr
+    action_id = json.loads(waits.stderr)["error"]["metadata"]["actionId"]
+    approval = house.run("actions", "approve", action_id, "--json", as_="ben")
+    assert approval.returncode == 0, approval.stderr
+    done = house.run(*command, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)

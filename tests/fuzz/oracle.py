@@ -42,6 +42,7 @@ WRITING = (
     *("ValidateMember", "EraseMember"),
     *("OpenWindow", "CloseWindow", "SettleWindow", "ImportBankFile"),
     *("Act", "AddOperator", "GrantRole", "WithdrawRole"),
+    *("ActivatePartner", "SuspendPartner", "ResumePartner", "ExitPartner"),
 )
 NEEDLESS = {Reason.TRY_LATER, Reason.QUEUE_FULL, Reason.RATE_LIMITED, Reason.CALLER_UNKNOWN}
 """Nobody is in the way here, so whatever is answered with these was misunderstood."""

@@ -348,6 +348,11 @@ def good_requests() -> dict[str, Message]:
         "WithdrawRole": operators.WithdrawRoleRequest(
             operator="li-na", role=operators.ROLE_AUDITOR
         ),
+        # Of a brand that no order names: the others go on trading.
+        **{
+            f"{step}Partner": getattr(operators, f"{step}PartnerRequest")(partner_id="bakery")
+            for step in ("Activate", "Suspend", "Resume", "Exit")
+        },
         "ListOperators": operators.ListOperatorsRequest(),
         "GetAction": actions.GetActionRequest(action_id=make.transfer_id(1).bytes),
         "ListActions": actions.ListActionsRequest(after_log_index=-1, page_size=2),

@@ -27,6 +27,7 @@ APPEND_ONLY = [
     "agreement_signature",
     "tax",
     "tax_rate",
+    "partner_state",
     "operator_roles",
     "operator_action",
     "action_approval",

@@ -11,6 +11,7 @@ from exchange.ledger.accounts import HubAccount, hub_account, position_account
 from exchange.ledger.postings import Code, Phase, Posting
 from partners.conversion import target_points
 from partners.keys import Purpose
+from partners.life import LifeStep
 from partners.limits.values import (
     CorridorLimits,
     CorridorSwitches,
@@ -23,6 +24,8 @@ from partners.limits.values import (
     Switches,
 )
 from partners.links.commands import EraseMember, FreezeLink, RequireLinks, RevokeLink
+from partners.operators.commands import ChangeRoles, MovePartner
+from partners.operators.roles import ALL_ROLES, Role
 from partners.wire import time_to_proto
 from pointclear.partners.v1 import agreement_pb2
 from tests import factories as make
@@ -225,6 +228,32 @@ def restraints() -> st.SearchStrategy[Command]:
     )
 
 
+def operators_commands() -> st.SearchStrategy[Command]:
+    """Partners move through their lives, operators get and lose roles and sign actions."""
+    causes = st.integers(1, 12).map(str)
+    return st.one_of(
+        st.builds(
+            MovePartner,
+            st.sampled_from(["fuel", "fuel", "deli", "nobody"]),
+            st.sampled_from([*LifeStep]),
+            causes,
+        ),
+        st.builds(
+            ChangeRoles,
+            st.sampled_from(["ada", "ben"]),
+            causes,
+            st.sampled_from([ALL_ROLES, frozenset((Role.RATES,))]),
+            st.sampled_from([frozenset(), frozenset((Role.OPERATOR,))]),
+            st.booleans(),
+        ),
+        st.builds(make.propose_action, st.integers(1, 4), st.sampled_from(["", "why"])),
+        st.builds(make.approve_action, st.integers(1, 4)),
+        st.sampled_from(
+            [make.add_key(f"operator/{name}", Purpose.OPERATOR) for name in ("ada", "ben")]
+        ),
+    )
+
+
 def commands() -> st.SearchStrategy[Command]:
     """Anything that the sequencer may be asked."""
     return st.one_of(
@@ -236,6 +265,7 @@ def commands() -> st.SearchStrategy[Command]:
         link_commands(),
         link_commands(),
         restraints(),
+        operators_commands(),
         st.sampled_from(WINDOW_IDS).map(lambda name: CloseWindow(name, None)),
         st.integers(0, 2).map(
             lambda day: OpenWindow(make.CURRENCY, make.DAY_ONE + timedelta(days=day))

@@ -190,6 +190,10 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The link is not in the state that this step needs."""
     REASON_KEY_NEEDED: _Reason.ValueType  # 56
     """The exchange could sign nothing of this kind without the key."""
+    REASON_PARTNER_STATE: _Reason.ValueType  # 115
+    """The partner is not in the state that this step needs."""
+    REASON_CERTIFICATION_MISSING: _Reason.ValueType  # 116
+    """A partner goes live in production with a passed certification report, and this has none."""
     REASON_ACTION_REQUIRED: _Reason.ValueType  # 110
     """An operator called directly what takes a signed action."""
     REASON_CHECKER_IS_MAKER: _Reason.ValueType  # 111
@@ -332,6 +336,10 @@ REASON_LINK_STATE: Reason.ValueType  # 72
 """The link is not in the state that this step needs."""
 REASON_KEY_NEEDED: Reason.ValueType  # 56
 """The exchange could sign nothing of this kind without the key."""
+REASON_PARTNER_STATE: Reason.ValueType  # 115
+"""The partner is not in the state that this step needs."""
+REASON_CERTIFICATION_MISSING: Reason.ValueType  # 116
+"""A partner goes live in production with a passed certification report, and this has none."""
 REASON_ACTION_REQUIRED: Reason.ValueType  # 110
 """An operator called directly what takes a signed action."""
 REASON_CHECKER_IS_MAKER: Reason.ValueType  # 111

@@ -23,35 +23,52 @@ _sym_db = _symbol_database.Default()
 
 
 from pointclear.common.v1 import envelope_pb2 as pointclear_dot_common_dot_v1_dot_envelope__pb2
+from pointclear.partners.v1 import partners_service_pb2 as pointclear_dot_partners_dot_v1_dot_partners__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-pointclear/partners/v1/operator_service.proto\x12\x16pointclear.partners.v1\x1a#pointclear/common/v1/envelope.proto\"E\n\x08Operator\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x05roles\x18\x02 \x03(\x0e\x32\x1c.pointclear.partners.v1.Role\"\x81\x01\n\x12\x41\x64\x64OperatorRequest\x12\x32\n\x08operator\x18\x01 \x01(\x0b\x32 .pointclear.partners.v1.Operator\x12\x37\n\tkey_event\x18\x02 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"I\n\x13\x41\x64\x64OperatorResponse\x12\x32\n\x08operator\x18\x01 \x01(\x0b\x32 .pointclear.partners.v1.Operator\"P\n\x10GrantRoleRequest\x12\x10\n\x08operator\x18\x01 \x01(\t\x12*\n\x04role\x18\x02 \x01(\x0e\x32\x1c.pointclear.partners.v1.Role\"G\n\x11GrantRoleResponse\x12\x32\n\x08operator\x18\x01 \x01(\x0b\x32 .pointclear.partners.v1.Operator\"S\n\x13WithdrawRoleRequest\x12\x10\n\x08operator\x18\x01 \x01(\t\x12*\n\x04role\x18\x02 \x01(\x0e\x32\x1c.pointclear.partners.v1.Role\"J\n\x14WithdrawRoleResponse\x12\x32\n\x08operator\x18\x01 \x01(\x0b\x32 .pointclear.partners.v1.Operator\"\x16\n\x14ListOperatorsRequest\"L\n\x15ListOperatorsResponse\x12\x33\n\toperators\x18\x01 \x03(\x0b\x32 .pointclear.partners.v1.Operator*\x83\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n\rROLE_OPERATOR\x10\x01\x12\x0e\n\nROLE_RATES\x10\x02\x12\x16\n\x12ROLE_FINANCE_MAKER\x10\x03\x12\x18\n\x14ROLE_FINANCE_CHECKER\x10\x04\x12\x10\n\x0cROLE_AUDITOR\x10\x05\x32\xb4\x03\n\x0fOperatorService\x12\x66\n\x0b\x41\x64\x64Operator\x12*.pointclear.partners.v1.AddOperatorRequest\x1a+.pointclear.partners.v1.AddOperatorResponse\x12`\n\tGrantRole\x12(.pointclear.partners.v1.GrantRoleRequest\x1a).pointclear.partners.v1.GrantRoleResponse\x12i\n\x0cWithdrawRole\x12+.pointclear.partners.v1.WithdrawRoleRequest\x1a,.pointclear.partners.v1.WithdrawRoleResponse\x12l\n\rListOperators\x12,.pointclear.partners.v1.ListOperatorsRequest\x1a-.pointclear.partners.v1.ListOperatorsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-pointclear/partners/v1/operator_service.proto\x12\x16pointclear.partners.v1\x1a#pointclear/common/v1/envelope.proto\x1a-pointclear/partners/v1/partners_service.proto\"E\n\x08Operator\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x05roles\x18\x02 \x03(\x0e\x32\x1c.pointclear.partners.v1.Role\"\x81\x01\n\x12\x41\x64\x64OperatorRequest\x12\x32\n\x08operator\x18\x01 \x01(\x0b\x32 .pointclear.partners.v1.Operator\x12\x37\n\tkey_event\x18\x02 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"I\n\x13\x41\x64\x64OperatorResponse\x12\x32\n\x08operator\x18\x01 \x01(\x0b\x32 .pointclear.partners.v1.Operator\"P\n\x10GrantRoleRequest\x12\x10\n\x08operator\x18\x01 \x01(\t\x12*\n\x04role\x18\x02 \x01(\x0e\x32\x1c.pointclear.partners.v1.Role\"G\n\x11GrantRoleResponse\x12\x32\n\x08operator\x18\x01 \x01(\x0b\x32 .pointclear.partners.v1.Operator\"S\n\x13WithdrawRoleRequest\x12\x10\n\x08operator\x18\x01 \x01(\t\x12*\n\x04role\x18\x02 \x01(\x0e\x32\x1c.pointclear.partners.v1.Role\"J\n\x14WithdrawRoleResponse\x12\x32\n\x08operator\x18\x01 \x01(\x0b\x32 .pointclear.partners.v1.Operator\"\x16\n\x14ListOperatorsRequest\"L\n\x15ListOperatorsResponse\x12\x33\n\toperators\x18\x01 \x03(\x0b\x32 .pointclear.partners.v1.Operator\"i\n\x16\x41\x63tivatePartnerRequest\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12;\n\rcertification\x18\x02 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"K\n\x17\x41\x63tivatePartnerResponse\x12\x30\n\x07partner\x18\x01 \x01(\x0b\x32\x1f.pointclear.partners.v1.Partner\"+\n\x15SuspendPartnerRequest\x12\x12\n\npartner_id\x18\x01 \x01(\t\"J\n\x16SuspendPartnerResponse\x12\x30\n\x07partner\x18\x01 \x01(\x0b\x32\x1f.pointclear.partners.v1.Partner\"*\n\x14ResumePartnerRequest\x12\x12\n\npartner_id\x18\x01 \x01(\t\"I\n\x15ResumePartnerResponse\x12\x30\n\x07partner\x18\x01 \x01(\x0b\x32\x1f.pointclear.partners.v1.Partner\"(\n\x12\x45xitPartnerRequest\x12\x12\n\npartner_id\x18\x01 \x01(\t\"G\n\x13\x45xitPartnerResponse\x12\x30\n\x07partner\x18\x01 \x01(\x0b\x32\x1f.pointclear.partners.v1.Partner*\x83\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n\rROLE_OPERATOR\x10\x01\x12\x0e\n\nROLE_RATES\x10\x02\x12\x16\n\x12ROLE_FINANCE_MAKER\x10\x03\x12\x18\n\x14ROLE_FINANCE_CHECKER\x10\x04\x12\x10\n\x0cROLE_AUDITOR\x10\x05\x32\xef\x06\n\x0fOperatorService\x12\x66\n\x0b\x41\x64\x64Operator\x12*.pointclear.partners.v1.AddOperatorRequest\x1a+.pointclear.partners.v1.AddOperatorResponse\x12`\n\tGrantRole\x12(.pointclear.partners.v1.GrantRoleRequest\x1a).pointclear.partners.v1.GrantRoleResponse\x12i\n\x0cWithdrawRole\x12+.pointclear.partners.v1.WithdrawRoleRequest\x1a,.pointclear.partners.v1.WithdrawRoleResponse\x12r\n\x0f\x41\x63tivatePartner\x12..pointclear.partners.v1.ActivatePartnerRequest\x1a/.pointclear.partners.v1.ActivatePartnerResponse\x12o\n\x0eSuspendPartner\x12-.pointclear.partners.v1.SuspendPartnerRequest\x1a..pointclear.partners.v1.SuspendPartnerResponse\x12l\n\rResumePartner\x12,.pointclear.partners.v1.ResumePartnerRequest\x1a-.pointclear.partners.v1.ResumePartnerResponse\x12\x66\n\x0b\x45xitPartner\x12*.pointclear.partners.v1.ExitPartnerRequest\x1a+.pointclear.partners.v1.ExitPartnerResponse\x12l\n\rListOperators\x12,.pointclear.partners.v1.ListOperatorsRequest\x1a-.pointclear.partners.v1.ListOperatorsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pointclear.partners.v1.operator_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=807
-  _globals['_ROLE']._serialized_end=938
-  _globals['_OPERATOR']._serialized_start=110
-  _globals['_OPERATOR']._serialized_end=179
-  _globals['_ADDOPERATORREQUEST']._serialized_start=182
-  _globals['_ADDOPERATORREQUEST']._serialized_end=311
-  _globals['_ADDOPERATORRESPONSE']._serialized_start=313
-  _globals['_ADDOPERATORRESPONSE']._serialized_end=386
-  _globals['_GRANTROLEREQUEST']._serialized_start=388
-  _globals['_GRANTROLEREQUEST']._serialized_end=468
-  _globals['_GRANTROLERESPONSE']._serialized_start=470
-  _globals['_GRANTROLERESPONSE']._serialized_end=541
-  _globals['_WITHDRAWROLEREQUEST']._serialized_start=543
-  _globals['_WITHDRAWROLEREQUEST']._serialized_end=626
-  _globals['_WITHDRAWROLERESPONSE']._serialized_start=628
-  _globals['_WITHDRAWROLERESPONSE']._serialized_end=702
-  _globals['_LISTOPERATORSREQUEST']._serialized_start=704
-  _globals['_LISTOPERATORSREQUEST']._serialized_end=726
-  _globals['_LISTOPERATORSRESPONSE']._serialized_start=728
-  _globals['_LISTOPERATORSRESPONSE']._serialized_end=804
-  _globals['_OPERATORSERVICE']._serialized_start=941
-  _globals['_OPERATORSERVICE']._serialized_end=1377
+  _globals['_ROLE']._serialized_start=1393
+  _globals['_ROLE']._serialized_end=1524
+  _globals['_OPERATOR']._serialized_start=157
+  _globals['_OPERATOR']._serialized_end=226
+  _globals['_ADDOPERATORREQUEST']._serialized_start=229
+  _globals['_ADDOPERATORREQUEST']._serialized_end=358
+  _globals['_ADDOPERATORRESPONSE']._serialized_start=360
+  _globals['_ADDOPERATORRESPONSE']._serialized_end=433
+  _globals['_GRANTROLEREQUEST']._serialized_start=435
+  _globals['_GRANTROLEREQUEST']._serialized_end=515
+  _globals['_GRANTROLERESPONSE']._serialized_start=517
+  _globals['_GRANTROLERESPONSE']._serialized_end=588
+  _globals['_WITHDRAWROLEREQUEST']._serialized_start=590
+  _globals['_WITHDRAWROLEREQUEST']._serialized_end=673
+  _globals['_WITHDRAWROLERESPONSE']._serialized_start=675
+  _globals['_WITHDRAWROLERESPONSE']._serialized_end=749
+  _globals['_LISTOPERATORSREQUEST']._serialized_start=751
+  _globals['_LISTOPERATORSREQUEST']._serialized_end=773
+  _globals['_LISTOPERATORSRESPONSE']._serialized_start=775
+  _globals['_LISTOPERATORSRESPONSE']._serialized_end=851
+  _globals['_ACTIVATEPARTNERREQUEST']._serialized_start=853
+  _globals['_ACTIVATEPARTNERREQUEST']._serialized_end=958
+  _globals['_ACTIVATEPARTNERRESPONSE']._serialized_start=960
+  _globals['_ACTIVATEPARTNERRESPONSE']._serialized_end=1035
+  _globals['_SUSPENDPARTNERREQUEST']._serialized_start=1037
+  _globals['_SUSPENDPARTNERREQUEST']._serialized_end=1080
+  _globals['_SUSPENDPARTNERRESPONSE']._serialized_start=1082
+  _globals['_SUSPENDPARTNERRESPONSE']._serialized_end=1156
+  _globals['_RESUMEPARTNERREQUEST']._serialized_start=1158
+  _globals['_RESUMEPARTNERREQUEST']._serialized_end=1200
+  _globals['_RESUMEPARTNERRESPONSE']._serialized_start=1202
+  _globals['_RESUMEPARTNERRESPONSE']._serialized_end=1275
+  _globals['_EXITPARTNERREQUEST']._serialized_start=1277
+  _globals['_EXITPARTNERREQUEST']._serialized_end=1317
+  _globals['_EXITPARTNERRESPONSE']._serialized_start=1319
+  _globals['_EXITPARTNERRESPONSE']._serialized_end=1390
+  _globals['_OPERATORSERVICE']._serialized_start=1527
+  _globals['_OPERATORSERVICE']._serialized_end=2406
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class OperatorServiceStub:
-    """Operators and their roles. Every operator may read.
+    """Operators and their roles, and the life of partners. Every operator may read.
     """
 
     def __init__(self, channel):
@@ -50,6 +50,26 @@ class OperatorServiceStub:
                 request_serializer=pointclear_dot_partners_dot_v1_dot_operator__service__pb2.WithdrawRoleRequest.SerializeToString,
                 response_deserializer=pointclear_dot_partners_dot_v1_dot_operator__service__pb2.WithdrawRoleResponse.FromString,
                 _registered_method=True)
+        self.ActivatePartner = channel.unary_unary(
+                '/pointclear.partners.v1.OperatorService/ActivatePartner',
+                request_serializer=pointclear_dot_partners_dot_v1_dot_operator__service__pb2.ActivatePartnerRequest.SerializeToString,
+                response_deserializer=pointclear_dot_partners_dot_v1_dot_operator__service__pb2.ActivatePartnerResponse.FromString,
+                _registered_method=True)
+        self.SuspendPartner = channel.unary_unary(
+                '/pointclear.partners.v1.OperatorService/SuspendPartner',
+                request_serializer=pointclear_dot_partners_dot_v1_dot_operator__service__pb2.SuspendPartnerRequest.SerializeToString,
+                response_deserializer=pointclear_dot_partners_dot_v1_dot_operator__service__pb2.SuspendPartnerResponse.FromString,
+                _registered_method=True)
+        self.ResumePartner = channel.unary_unary(
+                '/pointclear.partners.v1.OperatorService/ResumePartner',
+                request_serializer=pointclear_dot_partners_dot_v1_dot_operator__service__pb2.ResumePartnerRequest.SerializeToString,
+                response_deserializer=pointclear_dot_partners_dot_v1_dot_operator__service__pb2.ResumePartnerResponse.FromString,
+                _registered_method=True)
+        self.ExitPartner = channel.unary_unary(
+                '/pointclear.partners.v1.OperatorService/ExitPartner',
+                request_serializer=pointclear_dot_partners_dot_v1_dot_operator__service__pb2.ExitPartnerRequest.SerializeToString,
+                response_deserializer=pointclear_dot_partners_dot_v1_dot_operator__service__pb2.ExitPartnerResponse.FromString,
+                _registered_method=True)
         self.ListOperators = channel.unary_unary(
                 '/pointclear.partners.v1.OperatorService/ListOperators',
                 request_serializer=pointclear_dot_partners_dot_v1_dot_operator__service__pb2.ListOperatorsRequest.SerializeToString,
@@ -58,7 +78,7 @@ class OperatorServiceStub:
 
 
 class OperatorServiceServicer:
-    """Operators and their roles. Every operator may read.
+    """Operators and their roles, and the life of partners. Every operator may read.
     """
 
     def AddOperator(self, request, context):
@@ -77,6 +97,34 @@ class OperatorServiceServicer:
 
     def WithdrawRole(self, request, context):
         """Operators, two of them: takes a role from an operator.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ActivatePartner(self, request, context):
+        """Operators, two of them: a partner goes live. In production that needs its certification.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SuspendPartner(self, request, context):
+        """Operators: a live partner trades no more until it is resumed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumePartner(self, request, context):
+        """Operators, two of them: a suspended partner trades again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExitPartner(self, request, context):
+        """Operators, two of them: a partner leaves for good. What it owes is settled as ever.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -107,6 +155,26 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     request_deserializer=pointclear_dot_partners_dot_v1_dot_operator__service__pb2.WithdrawRoleRequest.FromString,
                     response_serializer=pointclear_dot_partners_dot_v1_dot_operator__service__pb2.WithdrawRoleResponse.SerializeToString,
             ),
+            'ActivatePartner': grpc.unary_unary_rpc_method_handler(
+                    servicer.ActivatePartner,
+                    request_deserializer=pointclear_dot_partners_dot_v1_dot_operator__service__pb2.ActivatePartnerRequest.FromString,
+                    response_serializer=pointclear_dot_partners_dot_v1_dot_operator__service__pb2.ActivatePartnerResponse.SerializeToString,
+            ),
+            'SuspendPartner': grpc.unary_unary_rpc_method_handler(
+                    servicer.SuspendPartner,
+                    request_deserializer=pointclear_dot_partners_dot_v1_dot_operator__service__pb2.SuspendPartnerRequest.FromString,
+                    response_serializer=pointclear_dot_partners_dot_v1_dot_operator__service__pb2.SuspendPartnerResponse.SerializeToString,
+            ),
+            'ResumePartner': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumePartner,
+                    request_deserializer=pointclear_dot_partners_dot_v1_dot_operator__service__pb2.ResumePartnerRequest.FromString,
+                    response_serializer=pointclear_dot_partners_dot_v1_dot_operator__service__pb2.ResumePartnerResponse.SerializeToString,
+            ),
+            'ExitPartner': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExitPartner,
+                    request_deserializer=pointclear_dot_partners_dot_v1_dot_operator__service__pb2.ExitPartnerRequest.FromString,
+                    response_serializer=pointclear_dot_partners_dot_v1_dot_operator__service__pb2.ExitPartnerResponse.SerializeToString,
+            ),
             'ListOperators': grpc.unary_unary_rpc_method_handler(
                     servicer.ListOperators,
                     request_deserializer=pointclear_dot_partners_dot_v1_dot_operator__service__pb2.ListOperatorsRequest.FromString,
@@ -121,7 +189,7 @@ def add_OperatorServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OperatorService:
-    """Operators and their roles. Every operator may read.
+    """Operators and their roles, and the life of partners. Every operator may read.
     """
 
     @staticmethod
@@ -195,6 +263,114 @@ class OperatorService:
             '/pointclear.partners.v1.OperatorService/WithdrawRole',
             pointclear_dot_partners_dot_v1_dot_operator__service__pb2.WithdrawRoleRequest.SerializeToString,
             pointclear_dot_partners_dot_v1_dot_operator__service__pb2.WithdrawRoleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ActivatePartner(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.partners.v1.OperatorService/ActivatePartner',
+            pointclear_dot_partners_dot_v1_dot_operator__service__pb2.ActivatePartnerRequest.SerializeToString,
+            pointclear_dot_partners_dot_v1_dot_operator__service__pb2.ActivatePartnerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SuspendPartner(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.partners.v1.OperatorService/SuspendPartner',
+            pointclear_dot_partners_dot_v1_dot_operator__service__pb2.SuspendPartnerRequest.SerializeToString,
+            pointclear_dot_partners_dot_v1_dot_operator__service__pb2.SuspendPartnerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumePartner(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.partners.v1.OperatorService/ResumePartner',
+            pointclear_dot_partners_dot_v1_dot_operator__service__pb2.ResumePartnerRequest.SerializeToString,
+            pointclear_dot_partners_dot_v1_dot_operator__service__pb2.ResumePartnerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExitPartner(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.partners.v1.OperatorService/ExitPartner',
+            pointclear_dot_partners_dot_v1_dot_operator__service__pb2.ExitPartnerRequest.SerializeToString,
+            pointclear_dot_partners_dot_v1_dot_operator__service__pb2.ExitPartnerResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class OperatorServiceStub:
-    """Operators and their roles. Every operator may read."""
+    """Operators and their roles, and the life of partners. Every operator may read."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -39,12 +39,20 @@ class OperatorServiceStub:
     """Operators, two of them: gives an operator a role."""
     WithdrawRole: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.WithdrawRoleRequest, _operator_service_pb2.WithdrawRoleResponse]
     """Operators, two of them: takes a role from an operator."""
+    ActivatePartner: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ActivatePartnerRequest, _operator_service_pb2.ActivatePartnerResponse]
+    """Operators, two of them: a partner goes live. In production that needs its certification."""
+    SuspendPartner: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.SuspendPartnerRequest, _operator_service_pb2.SuspendPartnerResponse]
+    """Operators: a live partner trades no more until it is resumed."""
+    ResumePartner: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ResumePartnerRequest, _operator_service_pb2.ResumePartnerResponse]
+    """Operators, two of them: a suspended partner trades again."""
+    ExitPartner: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ExitPartnerRequest, _operator_service_pb2.ExitPartnerResponse]
+    """Operators, two of them: a partner leaves for good. What it owes is settled as ever."""
     ListOperators: _grpc.UnaryUnaryMultiCallable[_operator_service_pb2.ListOperatorsRequest, _operator_service_pb2.ListOperatorsResponse]
     """Lists the operators."""
 
 @_typing.type_check_only
 class OperatorServiceAsyncStub(OperatorServiceStub):
-    """Operators and their roles. Every operator may read."""
+    """Operators and their roles, and the life of partners. Every operator may read."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     AddOperator: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.AddOperatorRequest, _operator_service_pb2.AddOperatorResponse]  # type: ignore[assignment]
@@ -53,11 +61,19 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     """Operators, two of them: gives an operator a role."""
     WithdrawRole: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.WithdrawRoleRequest, _operator_service_pb2.WithdrawRoleResponse]  # type: ignore[assignment]
     """Operators, two of them: takes a role from an operator."""
+    ActivatePartner: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ActivatePartnerRequest, _operator_service_pb2.ActivatePartnerResponse]  # type: ignore[assignment]
+    """Operators, two of them: a partner goes live. In production that needs its certification."""
+    SuspendPartner: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.SuspendPartnerRequest, _operator_service_pb2.SuspendPartnerResponse]  # type: ignore[assignment]
+    """Operators: a live partner trades no more until it is resumed."""
+    ResumePartner: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ResumePartnerRequest, _operator_service_pb2.ResumePartnerResponse]  # type: ignore[assignment]
+    """Operators, two of them: a suspended partner trades again."""
+    ExitPartner: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ExitPartnerRequest, _operator_service_pb2.ExitPartnerResponse]  # type: ignore[assignment]
+    """Operators, two of them: a partner leaves for good. What it owes is settled as ever."""
     ListOperators: _aio.UnaryUnaryMultiCallable[_operator_service_pb2.ListOperatorsRequest, _operator_service_pb2.ListOperatorsResponse]  # type: ignore[assignment]
     """Lists the operators."""
 
 class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Operators and their roles. Every operator may read."""
+    """Operators and their roles, and the life of partners. Every operator may read."""
 
     @_abc_1.abstractmethod
     def AddOperator(
@@ -82,6 +98,38 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operator_service_pb2.WithdrawRoleResponse, _abc.Awaitable[_operator_service_pb2.WithdrawRoleResponse]]:
         """Operators, two of them: takes a role from an operator."""
+
+    @_abc_1.abstractmethod
+    def ActivatePartner(
+        self,
+        request: _operator_service_pb2.ActivatePartnerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.ActivatePartnerResponse, _abc.Awaitable[_operator_service_pb2.ActivatePartnerResponse]]:
+        """Operators, two of them: a partner goes live. In production that needs its certification."""
+
+    @_abc_1.abstractmethod
+    def SuspendPartner(
+        self,
+        request: _operator_service_pb2.SuspendPartnerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.SuspendPartnerResponse, _abc.Awaitable[_operator_service_pb2.SuspendPartnerResponse]]:
+        """Operators: a live partner trades no more until it is resumed."""
+
+    @_abc_1.abstractmethod
+    def ResumePartner(
+        self,
+        request: _operator_service_pb2.ResumePartnerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.ResumePartnerResponse, _abc.Awaitable[_operator_service_pb2.ResumePartnerResponse]]:
+        """Operators, two of them: a suspended partner trades again."""
+
+    @_abc_1.abstractmethod
+    def ExitPartner(
+        self,
+        request: _operator_service_pb2.ExitPartnerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_service_pb2.ExitPartnerResponse, _abc.Awaitable[_operator_service_pb2.ExitPartnerResponse]]:
+        """Operators, two of them: a partner leaves for good. What it owes is settled as ever."""
 
     @_abc_1.abstractmethod
     def ListOperators(

@@ -22,6 +22,38 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _PartnerState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PartnerStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PartnerState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PARTNER_STATE_UNSPECIFIED: _PartnerState.ValueType  # 0
+    """Not stated."""
+    PARTNER_STATE_SANDBOX: _PartnerState.ValueType  # 1
+    """Registered; trades where nothing is real."""
+    PARTNER_STATE_LIVE: _PartnerState.ValueType  # 2
+    """Trades."""
+    PARTNER_STATE_SUSPENDED: _PartnerState.ValueType  # 3
+    """Does not trade for now."""
+    PARTNER_STATE_EXITED: _PartnerState.ValueType  # 4
+    """Left for good."""
+
+class PartnerState(_PartnerState, metaclass=_PartnerStateEnumTypeWrapper):
+    """How far a partner has come."""
+
+PARTNER_STATE_UNSPECIFIED: PartnerState.ValueType  # 0
+"""Not stated."""
+PARTNER_STATE_SANDBOX: PartnerState.ValueType  # 1
+"""Registered; trades where nothing is real."""
+PARTNER_STATE_LIVE: PartnerState.ValueType  # 2
+"""Trades."""
+PARTNER_STATE_SUSPENDED: PartnerState.ValueType  # 3
+"""Does not trade for now."""
+PARTNER_STATE_EXITED: PartnerState.ValueType  # 4
+"""Left for good."""
+Global___PartnerState: _TypeAlias = PartnerState  # noqa: Y015
+
 class _AgreementState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -94,10 +126,13 @@ class Partner(_message.Message):
     LEGAL_NAME_FIELD_NUMBER: _builtins.int
     PROGRAMS_FIELD_NUMBER: _builtins.int
     SETTLEMENT_ACCOUNT_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
     partner_id: _builtins.str
     """The partner's id."""
     legal_name: _builtins.str
     """The legal entity's name."""
+    state: Global___PartnerState.ValueType
+    """How far it has come; the exchange's to say, and not shown of another partner."""
     @_builtins.property
     def programs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Its points programs."""
@@ -113,10 +148,11 @@ class Partner(_message.Message):
         legal_name: _builtins.str = ...,
         programs: _abc.Iterable[_builtins.str] | None = ...,
         settlement_account: Global___SettlementAccount | None = ...,
+        state: Global___PartnerState.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["settlement_account", b"settlement_account"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["legal_name", b"legal_name", "partner_id", b"partner_id", "programs", b"programs", "settlement_account", b"settlement_account"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["legal_name", b"legal_name", "partner_id", b"partner_id", "programs", b"programs", "settlement_account", b"settlement_account", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
