@@ -27,6 +27,8 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.deployment_commands import add_deployment_commands
     from exchange.cli.key_commands import key_app
     from exchange.cli.limit_commands import limits_app
+    from exchange.cli.link_commands import link_app
+    from exchange.cli.member_commands import member_app
     from exchange.cli.operator_commands import operator_app
     from exchange.cli.output import Command
     from exchange.cli.partner_commands import partner_app
@@ -60,6 +62,8 @@ def build_app(wiring: Wiring) -> typer.Typer:
     app.add_typer(tax_app(), name="tax")
     app.add_typer(switches_app(), name="switches")
     app.add_typer(limits_app(), name="limits")
+    app.add_typer(link_app(), name="link")
+    app.add_typer(member_app(), name="member")
     add_transfer_commands(app)
     add_reading_commands(app)
     app.add_typer(window_app(), name="window")

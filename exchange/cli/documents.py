@@ -15,7 +15,12 @@ from partners.agreement import Terms
 from partners.points import currency_scale, format_amount
 from pointclear.common.v1 import refusal_pb2
 from pointclear.exchange.v1 import exchange_service_pb2, transfer_pb2
-from pointclear.partners.v1 import key_pb2, operator_service_pb2, partners_service_pb2
+from pointclear.partners.v1 import (
+    key_pb2,
+    link_service_pb2,
+    operator_service_pb2,
+    partners_service_pb2,
+)
 from pointclear.settlement.v1 import settlement_service_pb2, statement_pb2
 
 
@@ -69,6 +74,23 @@ def key_document(key: key_pb2.Key) -> dict[str, Any]:
         "valid_until": instant(key.valid_until),
         "registered_index": key.registered_index,
         "revoked_index": key.revoked_index or None,
+    }
+
+
+def link_document(link: link_service_pb2.Link) -> dict[str, Any]:
+    """A link as one of its brands sees it."""
+    method = link_service_pb2.LinkMethod.Name(link.method).removeprefix("LINK_METHOD_")
+    return {
+        "link_id": str(UUID(bytes=link.link_id)),
+        "source_program": link.source_program,
+        "target_program": link.target_program,
+        "state": link_service_pb2.LinkState.Name(link.state).removeprefix("LINK_STATE_"),
+        "member": link.member,
+        "started_at": instant(link.started_at),
+        "lapses_at": instant(link.lapses_at),
+        "confirmed_at": instant(link.confirmed_at),
+        "method": None if method == "UNSPECIFIED" else method,
+        "consent_version": link.consent_version,
     }
 
 

@@ -58,6 +58,7 @@ class Wanted:
     source_points: int
     target_points: int | None
     reference: str
+    link_id: bytes = b""
 
 
 def add_transfer_commands(app: typer.Typer) -> None:
@@ -74,10 +75,13 @@ def transfer(
             metavar="ID[:VERSION]", help="The agreement; without version, the one in force."
         ),
     ],
-    source_member: Annotated[str, typer.Option(help="Your id for the member.")],
-    target_member: Annotated[str, typer.Option(help="The target brand's id for the member.")],
     points: Annotated[int, typer.Option(help="Points to surrender.")],
     profile_dir: PartnerProfileOption,
+    source_member: Annotated[str, typer.Option(help="Your id for the member.")] = "",
+    target_member: Annotated[str, typer.Option(help="The target brand's id for the member.")] = "",
+    link: Annotated[
+        str | None, typer.Option(metavar="LINK_ID", help="A link in place of both members.")
+    ] = None,
     target_points: Annotated[
         int | None, typer.Option(help="Points to be granted. [default: by the agreement's rate]")
     ] = None,
@@ -108,6 +112,8 @@ def transfer(
 
     An order that was refused and recorded has a receipt too: --out keeps it.
     """
+    if (link is None) == (not source_member or not target_member):
+        raise typer.BadParameter("name --source-member and --target-member, or --link")
     profile = partner_profile(profile_dir, server)
     lifetime = parse_duration(expires_in)
     agreement_id, version = parse_agreement_name(agreement)
@@ -123,6 +129,7 @@ def transfer(
         source_points=points,
         target_points=target_points,
         reference=reference,
+        link_id=parse_uuid(link).bytes if link else b"",
     )
     with connect(profile) as connection:
         if order is not None and order.exists():
@@ -264,6 +271,7 @@ def _sign(profile: Profile, wanted: Wanted, lifetime: timedelta) -> Envelope:
             issued_at=now,
             expires_at=now + lifetime,
             partner_reference=wanted.reference,
+            link_id=wanted.link_id,
         )
     except ValueError as error:
         raise Refused(Reason.FIELD_INVALID, "", str(error)) from None

@@ -330,7 +330,9 @@ def good_requests() -> dict[str, Message]:
         "ValidateMember": links.ValidateMemberRequest(
             program="fuel", member="fuel-member", consent_version="sharing-1"
         ),
-        "EraseMember": links.EraseMemberRequest(program="deli", member="deli-member"),
+        "EraseMember": links.EraseMemberRequest(
+            program="deli", member="deli-member", salt=bytes(32)
+        ),
         "ListPartners": partners.ListPartnersRequest(),
         "ListKeys": partners.ListKeysRequest(holder="partner/grocery"),
         "AddTaxRate": partners.AddTaxRateRequest(
