@@ -72,7 +72,7 @@ def serve(options: ServeOptions) -> None:
     # First what only `init` makes: a directory that it never made has no keys either.
     audience, environment = server.load_deployment(options.data_dir)
     server.check_four_eyes(loaded.four_eyes == "on", environment)
-    keys = host_keys.load_host_keys(options.data_dir)
+    keys = host_keys.load_host_keys(options.data_dir, loaded.token_uris())
     with database.service_database(
         options.data_dir, loaded.database_url, loaded.pool_size, log.info
     ) as opened:

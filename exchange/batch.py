@@ -85,14 +85,18 @@ class Ledger:
         new_salt: Callable[[], bytes],
         limits: Limits = NO_LIMITS,
         observer: Observer = UNOBSERVED,
+        renewed: Callable[[Letterhead], Letterhead] = lambda letterhead: letterhead,
     ) -> None:
-        """`now` is read once a batch; `new_salt` gives 32 random bytes."""
+        """`now` is read once a batch; `new_salt` gives 32 random bytes; `renewed` is asked for the
+        letterhead when its keys were revoked.
+        """
         self.engine = engine
         self.letterhead = letterhead
         self.now = now
         self.new_salt = new_salt
         self.limits = limits
         self.observer = observer
+        self.renewed = renewed
         self.registry = Registry()
         self._member_secret = b""
         self._known: _Known | None = None
@@ -253,6 +257,9 @@ class Ledger:
             if name
         }
         heads |= store.load_stream_heads(connection, sorted(numbers - heads.keys()))
+        if self.letterhead.is_spent(folded.state.registry):
+            # The keys that this process started with were revoked: it takes up what lies there now.
+            self.letterhead = self.renewed(self.letterhead)
         sealed = seal(
             folded.outcomes,
             folded.state.registry,

@@ -112,15 +112,26 @@ class Letterhead:
     """The keys that this process can sign receipts with; new ones name the first."""
 
     def key_id_at(self, log_index: int, registry: Registry) -> str:
-        """The first of the keys that is not revoked at a log index.
+        """The first of the keys that is registered and not revoked at a log index; else one that is
+        not registered.
 
-        Raises InvariantBroken where all are: nothing may be recorded that cannot be signed.
+        Raises InvariantBroken where all are revoked: nothing may be recorded that cannot be signed.
         """
+        unregistered = [each for each in self.receipts_key_ids if each not in registry.keys]
         for key_id in self.receipts_key_ids:
             key = registry.keys.get(key_id)
-            if key is None or key.revoked_index is None or log_index < key.revoked_index:
+            if key and (key.revoked_index is None or log_index < key.revoked_index):
                 return key_id
+        if unregistered:
+            return unregistered[0]
         raise InvariantBroken("every key for receipts that this server holds was revoked")
+
+    def is_spent(self, registry: Registry) -> bool:
+        """Whether none of the keys is registered and not revoked."""
+        return all(
+            key_id not in registry.keys or registry.keys[key_id].revoked_index is not None
+            for key_id in self.receipts_key_ids
+        )
 
 
 def seal(

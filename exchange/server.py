@@ -9,15 +9,16 @@ import json
 import logging
 import secrets
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Engine
 
 from exchange.batch import Ledger
+from exchange.cli.exchange_keys import EXCHANGE_PURPOSES
 from exchange.commands import Command, Result
 from exchange.database import ensure_partitions
 from exchange.errors import CannotStart
@@ -34,6 +35,7 @@ from partners.errors import Refused
 from partners.keys import Purpose
 from partners.operators.commands import ChangeRoles
 from partners.operators.roles import ALL_ROLES, Role
+from partners.registry import RegisteredKey
 
 log = logging.getLogger(__name__)
 
@@ -112,8 +114,13 @@ async def exchange(
     `vouched_roles`; on leaving, what is queued is carried out first.
     """
     letterhead = Letterhead(audience, keys.signers.key_ids(Purpose.RECEIPTS))
+
+    def renewed(spent: Letterhead) -> Letterhead:
+        keys.signers.read_again()
+        return replace(spent, receipts_key_ids=keys.signers.key_ids(Purpose.RECEIPTS))
+
     ledger = Ledger(
-        engine, letterhead, now, lambda: secrets.token_bytes(SALT_BYTES), limits, observer
+        engine, letterhead, now, lambda: secrets.token_bytes(SALT_BYTES), limits, observer, renewed
     )
     view = RegistryView(engine, ledger, audience)
     sequencer = Sequencer(ledger, keys.signers, asyncio.get_running_loop(), queue_max, batch_max)
@@ -122,6 +129,7 @@ async def exchange(
     partitions = asyncio.create_task(keep_partitions(engine))
     try:
         await register_host_keys(opened, vouched_roles)
+        require_in_force(keys, (await view.refresh()).keys)
         yield opened
     finally:
         partitions.cancel()
@@ -140,6 +148,19 @@ async def register_host_keys(opened: Exchange, roles: frozenset[Role]) -> None:
         kind, _, name = key.holder.partition("/")
         if kind == "operator" and name not in registry.operators:
             await opened.carry_out(ChangeRoles(name, "host", grant=roles, new=True))
+
+
+def require_in_force(keys: HostKeys, known: Mapping[str, RegisteredKey]) -> None:
+    """Raise CannotStart where a key in use was revoked, or is outside its validity: what it signed
+    would not verify.
+    """
+    for purpose in EXCHANGE_PURPOSES:
+        key = known[keys.signers[purpose].key_id]
+        if key.revoked_index is not None or not key.valid_from <= now() < key.valid_until:
+            raise CannotStart(
+                f"the exchange's key for {purpose.lower()}, {key.key_id}, is not in force",
+                f"run `pointclear key rotate --purpose {purpose.lower()}`",
+            )
 
 
 async def told_to_stop() -> None:

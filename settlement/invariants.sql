@@ -171,6 +171,15 @@ LEFT JOIN line_file AS f USING (window_number, partner_number)
 LEFT JOIN record AS r ON r.entry_key = 'statement/' || w.window_id || '/' || p.partner_id
 WHERE w.state IN ('PENDING_SETTLEMENT', 'SETTLED') AND (f.sha256 IS NULL OR r.log_index IS NULL);
 
+-- name: keys_are_as_recorded()
+-- A key's force begins and ends where the log has its events, whatever its row says.
+SELECT k.key_id,
+    concat('registered at ', k.registered_index, ', revoked at ', k.revoked_index, ', the log has ', r.log_index, ' and ', e.log_index)
+FROM signing_key AS k
+LEFT JOIN record AS r ON r.entry_key = 'key/' || k.key_id
+LEFT JOIN record AS e ON e.entry_key = 'revoke-key/' || k.key_id
+WHERE k.registered_index IS DISTINCT FROM r.log_index OR k.revoked_index IS DISTINCT FROM e.log_index;
+
 -- name: settled_windows_are_paid()
 -- Every leg of a settled window is confirmed by the bank.
 SELECT w.window_id, l.reference

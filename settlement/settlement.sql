@@ -143,3 +143,7 @@ SELECT pg_advisory_xact_lock(:number);
 
 -- name: unit_number(name)$
 SELECT unit_number FROM unit WHERE name = :name;
+
+-- name: revoked_keys(key_ids)
+-- Those of these keys that were revoked.
+SELECT key_id FROM signing_key WHERE key_id = ANY (:key_ids) AND revoked_index IS NOT NULL;

@@ -5,7 +5,7 @@ connection.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,12 @@ def _window(row: Any) -> SettlementWindow:
         TreeHead(first_index, bytes(first_root)),
         None if end_index is None else TreeHead(end_index, bytes(root)),
     )
+
+
+def revoked_keys(connection: Any, key_ids: Sequence[str]) -> frozenset[str]:
+    """Those of these keys that were revoked."""
+    rows = QUERIES.revoked_keys(connection, key_ids=list(key_ids))
+    return frozenset(row[0] for row in rows)
 
 
 def window_named(connection: Any, window_id: str) -> SettlementWindow:

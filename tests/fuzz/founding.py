@@ -56,6 +56,7 @@ LOOK_UPS = LookUps(dict.fromkeys(make.BRANDS, MemoryProgram()).get, 10_000, 0.00
 HOST_KEYS = (
     HostKey("exchange", Purpose.RECEIPTS, make.RECEIPTS.public_key),
     HostKey("exchange", Purpose.STATEMENTS, STATEMENTS.public_key),
+    HostKey("exchange", Purpose.LOG, LOG.public_key),
     HostKey("operator/operator", Purpose.OPERATOR, OPERATOR.public_key),
 )
 UNBOUNDED = 10**9

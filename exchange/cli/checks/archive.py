@@ -99,6 +99,7 @@ def check_archive(
         by_window[statement.message.window_id].append(statement)
     whole, not_checked = _whole_windows(by_window, folders)
     not_checked = (
+        *(statement.unproven for statement in statements if statement.unproven),
         *(sentence for folder in folders.values() for sentence in folder.not_checked.values()),
         *not_checked,
         *_unstated(folders),

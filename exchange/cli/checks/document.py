@@ -26,8 +26,11 @@ def check_document(
     try:
         kind = open_envelope(place, text, keys).payload_type
         if kind == TRANSFER_ORDER:
-            check_order(place, text, keys)
-            return Report(checked={"orders": 1})
+            revoked_index = check_order(place, text, keys).revoked_index
+            if revoked_index is None:
+                return Report(checked={"orders": 1})
+            unseen = f"whether {place} came before its key was revoked at {revoked_index}"
+            return Report(checked={"orders": 1}, not_checked=(f"{unseen}: its receipt says so",))
         if kind != SETTLEMENT_STATEMENT:
             check_entry(place, text, keys)
             name = "receipts" if kind == TRANSFER_RECEIPT else "credit notices"
@@ -35,12 +38,13 @@ def check_document(
         statement = check_statement(place, text, keys)
     except Broken as broken:
         return Report(broken.faults)
+    unproven = (statement.unproven,) if statement.unproven else ()
     if line_file is None:
-        unseen = (f"the line file and the stream of {place}",)
-        return Report(checked={"statements": 1}, not_checked=unseen)
+        around = (f"the line file and the stream of {place}", *unproven)
+        return Report(checked={"statements": 1}, not_checked=around)
     lines, faults = check_line_file(statement, line_place, line_file)
-    unseen = (f"the stream of {place}",)
-    return Report(faults, {"statements": 1, "lines": len(lines or ())}, unseen)
+    around = (f"the stream of {place}", *unproven)
+    return Report(faults, {"statements": 1, "lines": len(lines or ())}, around)
 
 
 def check_pem(place: str, key_id: str, content: bytes, keys: KeySet) -> tuple[Fault, ...]:

@@ -19,12 +19,21 @@ import hashlib
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from exchange.cli.checks.line_file import Line, line_faults, read_lines
 from exchange.cli.checks.stream import Entry
-from exchange.cli.checks.verification import Broken, Fault, KeySet, compare, open_envelope, parse
+from exchange.cli.checks.verification import (
+    Broken,
+    Fault,
+    KeySet,
+    KnownKey,
+    check_force,
+    compare,
+    open_envelope,
+    parse,
+)
 from partners.envelope import SETTLEMENT_STATEMENT
 from partners.errors import Refused
 from partners.points import currency_scale
@@ -39,6 +48,8 @@ class Statement:
 
     place: str
     message: SettlementStatement
+    unproven: str = ""
+    """A sentence on what it does not show by itself, if there is anything."""
 
     @property
     def indices(self) -> range:
@@ -50,9 +61,12 @@ def check_statement(place: str, text: str, keys: KeySet) -> Statement:
     """A statement by itself. Raises Broken with all its faults."""
     envelope = open_envelope(place, text, keys, SETTLEMENT_STATEMENT)
     message = parse(place, "payload", SettlementStatement, envelope.payload)
-    key_id = envelope.signatures[0].key_id
+    key = keys[envelope.signatures[0].key_id]
+    # A statement is recorded behind its window, at an index that it does not state: at the earliest
+    # the one at which the window was closed.
     faults = (
-        *compare(place, "signing_key_id", key_id, message.signing_key_id),
+        *compare(place, "signing_key_id", key.key_id, message.signing_key_id),
+        *_revocation_faults(place, key, message),
         *_sum_faults(place, message),
         *_sign_faults(place, message),
         *_payment_faults(place, message),
@@ -60,7 +74,17 @@ def check_statement(place: str, text: str, keys: KeySet) -> Statement:
     )
     if faults:
         raise Broken(*faults)
-    return Statement(place, message)
+    unproven = ""
+    if key.revoked_index is not None:
+        unproven = f"whether {place} was stated before its key was revoked at {key.revoked_index}"
+    return Statement(place, message, unproven)
+
+
+def _revocation_faults(place: str, key: KnownKey, message: SettlementStatement) -> Iterator[Fault]:
+    if key.revoked_index is not None:
+        yield from check_force(
+            place, replace(key, registered_index=None), message.closing_tree.size
+        )
 
 
 def _sum_faults(place: str, message: SettlementStatement) -> Iterator[Fault]:

@@ -20,7 +20,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from exchange.cli.checks.verification import Broken, Fault, KeySet, compare, open_envelope, parse
+from exchange.cli.checks.verification import (
+    Broken,
+    Fault,
+    KeySet,
+    check_force,
+    compare,
+    open_envelope,
+    parse,
+)
 from exchange.log.merkle import SALT_BYTES, leaf_data, leaf_hash
 from partners.agreement import BASIS_POINTS
 from partners.conversion import half_even
@@ -80,6 +88,7 @@ def check_entry(place: str, text: str, keys: KeySet) -> Entry:
     faults = [
         *compare(place, "signing_key_id", envelope.signatures[0].key_id, payload.signing_key_id),
         *compare(place, "bytes of salt", SALT_BYTES, len(payload.salt)),
+        *check_force(place, keys[envelope.signatures[0].key_id], record.log_index),
         *_record_faults(place, record),
     ]
     party = record.source_partner if is_receipt else record.target_partner
