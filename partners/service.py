@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from sqlalchemy import Engine
 
 from partners import store
-from partners.agreement import HUB, Bearer, Terms
+from partners.agreement import HUB, Terms
 from partners.agreement_checks import check_terms
 from partners.caller import Caller
 from partners.commands import (
@@ -352,17 +352,9 @@ def check_known(registry: Registry, terms: Terms, signer: str) -> None:
                 Reason.PROGRAM_UNKNOWN, f"{field}_program", f"{partner_id} has no {program}"
             )
     check_taxes(registry, terms)
-    check_built(terms)
     for partner_id in terms.other_funders:
         if partner_id not in registry.partners:
             raise Refused(Reason.PARTNER_UNKNOWN, "promotions", f"no partner {partner_id}")
-
-
-def check_built(terms: Terms) -> None:
-    """Raise Refused(TERMS_INVALID) for terms that statements do not show yet."""
-    plain = terms.fee.bearer is Bearer.SOURCE and terms.price.points == 1
-    if terms.segments or terms.promotions or terms.value_tax_code or not plain:
-        raise Refused(Reason.TERMS_INVALID, "agreement", "statements do not show all of this yet")
 
 
 def check_taxes(registry: Registry, terms: Terms) -> None:

@@ -149,7 +149,7 @@ def window_sums(connection: Any, window: SettlementWindow) -> tuple[WindowSum, .
 def program_points(connection: Any, window: SettlementWindow) -> dict[str, ProgramPoints]:
     """The points of each program that the window moved."""
     rows = QUERIES.program_points(connection, window_number=window.number)
-    return {program: ProgramPoints(program, out, granted) for program, out, granted in rows}
+    return {row[0]: ProgramPoints(*row) for row in rows}
 
 
 def stream_ranges(connection: Any, window: SettlementWindow) -> dict[int, StreamRange]:

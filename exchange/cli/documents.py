@@ -129,7 +129,7 @@ def agreement_document(agreement: partners_service_pb2.Agreement, terms: Terms) 
 
 def proof_document(proof: Proof) -> dict[str, Any]:
     """A receipt or a credit notice."""
-    record, part = proof.record, proof.source_part
+    record, part = proof.record, proof.source_part or proof.target_part
     currency = record.settlement_currency
     document: dict[str, Any] = {
         "kind": proof.envelope.payload_type.split(".")[-2],

@@ -19,8 +19,8 @@ import psycopg2
 from nacl.bindings import crypto_sign_open
 
 from exchange.grpc_listener import listening
-from exchange.ledger.array_literal import array_literal
 from exchange.host_keys import HostKeys, load_host_keys
+from exchange.ledger.array_literal import array_literal
 from exchange.server import loop_factory, told_to_stop
 from partners.envelope import TRANSFER_ORDER, TRANSFER_RECEIPT, pae
 from partners.keys import Purpose

@@ -44,7 +44,7 @@ WINDOW = SettlementWindow(
     TreeHead(9, bytes([1]) * 32),
 )
 AURORA = Partner(1, "aurora", "Aurora", ("aurora-miles",), "CNY", 1_000_000_000)
-FIGURES = Figures(-9_800_000, 3_610_000, -98_000, (("vat6", -5_880),), 0)
+FIGURES = Figures(-9_800_000, 3_610_000, -98_000, (("vat6", -5_880),), 0, 0, 0)
 POINTS = {"aurora-miles": ProgramPoints("aurora-miles", 1000, 500)}
 
 

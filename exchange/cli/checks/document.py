@@ -5,7 +5,7 @@ Says of each what could not be looked at: a receipt alone shows nothing about th
 
 from exchange.cli.checks.archive import Report
 from exchange.cli.checks.statement import check_line_file, check_statement
-from exchange.cli.checks.stream import check_entry
+from exchange.cli.checks.stream import NAMES, check_entry
 from exchange.cli.checks.verification import (
     Broken,
     Fault,
@@ -15,14 +15,14 @@ from exchange.cli.checks.verification import (
     open_envelope,
     public_key_of,
 )
-from partners.envelope import SETTLEMENT_STATEMENT, TRANSFER_ORDER, TRANSFER_RECEIPT
+from partners.envelope import SETTLEMENT_STATEMENT, TRANSFER_ORDER
 from partners.keys import key_id_of
 
 
 def check_document(
     place: str, text: str, keys: KeySet, line_place: str = "", line_file: bytes | None = None
 ) -> Report:
-    """One envelope by itself: an order, a receipt, a credit notice, a statement and its lines."""
+    """One envelope by itself: an order, a receipt, a notice, a statement and its lines."""
     try:
         kind = open_envelope(place, text, keys).payload_type
         if kind == TRANSFER_ORDER:
@@ -32,8 +32,8 @@ def check_document(
             unseen = f"whether {place} came before its key was revoked at {revoked_index}"
             return Report(checked={"orders": 1}, not_checked=(f"{unseen}: its receipt says so",))
         if kind != SETTLEMENT_STATEMENT:
-            check_entry(place, text, keys)
-            name = "receipts" if kind == TRANSFER_RECEIPT else "credit notices"
+            entry = check_entry(place, text, keys)
+            name = f"{NAMES[entry.role]}s"
             return Report(checked={name: 1}, not_checked=(f"the stream around {place}",))
         statement = check_statement(place, text, keys)
     except Broken as broken:

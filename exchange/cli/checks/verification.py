@@ -29,7 +29,13 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from partners import envelope as envelopes
-from partners.envelope import CREDIT_NOTICE, SETTLEMENT_STATEMENT, TRANSFER_ORDER, TRANSFER_RECEIPT
+from partners.envelope import (
+    CREDIT_NOTICE,
+    FUNDING_NOTICE,
+    SETTLEMENT_STATEMENT,
+    TRANSFER_ORDER,
+    TRANSFER_RECEIPT,
+)
 from partners.errors import PointclearError, Refused
 from partners.keys import Purpose, VerifyKey
 from pointclear.exchange.v1.transfer_pb2 import TransferOrder
@@ -42,6 +48,7 @@ _PURPOSES: Final = {
     TRANSFER_ORDER: Purpose.ORDERS,
     TRANSFER_RECEIPT: Purpose.RECEIPTS,
     CREDIT_NOTICE: Purpose.RECEIPTS,
+    FUNDING_NOTICE: Purpose.RECEIPTS,
     SETTLEMENT_STATEMENT: Purpose.STATEMENTS,
 }
 
