@@ -97,6 +97,7 @@ def test_an_untouched_archive_holds() -> None:
         "partners": 2,
         "receipts": 8,
         "credit notices": 6,
+        "funding notices": 0,
         "statements": 4,
         "lines": 12,
         "windows": 2,
@@ -272,7 +273,7 @@ def test_a_receipt_with_a_wrong_field_is_refused(field: str, value: object, faul
         ("state", 0, "the record states no outcome"),
         ("state", 2, "whether the record states a reason: expected True, found False"),
         ("source_part_sha256", bytes(32), "source_part_sha256: expected"),
-        ("source_part_sha256", b"", "source_part_sha256: expected"),
+        ("source_part_sha256", b"", "source_part that the record does not commit to: expected"),
     ],
 )
 def test_t10_an_altered_record_is_refused(field: str, value: object, fault: str) -> None:
@@ -623,7 +624,9 @@ def test_t26_a_line_file_that_was_cut_short_is_named() -> None:
     archive = week()
     files = archive.grocery.line_files
     files[SECOND] = files[SECOND].rpartition(b"END")[0]
-    assert any("last rows: expected TOTAL, TOTAL, END" in fault for fault in faults_of(archive))
+    assert any(
+        "last rows: expected TOTAL, TOTAL, TOTAL, END" in fault for fault in faults_of(archive)
+    )
 
 
 def test_a_missing_line_file_is_named() -> None:
@@ -725,7 +728,10 @@ def test_single_files_are_checked_with_the_keys_that_are_named(tmp_path: Path) -
     receipt.write_text(week().grocery.stream[0])
     for path, counted in (
         (receipt, {"receipts": 1}),
-        (home / "grocery" / "receipts.jsonl", {"receipts": 6, "credit notices": 2}),
+        (
+            home / "grocery" / "receipts.jsonl",
+            {"receipts": 6, "credit notices": 2, "funding notices": 0},
+        ),
         (home / "grocery" / f"{FIRST}.statement.json", {"statements": 1, "lines": 3}),
     ):
         code, output = run("--json", "--keys", home / "keys.json", path)
