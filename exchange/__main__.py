@@ -274,7 +274,9 @@ def handlers(
             exchange.stored_from,
             now,
         ),
-        "PartnersService": PartnersService(engine, exchange.carry_out, exchange.registry, audience),
+        "PartnersService": PartnersService(
+            engine, exchange.carry_out, exchange.registry, audience, now
+        ),
         "LinkService": LinkService(
             engine,
             exchange.carry_out,

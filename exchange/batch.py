@@ -230,6 +230,7 @@ class Ledger:
             store.load_day_tallies(connection, registry, self._member_secret, links, commands),
             self._member_secret,
             promotion_points,
+            store.load_proposals(connection, commands),
         )
 
     def load_windows(

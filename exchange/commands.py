@@ -13,15 +13,7 @@ from exchange.ledger.accounts import Account
 from exchange.ledger.postings import Posting
 from partners.actions.commands import ApproveAction, ProposeAction
 from partners.agreement import HUB, Terms
-from partners.commands import (
-    Activate,
-    AddKey,
-    AddPartner,
-    AddTaxRate,
-    RevokeKey,
-    SetLimits,
-    SetSwitches,
-)
+from partners.commands import CounterSign, PartnersCommand, Propose, Withdraw
 from partners.conversion import Conversion
 from partners.errors import Reason, Refused
 from partners.life import PartnerState
@@ -111,17 +103,11 @@ class Book:
 
 Command = (
     Order
-    | AddPartner
-    | AddKey
-    | RevokeKey
-    | AddTaxRate
-    | Activate
+    | PartnersCommand
+    | LinkCommand
     | OpenWindow
     | CloseWindow
     | Book
-    | LinkCommand
-    | SetSwitches
-    | SetLimits
     | ProposeAction
     | ApproveAction
     | ChangeRoles
@@ -212,6 +198,45 @@ class KeyRevoked:
 
 
 @dataclass(frozen=True, slots=True)
+class Proposed:
+    """A round of an agreement version that was opened."""
+
+    command: Propose
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class CounterSigned:
+    """A signature that a round got."""
+
+    command: CounterSign
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A round that was taken back."""
+
+    command: Withdraw
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Activated:
+    """A version's force, and the round that came into it."""
+
+    force: Force
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Terminated:
+    """An end that a notice gave to a version."""
+
+    force: Force
+
+
+@dataclass(frozen=True, slots=True)
 class WindowClosed:
     """A window that ended at this entry's index, and the one that began there."""
 
@@ -281,7 +306,11 @@ Effect = (
     | RegisteredKey
     | KeyRevoked
     | TaxRateAdded
-    | Force
+    | Proposed
+    | CounterSigned
+    | Withdrawn
+    | Activated
+    | Terminated
     | WindowOpened
     | WindowClosed
     | WindowStep
@@ -301,7 +330,8 @@ REGISTRY_EFFECTS = (
     RegisteredKey,
     KeyRevoked,
     TaxRateAdded,
-    Force,
+    Activated,
+    Terminated,
     LinkFrozen,
     LinksRequired,
     MemberErased,

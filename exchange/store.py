@@ -14,11 +14,13 @@ from uuid import UUID
 
 from exchange import wire
 from exchange.commands import (
+    Activated,
     Answer,
     Book,
     Booked,
     CloseWindow,
     Command,
+    CounterSigned,
     KeyRevoked,
     LinkChanged,
     LinkFrozen,
@@ -29,16 +31,26 @@ from exchange.commands import (
     Outcome,
     PartnerAdded,
     PartnerMoved,
+    Proposed,
     RolesChanged,
     TaxRateAdded,
+    Terminated,
     Window,
     WindowClosed,
     WindowOpened,
     WindowStep,
+    Withdrawn,
 )
 from exchange.day_limits import DayTally, is_limited, member_subjects, subjects_of
 from exchange.fold import Cell, Folded, State, Tally, link_entry_key, window_id
+from exchange.fold.agreements import (
+    proposal_key,
+    signature_key,
+    termination_key,
+    withdrawal_key,
+)
 from exchange.fold.taxes import tax_entry_key
+from exchange.fold.terms import activation_key
 from exchange.ledger.accounts import (
     HubAccount,
     PointsAccount,
@@ -62,9 +74,13 @@ from partners.commands import (
     AddKey,
     AddPartner,
     AddTaxRate,
+    CounterSign,
+    Propose,
     RevokeKey,
     SetLimits,
     SetSwitches,
+    Terminate,
+    Withdraw,
 )
 from partners.limits.values import (
     CorridorLimits,
@@ -77,9 +93,11 @@ from partners.limits.values import (
 from partners.links.commands import ConfirmLink, EraseMember, FreezeLink, RevokeLink, StartLink
 from partners.links.link import Link, LinkMember
 from partners.links.store import link_of_row
+from partners.negotiation.proposal import Proposal
+from partners.negotiation.store import proposal_of
 from partners.operators.commands import ChangeRoles, MovePartner
 from partners.queries import load_queries
-from partners.registry import Force, RegisteredKey, Registry
+from partners.registry import RegisteredKey, Registry
 from partners.store import utc
 
 LEDGER = Path(__file__).parent / "ledger"
@@ -266,6 +284,16 @@ def load_promotion_points(
     }
 
 
+def load_proposals(connection: Any, commands: Iterable[Command]) -> dict[tuple[str, int], Proposal]:
+    """The newest proposals of the agreement versions that these commands name."""
+    names = sorted({name for name in map(version_named, commands) if name})
+    if not names:
+        return {}
+    ids, versions = zip(*names, strict=True)
+    rows = QUERIES.newest_proposals(connection, agreement_ids=list(ids), versions=list(versions))
+    return {(row[0], row[1]): proposal_of(row[2:]) for row in rows}
+
+
 def load_leaf(connection: Any, log_index: int) -> bytes | None:
     """The leaf hash at an index, or None where nothing was committed."""
     leaf = QUERIES.leaf(connection, log_index=log_index)
@@ -339,8 +367,16 @@ def entry_key_of(command: Command) -> str:
             return tax_entry_key(command)
         case RevokeKey():
             return f"revoke-key/{command.key_id}"
+        case Propose(terms=terms):
+            return proposal_key(terms.agreement_id, terms.version, terms.sha256)
+        case CounterSign():
+            return signature_key(command)
+        case Withdraw():
+            return withdrawal_key(command)
         case Activate():
-            return f"agreement/{command.terms.agreement_id}/{command.terms.version}"
+            return activation_key(command)
+        case Terminate():
+            return termination_key(command)
         case Book() | ProposeAction() | ApproveAction() | ChangeRoles() | MovePartner():
             return command.entry_key
         case SetSwitches():
@@ -351,6 +387,17 @@ def entry_key_of(command: Command) -> str:
             return ""
         case _:
             return link_entry_key(command)
+
+
+def version_named(command: Command) -> tuple[str, int] | None:
+    """The agreement version that a command negotiates or activates."""
+    match command:
+        case Propose(terms=terms) | CounterSign(terms=terms) | Activate(terms=terms):
+            return terms.name
+        case Withdraw():
+            return command.agreement_id, command.version
+        case _:
+            return None
 
 
 def window_named(command: Command) -> str:
@@ -514,7 +561,9 @@ def write_effect(
             )
         case KeyRevoked(key_id, revoked_index):
             QUERIES.revoke_key(connection, key_id=key_id, revoked_index=revoked_index)
-        case Force() as force:
+        case Proposed() | CounterSigned() | Withdrawn() as negotiated:
+            write_negotiated(connection, negotiated, outcome.log_index)
+        case Activated(force, round_number):
             terms = force.terms
             source = registry.points_unit(terms.source_program).number
             target = registry.points_unit(terms.target_program).number
@@ -522,8 +571,10 @@ def write_effect(
                 connection,
                 agreement_id=terms.agreement_id,
                 version=terms.version,
+                round=round_number,
                 corridor=source << 32 | target,
                 effective_from=force.effective_from,
+                effective_until=force.effective_until,
                 log_index=outcome.log_index,
             )
             QUERIES.write_promotions(
@@ -532,6 +583,14 @@ def write_effect(
                 version=terms.version,
                 promotion_ids=[each.promotion_id for each in terms.promotions],
                 budgets=[each.budget_points for each in terms.promotions],
+            )
+        case Terminated(force):
+            QUERIES.write_termination(
+                connection,
+                agreement_id=force.terms.agreement_id,
+                version=force.terms.version,
+                effective_until=force.effective_until,
+                log_index=outcome.log_index,
             )
         case WindowOpened(opened):
             write_opened(connection, opened, roots[outcome.log_index])
@@ -651,6 +710,49 @@ def write_action(
     )
     if signed.request is not None:
         actions.QUERIES.keep_request(connection, action_id=action_id, request=signed.request)
+
+
+def write_negotiated(
+    connection: Any, effect: Proposed | CounterSigned | Withdrawn, log_index: int
+) -> None:
+    """A round of an agreement version: opened, signed by one more, or taken back."""
+    match effect:
+        case Proposed(command, round_number):
+            QUERIES.write_proposal(
+                connection,
+                agreement_id=command.terms.agreement_id,
+                version=command.terms.version,
+                round=round_number,
+                source_partner=command.terms.source_partner,
+                target_partner=command.terms.target_partner,
+                proposer=command.partner_id,
+                signatories=list(command.terms.signatories),
+                is_counter=command.is_counter,
+                payload=command.payload,
+                log_index=log_index,
+            )
+        case CounterSigned():
+            pass
+        case Withdrawn(command=withdrawn):
+            QUERIES.write_withdrawal(
+                connection,
+                agreement_id=withdrawn.agreement_id,
+                version=withdrawn.version,
+                round=effect.round,
+                log_index=log_index,
+            )
+            return
+    signed = effect.command
+    QUERIES.write_agreement_signature(
+        connection,
+        agreement_id=signed.terms.agreement_id,
+        version=signed.terms.version,
+        round=effect.round,
+        partner_id=signed.partner_id,
+        key_id=signed.key_id,
+        signature=signed.signature,
+        log_index=log_index,
+    )
 
 
 def write_opened(connection: Any, window: Window, root: bytes) -> None:

@@ -106,6 +106,10 @@ class Reason(StrEnum):
     ACTION_EXPIRED = "ACTION_EXPIRED"
     PARTNER_STATE = "PARTNER_STATE"
     CERTIFICATION_MISSING = "CERTIFICATION_MISSING"
+    AGREEMENT_STATE = "AGREEMENT_STATE"
+    AGREEMENT_OVERLAPS = "AGREEMENT_OVERLAPS"
+    TERMS_DIFFER = "TERMS_DIFFER"
+    NOTICE_TOO_SHORT = "NOTICE_TOO_SHORT"
 
     RATE_LIMITED = "RATE_LIMITED"
     QUEUE_FULL = "QUEUE_FULL"
@@ -451,6 +455,26 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "FAILED_PRECONDITION",
             Retry.NEW_ID,
             "Make a new action and have it signed again.",
+        ),
+        Reason.AGREEMENT_STATE: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEVER,
+            "Read the version's state, and do what comes before this step.",
+        ),
+        Reason.AGREEMENT_OVERLAPS: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEVER,
+            "Choose instants at which no other version of the corridor is in force or about to be.",
+        ),
+        Reason.TERMS_DIFFER: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEVER,
+            "Read the version as it stands, and sign or name exactly those bytes.",
+        ),
+        Reason.NOTICE_TOO_SHORT: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEVER,
+            "Name an instant that is at least the notice period ahead.",
         ),
         Reason.RATE_LIMITED: Rule(
             "RESOURCE_EXHAUSTED",

@@ -225,6 +225,11 @@ class Registry:
         found = self.restraints.partner_limits.get(partner.partner_id)
         return found or PartnerLimits(partner.partner_id, net_debit_cap=partner.net_debit_cap)
 
+    def with_end(self, name: tuple[str, int], effective_until: datetime) -> "Registry":
+        """The snapshot after an activated version was given an end."""
+        force = replace(self.agreements[name], effective_until=effective_until)
+        return replace(self, agreements={**self.agreements, name: force})
+
 
 def same_corridor(one: Terms, other: Terms) -> bool:
     """Whether both convert the same program's points into the same program's."""

@@ -1,19 +1,15 @@
-"""Reads the registry's snapshot from the database, and keeps what was proposed and signed. The edge
-of this package.
+"""Reads the registry's snapshot from the database. The edge of this package.
 
 Terms are parsed from the bytes that both brands signed, after verifying both signatures again: a
 row that was altered by SQL does not become a rate.
 """
 
-import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from partners.agreement import Terms
 from partners.envelope import RATE_AGREEMENT, Envelope, Signature
 from partners.environment import Environment
 from partners.keys import Purpose
@@ -107,64 +103,3 @@ def load_forces(connection: Any, keys: dict[str, RegisteredKey], audience: str) 
 def utc(moment: datetime) -> datetime:
     """The instant in UTC, whatever the session's time zone is."""
     return moment.astimezone(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredAgreement:
-    """A version with the signatures so far."""
-
-    agreement_id: str
-    version: int
-    envelope: Envelope
-    effective_from: datetime | None
-    effective_until: datetime | None
-
-
-def list_agreements(connection: Any, partner_id: str | None) -> tuple[StoredAgreement, ...]:
-    """All versions, or those to which `partner_id` is a party."""
-    rows = QUERIES.agreements(connection, partner_id=partner_id)
-    return tuple(
-        StoredAgreement(
-            agreement_id,
-            version,
-            Envelope(RATE_AGREEMENT, bytes(payload), _signatures(signed)),
-            utc(begins) if begins else None,
-            utc(ends) if ends else None,
-        )
-        for agreement_id, version, payload, begins, ends, signed in rows
-    )
-
-
-def _signatures(rows: Any) -> tuple[Signature, ...]:
-    pairs = json.loads(rows) if isinstance(rows, str) else rows or []
-    return tuple(Signature(key_id, bytes.fromhex(signature)) for key_id, signature in pairs)
-
-
-def store_signature(
-    connection: Any, terms: Terms, envelope: Envelope, partner_id: str, signature: Signature
-) -> bytes:
-    """Keep a proposal or a counter-signature; a repeat changes nothing. Returns the payload that
-    the version has.
-
-    A crash before the commit leaves nothing; after it the caller's repeat finds the rows and
-    changes nothing.
-    """
-    name = {"agreement_id": terms.agreement_id, "version": terms.version}
-    QUERIES.propose(
-        connection,
-        **name,
-        source_partner=terms.source_partner,
-        target_partner=terms.target_partner,
-        payload=envelope.payload,
-        funders=list(terms.other_funders),
-    )
-    stored = bytes(QUERIES.agreement_payload(connection, **name))
-    if stored == envelope.payload:
-        QUERIES.add_signature(
-            connection,
-            **name,
-            partner_id=partner_id,
-            key_id=signature.key_id,
-            signature=signature.signature,
-        )
-    return stored

@@ -9,7 +9,7 @@ order is what a sender's bytes become.
 import hashlib
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
-from itertools import permutations
+from itertools import chain, permutations
 from typing import Any
 from uuid import UUID
 
@@ -25,12 +25,17 @@ from partners.commands import (
     AddKey,
     AddPartner,
     AddTaxRate,
+    CounterSign,
+    Propose,
     RevokeKey,
     SetLimits,
     SetSwitches,
+    Terminate,
+    Withdraw,
 )
 from partners.conversion import target_points
 from partners.envelope import (
+    ENVELOPE_BODY,
     OPERATOR_ACTION,
     RATE_AGREEMENT,
     TRANSFER_ORDER,
@@ -44,6 +49,7 @@ from partners.limits.values import Limits, Switches
 from partners.limits.wire import limits_body, switches_body
 from partners.links.commands import ConfirmLink, StartLink
 from partners.links.link import LinkMember, LinkMethod
+from partners.negotiation.wire import activation_body
 from partners.operators.roles import Role
 from partners.registry import Registry, Tax, TaxRate
 from partners.wire import terms_from_payload, time_to_proto
@@ -295,9 +301,70 @@ def revoke_key(holder: str, purpose: Purpose, *by: SeedSigner, **changes: Any) -
     return RevokeKey(**fields | changes)
 
 
-def activate(payload: bytes) -> Activate:
-    """Puts an agreement in force."""
-    return Activate(terms_of(payload), payload)
+def agreements_signer(brand: str) -> SeedSigner:
+    """The key with which a brand signs agreements."""
+    return signer(f"partner/{brand}", Purpose.AGREEMENTS)
+
+
+def propose(payload: bytes, by: str = "", *, is_counter: bool = False) -> Propose:
+    """A brand, the source unless told, proposes an agreement."""
+    under = terms_of(payload)
+    brand = by or under.source_partner
+    key = agreements_signer(brand)
+    envelope = sign(key, RATE_AGREEMENT, payload)
+    signature, body = envelope.signatures[0].signature, to_json(envelope).encode()
+    return Propose(under, brand, key.key_id, signature, payload, is_counter, body)
+
+
+def counter_sign(payload: bytes, by: str = "") -> CounterSign:
+    """A brand, the target unless told, counter-signs an agreement."""
+    under = terms_of(payload)
+    brand = by or under.target_partner
+    key = agreements_signer(brand)
+    envelope = sign(key, RATE_AGREEMENT, payload)
+    signature, body = envelope.signatures[0].signature, to_json(envelope).encode()
+    return CounterSign(under, brand, key.key_id, signature, body)
+
+
+def withdraw(payload: bytes, by: str = "") -> Withdraw:
+    """A brand, the source unless told, takes its proposal back."""
+    under = terms_of(payload)
+    brand = by or under.source_partner
+    key_id = agreements_signer(brand).key_id
+    return Withdraw(*under.name, under.sha256, brand, key_id, b"withdrawn by " + brand.encode())
+
+
+def activate(
+    payload: bytes, begins: datetime | None = None, ends: datetime | None = None
+) -> Activate:
+    """Puts an agreement that all have signed in force, now unless told."""
+    under = terms_of(payload)
+    signatures = [
+        sign(agreements_signer(brand), RATE_AGREEMENT, payload).signatures[0]
+        for brand in under.signatories
+    ]
+    envelope = Envelope(RATE_AGREEMENT, payload, tuple(signatures))
+    return Activate(under, activation_body(envelope, begins, ends), begins, ends)
+
+
+def terminate(payload: bytes, until: datetime, by: str = "") -> Terminate:
+    """A brand, the source unless told, gives notice of an agreement."""
+    under = terms_of(payload)
+    brand = by or under.source_partner
+    key_id = agreements_signer(brand).key_id
+    body = f"{brand} until {until.isoformat()}".encode()
+    return Terminate(*under.name, under.sha256, until, key_id, ENVELOPE_BODY, body)
+
+
+def agreed(payload: bytes) -> tuple[Command, ...]:
+    """The source proposes an agreement, and whoever else it binds signs."""
+    _, *others = terms_of(payload).signatories
+    return (propose(payload), *(counter_sign(payload, brand) for brand in others))
+
+
+def in_force(payload: bytes) -> tuple[Command, ...]:
+    """All sign an agreement, and it is put in force."""
+    return (*agreed(payload), activate(payload))
 
 
 def set_switches(number: int, switches: Switches) -> SetSwitches:
@@ -334,11 +401,20 @@ def partners_and_keys(cap: int = CAP) -> tuple[Command, ...]:
 def founding(
     cap: int = CAP, agreements: Iterable[bytes] | None = None, *, opened: bool = True
 ) -> tuple[Command, ...]:
-    """The commands that make a coalition ready to transfer; all versions 1 unless told."""
-    if agreements is None:
-        agreements = [payload for name, payload in AGREEMENTS.items() if name[2] == 1]
+    """The commands that make a coalition ready to transfer: of the agreements given, all are in
+    force; of all there are, the versions 1 are, and the others are signed.
+    """
+    signed = list(AGREEMENTS.values() if agreements is None else agreements)
+    chosen = [
+        payload for payload in signed if agreements is not None or terms_of(payload).version == 1
+    ]
     window = (OPENING,) if opened else ()
-    return (*partners_and_keys(cap), *map(activate, agreements), *window)
+    return (
+        *partners_and_keys(cap),
+        *chain.from_iterable(map(agreed, signed)),
+        *map(activate, chosen),
+        *window,
+    )
 
 
 NOTHING = State(0, EPOCH, Registry(taxes=TAXES))

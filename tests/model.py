@@ -23,6 +23,7 @@ from pointclear.exchange.v1.transfer_pb2 import (
     TransferOrder,
     TransferRecord,
 )
+from pointclear.partners.v1.agreement_life_pb2 import AgreementActivation
 from pointclear.partners.v1.agreement_pb2 import (
     BEARER_SOURCE,
     EXPIRY_RULE_INHERIT,
@@ -40,8 +41,11 @@ CENT = 10_000
 SINCE_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 SKEW = timedelta(seconds=30)
 HUB = "hub"
-
-UNCOUNTED = ("key", "revoke-key", "action", "operator", "partner-state", "stated", "settled")
+NEVER = datetime.max.replace(tzinfo=UTC)
+UNCOUNTED = (
+    *("key", "revoke-key", "action", "operator", "partner-state", "stated", "settled"),
+    *("proposal", "signature", "withdrawal"),
+)
 """Kinds of entries that neither books nor terms depend on: here nobody is suspended."""
 
 Cell = tuple[str, str, str, str, str]
@@ -74,8 +78,9 @@ class Model:
     """By program."""
     versions: dict[tuple[str, int], RateAgreement] = field(default_factory=dict)
     """That were ever in force."""
-    in_force: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
-    """By corridor."""
+    begins: dict[tuple[str, int], datetime] = field(default_factory=dict)
+    ends: dict[tuple[str, int], datetime] = field(default_factory=dict)
+    """By version: from when it is in force, and until when where an end was set."""
     stopped: set[tuple[str, ...]] = field(default_factory=set)
     """Switches that are out of the ordinary: who or what, and which."""
     window: dict[str, str] = field(default_factory=dict)
@@ -210,7 +215,7 @@ class Model:
         name = (order.agreement_id, order.agreement_version)
         if name not in self.versions:
             return "AGREEMENT_UNKNOWN"
-        if self.in_force.get(corridor) != name:
+        if self.in_force(corridor, now) != name:
             return "AGREEMENT_NOT_IN_FORCE"
         terms = self.versions[name]
         if order.segment and order.segment not in {each.segment_id for each in terms.segments}:
@@ -238,6 +243,18 @@ class Model:
             return "PROGRAM_IN_MAINTENANCE"
         return "SETTLEMENT_ON_HOLD" if {("hold", sender), ("hold", receiver)} & off else ""
 
+    def in_force(self, corridor: tuple[str, str], now: datetime) -> tuple[str, int] | None:
+        """The version that began last on a corridor, unless it has ended."""
+        begun = {
+            name: begins
+            for name, begins in self.begins.items()
+            if begins <= now and corridor_of(self.versions[name]) == corridor
+        }
+        newest = max(begun, key=lambda name: begun[name], default=None)
+        if newest is None or self.ends.get(newest, NEVER) <= now:
+            return None
+        return newest
+
     # Entries
 
     def entry(self, entry: EntryRecord) -> None:
@@ -252,10 +269,12 @@ class Model:
             begins = added.effective_from.ToDatetime(UTC)
             self.taxes.setdefault(added.tax_code, []).append((begins, added.basis_points))
         elif kind == "agreement":
-            terms = RateAgreement.FromString(entry.body)
-            self.versions[terms.agreement_id, terms.version] = terms
-            corridor = (terms.source_program, terms.target_program)
-            self.in_force[corridor] = (terms.agreement_id, terms.version)
+            self.activation(
+                AgreementActivation.FromString(entry.body), entry.recorded_at.ToDatetime(UTC)
+            )
+        elif kind == "termination":
+            agreement_id, version, until = name.split("/")
+            self.ends[agreement_id, int(version)] = datetime.fromisoformat(until)
         elif kind == "open":
             self.window[json.loads(entry.body)["currency"]] = name
         elif kind == "close":
@@ -290,6 +309,18 @@ class Model:
         }
         named = {name for name in positions if all(name)}
         self.stopped = (self.stopped - named) | {name for name in named if positions[name]}
+
+    def activation(self, activation: AgreementActivation, recorded_at: datetime) -> None:
+        """A version is put in force; one that is in force then ends by itself."""
+        terms = RateAgreement.FromString(activation.agreement.payload)
+        name = (terms.agreement_id, terms.version)
+        self.versions[name] = terms
+        scheduled = activation.HasField("effective_from")
+        begins = activation.effective_from.ToDatetime(UTC) if scheduled else recorded_at
+        assert begins >= recorded_at, "nothing begins in the past"
+        self.begins[name] = begins
+        if activation.HasField("effective_until"):
+            self.ends[name] = activation.effective_until.ToDatetime(UTC)
 
     def statement(self, stated: SettlementStatement) -> None:
         """A partner's window: what is due, and whole cents of it paid, rounded down."""
@@ -400,6 +431,11 @@ def shares_of(terms: RateAgreement, promotion: Promotion, base: int) -> list[tup
         behind = [each - part for each, part in zip(exact, parts, strict=True)]
         parts[behind.index(max(behind))] += 1
     return [(each.funder, part) for each, part in zip(promotion.funders, parts, strict=True)]
+
+
+def corridor_of(terms: RateAgreement) -> tuple[str, str]:
+    """Source and target program."""
+    return terms.source_program, terms.target_program
 
 
 @dataclass(frozen=True, slots=True)

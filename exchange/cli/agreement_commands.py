@@ -1,4 +1,4 @@
-"""`agreement propose`, `sign`, `activate` and `list`."""
+"""`agreement propose`, `sign` and `list`."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from exchange.cli.agreement_answers import answer_version
+from exchange.cli.agreement_life import activate, counter, show, terminate, withdraw
 from exchange.cli.agreements import (
     ListedAgreement,
     ProposedTerms,
@@ -14,32 +16,26 @@ from exchange.cli.agreements import (
     list_versions,
 )
 from exchange.cli.connection import connect
-from exchange.cli.documents import agreement_document, terms_document
-from exchange.cli.files import write_output
+from exchange.cli.documents import agreement_document
 from exchange.cli.options import (
     DEFAULT_DATA_DIR,
     DataDirOption,
     EitherProfileOption,
     JsonOption,
-    OperatorProfileOption,
     PartnerProfileOption,
-    ReasonOption,
     ServerOption,
     either_profile,
-    operator_profile,
     parse_rate,
     partner_profile,
 )
-from exchange.cli.output import Command, answer, pairs, table
-from partners.agreement import Terms
+from exchange.cli.output import Command, answer, table
 from partners.agreement_checks import check_terms
-from partners.envelope import RATE_AGREEMENT, sign, to_json
+from partners.envelope import RATE_AGREEMENT, sign
+from partners.errors import Reason, Refused
 from partners.keys import Purpose
 from partners.points import currency_scale, parse_amount
-from partners.wire import envelope_from_proto, envelope_to_proto, terms_from_payload
+from partners.wire import envelope_to_proto, terms_from_payload
 from pointclear.partners.v1.partners_service_pb2 import (
-    ActivateAgreementRequest,
-    Agreement,
     ProposeAgreementRequest,
     SignAgreementRequest,
 )
@@ -48,11 +44,15 @@ from pointclear.partners.v1.partners_service_pb2 import (
 def agreement_app() -> typer.Typer:
     """The commands about agreements."""
     app = typer.Typer(
-        no_args_is_help=True, help="Propose, counter-sign, activate and list rate agreements."
+        no_args_is_help=True, help="Negotiate rate agreements, put them in force, and end them."
     )
     app.command("propose", cls=Command)(propose)
     app.command("sign", cls=Command)(counter_sign_version)
+    app.command("counter", cls=Command)(counter)
+    app.command("withdraw", cls=Command)(withdraw)
     app.command("activate", cls=Command)(activate)
+    app.command("terminate", cls=Command)(terminate)
+    app.command("show", cls=Command)(show)
     app.command("list", cls=Command)(list_agreements)
     return app
 
@@ -120,13 +120,17 @@ def propose(
             connection.partners.ProposeAgreement,
             ProposeAgreementRequest(agreement=envelope_to_proto(envelope)),
         )
-    _answer_version(as_json, "Proposed", response.agreement, profile.audience, out)
+    answer_version(as_json, "Proposed", response.agreement, profile.audience, out)
 
 
 def counter_sign_version(
     agreement_id: Annotated[str, typer.Argument(metavar="ID", help="The agreement.")],
     version: Annotated[int, typer.Argument(metavar="VERSION", help="Its number.")],
     profile_dir: PartnerProfileOption,
+    sha256: Annotated[
+        str | None,
+        typer.Option(metavar="HEX", help="Sign only the terms with this SHA-256."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the signed agreement here.")
     ] = None,
@@ -139,6 +143,12 @@ def counter_sign_version(
     with connect(profile) as connection:
         proposed = find_version(list_versions(connection), agreement_id, version)
         check_terms(proposed.terms)
+        if sha256 is not None and sha256.lower() != proposed.terms.sha256.hex():
+            raise Refused(
+                Reason.TERMS_DIFFER,
+                "sha256",
+                f"the newest proposal is {proposed.terms.sha256.hex()}",
+            )
         payload = proposed.message.envelope.payload
         response = connection.call(
             connection.partners.SignAgreement,
@@ -146,26 +156,7 @@ def counter_sign_version(
                 agreement=envelope_to_proto(sign(signer, RATE_AGREEMENT, payload))
             ),
         )
-    _answer_version(as_json, "Signed", response.agreement, profile.audience, out)
-
-
-def activate(
-    agreement_id: Annotated[str, typer.Argument(metavar="ID", help="The agreement.")],
-    version: Annotated[int, typer.Argument(metavar="VERSION", help="Its number.")],
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Put a counter-signed version in force; the one in force before it ends."""
-    profile = operator_profile(profile_dir, data_dir, server)
-    with connect(profile, reason) as connection:
-        response = connection.call(
-            connection.partners.ActivateAgreement,
-            ActivateAgreementRequest(agreement_id=agreement_id, version=version),
-        )
-    _answer_version(as_json, "Activated", response.agreement, profile.audience, None)
+    answer_version(as_json, "Signed", response.agreement, profile.audience, out)
 
 
 def list_agreements(
@@ -198,23 +189,3 @@ def _row(listed: ListedAgreement) -> tuple[object, ...]:
         f"{document['price_per_target_point']} {document['currency']}",
         document["state"],
     )
-
-
-def _answer_version(
-    as_json: bool, verb: str, message: Agreement, audience: str, out: Path | None
-) -> None:
-    envelope = envelope_from_proto(message.envelope)
-    if out is not None:
-        write_output(out, (to_json(envelope) + "\n").encode())
-    terms = terms_from_payload(envelope, audience)
-    document = agreement_document(message, terms)
-    answer(
-        as_json,
-        document,
-        f"{verb} {terms.agreement_id} version {terms.version}: {document['state']}",
-        *(() if verb == "Activated" else (_terms_table(terms),)),
-    )
-
-
-def _terms_table(terms: Terms) -> object:
-    return pairs((name.replace("_", " "), value) for name, value in terms_document(terms).items())

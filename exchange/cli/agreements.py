@@ -18,7 +18,6 @@ from pointclear.partners.v1.partners_service_pb2 import (
     AGREEMENT_STATE_IN_FORCE,
     Agreement,
     ListAgreementsRequest,
-    ListAgreementsResponse,
 )
 
 
@@ -90,13 +89,11 @@ def list_versions(connection: Connection) -> tuple[ListedAgreement, ...]:
 
     Raises Failed, or Refused for one that is malformed.
     """
-    response: ListAgreementsResponse = connection.call(
-        connection.partners.ListAgreements, ListAgreementsRequest()
-    )
     audience = connection.profile.audience
     return tuple(
         ListedAgreement(each, terms_from_payload(envelope_from_proto(each.envelope), audience))
-        for each in response.agreements
+        for page in connection.pages(connection.partners.ListAgreements, ListAgreementsRequest())
+        for each in page.agreements
     )
 
 

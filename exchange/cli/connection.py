@@ -14,7 +14,7 @@ Effects: the network. The rules kept here:
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -38,11 +38,13 @@ from pointclear.partners.v1.action_service_pb2_grpc import ActionServiceStub
 from pointclear.partners.v1.key_pb2 import Key
 from pointclear.partners.v1.link_service_pb2_grpc import LinkServiceStub
 from pointclear.partners.v1.operator_service_pb2_grpc import OperatorServiceStub
-from pointclear.partners.v1.partners_service_pb2 import ListKeysRequest, ListKeysResponse
+from pointclear.partners.v1.partners_service_pb2 import ListKeysRequest
 from pointclear.partners.v1.partners_service_pb2_grpc import PartnersServiceStub
 from pointclear.settlement.v1.settlement_service_pb2_grpc import SettlementServiceStub
 
 CALL_TIMEOUT_S = 60.0
+PAGE_SIZE = 500
+"""As many as one page holds."""
 ERROR_DOMAIN = "pointclear"
 EXCHANGE = "exchange"
 """The holder of the exchange's own keys."""
@@ -101,12 +103,24 @@ class Connection:
         except grpc.RpcError as error:
             raise Failed(failure_of_call(error, self.profile.server)) from None
 
+    def pages(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
+        """Every page of a list, from the first; `request` is one that has a size and a token.
+        Raises Failed.
+        """
+        wanted = type(request)()
+        wanted.CopyFrom(request)
+        wanted.page_size = PAGE_SIZE
+        while True:
+            page = self.call(method, wanted)
+            yield page
+            wanted.page_token = page.next_page_token
+            if not wanted.page_token:
+                return
+
     def keys(self, holder: str = "") -> tuple[Key, ...]:
         """The registered keys of a holder; the caller's own when it is empty. Raises Failed."""
-        response: ListKeysResponse = self.call(
-            self.partners.ListKeys, ListKeysRequest(holder=holder)
-        )
-        return tuple(response.keys)
+        pages = self.pages(self.partners.ListKeys, ListKeysRequest(holder=holder))
+        return tuple(key for page in pages for key in page.keys)
 
     def exchange_keys(self, purpose: Purpose) -> dict[str, VerifyKey]:
         """The exchange's keys of one purpose by id, as the exchange names them over the

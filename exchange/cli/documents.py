@@ -121,6 +121,8 @@ def agreement_document(agreement: partners_service_pb2.Agreement, terms: Terms) 
     return {
         **terms_document(terms),
         "state": state.removeprefix("AGREEMENT_STATE_"),
+        "proposer": agreement.proposer,
+        "round": agreement.round,
         "signed_by_keys": [each.key_id for each in agreement.envelope.signatures],
         "effective_from": instant(agreement.effective_from),
         "effective_until": instant(agreement.effective_until),

@@ -33,7 +33,6 @@ from partners.keys import Purpose
 from partners.points import currency_scale, parse_amount
 from pointclear.partners.v1.partners_service_pb2 import (
     ListPartnersRequest,
-    ListPartnersResponse,
     Partner,
     RegisterPartnerRequest,
     RegisterPartnerResponse,
@@ -138,10 +137,8 @@ def list_partners(
     A partner sees itself and those it has an agreement with.
     """
     with connect(either_profile(profile_dir, data_dir, server)) as connection:
-        response: ListPartnersResponse = connection.call(
-            connection.partners.ListPartners, ListPartnersRequest()
-        )
-    documents = [partner_document(each) for each in response.partners]
+        pages = connection.pages(connection.partners.ListPartners, ListPartnersRequest())
+        documents = [partner_document(each) for page in pages for each in page.partners]
     answer(
         as_json,
         {"partners": documents},

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from exchange.commands import Book, CloseWindow, Command, OpenWindow, Order, Result
+from exchange.fold.agreements import counter_sign, propose, terminate, withdraw
 from exchange.fold.keys import add_key, revoke_key
 from exchange.fold.life import move_partner
 from exchange.fold.limits import set_limits, set_switches
@@ -41,9 +42,13 @@ from partners.commands import (
     AddKey,
     AddPartner,
     AddTaxRate,
+    CounterSign,
+    Propose,
     RevokeKey,
     SetLimits,
     SetSwitches,
+    Terminate,
+    Withdraw,
 )
 from partners.errors import Refused
 from partners.operators.commands import ChangeRoles, MovePartner
@@ -85,8 +90,16 @@ def decide(run: Run, command: Command) -> Result:
                 return add_tax_rate(run, command)
             case RevokeKey():
                 return revoke_key(run, command)
+            case Propose():
+                return propose(run, command)
+            case CounterSign():
+                return counter_sign(run, command)
+            case Withdraw():
+                return withdraw(run, command)
             case Activate():
                 return activate(run, command)
+            case Terminate():
+                return terminate(run, command)
             case OpenWindow():
                 return open_window(run, command)
             case CloseWindow():

@@ -42,6 +42,7 @@ class Run:
         self.links = dict(state.links)
         self.day_tallies = dict(state.day_tallies)
         self.promotion_points = dict(state.promotion_points)
+        self.proposals = dict(state.proposals)
         self.steps: dict[Cell, int] = {}
         self.outcomes: list[Outcome] = []
 
@@ -61,6 +62,7 @@ class Run:
             self.day_tallies,
             self.before.member_secret,
             self.promotion_points,
+            self.proposals,
         )
 
     def open_windows(self) -> dict[str, Window]:

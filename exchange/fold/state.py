@@ -21,6 +21,7 @@ from exchange.ledger.postings import (
 from exchange.promotions import PromotionKey
 from partners.errors import PointclearError
 from partners.links.link import Link
+from partners.negotiation.proposal import Proposal
 from partners.registry import Registry
 
 
@@ -81,6 +82,8 @@ class State:
     """Under which members are counted."""
     promotion_points: Mapping[PromotionKey, int] = field(default_factory=dict)
     """Bonus points granted so far, of every promotion that the commands can touch."""
+    proposals: Mapping[tuple[str, int], Proposal] = field(default_factory=dict)
+    """The newest proposal of each agreement version that the commands name."""
 
 
 @dataclass(frozen=True, slots=True)

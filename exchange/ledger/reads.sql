@@ -47,10 +47,6 @@ WHERE p.partner_id = :partner_id AND e.stream_seq = :stream_seq;
 -- The log indexes of a settlement window; an open one has no end.
 SELECT first_index, end_index FROM settlement_window WHERE window_id = :window_id;
 
--- name: log_time$
--- Time of the newest leaf.
-SELECT recorded_at FROM head;
-
 -- name: position(partner_id)^
 -- Where a partner stands in its currency: its balances, the nets of its unstated windows, its unconfirmed payments.
 SELECT p.partner_id, p.currency, u.scale, -position.floor,

@@ -117,39 +117,68 @@ CREATE TABLE signing_key (
     CHECK (valid_from < valid_until)
 );
 
--- What was signed is stored as it came; terms are always read from it, never from columns that might be edited.
+-- What was signed is stored as it came; terms are always read from it, never from columns that might be edited. A version
+-- is proposed in rounds, of which only the newest can be signed or activated.
 CREATE TABLE agreement (
     agreement_id text NOT NULL,
     version integer NOT NULL CHECK (version > 0),
+    round integer NOT NULL CHECK (round > 0),
     source_partner text NOT NULL REFERENCES partner (partner_id),
     target_partner text NOT NULL REFERENCES partner (partner_id),
+    proposer text NOT NULL REFERENCES partner (partner_id),
+    -- Whose signatures it needs.
+    signatories text[] NOT NULL,
+    -- Whether it replaced another brand's open proposal.
+    is_counter boolean NOT NULL,
     payload bytea NOT NULL,
-    -- The partners that fund a promotion and are neither source nor target: they sign as well.
-    funders text[] NOT NULL DEFAULT '{}',
-    PRIMARY KEY (agreement_id, version)
+    -- None of what was proposed before revision 9 is in the log until it was activated.
+    log_index bigint,
+    PRIMARY KEY (agreement_id, version, round)
 );
 
 CREATE TABLE agreement_signature (
     agreement_id text NOT NULL,
     version integer NOT NULL,
+    round integer NOT NULL,
     partner_id text NOT NULL REFERENCES partner (partner_id),
     key_id text NOT NULL REFERENCES signing_key,
     signature bytea NOT NULL CHECK (length(signature) = 64),
-    PRIMARY KEY (agreement_id, version, partner_id),
-    FOREIGN KEY (agreement_id, version) REFERENCES agreement
+    log_index bigint,
+    PRIMARY KEY (agreement_id, version, round, partner_id),
+    FOREIGN KEY (agreement_id, version, round) REFERENCES agreement
+);
+
+CREATE TABLE agreement_withdrawal (
+    agreement_id text NOT NULL,
+    version integer NOT NULL,
+    round integer NOT NULL,
+    log_index bigint NOT NULL,
+    PRIMARY KEY (agreement_id, version, round),
+    FOREIGN KEY (agreement_id, version, round) REFERENCES agreement
 );
 
 CREATE TABLE agreement_force (
     agreement_id text NOT NULL,
     version integer NOT NULL,
+    round integer NOT NULL,
     -- Source unit << 32 | target unit.
     corridor bigint NOT NULL,
     effective tstzrange NOT NULL CHECK (NOT isempty(effective)),
     log_index bigint NOT NULL,
     PRIMARY KEY (agreement_id, version),
-    FOREIGN KEY (agreement_id, version) REFERENCES agreement,
+    FOREIGN KEY (agreement_id, version, round) REFERENCES agreement,
     CONSTRAINT one_version_in_force_per_corridor
     EXCLUDE USING gist (int8range(corridor, corridor, '[]') WITH &&, effective WITH &&)
+);
+
+-- Ends that notices gave.
+CREATE TABLE agreement_termination (
+    agreement_id text NOT NULL,
+    version integer NOT NULL,
+    effective_until timestamptz NOT NULL,
+    log_index bigint NOT NULL,
+    PRIMARY KEY (agreement_id, version, effective_until),
+    FOREIGN KEY (agreement_id, version) REFERENCES agreement_force
 );
 
 -- Links and members ----------------------------------------------------------------------------------------------
@@ -451,8 +480,8 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['record', 'posting', 'stream_entry', 'line_file', 'leg', 'agreement', 'agreement_signature', 'tax', 'tax_rate',
-        'partner_state', 'operator_roles', 'operator_action', 'action_approval', 'action_outcome'] LOOP
+    FOREACH name IN ARRAY ARRAY['record', 'posting', 'stream_entry', 'line_file', 'leg', 'agreement', 'agreement_signature', 'agreement_withdrawal',
+        'agreement_termination', 'tax', 'tax_rate', 'partner_state', 'operator_roles', 'operator_action', 'action_approval', 'action_outcome'] LOOP
         EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON %I FOR EACH ROW EXECUTE FUNCTION refuse_change()', name);
         EXECUTE format('CREATE TRIGGER never_emptied BEFORE TRUNCATE ON %I EXECUTE FUNCTION refuse_change()', name);
         EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER append_only', name);
@@ -514,9 +543,10 @@ LEFT JOIN posting AS confirmed
 
 GRANT USAGE ON SCHEMA public TO pointclear_service;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO pointclear_service;
-GRANT INSERT ON unit, account, balance, partner, program, restraint, signing_key, agreement, agreement_signature, agreement_force, tax, tax_rate,
-    promotion, settlement_window, window_sum, window_points, record, posting, stream_head, stream_entry, refusal_tally, request,
-    line_file, leg, partner_state, operator_roles, operator_action, action_approval, action_outcome, action_request
+GRANT INSERT ON unit, account, balance, partner, program, restraint, signing_key, agreement, agreement_signature, agreement_withdrawal,
+    agreement_force, agreement_termination, tax, tax_rate, promotion, settlement_window, window_sum, window_points, record, posting,
+    stream_head, stream_entry, refusal_tally, request, line_file, leg, partner_state, operator_roles, operator_action,
+    action_approval, action_outcome, action_request
     TO pointclear_service;
 GRANT INSERT ON link, link_member, look_up_tally, day_tally TO pointclear_service;
 GRANT UPDATE (debits_pending, debits_posted, credits_pending, credits_posted, version, floor, lowest) ON balance TO pointclear_service;
@@ -542,4 +572,4 @@ GRANT EXECUTE ON FUNCTION empty_requests(uuid[]) TO pointclear_service;
 REVOKE EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) TO pointclear_service;
 
-INSERT INTO deployment VALUES (true, 8, NULL, NULL);
+INSERT INTO deployment VALUES (true, 9, NULL, NULL);

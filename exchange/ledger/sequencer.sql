@@ -128,12 +128,39 @@ INSERT INTO balance (account_number) SELECT * FROM unnest(:account_numbers::bigi
 -- name: revoke_key!
 UPDATE signing_key SET revoked_index = :revoked_index WHERE key_id = :key_id AND revoked_index IS NULL;
 
+-- name: newest_proposals(agreement_ids, versions)
+-- The newest proposal of each of these agreement versions, with who signed it by which key.
+SELECT DISTINCT ON (a.agreement_id, a.version)
+    a.agreement_id, a.version, a.round, a.proposer, sha256(a.payload), a.signatories, a.is_counter,
+    EXISTS (SELECT FROM agreement_withdrawal AS w WHERE (w.agreement_id, w.version, w.round) = (a.agreement_id, a.version, a.round)),
+    (SELECT json_agg(json_build_array(s.partner_id, s.key_id) ORDER BY s.log_index, s.partner_id)
+     FROM agreement_signature AS s WHERE (s.agreement_id, s.version, s.round) = (a.agreement_id, a.version, a.round))
+FROM agreement AS a JOIN unnest(:agreement_ids::text[], :versions::integer[]) AS n (agreement_id, version) USING (agreement_id, version)
+ORDER BY a.agreement_id, a.version, a.round DESC;
+
+-- name: write_proposal!
+INSERT INTO agreement (agreement_id, version, round, source_partner, target_partner, proposer, signatories, is_counter, payload, log_index)
+VALUES (:agreement_id, :version, :round, :source_partner, :target_partner, :proposer, :signatories, :is_counter, :payload, :log_index);
+
+-- name: write_agreement_signature!
+INSERT INTO agreement_signature (agreement_id, version, round, partner_id, key_id, signature, log_index)
+VALUES (:agreement_id, :version, :round, :partner_id, :key_id, :signature, :log_index);
+
+-- name: write_withdrawal!
+INSERT INTO agreement_withdrawal (agreement_id, version, round, log_index) VALUES (:agreement_id, :version, :round, :log_index);
+
 -- name: write_force!
 -- The version in force on the corridor ends when this one begins; the exclusion constraint is the last line.
 UPDATE agreement_force SET effective = tstzrange(lower(effective), :effective_from)
 WHERE corridor = :corridor AND effective @> :effective_from::timestamptz;
-INSERT INTO agreement_force (agreement_id, version, corridor, effective, log_index)
-VALUES (:agreement_id, :version, :corridor, tstzrange(:effective_from, NULL), :log_index);
+INSERT INTO agreement_force (agreement_id, version, round, corridor, effective, log_index)
+VALUES (:agreement_id, :version, :round, :corridor, tstzrange(:effective_from, :effective_until), :log_index);
+
+-- name: write_termination!
+UPDATE agreement_force SET effective = tstzrange(lower(effective), :effective_until)
+WHERE agreement_id = :agreement_id AND version = :version;
+INSERT INTO agreement_termination (agreement_id, version, effective_until, log_index)
+VALUES (:agreement_id, :version, :effective_until, :log_index);
 
 -- name: write_partner_state!
 INSERT INTO partner_state (partner_number, log_index, state) VALUES (:partner_number, :log_index, :state);

@@ -20,6 +20,7 @@ from exchange.registry_view import RegistryView
 from exchange.seal import PayloadKind
 from partners.caller import Caller
 from partners.errors import Reason, Refused
+from partners.negotiation.store import log_moment
 from partners.paging import Paged, page_end, page_of, page_size, page_token
 from partners.points import POINTS_MAX, check_id
 from partners.registry import Force
@@ -100,11 +101,12 @@ class Reading:
     ) -> pb.ListCorridorsResponse:
         """The agreements in force: the caller's, or for an operator all."""
         registry = await self._registry.refresh()
+        moment = await self._read(log_moment, self._now())
         shown = sorted(
             (
                 force
                 for force in registry.agreements.values()
-                if force.effective_until is None and may_see(caller, force)
+                if force.covers(moment) and may_see(caller, force)
             ),
             key=corridor_name,
         )

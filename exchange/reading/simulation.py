@@ -4,10 +4,9 @@ from datetime import datetime
 from typing import Any
 
 from exchange import store
-from exchange.reads import QUERIES
 from exchange.transfer import Simulation, simulate_transfer, terms_in_force
+from partners.negotiation.store import log_moment
 from partners.registry import Registry
-from partners.store import utc
 
 
 def simulate(
@@ -21,8 +20,7 @@ def simulate(
     """Simulate a transfer of the corridor (source and target program), or None where no agreement
     is in force; `connection` sees one snapshot.
     """
-    # The log's clock never runs back, and terms may be in force from an instant ahead of ours.
-    moment = max(now, utc(QUERIES.log_time(connection)))
+    moment = log_moment(connection, now)
     terms = terms_in_force(registry, corridor, moment)
     if terms is None:
         return None

@@ -42,6 +42,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         f"{_PARTNERS}/RevokeKey": Rule(Role.OPERATOR, own_statement=True),
         f"{_PARTNERS}/AddTaxRate": Rule(Role.RATES, Role.FINANCE_CHECKER),
         f"{_PARTNERS}/ActivateAgreement": Rule(Role.RATES, Role.RATES),
+        f"{_PARTNERS}/EndAgreement": Rule(Role.RATES, Role.RATES),
         f"{_PARTNERS}/SetSwitches": Rule(Role.OPERATOR, Role.OPERATOR),
         f"{_PARTNERS}/SetLimits": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
         f"{_OPERATORS}/AddOperator": Rule(Role.OPERATOR, Role.OPERATOR),

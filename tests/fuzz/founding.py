@@ -29,13 +29,11 @@ from exchange.host_keys import HostKey, HostKeys, load_host_keys
 from exchange.logs import log_call, mask_secrets, tell_exception
 from exchange.metrics import Metrics
 from partners.caller import Caller
-from partners.envelope import RATE_AGREEMENT, sign
 from partners.keys import Purpose
 from partners.links.service import LookUps
 from partners.operators.commands import ChangeRoles
 from partners.operators.roles import ALL_ROLES
 from partners.signers import Signers
-from partners.store import store_signature
 from tests import factories as make
 from tests.database import Database, databases
 from tests.fuzz.house import House
@@ -111,18 +109,8 @@ def opened(database: Database, keys: HostKeys) -> Any:
 
 async def found(exchange: server.Exchange, database: Database) -> None:
     """Partners, keys and agreements; every version of these is signed, the first is in force."""
-    founding, known = make.founding(), len(make.partners_and_keys())
     # The exchange's own key is the host's to register.
-    for command in founding[1:known]:
-        await exchange.carry_out(command)
-    with database.connection() as connection:
-        for payload in make.AGREEMENTS.values():
-            terms = make.terms_of(payload)
-            for brand in (terms.source_partner, terms.target_partner):
-                key = make.signer(f"partner/{brand}", Purpose.AGREEMENTS)
-                envelope = sign(key, RATE_AGREEMENT, payload)
-                store_signature(connection, terms, envelope, brand, envelope.signatures[0])
-    for command in (*founding[known:], *LINKS):
+    for command in (*make.founding()[1:], *LINKS):
         await exchange.carry_out(command)
     await exchange.carry_out(ChangeRoles("li-na", "found", grant=ALL_ROLES, new=True))
 

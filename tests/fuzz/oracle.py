@@ -37,7 +37,8 @@ ORDERS = ("CreateTransfer", "BatchCreateTransfers")
 WRITING = (
     *ORDERS,
     *("RegisterPartner", "RegisterKey", "RevokeKey", "AddTaxRate"),
-    *("ProposeAgreement", "SignAgreement", "ActivateAgreement"),
+    *("ProposeAgreement", "CounterAgreement", "SignAgreement", "WithdrawAgreement"),
+    *("ActivateAgreement", "TerminateAgreement", "EndAgreement"),
     *("StartLink", "ConfirmLink", "RevokeLink", "FreezeLink", "UnfreezeLink", "RequireLinks"),
     *("ValidateMember", "EraseMember"),
     *("OpenWindow", "CloseWindow", "SettleWindow", "ImportBankFile"),

@@ -12,6 +12,8 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from partners.envelope import (
+    AGREEMENT_TERMINATION,
+    AGREEMENT_WITHDRAWAL,
     KEY_EVENT,
     LINK_CONFIRMATION,
     OPERATOR_ACTION,
@@ -31,6 +33,7 @@ from pointclear.partners.v1 import key_pb2
 from pointclear.partners.v1 import link_service_pb2 as links
 from pointclear.partners.v1 import operator_service_pb2 as operators
 from pointclear.partners.v1 import partners_service_pb2 as partners
+from pointclear.partners.v1.agreement_life_pb2 import AgreementTermination, AgreementWithdrawal
 from pointclear.partners.v1.agreement_pb2 import RateAgreement
 from pointclear.partners.v1.operator_action_pb2 import OperatorAction
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement
@@ -88,6 +91,12 @@ class Statement:
             )
         if self.method == "ProposeAgreement":
             return partners.ProposeAgreementRequest(agreement=signed)
+        if self.method == "CounterAgreement":
+            return partners.CounterAgreementRequest(agreement=signed)
+        if self.method == "WithdrawAgreement":
+            return partners.WithdrawAgreementRequest(withdrawal=signed)
+        if self.method == "TerminateAgreement":
+            return partners.TerminateAgreementRequest(termination=signed)
         return partners.SignAgreementRequest(agreement=signed)
 
     @property
@@ -167,6 +176,35 @@ def acting(method: str, request: bytes, number: int) -> bytes:
 
 
 OPEN_WINDOW = "pointclear.settlement.v1.SettlementService/OpenWindow"
+
+
+NAMED = make.terms_of(make.AGREEMENTS["grocery", "fuel", 2])
+"""A version that all have signed and nobody has activated."""
+
+
+def withdrawal() -> bytes:
+    """The bytes of a withdrawal that could be carried out."""
+    return AgreementWithdrawal(
+        audience=make.AUDIENCE,
+        agreement_id=NAMED.agreement_id,
+        version=NAMED.version,
+        agreement_sha256=NAMED.sha256,
+        issued_at=time_to_proto(make.NOW),
+    ).SerializeToString(deterministic=True)
+
+
+def termination() -> bytes:
+    """The bytes of a notice of the version that is in force."""
+    return AgreementTermination(
+        audience=make.AUDIENCE,
+        agreement_id=make.TERMS.agreement_id,
+        version=make.TERMS.version,
+        agreement_sha256=make.terms_of(make.AGREEMENTS["grocery", "fuel", 1]).sha256,
+        effective_until=time_to_proto(make.NOW + timedelta(days=30)),
+        issued_at=time_to_proto(make.NOW),
+    ).SerializeToString(deterministic=True)
+
+
 ORDERS = (
     make.order_payload(),
     *(make.order_payload(number, source_points=100 * number) for number in (2, 3)),
@@ -192,7 +230,21 @@ STATEMENTS: Mapping[str, Statement] = MappingProxyType(
                 Statement(
                     name, RATE_AGREEMENT, RateAgreement.DESCRIPTOR, TERMS, (AGREEMENTS["grocery"],)
                 )
-                for name in ("ProposeAgreement", "SignAgreement")
+                for name in ("ProposeAgreement", "CounterAgreement", "SignAgreement")
+            ),
+            Statement(
+                "WithdrawAgreement",
+                AGREEMENT_WITHDRAWAL,
+                AgreementWithdrawal.DESCRIPTOR,
+                (withdrawal(),),
+                (AGREEMENTS["grocery"],),
+            ),
+            Statement(
+                "TerminateAgreement",
+                AGREEMENT_TERMINATION,
+                AgreementTermination.DESCRIPTOR,
+                (termination(),),
+                (AGREEMENTS["grocery"],),
             ),
             Statement(
                 "RegisterKey",
@@ -241,6 +293,7 @@ PARTNERS_OWN = frozenset(
         *("CreateTransfer", "BatchCreateTransfers", "GetTransfer", "ListReceipts"),
         *("ListTransfers", "SimulateTransfer", "ProposeAgreement", "SignAgreement"),
         *("StartLink", "ConfirmLink", "RevokeLink", "ValidateMember"),
+        *("CounterAgreement", "WithdrawAgreement", "TerminateAgreement"),
     }
 )
 """The methods that only a partner calls; the others are carried out for an operator."""
@@ -344,7 +397,13 @@ def good_requests() -> dict[str, Message]:
         ),
         "ListTaxRates": partners.ListTaxRatesRequest(page_size=2),
         "ActivateAgreement": partners.ActivateAgreementRequest(agreement_id="fuel-deli", version=2),
-        "ListAgreements": partners.ListAgreementsRequest(),
+        "EndAgreement": partners.EndAgreementRequest(
+            agreement_id="fuel-deli",
+            version=1,
+            effective_until=time_to_proto(make.NOW + timedelta(days=30)),
+        ),
+        "GetAgreement": partners.GetAgreementRequest(agreement_id="grocery-fuel", version=1),
+        "ListAgreements": partners.ListAgreementsRequest(page_size=2),
         "AddOperator": new_operator(),
         "GrantRole": operators.GrantRoleRequest(operator="li-na", role=operators.ROLE_RATES),
         "WithdrawRole": operators.WithdrawRoleRequest(

@@ -19,10 +19,8 @@ from exchange.ledger.accounts import HubAccount, hub_account, position_account
 from exchange.ledger.postings import Balance, Code, MoneyCell, PointsCell, Posting
 from exchange.log.merkle import Frontier, leaf_data, leaf_hash, root_of
 from exchange.seal import Sealed
-from partners.envelope import RATE_AGREEMENT, sign
 from partners.errors import Reason, Refused
-from partners.keys import Purpose
-from partners.store import load_registry, store_signature
+from partners.store import load_registry
 from pointclear.exchange.v1.transfer_pb2 import CreditNotice, TransferReceipt
 from tests import factories as make
 from tests.database import Database, stored_frontier
@@ -36,17 +34,6 @@ def a_ledger(database: Database, seed: str = "salt", now: datetime = make.NOW) -
     return Ledger(database.engine(), make.LETTERHEAD, lambda: now, make.salts(seed))
 
 
-def store_agreements(database: Database, payloads: Iterable[bytes]) -> None:
-    """Both brands sign these agreements."""
-    with database.connection() as connection:
-        for payload in payloads:
-            terms = make.terms_of(payload)
-            for brand in (terms.source_partner, terms.target_partner):
-                key = make.signer(f"partner/{brand}", Purpose.AGREEMENTS)
-                envelope = sign(key, RATE_AGREEMENT, payload)
-                store_signature(connection, terms, envelope, brand, envelope.signatures[0])
-
-
 def found(
     database: Database, cap: int = make.CAP, agreements: Iterable[bytes] | None = None
 ) -> Ledger:
@@ -54,9 +41,7 @@ def found(
     with database.connection() as connection:
         reads.QUERIES.ensure_request_partitions(connection, now=make.NOW)
     ledger = a_ledger(database, "founding", make.NOW - timedelta(minutes=1))
-    ledger.run(make.partners_and_keys(cap))
-    store_agreements(database, make.AGREEMENTS.values() if agreements is None else agreements)
-    ledger.run(make.founding(cap, agreements)[len(make.partners_and_keys()) :])
+    ledger.run(make.founding(cap, agreements))
     ledger.now = lambda: make.NOW
     return ledger
 

@@ -25,6 +25,8 @@ APPEND_ONLY = [
     "leg",
     "agreement",
     "agreement_signature",
+    "agreement_withdrawal",
+    "agreement_termination",
     "tax",
     "tax_rate",
     "partner_state",
@@ -265,7 +267,8 @@ def test_the_service_makes_partitions_by_the_owners_function_only(database: Data
 
 def test_one_version_is_in_force_per_corridor(coalition: Database) -> None:
     insert = (
-        "INSERT INTO agreement_force SELECT 'grocery-fuel', 2, corridor, tstzrange(%s, NULL), 99"
+        "INSERT INTO agreement_force (agreement_id, version, round, corridor, effective, log_index)"
+        " SELECT 'grocery-fuel', 2, 1, corridor, tstzrange(%s, NULL), 99"
         " FROM agreement_force WHERE agreement_id = 'grocery-fuel'"
     )
     with pytest.raises(errors.ExclusionViolation) as refused:

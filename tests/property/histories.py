@@ -85,7 +85,10 @@ RICH: dict[tuple[str, str, int], bytes] = {
     ),
 }
 """Terms of every kind, in force where the histories begin. No loop gains."""
-FIRST = make.a_state(*make.founding(), *map(make.activate, RICH.values()))
+FIRST = make.a_state(
+    *make.founding(),
+    *(command for payload in RICH.values() for command in make.in_force(payload)),
+)
 """Where the histories begin."""
 TERMS = {name: make.terms_of(payload) for name, payload in (make.AGREEMENTS | RICH).items()}
 MONEY = FIRST.registry.units[make.CURRENCY].number
@@ -254,6 +257,37 @@ def operators_commands() -> st.SearchStrategy[Command]:
     )
 
 
+ROUNDS = [
+    make.agreement_payload(*corridor, version=version, fee_basis_points=fee)
+    for corridor in (("grocery", "fuel"), ("deli", "fuel"))
+    for version in (1, 2, 3)
+    for fee in (100, 75, 50)
+]
+"""Terms of which some are in force, some signed, and some nobody has seen."""
+INSTANTS = [make.NOW + timedelta(hours=hours) for hours in (-1, 0, 1, 25, 49)]
+
+
+@st.composite
+def negotiating(draw: st.DrawFn) -> Command:
+    """A step in the life of an agreement version, often one that is out of turn."""
+    payload = draw(st.sampled_from(ROUNDS))
+    terms = make.terms_of(payload)
+    by = draw(st.sampled_from([terms.source_partner, terms.target_partner]))
+    begins, ends = (draw(st.sampled_from([None, None, *INSTANTS])) for _ in range(2))
+    step = draw(st.sampled_from(["propose", "counter", "sign", "withdraw", "end", "activate"]))
+    match step:
+        case "propose" | "counter":
+            return make.propose(payload, by, is_counter=step == "counter")
+        case "sign":
+            return make.counter_sign(payload, by)
+        case "withdraw":
+            return make.withdraw(payload, by)
+        case "end":
+            return make.terminate(payload, draw(st.sampled_from(INSTANTS)), by)
+        case _:
+            return make.activate(payload, begins, ends)
+
+
 def commands() -> st.SearchStrategy[Command]:
     """Anything that the sequencer may be asked."""
     return st.one_of(
@@ -271,7 +305,8 @@ def commands() -> st.SearchStrategy[Command]:
             lambda day: OpenWindow(make.CURRENCY, make.DAY_ONE + timedelta(days=day))
         ),
         st.just(OpenWindow("USD", make.DAY_ONE)),
-        st.sampled_from([make.activate(payload) for payload in make.AGREEMENTS.values()]),
+        negotiating(),
+        negotiating(),
         st.builds(make.add_partner, st.sampled_from(MEMBERS), st.sampled_from([5, make.CAP])),
         st.just(make.add_partner("bistro", currency="USD")),
         st.builds(

@@ -18,12 +18,13 @@ READINGS = {
         "ListSwitches",
         "ListLimits",
     ),
-    *("ListLinks", "ListAgreements", "ListOperators", "GetAction", "ListActions"),
+    *("ListLinks", "ListAgreements", "GetAgreement", "ListOperators", "GetAction", "ListActions"),
     *("ListWindows", "GetStatement", "DownloadLineFile"),
 }
 """Whoever may call them changes nothing."""
 PARTNERS_OWN = {
     *("CreateTransfer", "BatchCreateTransfers", "ProposeAgreement", "SignAgreement"),
+    *("CounterAgreement", "WithdrawAgreement", "TerminateAgreement"),
     *("StartLink", "ConfirmLink", "RevokeLink", "ValidateMember"),
 }
 """An operator is refused them."""

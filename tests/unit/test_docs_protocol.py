@@ -39,6 +39,7 @@ from partners.envelope import Envelope, pae, sign, to_json
 from partners.errors import RULES, Reason
 from partners.keys import Purpose, SeedSigner, key_id_of
 from partners.links.link import PENDING_TIME, SALT_BYTES, LinkMember
+from partners.negotiation.proposal import Proposal
 from partners.points import REFERENCE_MAX
 from partners.registry import Registry, Tax, TaxRate
 from partners.wire import parse_strictly, terms_from_payload, time_to_proto
@@ -146,7 +147,10 @@ def sealed_order() -> Sealed:
     )
     start = ISSUED_AT - timedelta(hours=1)
     taxes = {"vat6": Tax("vat6", 1, (TaxRate(start, 600),))}
-    ready = fold(State(0, start, Registry(taxes=taxes)), setup, start).state
+    terms, signed = agreement().terms, (("aurora", ORDERS.key_id), ("borealis", ORDERS.key_id))
+    proposal = Proposal(1, "aurora", terms.sha256, terms.signatories, signed)
+    empty = State(0, start, Registry(taxes=taxes), proposals={terms.name: proposal})
+    ready = fold(empty, setup, start).state
     envelope = sign(ORDERS, dsse.TRANSFER_ORDER, order_payload())
     stored_from = datetime(2025, 12, 1, tzinfo=UTC)
     order = admit(envelope, "aurora", ready.registry, AUDIENCE, stored_from, RECORDED_AT)
@@ -362,7 +366,10 @@ def test_the_limits_on_the_page_are_those_in_force() -> None:
         "request": f"{edge.MESSAGE_BYTES_MAX:,} bytes",
         "request of BatchCreateTransfers, Act": (f"{edge.LARGE_MESSAGE_BYTES_MAX:,} bytes"),
         "orders in one BatchCreateTransfers": f"1 to {service.ORDERS_MAX}",
-        "page of ListReceipts, ListTransfers, ListCorridors, ListTaxRates, ListLinks": (
+        "page of ListReceipts, ListTransfers, ListCorridors, ListLinks": (
+            f"{paging.PAGE_DEFAULT} by default, {paging.PAGE_MAX} at most"
+        ),
+        "page of ListPartners, ListKeys, ListAgreements, ListTaxRates": (
             f"{paging.PAGE_DEFAULT} by default, {paging.PAGE_MAX} at most"
         ),
         "page of ListActions": (f"{actions.PAGE_DEFAULT} by default, {actions.PAGE_MAX} at most"),

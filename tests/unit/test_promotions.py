@@ -217,7 +217,7 @@ def test_a_new_version_has_budgets_of_its_own() -> None:
     state, (first,) = carry_out(state, order(state))
     assert first.refusal is None
     second = make.agreement_payload(version=2, promotions=[promotion(budget=10)])
-    state = make.fold_one(state, make.activate(second)).state
+    state = fold(state, make.in_force(second), make.NOW).state
     wanted = make.an_order(2, make.terms_of(second))
     folded = make.fold_one(state, wanted, state.recorded_at)
     (done,) = folded.results
@@ -233,9 +233,9 @@ def test_terms_and_the_order_that_uses_their_budget_may_be_in_one_batch() -> Non
     state = make.a_state(*make.founding(agreements=[]))
     payload = make.agreement_payload(promotions=[promotion()])
     folded = fold(
-        state, [make.activate(payload), make.an_order(1, make.terms_of(payload))], make.NOW
+        state, [*make.in_force(payload), make.an_order(1, make.terms_of(payload))], make.NOW
     )
-    done = folded.results[1]
+    done = folded.results[-1]
     assert isinstance(done, Recorded)
     assert done.refusal is None
 

@@ -362,9 +362,10 @@ def test_a_price_per_thousand_and_a_fee_to_be_given_back_are_recorded() -> None:
 
 def test_lots_are_shown_to_the_target_alone() -> None:
     lot = pb.SourceLot(points=100, expires_at=time_to_proto(make.NOW))
-    payload = make.agreement_payload(version=2, expiry_rule=EXPIRY_RULE_INHERIT)
+    payload = make.agreement_payload(version=9, expiry_rule=EXPIRY_RULE_INHERIT)
     order = make.an_order(1, make.terms_of(payload), source_lots=[lot])
-    batch, (_, outcome), _ = sealed([make.activate(payload), order])
+    state = fold(FIRST, make.agreed(payload), make.NOW).state
+    batch, (_, outcome), _ = sealed([make.activate(payload), order], state)
     assert isinstance(outcome, Recorded)
     assert outcome.refusal is None
     (notice,) = notices(batch)

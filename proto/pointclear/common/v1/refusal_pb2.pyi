@@ -178,6 +178,14 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """What is to hold from an instant that has passed."""
     REASON_FREE_LUNCH: _Reason.ValueType  # 80
     """Some cycle of conversions would multiply points."""
+    REASON_AGREEMENT_STATE: _Reason.ValueType  # 61
+    """An agreement version is not in the state for this step."""
+    REASON_AGREEMENT_OVERLAPS: _Reason.ValueType  # 62
+    """Two versions of a corridor would be in force at one time."""
+    REASON_TERMS_DIFFER: _Reason.ValueType  # 63
+    """Other bytes than those of the version's newest proposal."""
+    REASON_NOTICE_TOO_SHORT: _Reason.ValueType  # 64
+    """A notice that ends terms sooner than they allow."""
     REASON_RATE_LIMITED: _Reason.ValueType  # 53
     """The caller sends faster than it may."""
     REASON_QUEUE_FULL: _Reason.ValueType  # 54
@@ -324,6 +332,14 @@ REASON_EFFECTIVE_IN_PAST: Reason.ValueType  # 60
 """What is to hold from an instant that has passed."""
 REASON_FREE_LUNCH: Reason.ValueType  # 80
 """Some cycle of conversions would multiply points."""
+REASON_AGREEMENT_STATE: Reason.ValueType  # 61
+"""An agreement version is not in the state for this step."""
+REASON_AGREEMENT_OVERLAPS: Reason.ValueType  # 62
+"""Two versions of a corridor would be in force at one time."""
+REASON_TERMS_DIFFER: Reason.ValueType  # 63
+"""Other bytes than those of the version's newest proposal."""
+REASON_NOTICE_TOO_SHORT: Reason.ValueType  # 64
+"""A notice that ends terms sooner than they allow."""
 REASON_RATE_LIMITED: Reason.ValueType  # 53
 """The caller sends faster than it may."""
 REASON_QUEUE_FULL: Reason.ValueType  # 54
