@@ -1,4 +1,5 @@
-"""The least that a signed and durable answer costs: `python -m tests.bench.floor DATA_DIR DATABASE_URL KEYS ANSWER_BYTES`.
+"""The least that a signed and durable answer costs:
+`python -m tests.bench.floor DATA_DIR DATABASE_URL KEYS ANSWER_BYTES`.
 
 A throw-away clearing house without books: it verifies the order's signature, stores the order under
 its id, many in one commit, and signs an answer. No fields are checked, nothing is decided, posted,

@@ -247,6 +247,7 @@ def test_the_service_updates_running_totals_and_nothing_else(database: Database)
         "refusal_tally.refused",
         "agreement_force.effective",
         "deployment.audience",
+        "deployment.environment",
         "signing_key.revoked_index",
         "window_points.points",
         "window_sum.amount",
