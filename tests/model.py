@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from uuid import UUID
 
 from pointclear.common.v1.refusal_pb2 import Reason
 from pointclear.exchange.v1.record_pb2 import EntryRecord
@@ -64,6 +65,18 @@ class Verdict:
     window_id: str = ""
 
 
+LINK_STARTED = ("link_id", "source_program", "target_program", "source_member_sha256")
+
+
+@dataclass
+class ModelLink:
+    """Where a link stands."""
+
+    programs: set[str]
+    state: str = "PENDING"
+    frozen: bool = False
+
+
 @dataclass
 class Model:
     """The books and the terms, by name."""
@@ -83,6 +96,9 @@ class Model:
     """By version: from when it is in force, and until when where an end was set."""
     stopped: set[tuple[str, ...]] = field(default_factory=set)
     """Switches that are out of the ordinary: who or what, and which."""
+    links: dict[str, ModelLink] = field(default_factory=dict)
+    demanding: set[str] = field(default_factory=set)
+    """The programs whose orders name a link."""
     window: dict[str, str] = field(default_factory=dict)
     """The open one, by currency."""
     posted: Counter[str] = field(default_factory=Counter)
@@ -217,6 +233,8 @@ class Model:
             return "AGREEMENT_UNKNOWN"
         if self.in_force(corridor, now) != name:
             return "AGREEMENT_NOT_IN_FORCE"
+        if reason := self.link_fault(order, corridor):
+            return reason
         terms = self.versions[name]
         if order.segment and order.segment not in {each.segment_id for each in terms.segments}:
             return "SEGMENT_UNKNOWN"
@@ -231,6 +249,31 @@ class Model:
         if order.source_points > terms.maximum_source_points:
             return "LIMIT_EXCEEDED"
         return "" if terms.settlement_currency in self.window else "WINDOW_STATE"
+
+    def link_fault(self, order: TransferOrder, corridor: tuple[str, str]) -> str:
+        """What is wrong with the link that an order names, or should. Whether a member whom it
+        names itself is frozen the log does not say: it holds no reference.
+        """
+        if not order.link_id:
+            return "LINK_REQUIRED" if self.demanding & set(corridor) else ""
+        link = self.links.get(str(UUID(bytes=order.link_id)))
+        if link is None or set(corridor) != link.programs:
+            return "LINK_UNKNOWN"
+        if link.state != "ACTIVE":
+            return "LINK_STATE"
+        return "MEMBER_FROZEN" if link.frozen else ""
+
+    def link(self, link_id: str, step: str, body: bytes) -> None:
+        """A link begins, is confirmed, ends or is frozen."""
+        if step == "start":
+            started = json.loads(body)
+            assert set(started) == {*LINK_STARTED}
+            programs = {started["source_program"], started["target_program"]}
+            self.links[link_id] = ModelLink(programs)
+        elif step == "frozen":
+            self.links[link_id].frozen = json.loads(body)["frozen"]
+        else:
+            self.links[link_id].state = {"confirm": "ACTIVE", "revoke": "REVOKED"}[step]
 
     def switched_off(self, source: str, target: str) -> str:
         """The first switch that stands in the way of a corridor."""
@@ -288,6 +331,16 @@ class Model:
             limits = Limits.FromString(entry.body)
             if limits.HasField("partner"):
                 self.caps[limits.partner.partner_id] = limits.partner.net_debit_cap
+        elif kind == "link":
+            link_id, step = name.split("/")[:2]
+            self.link(link_id, step, entry.body)
+        elif kind == "links-required":
+            program = name.partition("/")[0]
+            demanded = json.loads(entry.body)["required"]
+            self.demanding = self.demanding - {program} | ({program} if demanded else set())
+        elif kind == "erasure":
+            for link_id in json.loads(entry.body)["links"]:
+                self.links[link_id].state = "REVOKED"
         elif kind == "statement":
             self.statement(SettlementStatement.FromString(entry.body))
         elif kind == "leg":
