@@ -689,6 +689,7 @@ def test_the_books_are_found_wrong_after_a_row_was_altered(coalition: Coalition)
         ("UPDATE window_points SET points = points + 1", "window_points_are_their_postings"),
         ("UPDATE head SET next_index = next_index + 1", "records_are_gapless"),
         ("UPDATE stream_head SET last_seq = last_seq + 1", "streams_are_gapless"),
+        ("UPDATE signing_key SET revoked_index = registered_index + 1", "keys_are_as_recorded"),
     ):
         with coalition.engine.connect() as connection:
             raw: Any = connection.connection.dbapi_connection

@@ -35,7 +35,7 @@ from partners import paging
 from partners.actions import service as actions
 from partners.actions.verification import REASON_MAX, VALIDITY_MAX
 from partners.commands import Activate, AddKey, AddPartner
-from partners.envelope import Envelope, pae, sign, to_json
+from partners.envelope import Envelope, counter_sign, pae, sign, to_json
 from partners.errors import RULES, Reason
 from partners.keys import Purpose, SeedSigner, key_id_of
 from partners.links.link import PENDING_TIME, SALT_BYTES, LinkMember
@@ -58,6 +58,13 @@ from pointclear.partners.v1 import (
     operator_service_pb2,
     partners_service_pb2,
 )
+from pointclear.partners.v1.key_pb2 import (
+    KEY_ACTION_REGISTER,
+    KEY_ACTION_REVOKE,
+    KEY_PURPOSE_ORDERS,
+    REVOCATION_REASON_COMPROMISED,
+    KeyEvent,
+)
 from pointclear.settlement.v1 import settlement_service_pb2, statement_pb2
 from settlement import bank
 from settlement import service as settlement_service
@@ -75,7 +82,9 @@ TRANSFER_ID = bytes.fromhex("019b8d9969fa7000800000000000002a")
 LINK_ID = bytes.fromhex("019b8d9969fa7000800000000000002b")
 LINK_MEMBER = LinkMember("borealis-points", "B-77", bytes(range(0xC0, 0xE0)))
 ORDER_SEED, RECEIPT_SEED = bytes(range(32)), bytes(range(32, 64))
+AGREEMENTS_SEED = bytes(range(64, 96))
 ORDERS, RECEIPTS = SeedSigner(ORDER_SEED), SeedSigner(RECEIPT_SEED)
+AGREEMENTS = SeedSigner(AGREEMENTS_SEED)
 
 
 @cache
@@ -167,9 +176,35 @@ def sealed_order() -> Sealed:
 
 
 @cache
+def key_events() -> tuple[bytes, bytes]:
+    """The registration of the order key, for a year, and its revocation."""
+    return (
+        KeyEvent(
+            audience=AUDIENCE,
+            partner_id="aurora",
+            action=KEY_ACTION_REGISTER,
+            purpose=KEY_PURPOSE_ORDERS,
+            public_key=ORDERS.public_key,
+            valid_from=time_to_proto(ISSUED_AT),
+            valid_until=time_to_proto(ISSUED_AT + timedelta(days=365)),
+        ).SerializeToString(deterministic=True),
+        KeyEvent(
+            audience=AUDIENCE,
+            partner_id="aurora",
+            action=KEY_ACTION_REVOKE,
+            key_id=ORDERS.key_id,
+            reason=REVOCATION_REASON_COMPROMISED,
+        ).SerializeToString(deterministic=True),
+    )
+
+
+@cache
 def example() -> Mapping[str, bytes]:
     """Every value that the page prints in hex, by its name there."""
     order = sign(ORDERS, dsse.TRANSFER_ORDER, order_payload())
+    registered, revoked = key_events()
+    registration = counter_sign(AGREEMENTS, sign(ORDERS, dsse.KEY_EVENT, registered))
+    revocation = sign(AGREEMENTS, dsse.KEY_EVENT, revoked)
     sealed = sealed_order()
     record = sealed.records[0]
     payload = sealed.stream_entries[0].payload
@@ -197,6 +232,14 @@ def example() -> Mapping[str, bytes]:
         "receipt payload": payload,
         "receipt signature": sign(RECEIPTS, dsse.TRANSFER_RECEIPT, payload).signatures[0].signature,
         "receipt sha256": hashlib.sha256(payload).digest(),
+        "agreements seed": AGREEMENTS_SEED,
+        "agreements public key": AGREEMENTS.public_key,
+        "agreements key id": bytes.fromhex(AGREEMENTS.key_id),
+        "registration payload": registered,
+        "registration signature of the new key": registration.signatures[0].signature,
+        "registration signature of the key for agreements": registration.signatures[1].signature,
+        "revocation payload": revoked,
+        "revocation signature": revocation.signatures[0].signature,
         "link salt": LINK_MEMBER.salt,
         "link member sha256": LINK_MEMBER.sha256(),
         "link confirmation": link_confirmation(),
@@ -287,7 +330,7 @@ def test_the_example_is_the_transfer_that_the_page_tells() -> None:
 
 
 def test_ids_are_named_by_the_digest_of_their_key() -> None:
-    for whose in ("order", "receipt"):
+    for whose in ("order", "receipt", "agreements"):
         key_id = example()[f"{whose} key id"].hex()
         assert key_id == key_id_of(example()[f"{whose} public key"])
 
