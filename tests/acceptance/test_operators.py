@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import grpc
 import psycopg2
 import pytest
 import uuid_utils
@@ -59,6 +60,7 @@ from tests.acceptance.coalition import (
     make_data_dir,
     refused,
 )
+from tests.crashing_server import CRASH_AT
 from tests.processes import Server, connection, contents, folder, pointclear, written
 
 SANDBOX = SeedSigner(b"the key of a sandbox, for tests!")
@@ -437,3 +439,44 @@ def approved(house: House, *command: str) -> Any:
     done = house.run(*command, "--json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+# Crashes
+
+
+@pytest.mark.parametrize(("commits", "outcomes"), [(1, 0), (2, 0)], ids=["recorded", "done"])
+def test_t24_what_a_crash_leaves_is_carried_out_when_the_same_action_is_sent_again(
+    commits: int, outcomes: int
+) -> None:
+    """The server is killed after the action's own commit, or after the commit of what it did."""
+    with folder() as home:
+        data_dir = make_data_dir(home)
+        Server(data_dir).stop()
+        crash = {CRASH_AT: f"after-commit:{commits}"}
+        with Server(data_dir, program="tests.crashing_server", **crash) as server:
+            profile = load_profile(data_dir / "operator", server.address)
+            signer = profile.signer(Purpose.OPERATOR)
+            request = grant("operator", pb.ROLE_AUDITOR)
+            acting = sent(action(request, maker="operator"), request, signer)
+            with connect(profile) as own, pytest.raises(grpc.RpcError):
+                own.actions.Act(acting, timeout=60)
+            server.process.wait(60)
+        with Server(data_dir) as server:
+            assert counted(data_dir, "operator_action") == 1
+            assert counted(data_dir, "action_outcome") == outcomes
+            with connect(load_profile(data_dir / "operator", server.address)) as own:
+                answer = own.call(own.actions.Act, acting)
+                assert answer.state == actions_pb.ACTION_STATE_CARRIED_OUT
+                before = counted(data_dir, "record")
+                assert own.call(own.actions.Act, acting) == answer
+                assert counted(data_dir, "record") == before
+            assert counted(data_dir, "action_outcome") == 1
+            check_log_and_books(data_dir)
+
+
+def counted(data_dir: Path, table: str) -> int:
+    """The rows of a table."""
+    with connection(data_dir) as database, database.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {table}")
+        (count,) = cursor.fetchone()
+        return int(count)

@@ -43,6 +43,7 @@ WRITING = (
     *("ValidateMember", "EraseMember"),
     *("OpenWindow", "CloseWindow", "SettleWindow", "ImportBankFile"),
     *("Act", "AddOperator", "GrantRole", "WithdrawRole"),
+    *("SetSwitches", "SetLimits"),
     *("ActivatePartner", "SuspendPartner", "ResumePartner", "ExitPartner"),
 )
 NEEDLESS = {Reason.TRY_LATER, Reason.QUEUE_FULL, Reason.RATE_LIMITED, Reason.CALLER_UNKNOWN}

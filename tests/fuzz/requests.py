@@ -30,6 +30,7 @@ from pointclear.exchange.v1 import exchange_service_pb2 as exchange
 from pointclear.exchange.v1.transfer_pb2 import TRANSFER_STATE_COMMITTED, TransferOrder
 from pointclear.partners.v1 import action_service_pb2 as actions
 from pointclear.partners.v1 import key_pb2
+from pointclear.partners.v1 import limits_pb2 as limits
 from pointclear.partners.v1 import link_service_pb2 as links
 from pointclear.partners.v1 import operator_service_pb2 as operators
 from pointclear.partners.v1 import partners_service_pb2 as partners
@@ -404,6 +405,22 @@ def good_requests() -> dict[str, Message]:
         ),
         "GetAgreement": partners.GetAgreementRequest(agreement_id="grocery-fuel", version=1),
         "ListAgreements": partners.ListAgreementsRequest(page_size=2),
+        "SetSwitches": limits.SetSwitchesRequest(
+            change_id=make.transfer_id(71).bytes,
+            switches=limits.Switches(partner=limits.PartnerSwitches(partner_id="deli")),
+        ),
+        "ListSwitches": limits.ListSwitchesRequest(),
+        "SetLimits": limits.SetLimitsRequest(
+            change_id=make.transfer_id(72).bytes,
+            limits=limits.Limits(
+                partner=limits.PartnerLimits(
+                    partner_id="deli",
+                    funding=limits.FUNDING_CAPPED,
+                    net_debit_cap=make.CAP,
+                )
+            ),
+        ),
+        "ListLimits": limits.ListLimitsRequest(),
         "AddOperator": new_operator(),
         "GrantRole": operators.GrantRoleRequest(operator="li-na", role=operators.ROLE_RATES),
         "WithdrawRole": operators.WithdrawRoleRequest(
