@@ -32,6 +32,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.operator_commands import operator_app
     from exchange.cli.output import Command
     from exchange.cli.partner_commands import partner_app
+    from exchange.cli.rate_commands import rates_app
     from exchange.cli.reading_commands import add_reading_commands
     from exchange.cli.settlement_commands import add_settlement_commands
     from exchange.cli.switch_commands import switches_app
@@ -59,6 +60,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     app.add_typer(trail_app(), name="trail")
     app.add_typer(key_app(), name="key")
     app.add_typer(agreement_app(), name="agreement")
+    app.add_typer(rates_app(), name="rates")
     app.add_typer(tax_app(), name="tax")
     app.add_typer(switches_app(), name="switches")
     app.add_typer(limits_app(), name="limits")

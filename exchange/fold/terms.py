@@ -8,7 +8,6 @@ from exchange.commands import (
     Result,
 )
 from exchange.fold.agreements import open_proposal, require_key
-from exchange.fold.free_lunch import without_free_lunch
 from exchange.fold.run import Run
 from exchange.ledger.accounts import Account, hub_accounts, partner_accounts, program_accounts
 from exchange.ledger.postings import (
@@ -18,6 +17,7 @@ from exchange.promotions import key_of
 from partners.commands import Activate, AddPartner
 from partners.errors import Reason, Refused
 from partners.points import currency_scale
+from partners.rate_set import without_free_lunch
 from partners.registry import Force, Partner, Registry, Unit, same_corridor
 
 PARTNER_BODY = "application/vnd.pointclear.partner.v1+protobuf"

@@ -21,6 +21,7 @@ COMMANDS = (
     "tax list", "transfer",
     "link start", "link confirm", "link revoke", "link list", "link freeze", "link unfreeze",
     "link require", "member validate", "member erase",
+    "rates check", "rates graph", "rates derive", "rates numeraire",
     "lookup", "receipts", "transfers", "simulate", "position", "corridors", "window open",
     "window close", "window list", "settle", "statement", "verify",
 )  # fmt: skip
