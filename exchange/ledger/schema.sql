@@ -283,7 +283,9 @@ CREATE TABLE action_outcome (
     refused_text text,
     CHECK ((response IS NULL) = (refused_reason IS NOT NULL)),
     CHECK ((refused_reason IS NULL) = (refused_field IS NULL)),
-    CHECK ((refused_reason IS NULL) = (refused_text IS NULL))
+    CHECK ((refused_reason IS NULL) = (refused_text IS NULL)),
+    -- What machines read of a refusal: an object of texts, in JSON; NULL in outcomes that are older than the column.
+    refused_metadata text
 );
 
 -- The requests that actions name by digest. Apart from them, so that it can be dropped and the trail stands.
@@ -572,4 +574,4 @@ GRANT EXECUTE ON FUNCTION empty_requests(uuid[]) TO pointclear_service;
 REVOKE EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) TO pointclear_service;
 
-INSERT INTO deployment VALUES (true, 9, NULL, NULL);
+INSERT INTO deployment VALUES (true, 10, NULL, NULL);

@@ -14,14 +14,15 @@ VALUES (:action_id::uuid, :maker, :checker, :key_id, :signature, :log_index, :re
 
 -- name: end_action!
 -- The first answer stands.
-INSERT INTO action_outcome (action_id, ended_at, response, refused_reason, refused_field, refused_text)
-VALUES (:action_id::uuid, :ended_at, :response, :refused_reason, :refused_field, :refused_text) ON CONFLICT DO NOTHING;
+INSERT INTO action_outcome (action_id, ended_at, response, refused_reason, refused_field, refused_text, refused_metadata)
+VALUES (:action_id::uuid, :ended_at, :response, :refused_reason, :refused_field, :refused_text, :refused_metadata)
+ON CONFLICT DO NOTHING;
 
 -- name: actions(action_id, after_log_index, waiting_only, actions_max)
 -- One action, or the next ones in the order of the log; or of these only those that nobody has approved.
 SELECT a.action_id::text, a.payload, a.key_id, a.signature, a.two_person, a.log_index, a.recorded_at,
     p.checker, p.key_id, p.signature, p.log_index, p.recorded_at,
-    o.ended_at, o.response, o.refused_reason, o.refused_field, o.refused_text, r.request
+    o.ended_at, o.response, o.refused_reason, o.refused_field, o.refused_text, o.refused_metadata, r.request
 FROM operator_action AS a
 LEFT JOIN action_approval AS p USING (action_id)
 LEFT JOIN action_outcome AS o USING (action_id)

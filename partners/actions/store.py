@@ -3,6 +3,7 @@
 All functions take a psycopg2 connection in a transaction.
 """
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -72,6 +73,7 @@ def keep_outcome(
         refused_reason=refusal.reason.value if refusal else None,
         refused_field=refusal.field if refusal else None,
         refused_text=refusal.text if refusal else None,
+        refused_metadata=json.dumps(dict(refusal.metadata)) if refusal else None,
     )
 
 
@@ -91,7 +93,7 @@ def _actions(
 def _stored(row: Any) -> StoredAction:
     action_id, payload, key_id, signature, two_person, log_index, recorded_at = row[:7]
     checker, checker_key, checked, approval_index, approved_at = row[7:12]
-    ended_at, response, reason, field, text, request = row[12:]
+    ended_at, response, reason, field, text, metadata, request = row[12:]
     signatures = [Signature(key_id, bytes(signature))]
     if checker:
         signatures.append(Signature(checker_key, bytes(checked)))
@@ -106,6 +108,6 @@ def _stored(row: Any) -> StoredAction:
         utc(approved_at) if approved_at else None,
         utc(ended_at) if ended_at else None,
         bytes(response or b""),
-        Refused(Reason(reason), field, text) if reason else None,
+        Refused(Reason(reason), field, text, json.loads(metadata or "{}")) if reason else None,
         None if request is None else bytes(request),
     )
