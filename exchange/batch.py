@@ -204,7 +204,8 @@ class Ledger:
         if registry.revision != head.terms_revision or known is None:
             registry = load_registry(connection, head.terms_revision, self.letterhead.audience)
         promotion_points = dict(known.state.promotion_points) if known and fresh else {}
-        promoted = store.promotions_touched(registry, commands)
+        held = store.load_held(connection, commands)
+        promoted = store.promotions_touched(registry, commands, held.values())
         promoted -= {(agreement_id, version) for agreement_id, version, _ in promotion_points}
         promotion_points |= store.load_promotion_points(connection, promoted)
         accounts = store.accounts_touched(registry, commands)
@@ -227,7 +228,10 @@ class Ledger:
             known.state.tallies if known and fresh else store.load_tallies(connection),
             store.load_resolved(connection, commands),
             links,
-            store.load_day_tallies(connection, registry, self._member_secret, links, commands),
+            store.load_day_tallies(
+                connection, registry, self._member_secret, links, held, commands
+            ),
+            held,
             self._member_secret,
             promotion_points,
             store.load_proposals(connection, commands),

@@ -6,6 +6,7 @@ the writer needs. Between them stands `exchange.fold`, which decides.
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import StrEnum
 from typing import get_args
 from uuid import UUID
 
@@ -101,6 +102,24 @@ class Book:
     step: WindowStep | None = None
 
 
+class Verdict(StrEnum):
+    """What becomes of a transfer that was held."""
+
+    RELEASED = "RELEASED"
+    REFUSED = "REFUSED"
+    CANCELLED = "CANCELLED"
+
+
+@dataclass(frozen=True, slots=True)
+class DecideHeld:
+    """Releases or refuses a held transfer, or cancels it for its sender."""
+
+    transfer_id: UUID
+    verdict: Verdict
+    partner_id: str = ""
+    """Of who cancels."""
+
+
 Command = (
     Order
     | PartnersCommand
@@ -108,6 +127,7 @@ Command = (
     | OpenWindow
     | CloseWindow
     | Book
+    | DecideHeld
     | ProposeAction
     | ApproveAction
     | ChangeRoles
@@ -139,9 +159,43 @@ class Answer:
     """What was ordered, as far as it is known here."""
 
 
+class TransferState(StrEnum):
+    """How a transfer stands, as its record states it."""
+
+    COMMITTED = "COMMITTED"
+    REFUSED = "REFUSED"
+    HELD = "HELD"
+    """It waits for an operator's review; its amounts are reserved."""
+    ABORTED = "ABORTED"
+    """It was held, and is void."""
+
+
+Counted = tuple[str, int, int]
+"""The subject of a day's tally, the day, and what was added to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A transfer that was held for review."""
+
+    log_index: int
+    recorded_at: datetime
+    order: Order
+    """As far as the record tells: members, reference and signature may be missing."""
+    postings: tuple[Posting, ...]
+    """Its pending postings."""
+    counted: tuple[Counted, ...] = ()
+    """What goes back if it is voided: members' tallies do not."""
+    promotions: tuple[str, ...] = ()
+    """Ids of the promotions whose bonuses are reserved."""
+    verdict: Verdict | None = None
+    decided_index: int = 0
+    """Where the verdict is recorded, if there is one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """An order's outcome as it will be recorded: committed or refused."""
+    """An order's outcome as it will be recorded: committed, refused, held, or what ends a hold."""
 
     log_index: int
     recorded_at: datetime
@@ -153,6 +207,15 @@ class Recorded:
     conversion: Conversion | None
     window: Window | None
     postings: tuple[Posting, ...]
+    state: TransferState = TransferState.COMMITTED
+    decides: UUID | None = None
+    """The transfer whose hold ends here."""
+    verdict: Verdict | None = None
+    """How it ends."""
+    counted: tuple[Counted, ...] = ()
+    """Of a hold: what goes back if it is voided."""
+    promotions: tuple[str, ...] = ()
+    """Of a hold: whose bonuses are reserved."""
 
     @property
     def funders(self) -> tuple[str, ...]:

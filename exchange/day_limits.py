@@ -13,11 +13,11 @@ Rules kept here:
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from exchange.commands import Order
+from exchange.commands import Counted, Order
 from exchange.linked_members import members_of
 from partners.agreement import Terms
 from partners.errors import Reason, Refused
@@ -45,6 +45,12 @@ class DayTally:
     def plus(self, amount: int) -> "DayTally":
         """The tally after one more transfer of the same day."""
         return DayTally(self.day, self.transfers + 1, self.amount + amount)
+
+    def minus(self, day: int, amount: int) -> "DayTally":
+        """The tally after a transfer of `day` was voided; one of another day is past."""
+        if self.day != day:
+            return self
+        return DayTally(day, max(0, self.transfers - 1), max(0, self.amount - amount))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,30 +87,59 @@ class Transfer:
     link: Link | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A transfer that no limit of a day refuses."""
+
+    counted: Mapping[str, DayTally] = field(default_factory=dict)
+    """The tallies that it changes, as they are after it."""
+    is_held: bool = False
+    """Whether an operator must look at it first."""
+    returns: tuple[Counted, ...] = ()
+    """What goes back where it is held and then voided. A member's tallies do not: they count what
+    was tried."""
+
+
 def check_day_limits(
     registry: Registry,
     secret: bytes,
     tallies: Mapping[str, DayTally],
     transfer: Transfer,
     now: datetime,
-) -> dict[str, DayTally]:
-    """The tallies that a transfer changes, as they are after it.
+) -> Passed:
+    """What a transfer counts as.
 
     Raises Refused (VELOCITY_EXCEEDED, COUNTERPARTY_LIMIT or LINK_COOLING) for the first limit that
     it meets: of the corridor, the target program, the sender, the link, the member.
     """
     today = day_of(now)
     counted: dict[str, DayTally] = {}
+    returns: list[Counted] = []
     for bound in bounds_of(registry, secret, transfer):
         tally = tallies.get(bound.subject, DayTally()).on(today)
         bound.check(tally)
         counted[bound.subject] = tally.plus(bound.amount)
-    if transfer.members is None:
-        return counted
+        if not bound.subject.startswith("member/"):
+            returns.append((bound.subject, today, bound.amount))
     corridor = corridor_limits(registry, transfer.terms)
-    check_cooling(corridor, transfer.link, now)
-    check_return(corridor, secret, tallies, transfer, today)
-    return counted | arrival(registry, secret, transfer, today)
+    if transfer.members is not None:
+        check_cooling(corridor, transfer.link, now)
+        check_return(corridor, secret, tallies, transfer, today)
+        counted |= arrival(registry, secret, transfer, today)
+    return Passed(counted, needs_review(corridor, counted, transfer), tuple(returns))
+
+
+def needs_review(
+    corridor: CorridorLimits, counted: Mapping[str, DayTally], transfer: Transfer
+) -> bool:
+    """Whether an operator must look at the transfer before it is committed."""
+    if corridor.review_above_points and transfer.source_points > corridor.review_above_points:
+        return True
+    member = next((each for name, each in counted.items() if name.startswith("member/")), None)
+    return member is not None and (
+        0 < corridor.review_member_transfers_per_day < member.transfers
+        or 0 < corridor.review_member_points_per_day < member.amount
+    )
 
 
 def bounds_of(registry: Registry, secret: bytes, transfer: Transfer) -> Iterator[Bound]:
@@ -144,7 +179,8 @@ def bounds_of(registry: Registry, secret: bytes, transfer: Transfer) -> Iterator
             "you may send no more today",
         )
     transfers, points = member_limits(corridor, terms)
-    if transfer.members is not None and (transfers or points):
+    reviewed = corridor.review_member_transfers_per_day or corridor.review_member_points_per_day
+    if transfer.members is not None and (transfers or points or reviewed):
         yield Bound(
             member_subject(secret, terms, transfer.members[0]),
             transfer.source_points,

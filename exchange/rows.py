@@ -3,10 +3,11 @@
 The columns of each tuple are those of the statement of that name in `ledger/prepared.sql`.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from exchange.commands import Outcome, Recorded
+from exchange.commands import Outcome, Recorded, TransferState
 from exchange.fold import Cell, Folded, State, Tally
 from exchange.ledger.postings import Balance, MoneyCell, PointsCell
 from exchange.promotions import PromotionPoints
@@ -35,6 +36,8 @@ def rows_of(before: State, folded: Folded, sealed: Sealed) -> dict[str, Rows]:
         "write_balances": balance_rows(before.balances, folded.state.balances),
         "write_money": money_rows(folded.window_steps),
         "write_points": points_rows(folded.window_steps),
+        "write_holds": hold_rows(folded.outcomes, registry),
+        "write_verdicts": verdict_rows(folded.outcomes),
         "write_day_tallies": [
             (subject, each.day, each.transfers, each.amount)
             for subject, each in folded.state.day_tallies.items()
@@ -63,7 +66,36 @@ def request_rows(outcomes: Iterable[Outcome], registry: Registry) -> Rows:
             str(each.order.link_id) if each.order.link_id else None,
         )
         for each in outcomes
-        if isinstance(each, Recorded)
+        if isinstance(each, Recorded) and each.decides is None
+    ]
+
+
+def hold_rows(outcomes: Iterable[Outcome], registry: Registry) -> Rows:
+    """The transfers that wait for review."""
+    return [
+        (
+            str(each.order.transfer_id),
+            registry.partners[each.source_partner].number,
+            each.log_index,
+            json.dumps(
+                {
+                    "counted": each.counted,
+                    "promotions": each.promotions,
+                    "segment": each.order.segment,
+                }
+            ),
+        )
+        for each in outcomes
+        if isinstance(each, Recorded) and each.state is TransferState.HELD
+    ]
+
+
+def verdict_rows(outcomes: Iterable[Outcome]) -> Rows:
+    """What became of those that waited."""
+    return [
+        (str(each.decides), each.verdict.value, each.log_index)
+        for each in outcomes
+        if isinstance(each, Recorded) and each.decides is not None and each.verdict is not None
     ]
 
 

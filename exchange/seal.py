@@ -23,7 +23,7 @@ from enum import IntEnum
 from uuid import UUID
 
 from exchange import wire
-from exchange.commands import Booked, Outcome, Recorded
+from exchange.commands import Booked, Outcome, Recorded, TransferState
 from exchange.fold import InvariantBroken
 from exchange.ledger.names import account_names
 from exchange.log.merkle import Frontier, leaf_data, leaf_hash
@@ -37,6 +37,16 @@ class LeafKind(IntEnum):
     TRANSFER = 1
     REFUSAL = 2
     ENTRY = 3
+    HOLD = 4
+    """A transfer that waits for review."""
+
+
+LEAF_KINDS = {
+    TransferState.COMMITTED: LeafKind.TRANSFER,
+    TransferState.REFUSED: LeafKind.REFUSAL,
+    TransferState.ABORTED: LeafKind.REFUSAL,
+    TransferState.HELD: LeafKind.HOLD,
+}
 
 
 class PayloadKind(IntEnum):
@@ -188,7 +198,7 @@ class _Desk:
         source_part = self.part_of(wire.source_part(outcome))
         target_part = self.part_of(wire.target_part(outcome))
         record = wire.transfer_record(outcome, source_part.sha256, target_part.sha256)
-        kind = LeafKind.TRANSFER if committed else LeafKind.REFUSAL
+        kind = LEAF_KINDS[outcome.state]
         salt = self.keep(outcome, kind, record, outcome.order.transfer_id, None)
         self.file(outcome, outcome.source_partner, PayloadKind.RECEIPT, record, salt, source_part)
         if committed:

@@ -5,6 +5,7 @@ All functions take the sequencer's psycopg2 connection; those that read or write
 `begin` and `commit`.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,8 @@ from exchange.commands import (
     CloseWindow,
     Command,
     CounterSigned,
+    DecideHeld,
+    Held,
     KeyRevoked,
     LinkChanged,
     LinkFrozen,
@@ -35,6 +38,7 @@ from exchange.commands import (
     RolesChanged,
     TaxRateAdded,
     Terminated,
+    Verdict,
     Window,
     WindowClosed,
     WindowOpened,
@@ -60,7 +64,7 @@ from exchange.ledger.accounts import (
     tax_account,
 )
 from exchange.ledger.array_literal import array_literal
-from exchange.ledger.postings import Balance, Code, MoneyCell, PostingRef
+from exchange.ledger.postings import Balance, Code, MoneyCell, Phase, Posting, PostingRef
 from exchange.log.merkle import Frontier
 from exchange.promotions import PromotionKey
 from exchange.rows import rows_of
@@ -198,11 +202,39 @@ def load_tallies(connection: Any) -> dict[str, Tally]:
     return {row[0]: Tally(row[1], row[2]) for row in QUERIES.tallies(connection)}
 
 
+def load_held(connection: Any, commands: Iterable[Command]) -> dict[UUID, Held]:
+    """The transfers that these commands decide, if they were ever held."""
+    ids = [str(each.transfer_id) for each in commands if isinstance(each, DecideHeld)]
+    if not ids:
+        return {}
+    rows = list(QUERIES.held(connection, transfer_ids=ids))
+    pending: dict[int, list[Posting]] = {row[1]: [] for row in rows}
+    for index, code, debit, credit, amount, phase in QUERIES.postings_of(
+        connection, log_indexes=sorted(pending)
+    ):
+        pending[index].append(Posting(Code(code), debit, credit, amount, Phase(phase)))
+    held = {}
+    for transfer_id, index, recorded_at, record, kept, verdict, decided_index in rows:
+        facts = json.loads(kept)
+        held[UUID(str(transfer_id))] = Held(
+            index,
+            utc(recorded_at),
+            wire.held_order(bytes(record), facts["segment"]),
+            tuple(pending[index]),
+            tuple((subject, day, amount) for subject, day, amount in facts["counted"]),
+            tuple(facts["promotions"]),
+            Verdict(verdict) if verdict else None,
+            decided_index,
+        )
+    return held
+
+
 def load_day_tallies(
     connection: Any,
     registry: Registry,
     secret: bytes,
     links: Mapping[UUID, Link],
+    held: Mapping[UUID, Held],
     commands: Sequence[Command],
 ) -> dict[str, DayTally]:
     """What was counted of everything under which these commands may be limited."""
@@ -213,6 +245,7 @@ def load_day_tallies(
         if isinstance(each, Order) and (limits_may_come or is_limited(registry, each))
         for subject in subjects_of(registry, secret, each, members_named(each, links, commands))
     }
+    subjects |= {subject for each in held.values() for subject, _day, _amount in each.counted}
     if not subjects:
         return {}
     rows = QUERIES.day_tallies(connection, subjects=sorted(subjects))
@@ -383,7 +416,7 @@ def entry_key_of(command: Command) -> str:
             return f"switches/{command.change_id}"
         case SetLimits():
             return f"limits/{command.change_id}"
-        case Order() | OpenWindow() | CloseWindow():
+        case Order() | OpenWindow() | CloseWindow() | DecideHeld():
             return ""
         case _:
             return link_entry_key(command)
@@ -424,6 +457,9 @@ def accounts_touched(registry: Registry, commands: Iterable[Command]) -> set[int
             case Book():
                 for posting in command.postings:
                     accounts |= {posting.debit, posting.credit}
+            case DecideHeld():
+                # Which accounts it posts to is in the hold.
+                return None
             case SetLimits(limits=PartnerLimits(partner_id=name)) if name in registry.partners:
                 partner = registry.partners[name]
                 money = registry.units[partner.currency].number
@@ -441,11 +477,15 @@ def accounts_touched(registry: Registry, commands: Iterable[Command]) -> set[int
     return accounts
 
 
-def promotions_touched(registry: Registry, commands: Iterable[Command]) -> set[tuple[str, int]]:
-    """The agreement versions with promotions under which these commands order."""
-    named = {
-        (each.agreement_id, each.agreement_version) for each in commands if isinstance(each, Order)
-    }
+def promotions_touched(
+    registry: Registry, commands: Iterable[Command], held: Iterable[Held] = ()
+) -> set[tuple[str, int]]:
+    """The agreement versions with promotions under which these commands order, or decide what was
+    held.
+    """
+    orders = [each for each in commands if isinstance(each, Order)]
+    orders += [each.order for each in held]
+    named = {(each.agreement_id, each.agreement_version) for each in orders}
     return {
         name
         for name in named

@@ -8,19 +8,19 @@ simulation passes the very same functions, so it answers what the order would be
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from uuid import UUID
 
-from exchange.commands import Order, Window
+from exchange.commands import Order, Verdict, Window
 from exchange.day_limits import DayTally, Transfer, check_day_limits
-from exchange.ledger.postings import Balance, CounterFull, OutOfBounds, Posting, post
+from exchange.ledger.postings import Balance, CounterFull, OutOfBounds, Phase, Posting, post
 from exchange.linked_members import check_members
 from exchange.promotions import PromotionPoints, check_amount, covered
 from exchange.switches import check_switches
-from exchange.transfer_postings import payer_account, transfer_postings
-from partners.agreement import ExpiryRule, Terms
+from exchange.transfer_postings import payee_account, payer_account, transfer_postings
+from partners.agreement import ExpiryRule, Promotion, Terms
 from partners.conversion import Conversion, base_points, convert, segment_named
 from partners.errors import Reason, Refused
 from partners.links.link import Link
@@ -40,6 +40,8 @@ class Plan:
     postings: tuple[Posting, ...]
     payer: int
     """Number of the source's position."""
+    payee: int
+    """Number of the target's."""
 
 
 def target_partner_of(registry: Registry, order: Order) -> str:
@@ -85,14 +87,38 @@ def convert_at(
     """
     segment_named(terms, segment_id)
     base = base_points(terms, source_points)
+    promotions = covered(terms, terms.promotions_at(now), base, granted)
+    return convert_with(registry, terms, source_points, segment_id, promotions, now)
+
+
+def convert_with(
+    registry: Registry,
+    terms: Terms,
+    source_points: int,
+    segment_id: str,
+    promotions: tuple[Promotion, ...],
+    moment: datetime,
+) -> Conversion:
+    """What points become with these promotions and with the tax rates of `moment`."""
+    value_tax = registry.taxes[terms.value_tax_code] if terms.value_tax_code else None
     return convert(
         terms,
         source_points,
-        registry.taxes[terms.fee.tax_code].basis_points_at(now),
-        registry.taxes[terms.value_tax_code].basis_points_at(now) if terms.value_tax_code else 0,
+        registry.taxes[terms.fee.tax_code].basis_points_at(moment),
+        value_tax.basis_points_at(moment) if value_tax else 0,
         segment_id=segment_id,
-        promotions=covered(terms, terms.promotions_at(now), base, granted),
+        promotions=promotions,
     )
+
+
+def reserved(plan: Plan) -> Plan:
+    """The plan with its postings pending: they count against the payer and the funders at once.
+    What the target bears is left out: it comes with the value.
+    """
+    pending = tuple(
+        replace(each, phase=Phase.PENDING) for each in plan.postings if each.debit != plan.payee
+    )
+    return replace(plan, postings=pending)
 
 
 def plan_conversion(
@@ -115,6 +141,7 @@ def plan_conversion(
         window,
         transfer_postings(registry, terms, source_points, conversion),
         payer_account(registry, terms),
+        payee_account(registry, terms),
     )
 
 
@@ -142,6 +169,18 @@ def post_plan(balances: dict[int, Balance], plan: Plan) -> None:
             "",
             "the transfer would take your position beyond your net debit cap",
         ) from None
+
+
+def held_for_review() -> Refused:
+    """What a transfer is answered with while an operator is to look at it."""
+    return Refused(Reason.HELD_FOR_REVIEW, "", "the transfer is held until an operator decides it")
+
+
+def refused_by(verdict: Verdict) -> Refused:
+    """What the sender of a voided transfer is answered with."""
+    if verdict is Verdict.CANCELLED:
+        return Refused(Reason.TRANSFER_CANCELLED, "", "you cancelled it while it was held")
+    return Refused(Reason.REVIEW_REFUSED, "", "an operator refused the transfer after its review")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +216,10 @@ def simulate_transfer(
         conversion = convert_at(registry, terms, source_points, segment_id, granted, now)
         plan = plan_conversion(registry, open_windows, terms, source_points, conversion)
         simulated = Transfer(terms, source_points, conversion.target_points, conversion.value)
-        check_day_limits(registry, b"", tallies, simulated, now)
+        passed = check_day_limits(registry, b"", tallies, simulated, now)
         post_plan(dict(balances), plan)
+        if passed.is_held:
+            raise held_for_review()
     except Refused as refusal:
         return Simulation(terms, conversion, refusal)
     return Simulation(terms, conversion, None)

@@ -3,10 +3,12 @@ out.
 """
 
 import hashlib
+from uuid import UUID
 
-from exchange.commands import Booked, Order, Recorded, SourceLot
+from exchange.commands import Booked, Order, Recorded, SourceLot, Verdict
 from exchange.ledger.postings import Phase
 from exchange.parts import Part
+from exchange.transfer import refused_by
 from partners.agreement import Bearer, ExpiryRule, Fee, Terms
 from partners.conversion import Bonus, Conversion
 from partners.envelope import TRANSFER_ORDER, Envelope, Signature
@@ -207,7 +209,7 @@ def transfer_record(
         recorded_at=time_to_proto(recorded.recorded_at),
         transfer_id=order.transfer_id.bytes,
         order_sha256=order.payload_sha256,
-        state=transfer_pb2.TRANSFER_STATE_COMMITTED,
+        state=transfer_pb2.TransferState.Value(f"TRANSFER_STATE_{recorded.state}"),
         source_partner=recorded.source_partner,
         target_partner=recorded.target_partner,
         source_program=order.source_program,
@@ -220,7 +222,6 @@ def transfer_record(
         target_part_sha256=target_part_sha256,
     )
     if recorded.reason is not None:
-        record.state = transfer_pb2.TRANSFER_STATE_REFUSED
         record.reason = reason_to_proto(recorded.reason)
     terms, conversion, window = recorded.terms, recorded.conversion, recorded.window
     if terms is not None and conversion is not None and window is not None:
@@ -394,7 +395,39 @@ def refused_record(record: bytes, field: str, text: str) -> Refused | None:
     if parsed.state == transfer_pb2.TRANSFER_STATE_COMMITTED:
         return None
     name = refusal_pb2.Reason.Name(parsed.reason).removeprefix("REASON_")
+    if parsed.state == transfer_pb2.TRANSFER_STATE_ABORTED:
+        # The words stored with the request are those of the hold.
+        cancelled = name == Reason.TRANSFER_CANCELLED
+        return refused_by(Verdict.CANCELLED if cancelled else Verdict.REFUSED)
     return Refused(Reason[name], field, text)
+
+
+def held_order(record: bytes, segment: str) -> Order:
+    """The order behind a held transfer, as far as its record tells: what it was for and between
+    whom, without members, reference and signature.
+    """
+    parsed = transfer_pb2.TransferRecord.FromString(record)
+    recorded_at = time_from_proto(parsed.recorded_at, "recorded_at")
+    return Order(
+        UUID(bytes=parsed.transfer_id),
+        parsed.source_partner,
+        parsed.source_program,
+        parsed.target_program,
+        "",
+        "",
+        parsed.source_points,
+        parsed.target_points,
+        parsed.agreement_id,
+        parsed.agreement_version,
+        recorded_at,
+        recorded_at,
+        "",
+        "",
+        b"",
+        parsed.order_sha256,
+        b"",
+        segment=segment,
+    )
 
 
 def refusal_to_proto(refusal: Refused, receipt: Envelope | None = None) -> refusal_pb2.Refusal:

@@ -110,6 +110,9 @@ class Reason(StrEnum):
     AGREEMENT_OVERLAPS = "AGREEMENT_OVERLAPS"
     TERMS_DIFFER = "TERMS_DIFFER"
     NOTICE_TOO_SHORT = "NOTICE_TOO_SHORT"
+    REVIEW_REFUSED = "REVIEW_REFUSED"
+    TRANSFER_CANCELLED = "TRANSFER_CANCELLED"
+    TRANSFER_STATE = "TRANSFER_STATE"
 
     RATE_LIMITED = "RATE_LIMITED"
     QUEUE_FULL = "QUEUE_FULL"
@@ -475,6 +478,21 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "FAILED_PRECONDITION",
             Retry.NEVER,
             "Name an instant that is at least the notice period ahead.",
+        ),
+        Reason.REVIEW_REFUSED: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEVER,
+            "Give the member the points back, and ask the operator before anything else is sent.",
+        ),
+        Reason.TRANSFER_CANCELLED: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEW_ID,
+            "Give the member the points back; a new order needs a new id.",
+        ),
+        Reason.TRANSFER_STATE: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEVER,
+            "Look the transfer up: it was decided before, and stays so.",
         ),
         Reason.RATE_LIMITED: Rule(
             "RESOURCE_EXHAUSTED",

@@ -34,6 +34,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.partner_commands import partner_app
     from exchange.cli.rate_commands import rates_app
     from exchange.cli.reading_commands import add_reading_commands
+    from exchange.cli.review_commands import cancel, review_app
     from exchange.cli.settlement_commands import add_settlement_commands
     from exchange.cli.switch_commands import switches_app
     from exchange.cli.tax_commands import tax_app
@@ -66,6 +67,8 @@ def build_app(wiring: Wiring) -> typer.Typer:
     app.add_typer(limits_app(), name="limits")
     app.add_typer(link_app(), name="link")
     app.add_typer(member_app(), name="member")
+    app.add_typer(review_app(), name="review")
+    app.command("cancel", cls=Command)(cancel)
     add_transfer_commands(app)
     add_reading_commands(app)
     app.add_typer(window_app(), name="window")

@@ -15,7 +15,7 @@ Rules kept here:
 from collections.abc import Iterable
 from datetime import datetime
 
-from exchange.commands import Book, CloseWindow, Command, OpenWindow, Order, Result
+from exchange.commands import Book, CloseWindow, Command, DecideHeld, OpenWindow, Order, Result
 from exchange.fold.agreements import counter_sign, propose, terminate, withdraw
 from exchange.fold.keys import add_key, revoke_key
 from exchange.fold.life import move_partner
@@ -23,6 +23,7 @@ from exchange.fold.limits import set_limits, set_switches
 from exchange.fold.links import decide_link, link_entry_key
 from exchange.fold.operators import approve_action, change_roles, propose_action
 from exchange.fold.orders import transfer
+from exchange.fold.review import decide_held
 from exchange.fold.run import Run
 from exchange.fold.state import (
     NO_LIMITS,
@@ -118,6 +119,8 @@ def decide(run: Run, command: Command) -> Result:
                 return change_roles(run, command)
             case MovePartner():
                 return move_partner(run, command)
+            case DecideHeld():
+                return decide_held(run, command)
             case _:
                 return decide_link(run, command)
     except Refused as refusal:

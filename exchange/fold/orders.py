@@ -2,16 +2,25 @@
 
 from exchange.commands import (
     Answer,
+    Held,
     Order,
     Recorded,
     Repeated,
     Result,
+    TransferState,
 )
-from exchange.day_limits import DayTally, check_day_limits, is_limited, transfer_of
+from exchange.day_limits import Passed, check_day_limits, is_limited, transfer_of
 from exchange.fold.run import Run
 from exchange.fold.state import Tally
 from exchange.promotions import grants
-from exchange.transfer import Plan, plan_transfer, post_plan, target_partner_of
+from exchange.transfer import (
+    Plan,
+    held_for_review,
+    plan_transfer,
+    post_plan,
+    reserved,
+    target_partner_of,
+)
 from partners.errors import Reason, Refused
 
 ORDER_FIELDS = (
@@ -44,20 +53,59 @@ def transfer(run: Run, order: Order) -> Result:
         plan = plan_transfer(
             run.registry, run.open_windows(), run.links, run.promotion_points, order, run.now
         )
-        counted = day_limits(run, order, plan)
+        passed = day_limits(run, order, plan)
+        plan = reserved(plan) if passed.is_held else plan
         post_plan(run.balances, plan)
     except Refused as refusal:
         return record(run, order, refusal, None)
-    run.day_tallies |= counted
-    run.count(plan.postings, plan.window)
+    run.day_tallies |= passed.counted
     run.grant(grants(plan.terms, plan.conversion))
+    if passed.is_held:
+        return hold(run, order, plan, passed)
+    run.count(plan.postings, plan.window)
     return record(run, order, None, plan)
 
 
-def day_limits(run: Run, order: Order, plan: Plan) -> dict[str, DayTally]:
-    """The day's tallies that the order changes; raises the Refused of the first limit it meets."""
+def hold(run: Run, order: Order, plan: Plan, passed: Passed) -> Recorded:
+    """Record a transfer whose amounts are reserved until an operator decides it. The record states
+    no figures: nothing has moved.
+    """
+    promotions = tuple(each.promotion.promotion_id for each in plan.conversion.bonuses)
+    outcome = Recorded(
+        run.index,
+        run.now,
+        order,
+        source_partner=order.partner_id,
+        target_partner=target_partner_of(run.registry, order),
+        refusal=held_for_review(),
+        terms=None,
+        conversion=None,
+        window=plan.window,
+        postings=plan.postings,
+        state=TransferState.HELD,
+        counted=passed.returns,
+        promotions=promotions,
+    )
+    run.held[order.transfer_id] = Held(
+        run.index, run.now, order, plan.postings, passed.returns, promotions
+    )
+    return answered_with(run, outcome)
+
+
+def answered_with(run: Run, outcome: Recorded) -> Recorded:
+    """Append an outcome, which is what its id is answered with from now on."""
+    order = outcome.order
+    run.answers[order.transfer_id] = Answer(
+        outcome.source_partner, order.payload_sha256, outcome.log_index, order
+    )
+    run.append(outcome)
+    return outcome
+
+
+def day_limits(run: Run, order: Order, plan: Plan) -> Passed:
+    """What the order counts as; raises the Refused of the first limit of a day that it meets."""
     if not is_limited(run.registry, order):
-        return {}
+        return Passed()
     conversion = plan.conversion
     transfer = transfer_of(order, run.links, plan.terms, conversion.target_points, conversion.value)
     secret = run.before.member_secret
@@ -78,12 +126,9 @@ def record(run: Run, order: Order, refusal: Refused | None, plan: Plan | None) -
         conversion=plan.conversion if plan else None,
         window=plan.window if plan else None,
         postings=plan.postings if plan else (),
+        state=TransferState.REFUSED if refusal else TransferState.COMMITTED,
     )
-    run.answers[order.transfer_id] = Answer(
-        order.partner_id, order.payload_sha256, outcome.log_index, order
-    )
-    run.append(outcome)
-    return outcome
+    return answered_with(run, outcome)
 
 
 def tally(run: Run, partner_id: str) -> None:

@@ -43,6 +43,7 @@ class Run:
         self.day_tallies = dict(state.day_tallies)
         self.promotion_points = dict(state.promotion_points)
         self.proposals = dict(state.proposals)
+        self.held = dict(state.held)
         self.steps: dict[Cell, int] = {}
         self.outcomes: list[Outcome] = []
 
@@ -60,6 +61,7 @@ class Run:
             self.resolved,
             self.links,
             self.day_tallies,
+            self.held,
             self.before.member_secret,
             self.promotion_points,
             self.proposals,

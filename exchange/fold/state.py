@@ -7,6 +7,7 @@ from uuid import UUID
 
 from exchange.commands import (
     Answer,
+    Held,
     Outcome,
     Result,
     Window,
@@ -78,6 +79,8 @@ class State:
     """Those that the commands name, and those of members who are to be forgotten."""
     day_tallies: Mapping[str, DayTally] = field(default_factory=dict)
     """By subject, of the newest day each; at least of all that a limit may count."""
+    held: Mapping[UUID, Held] = field(default_factory=dict)
+    """Transfers that were held, of those that the commands decide."""
     member_secret: bytes = bytes(32)
     """Under which members are counted."""
     promotion_points: Mapping[PromotionKey, int] = field(default_factory=dict)

@@ -352,8 +352,8 @@ INSERT INTO head VALUES (true, 0, decode('0000000000000000', 'hex'), '1970-01-01
 
 CREATE TABLE record (
     log_index bigint PRIMARY KEY,
-    -- 1 transfer, 2 refusal, 3 other entry: the leaf's type byte.
-    kind smallint NOT NULL CHECK (kind IN (1, 2, 3)),
+    -- 1 transfer, 2 refusal, 3 other entry, 4 hold of a transfer: the leaf's type byte.
+    kind smallint NOT NULL CHECK (kind IN (1, 2, 3, 4)),
     transfer_id uuid,
     -- The idempotency key of an entry that is not a transfer.
     entry_key text,
@@ -364,7 +364,8 @@ CREATE TABLE record (
     CHECK ((transfer_id IS NULL) <> (entry_key IS NULL))
 );
 
-CREATE UNIQUE INDEX record_by_transfer ON record (transfer_id) WHERE transfer_id IS NOT NULL;
+-- A transfer has one outcome, and before it one hold at most.
+CREATE UNIQUE INDEX record_by_transfer ON record (transfer_id, (kind = 4)) WHERE transfer_id IS NOT NULL;
 CREATE UNIQUE INDEX record_by_entry_key ON record (entry_key) WHERE entry_key IS NOT NULL;
 
 CREATE TABLE posting (
@@ -433,6 +434,22 @@ CREATE TABLE member_secret (
 );
 
 INSERT INTO member_secret VALUES (true, uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()));
+
+-- Transfers that were held for review, and what became of each.
+CREATE TABLE review (
+    transfer_id uuid PRIMARY KEY,
+    partner_number integer NOT NULL REFERENCES partner,
+    log_index bigint NOT NULL UNIQUE,
+    -- What its record does not tell and its end needs, as JSON: its segment, its promotions, and of the day's limits what a void
+    -- gives back, none of a member's.
+    facts text NOT NULL,
+    verdict text CHECK (verdict IN ('RELEASED', 'REFUSED', 'CANCELLED')),
+    decided_index bigint UNIQUE,
+    CHECK ((verdict IS NULL) = (decided_index IS NULL)),
+    CHECK (decided_index > log_index)
+);
+
+CREATE INDEX review_waiting ON review (log_index) WHERE decided_index IS NULL;
 
 -- What came in. With `link_member` the only store of member references, so that it can be dropped by the month and the
 -- books stand. An order that is to be forgotten before that has an empty payload, and its digest still.
@@ -550,7 +567,7 @@ GRANT INSERT ON unit, account, balance, partner, program, restraint, signing_key
     stream_head, stream_entry, refusal_tally, request, line_file, leg, partner_state, operator_roles, operator_action,
     action_approval, action_outcome, action_request
     TO pointclear_service;
-GRANT INSERT ON link, link_member, look_up_tally, day_tally TO pointclear_service;
+GRANT INSERT ON link, link_member, look_up_tally, day_tally, review TO pointclear_service;
 GRANT UPDATE (debits_pending, debits_posted, credits_pending, credits_posted, version, floor, lowest) ON balance TO pointclear_service;
 GRANT UPDATE (body, log_index) ON restraint TO pointclear_service;
 GRANT UPDATE (effective) ON agreement_force TO pointclear_service;
@@ -567,6 +584,7 @@ GRANT UPDATE (link_required) ON program TO pointclear_service;
 GRANT UPDATE (state, frozen, log_index, confirmed_at, method, consent_version) ON link TO pointclear_service;
 GRANT UPDATE (day, asked) ON look_up_tally TO pointclear_service;
 GRANT UPDATE (day, transfers, amount) ON day_tally TO pointclear_service;
+GRANT UPDATE (verdict, decided_index) ON review TO pointclear_service;
 GRANT DELETE ON day_tally TO pointclear_service;
 GRANT DELETE ON link_member TO pointclear_service;
 REVOKE EXECUTE ON FUNCTION empty_requests(uuid[]) FROM PUBLIC;

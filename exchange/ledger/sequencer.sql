@@ -26,6 +26,15 @@ SELECT account_number, debits_pending, debits_posted, credits_pending, credits_p
 -- name: tallies()
 SELECT p.partner_id, t.minute, t.refused FROM refusal_tally AS t JOIN partner AS p USING (partner_number);
 
+-- name: held(transfer_ids)
+-- These transfers, if they were ever held, with their record.
+SELECT v.transfer_id, v.log_index, r.recorded_at, r.record, v.facts, v.verdict, coalesce(v.decided_index, 0)
+FROM review AS v JOIN record AS r USING (log_index) WHERE v.transfer_id = ANY (:transfer_ids::uuid[]);
+
+-- name: postings_of(log_indexes)
+SELECT log_index, code, debit, credit, amount, phase FROM posting
+WHERE log_index = ANY (:log_indexes::bigint[]) ORDER BY log_index, place;
+
 -- name: day_tallies(subjects)
 -- What these subjects did on their newest days.
 SELECT subject, day, transfers, amount FROM day_tally WHERE subject = ANY (:subjects::text[]);

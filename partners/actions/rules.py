@@ -32,6 +32,7 @@ class Rule:
 _PARTNERS = "pointclear.partners.v1.PartnersService"
 _OPERATORS = "pointclear.partners.v1.OperatorService"
 _LINKS = "pointclear.partners.v1.LinkService"
+_EXCHANGE = "pointclear.exchange.v1.ExchangeService"
 _SETTLEMENT = "pointclear.settlement.v1.SettlementService"
 
 RULES: Mapping[str, Rule] = MappingProxyType(
@@ -57,6 +58,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         f"{_LINKS}/UnfreezeLink": Rule(Role.OPERATOR, Role.OPERATOR),
         f"{_LINKS}/RequireLinks": Rule(Role.OPERATOR, Role.OPERATOR),
         f"{_LINKS}/EraseMember": Rule(Role.OPERATOR, keeps_request=False),
+        f"{_EXCHANGE}/ReleaseTransfer": Rule(Role.OPERATOR, Role.OPERATOR),
+        f"{_EXCHANGE}/RefuseTransfer": Rule(Role.OPERATOR),
         f"{_SETTLEMENT}/OpenWindow": Rule(Role.OPERATOR),
         f"{_SETTLEMENT}/CloseWindow": Rule(Role.OPERATOR),
         f"{_SETTLEMENT}/SettleWindow": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),

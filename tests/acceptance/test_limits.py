@@ -34,15 +34,23 @@ from partners.limits.wire import (
 from pointclear.common.v1 import refusal_pb2
 from pointclear.common.v1.envelope_pb2 import SignedEnvelope
 from pointclear.exchange.v1.exchange_service_pb2 import (
+    CancelTransferRequest,
     CreateTransferRequest,
     GetPositionRequest,
+    GetTransferRequest,
+    ListHeldTransfersRequest,
+    ListTransfersRequest,
+    RefuseTransferRequest,
+    ReleaseTransferRequest,
     SimulateTransferRequest,
 )
+from pointclear.exchange.v1.transfer_pb2 import TransferState
 from pointclear.partners.v1 import limits_pb2
 from tests.acceptance.coalition import (
     BLOCK_COST,
     CALL_TIMEOUT_S,
     CAP,
+    PRICE,
     Brand,
     Coalition,
     check_log_and_books,
@@ -50,6 +58,7 @@ from tests.acceptance.coalition import (
     make_data_dir,
     refusal_of,
     refused,
+    transfer_id_of,
 )
 from tests.acceptance.test_links import link, linked_order
 from tests.processes import Server, connection, contents, folder, pointclear, written
@@ -334,6 +343,124 @@ def test_a_new_link_cools(pair: Pair, aurora: Brand) -> None:
     with limited(pair.members, limits, CorridorLimits("aurora", "borealis")):
         refusal = aurora.refused(order)
     assert (refusal.reason, refusal.field) == (Reason.LINK_COOLING, "link_id")
+
+
+# Held for review
+
+
+@pytest.fixture
+def reviewed(pair: Pair) -> Iterator[None]:
+    """From aurora to cirrus more than 100 points are held."""
+    limits = CorridorLimits("aurora", "cirrus", review_above_points=100)
+    with limited(pair.members, limits, CorridorLimits("aurora", "cirrus")):
+        yield
+
+
+def state_of(brand: Brand, transfer_id: bytes) -> str:
+    """How a transfer stands, by GetTransfer."""
+    own = brand.connection
+    found = own.call(own.exchange.GetTransfer, GetTransferRequest(transfer_id=transfer_id))
+    return TransferState.Name(found.state).removeprefix("TRANSFER_STATE_")
+
+
+def listed(brand: Brand, transfer_id: bytes) -> list[str]:
+    """The states in which ListTransfers shows a transfer."""
+    own = brand.connection
+    found = own.call(own.exchange.ListTransfers, ListTransfersRequest())
+    return [
+        TransferState.Name(each.record.state).removeprefix("TRANSFER_STATE_")
+        for each in found.transfers
+        if each.record.transfer_id == transfer_id
+    ]
+
+
+def reserved_of(brand: Brand) -> int:
+    """What is reserved on a brand's position."""
+    own = brand.connection
+    position = own.call(own.exchange.GetPosition, GetPositionRequest()).position
+    return int(position.reserved)
+
+
+@pytest.mark.usefixtures("reviewed")
+def test_a_held_transfer_is_released_and_its_sender_gets_the_receipt(
+    pair: Pair, aurora: Brand
+) -> None:
+    order = aurora.order("cirrus", source_points=150)
+    name = transfer_id_of(order).bytes
+    refusal = aurora.refused(order)
+    assert refusal.reason is Reason.HELD_FOR_REVIEW
+    assert refusal.receipt is not None
+    held = aurora.proof(refusal.receipt).record
+    assert (held.state, held.value) == (TransferState.TRANSFER_STATE_HELD, 0)
+    assert aurora.refused(order).receipt == refusal.receipt, "the current answer"
+    assert (state_of(aurora, name), listed(aurora, name)) == ("HELD", ["HELD"])
+    assert listed(pair.members["cirrus"], name) == []
+    assert reserved_of(aurora) == 3 * BLOCK_COST
+
+    operator = pair.members.operator
+    waiting = operator.call(operator.exchange.ListHeldTransfers, ListHeldTransfersRequest())
+    assert [each.transfer_id for each in waiting.transfers] == [name]
+    operator.call(operator.exchange.ReleaseTransfer, ReleaseTransferRequest(transfer_id=name))
+    operator.call(operator.exchange.ReleaseTransfer, ReleaseTransferRequest(transfer_id=name))
+    too_late = refused(operator.exchange.RefuseTransfer, RefuseTransferRequest(transfer_id=name))
+    assert (too_late.reason, too_late.field) == (Reason.TRANSFER_STATE, "transfer_id")
+
+    receipt = aurora.send(order)
+    record = aurora.proof(receipt).record
+    assert (record.state, record.value) == (TransferState.TRANSFER_STATE_COMMITTED, 75 * PRICE)
+    assert record.log_index > held.log_index
+    assert (state_of(aurora, name), listed(aurora, name)) == ("COMMITTED", ["COMMITTED"])
+    assert listed(pair.members["cirrus"], name) == ["COMMITTED"]
+    assert reserved_of(aurora) == 0
+    check_log_and_books(pair.members.data_dir)
+
+
+@pytest.mark.usefixtures("reviewed")
+def test_a_held_transfer_is_refused_or_cancelled_and_nothing_moves(
+    pair: Pair, aurora: Brand
+) -> None:
+    refused_one, cancelled_one = (aurora.order("cirrus", source_points=150) for _ in range(2))
+    for order in (refused_one, cancelled_one):
+        assert aurora.refused(order).reason is Reason.HELD_FOR_REVIEW
+    operator, cirrus = pair.members.operator, pair.members["cirrus"]
+    name = transfer_id_of(refused_one).bytes
+    operator.call(operator.exchange.RefuseTransfer, RefuseTransferRequest(transfer_id=name))
+    cancel = CancelTransferRequest(transfer_id=transfer_id_of(cancelled_one).bytes)
+    anothers = refused(cirrus.connection.exchange.CancelTransfer, cancel)
+    assert anothers.reason is Reason.TRANSFER_UNKNOWN
+    aurora.connection.call(aurora.connection.exchange.CancelTransfer, cancel)
+    for order, reason in (
+        (refused_one, Reason.REVIEW_REFUSED),
+        (cancelled_one, Reason.TRANSFER_CANCELLED),
+    ):
+        refusal = aurora.refused(order)
+        assert refusal.reason is reason
+        assert refusal.receipt is not None
+        assert aurora.proof(refusal.receipt).record.state == TransferState.TRANSFER_STATE_ABORTED
+        assert state_of(aurora, transfer_id_of(order).bytes) == "ABORTED"
+    assert reserved_of(aurora) == 0
+    check_log_and_books(pair.members.data_dir)
+
+
+@pytest.mark.usefixtures("reviewed")
+def test_the_commands_of_review(pair: Pair, aurora: Brand) -> None:
+    def run(*words: str) -> str:
+        at = ("--data-dir", pair.members.data_dir, "--server", pair.first.address)
+        done = pointclear("review", *words, *at)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    first, second, third = (aurora.order("cirrus", source_points=150) for _ in range(3))
+    for order in (first, second, third):
+        aurora.refused(order)
+    assert str(transfer_id_of(first)) in run("list")
+    assert "COMMITTED" in run("release", str(transfer_id_of(first)))
+    assert '"ABORTED"' in run("refuse", str(transfer_id_of(second)), "--json")
+    done = pointclear(
+        *("cancel", str(transfer_id_of(third)), "--as", aurora.connection.profile.directory),
+        *("--server", pair.first.address),
+    )
+    assert (done.returncode, "ABORTED" in done.stdout) == (0, True)
 
 
 # What is sent wrong

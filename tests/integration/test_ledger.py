@@ -12,7 +12,16 @@ from psycopg2 import DatabaseError
 
 from exchange import reads
 from exchange.batch import CommitUnknown, Decided, Ledger
-from exchange.commands import Book, CloseWindow, Command, Order, Recorded, Repeated
+from exchange.commands import (
+    Book,
+    CloseWindow,
+    Command,
+    DecideHeld,
+    Order,
+    Recorded,
+    Repeated,
+    Verdict,
+)
 from exchange.embedded_postgres import OWNER_ROLE
 from exchange.fold import Limits, fold
 from exchange.ledger.accounts import HubAccount, hub_account, position_account
@@ -77,6 +86,9 @@ def a_history(seed: int, length: int = 90) -> list[Command]:
 
 def a_restraint(chance: Random, number: int) -> Command:
     """Switches or limits of somebody."""
+    if chance.random() < 0.3:
+        verdict = chance.choice([Verdict.RELEASED, Verdict.REFUSED])
+        return DecideHeld(make.transfer_id(chance.randint(1, number + 1)), verdict)
     if chance.random() < 0.6:
         return make.set_switches(number, chance.choice(SWITCHES))
     return make.set_limits(number, chance.choice(LIMITS))
@@ -107,6 +119,7 @@ def written(database: Database) -> Written:
     queries = {
         "balance": "SELECT account_number, debits_pending, debits_posted, credits_pending,"
         " credits_posted, floor, ceiling FROM balance ORDER BY 1",
+        "review": "SELECT * FROM review ORDER BY 1",
         "day_tally": "SELECT split_part(subject, '/', 1), day, transfers, amount FROM day_tally"
         " ORDER BY 1, 2, 3, 4",
         "restraint": "SELECT * FROM restraint ORDER BY 1, 2",

@@ -235,6 +235,7 @@ def test_the_service_updates_running_totals_and_nothing_else(database: Database)
         *("balance." + name for name in ("debits_pending", "debits_posted", "credits_pending")),
         *("balance." + name for name in ("credits_posted", "version", "floor", "lowest")),
         *("day_tally." + name for name in ("day", "transfers", "amount")),
+        *("review." + name for name in ("verdict", "decided_index")),
         "restraint.body",
         "restraint.log_index",
         *("head." + name for name in ("next_index", "frontier", "recorded_at", "terms_revision")),

@@ -5,7 +5,15 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from exchange.commands import Book, CloseWindow, Command, OpenWindow, Order
+from exchange.commands import (
+    Book,
+    CloseWindow,
+    Command,
+    DecideHeld,
+    OpenWindow,
+    Order,
+    Verdict,
+)
 from exchange.fold import State, window_id
 from exchange.ledger.accounts import HubAccount, hub_account, position_account
 from exchange.ledger.postings import Code, Phase, Posting
@@ -217,9 +225,20 @@ LIMITS: list[Limits] = [
     CorridorLimits("grocery", "fuel", member_transfers_per_day=2),
     CorridorLimits("grocery", "fuel", member_points_per_day=2_200, return_ban_days=1),
     CorridorLimits("grocery", "fuel"),
+    CorridorLimits("grocery", "fuel", source_points_per_day=9_000, review_above_points=30),
+    CorridorLimits("deli", "grocery", review_member_transfers_per_day=1),
     CorridorLimits("fuel", "grocery", link_cooling=timedelta(hours=1), return_ban_days=3),
     ProgramLimits("fuel", 5_000),
 ]
+
+
+def verdicts() -> st.SearchStrategy[Command]:
+    """What operators and senders decide about orders, whether they are held or not."""
+    number = st.integers(1, 30).map(make.transfer_id)
+    return st.one_of(
+        st.builds(DecideHeld, number, st.sampled_from([Verdict.RELEASED, Verdict.REFUSED])),
+        st.builds(DecideHeld, number, st.just(Verdict.CANCELLED), st.sampled_from(make.BRANDS)),
+    )
 
 
 def restraints() -> st.SearchStrategy[Command]:
@@ -300,6 +319,7 @@ def commands() -> st.SearchStrategy[Command]:
         link_commands(),
         restraints(),
         operators_commands(),
+        verdicts(),
         st.sampled_from(WINDOW_IDS).map(lambda name: CloseWindow(name, None)),
         st.integers(0, 2).map(
             lambda day: OpenWindow(make.CURRENCY, make.DAY_ONE + timedelta(days=day))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from exchange.commands import Command, Recorded
 from exchange.fold import fold
 from exchange.transfer import simulate_transfer, terms_in_force
+from partners.limits.values import CorridorLimits
 from tests import factories as make
 from tests.property.histories import FIRST, histories
 
@@ -18,7 +19,20 @@ def test_a_simulation_and_the_order_agree(
 ) -> None:
     state = fold(FIRST, commands, make.NOW).state
     # A simulation names no members, so it takes it that an order would name the right ones.
-    registry = replace(state.registry, link_required=frozenset())
+    restraints = state.registry.restraints
+    unlimited = {
+        name: CorridorLimits(
+            *name,
+            source_points_per_day=each.source_points_per_day,
+            review_above_points=each.review_above_points,
+        )
+        for name, each in restraints.corridor_limits.items()
+    }
+    registry = replace(
+        state.registry,
+        link_required=frozenset(),
+        restraints=replace(restraints, corridor_limits=unlimited),
+    )
     state = replace(state, registry=registry)
     now = max(make.NOW, state.recorded_at)
     # A simulation is unsigned: it says what an order under a good key would come to.

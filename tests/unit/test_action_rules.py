@@ -17,6 +17,7 @@ READINGS = {
         "ListTaxRates",
         "ListSwitches",
         "ListLimits",
+        "ListHeldTransfers",
     ),
     *("ListLinks", "ListAgreements", "GetAgreement", "ListOperators", "GetAction", "ListActions"),
     *("ListWindows", "GetStatement", "DownloadLineFile"),
@@ -25,6 +26,7 @@ READINGS = {
 PARTNERS_OWN = {
     *("CreateTransfer", "BatchCreateTransfers", "ProposeAgreement", "SignAgreement"),
     *("CounterAgreement", "WithdrawAgreement", "TerminateAgreement"),
+    "CancelTransfer",
     *("StartLink", "ConfirmLink", "RevokeLink", "ValidateMember"),
 }
 """An operator is refused them."""

@@ -2,7 +2,8 @@
 
 Its rules, beside those of `exchange.cli.checks.verification`:
 
-- The salt and the record make the leaf: kind 1 for a committed transfer, 2 for a refusal.
+- The salt and the record make the leaf: kind 1 for a committed transfer, 4 for one that is held, 2
+  for a refusal and for a hold that was voided. None but the first states figures.
 - The source's or target's part, where there is one, is opened by its own salt, to the digest in
   the record.
 - A receipt is the source's; a credit notice is the target's, a funding notice another's that pays
@@ -12,7 +13,7 @@ Its rules, beside those of `exchange.cli.checks.verification`:
   payload before it, the first names 32 zero bytes; log index rises and time never falls. The first
   fault ends the reading of a stream: what comes after it rests on nothing.
 - All parties to a transfer hold the same record under the same salt, and no two transfers share a
-  log index or an id.
+  log index or an id, but for a hold and the outcome that follows it.
 
 Source: protocol.md (Records, receipts, streams; The log), pointclear/exchange/v1/transfer.proto.
 """
@@ -36,7 +37,9 @@ from exchange.log.merkle import SALT_BYTES, leaf_data, leaf_hash
 from partners.agreement import HUB
 from partners.envelope import CREDIT_NOTICE, FUNDING_NOTICE, TRANSFER_RECEIPT, payload_digest
 from pointclear.exchange.v1.transfer_pb2 import (
+    TRANSFER_STATE_ABORTED,
     TRANSFER_STATE_COMMITTED,
+    TRANSFER_STATE_HELD,
     TRANSFER_STATE_REFUSED,
     CreditNotice,
     FundingNotice,
@@ -57,8 +60,12 @@ PAPERS: Final[Mapping[str, tuple[str, type[TransferReceipt | CreditNotice | Fund
     FUNDING_NOTICE: (FUNDER, FundingNotice),
 }
 
-TRANSFER_LEAF: Final = 1
-REFUSAL_LEAF: Final = 2
+LEAF_KINDS: Final = {
+    TRANSFER_STATE_COMMITTED: 1,
+    TRANSFER_STATE_REFUSED: 2,
+    TRANSFER_STATE_HELD: 4,
+    TRANSFER_STATE_ABORTED: 2,
+}
 BEFORE_FIRST: Final = bytes(32)
 """What the first entry of a stream names as the digest before it."""
 
@@ -116,8 +123,7 @@ def check_entry(place: str, text: str, keys: KeySet) -> Entry:
         faults.append(Fault(place, f"a {NAMES[role]} of a transfer that did not take place"))
     if faults:
         raise Broken(*faults)
-    committed = record.state == TRANSFER_STATE_COMMITTED
-    leaf = leaf_data(TRANSFER_LEAF if committed else REFUSAL_LEAF, payload.salt, payload.record)
+    leaf = leaf_data(LEAF_KINDS[record.state], payload.salt, payload.record)
     return Entry(
         place,
         payload_digest(envelope),
@@ -155,9 +161,9 @@ def funders_of(record: TransferRecord) -> set[str]:
 def _record_faults(place: str, record: TransferRecord) -> Iterator[Fault]:
     yield from compare(place, "bytes of transfer_id", 16, len(record.transfer_id))
     yield from compare(place, "bytes of order_sha256", 32, len(record.order_sha256))
-    if record.state not in (TRANSFER_STATE_COMMITTED, TRANSFER_STATE_REFUSED):
+    if record.state not in LEAF_KINDS:
         yield Fault(place, "the record states no outcome")
-    refused = record.state == TRANSFER_STATE_REFUSED
+    refused = record.state != TRANSFER_STATE_COMMITTED
     yield from compare(place, "whether the record states a reason", refused, bool(record.reason))
     if not refused:
         yield from figure_faults(place, record)
@@ -295,10 +301,11 @@ def _missing_counterpart(entry: Entry, held: Mapping[str, set[int]]) -> Iterator
 
 
 def _doubled_ids(entries: Iterable[Entry]) -> Iterator[Fault]:
-    """A transfer id is answered once, for ever."""
-    seen: dict[bytes, Entry] = {}
+    """A transfer id is answered once, for ever, and may be held once before."""
+    seen: dict[tuple[bytes, bool], Entry] = {}
     for entry in entries:
-        other = seen.setdefault(entry.record.transfer_id, entry)
+        held = entry.record.state == TRANSFER_STATE_HELD
+        other = seen.setdefault((entry.record.transfer_id, held), entry)
         if other is not entry:
             yield Fault(
                 entry.place,

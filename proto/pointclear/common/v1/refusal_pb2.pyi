@@ -212,6 +212,12 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """There is no such action."""
     REASON_ACTION_EXPIRED: _Reason.ValueType  # 114
     """The action's expiry has passed."""
+    REASON_REVIEW_REFUSED: _Reason.ValueType  # 120
+    """An operator refused the transfer after its review."""
+    REASON_TRANSFER_CANCELLED: _Reason.ValueType  # 121
+    """The sender cancelled the transfer while it was held."""
+    REASON_TRANSFER_STATE: _Reason.ValueType  # 122
+    """The transfer is not in the state that this step needs."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Every reason for which this service refuses. The name is the contract: it is also the `reason` of the
@@ -366,6 +372,12 @@ REASON_ACTION_UNKNOWN: Reason.ValueType  # 113
 """There is no such action."""
 REASON_ACTION_EXPIRED: Reason.ValueType  # 114
 """The action's expiry has passed."""
+REASON_REVIEW_REFUSED: Reason.ValueType  # 120
+"""An operator refused the transfer after its review."""
+REASON_TRANSFER_CANCELLED: Reason.ValueType  # 121
+"""The sender cancelled the transfer while it was held."""
+REASON_TRANSFER_STATE: Reason.ValueType  # 122
+"""The transfer is not in the state that this step needs."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 class _RetryClass:

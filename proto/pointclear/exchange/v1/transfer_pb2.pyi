@@ -34,6 +34,12 @@ class _TransferStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Transfe
     """Points and money are posted."""
     TRANSFER_STATE_REFUSED: _TransferState.ValueType  # 2
     """Refused, and the refusal recorded."""
+    TRANSFER_STATE_HELD: _TransferState.ValueType  # 3
+    """Held until an operator decides it: points and money are reserved, and nothing has moved. Another record of the same
+    transfer says how it ends.
+    """
+    TRANSFER_STATE_ABORTED: _TransferState.ValueType  # 4
+    """Was held, and is void: refused after review, or cancelled by its sender."""
 
 class TransferState(_TransferState, metaclass=_TransferStateEnumTypeWrapper):
     """How an order ended."""
@@ -44,6 +50,12 @@ TRANSFER_STATE_COMMITTED: TransferState.ValueType  # 1
 """Points and money are posted."""
 TRANSFER_STATE_REFUSED: TransferState.ValueType  # 2
 """Refused, and the refusal recorded."""
+TRANSFER_STATE_HELD: TransferState.ValueType  # 3
+"""Held until an operator decides it: points and money are reserved, and nothing has moved. Another record of the same
+transfer says how it ends.
+"""
+TRANSFER_STATE_ABORTED: TransferState.ValueType  # 4
+"""Was held, and is void: refused after review, or cancelled by its sender."""
 Global___TransferState: _TypeAlias = TransferState  # noqa: Y015
 
 @_typing.final
