@@ -2,21 +2,16 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from exchange.cli.agreement_answers import answer_version
 from exchange.cli.agreement_life import activate, counter, show, terminate, withdraw
-from exchange.cli.agreements import (
-    ListedAgreement,
-    ProposedTerms,
-    agreement_payload,
-    find_version,
-    list_versions,
-)
+from exchange.cli.agreements import ListedAgreement, find_version, list_versions
 from exchange.cli.connection import connect
 from exchange.cli.documents import agreement_document
+from exchange.cli.files import read_file
 from exchange.cli.options import (
     DEFAULT_DATA_DIR,
     DataDirOption,
@@ -25,15 +20,14 @@ from exchange.cli.options import (
     PartnerProfileOption,
     ServerOption,
     either_profile,
-    parse_rate,
     partner_profile,
 )
 from exchange.cli.output import Command, answer, table
+from exchange.cli.terms_file import read_terms, terms_payload
 from partners.agreement_checks import check_terms
 from partners.envelope import RATE_AGREEMENT, sign
 from partners.errors import Reason, Refused
 from partners.keys import Purpose
-from partners.points import currency_scale, parse_amount
 from partners.wire import envelope_to_proto, terms_from_payload
 from pointclear.partners.v1.partners_service_pb2 import (
     ProposeAgreementRequest,
@@ -58,22 +52,41 @@ def agreement_app() -> typer.Typer:
 
 
 def propose(
-    agreement_id: Annotated[str, typer.Option("--id", help="Names the agreement.")],
-    source_program: Annotated[str, typer.Option(help="Program whose points are surrendered.")],
-    target_program: Annotated[str, typer.Option(help="Program whose points are granted.")],
-    rate: Annotated[
-        str,
-        typer.Option(metavar="N:M", help="N source points give M target points, such as 50:25."),
-    ],
-    maximum: Annotated[int, typer.Option(help="Most source points in one transfer.")],
-    currency: Annotated[str, typer.Option(help="ISO 4217 code of the settlement currency.")],
-    price: Annotated[
-        str, typer.Option(metavar="AMOUNT", help="Price of one target point, such as 0.0196.")
-    ],
-    fee_bps: Annotated[int, typer.Option(help="The operator's fee in basis points of the value.")],
-    tax: Annotated[str, typer.Option(help="Code of the tax on the fee, such as vat6.")],
     profile_dir: PartnerProfileOption,
-    version: Annotated[int, typer.Option(help="Counts from 1.")] = 1,
+    terms: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="All terms from a file, JSON or TOML (*.toml): those that `agreement list --json`"
+            " shows. Options that are named as well go before it.",
+        ),
+    ] = None,
+    agreement_id: Annotated[str | None, typer.Option("--id", help="Names the agreement.")] = None,
+    source_program: Annotated[
+        str | None, typer.Option(help="Program whose points are surrendered.")
+    ] = None,
+    target_program: Annotated[
+        str | None, typer.Option(help="Program whose points are granted.")
+    ] = None,
+    rate: Annotated[
+        str | None,
+        typer.Option(metavar="N:M", help="N source points give M target points, such as 50:25."),
+    ] = None,
+    maximum: Annotated[int | None, typer.Option(help="Most source points in one transfer.")] = None,
+    currency: Annotated[
+        str | None, typer.Option(help="ISO 4217 code of the settlement currency.")
+    ] = None,
+    price: Annotated[
+        str | None,
+        typer.Option(metavar="AMOUNT", help="Price of one target point, such as 0.0196."),
+    ] = None,
+    fee_bps: Annotated[
+        int | None, typer.Option(help="The operator's fee in basis points of the value.")
+    ] = None,
+    tax: Annotated[
+        str | None, typer.Option(help="Code of the tax on the fee, such as vat6.")
+    ] = None,
+    version: Annotated[int | None, typer.Option(help="Counts from 1. [default: 1]")] = None,
     source_partner: Annotated[str | None, typer.Option(help="[default: the caller]")] = None,
     target_partner: Annotated[str | None, typer.Option(help="[default: the caller]")] = None,
     minimum: Annotated[
@@ -89,28 +102,37 @@ def propose(
     server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Propose terms, signed; either brand may."""
+    """Propose terms, signed; either brand may.
+
+    What has no option (segments, promotions, further fees, limits of members, the expiry rule) is
+    stated in a file of terms.
+    """
     profile = partner_profile(profile_dir, server)
-    source_units, target_units = parse_rate(rate)
-    payload = agreement_payload(
-        ProposedTerms(
-            audience=profile.audience,
-            agreement_id=agreement_id,
-            version=version,
-            source_partner=source_partner or profile.caller.name,
-            target_partner=target_partner or profile.caller.name,
-            source_program=source_program,
-            target_program=target_program,
-            rate=(source_units, target_units),
-            minimum=source_units if minimum is None else minimum,
-            maximum=maximum,
-            increment=source_units if increment is None else increment,
-            currency=currency,
-            price=parse_amount(price, currency_scale(currency).scale, "price_per_target_point"),
-            fee_basis_points=fee_bps,
-            tax_code=tax,
-            issued_at=datetime.now(UTC),
-        )
+    named = {
+        "agreement_id": agreement_id,
+        "version": version,
+        "source_partner": source_partner,
+        "target_partner": target_partner,
+        "source_program": source_program,
+        "target_program": target_program,
+        "rate": rate,
+        "minimum_source_points": minimum,
+        "maximum_source_points": maximum,
+        "increment_source_points": increment,
+        "currency": currency,
+        "price_per_target_point": price,
+        "fee_basis_points": fee_bps,
+        "tax_code": tax,
+    }
+    payload = terms_payload(
+        {
+            "source_partner": profile.caller.name,
+            "target_partner": profile.caller.name,
+            **(read_terms(read_file(terms).decode(), terms.suffix == ".toml") if terms else {}),
+            **{name: value for name, value in named.items() if value is not None},
+        },
+        profile.audience,
+        datetime.now(UTC),
     )
     envelope = sign(profile.signer(Purpose.AGREEMENTS), RATE_AGREEMENT, payload)
     # Terms that nobody could sign are refused before they leave.
@@ -186,6 +208,12 @@ def _row(listed: ListedAgreement) -> tuple[object, ...]:
         document["version"],
         f"{document['source_program']} → {document['target_program']}",
         document["rate"],
-        f"{document['price_per_target_point']} {document['currency']}",
+        _price_of(document),
         document["state"],
     )
+
+
+def _price_of(document: dict[str, Any]) -> str:
+    single = document.get("price_per_target_point")
+    per = "" if single else " per thousand"
+    return f"{single or document['price_per_thousand_target_points']} {document['currency']}{per}"

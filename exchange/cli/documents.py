@@ -4,6 +4,7 @@ Points are integers, money is a decimal figure of the currency's scale, times ar
 digests are hex.
 """
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -11,8 +12,9 @@ from uuid import UUID
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from exchange.cli.proofs import Proof
-from partners.agreement import Terms
+from partners.agreement import ExpiryRule, Promotion, Terms
 from partners.points import currency_scale, format_amount
+from partners.wire import time_to_proto
 from pointclear.common.v1 import refusal_pb2
 from pointclear.exchange.v1 import exchange_service_pb2, transfer_pb2
 from pointclear.partners.v1 import (
@@ -108,10 +110,57 @@ def terms_document(terms: Terms) -> dict[str, Any]:
         "maximum_source_points": terms.maximum_source_points,
         "increment_source_points": terms.increment_source_points,
         "currency": terms.currency,
-        "price_per_target_point": money(terms.price.units, terms.currency),
+        "price_per_target_point"
+        if terms.price.points == 1
+        else "price_per_thousand_target_points": money(terms.price.units, terms.currency),
         "fee_basis_points": terms.fee.basis_points,
+        "fee_bearer": str(terms.fee.bearer),
         "tax_code": terms.fee.tax_code,
+        **further_terms(terms),
         "sha256": terms.sha256.hex(),
+    }
+
+
+def further_terms(terms: Terms) -> dict[str, Any]:
+    """The terms that an agreement need not have, those that it has."""
+    fee, currency = terms.fee, terms.currency
+    return {
+        name: value
+        for name, value in {
+            "fee_per_target_point": fee.per_target_point and money(fee.per_target_point, currency),
+            "fee_fixed": fee.fixed and money(fee.fixed, currency),
+            "fee_minimum": fee.minimum and money(fee.minimum, currency),
+            "fee_maximum": fee.maximum and money(fee.maximum, currency),
+            "fee_refundable": fee.refundable,
+            "value_tax_code": terms.value_tax_code,
+            "segments": [
+                {
+                    "segment_id": each.segment_id,
+                    "multiplier": f"{each.numerator}:{each.denominator}",
+                }
+                for each in terms.segments
+            ],
+            "promotions": [promotion_document(each) for each in terms.promotions],
+            "member_limits": {
+                name: limit for name, limit in asdict(terms.member_limits).items() if limit
+            },
+            "expiry_rule": "" if terms.expiry.rule is ExpiryRule.FRESH else str(terms.expiry.rule),
+            "expiry_days": terms.expiry.days,
+            "notice_days": terms.notice_days,
+        }.items()
+        if value
+    }
+
+
+def promotion_document(promotion: Promotion) -> dict[str, Any]:
+    """A promotion of an agreement."""
+    return {
+        "promotion_id": promotion.promotion_id,
+        "bonus_basis_points": promotion.bonus_basis_points,
+        "effective_from": instant(time_to_proto(promotion.effective_from)),
+        "effective_until": instant(time_to_proto(promotion.effective_until)),
+        "budget_points": promotion.budget_points,
+        "funders": {each.name: each.share_basis_points for each in promotion.funders},
     }
 
 

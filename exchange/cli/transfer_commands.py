@@ -59,6 +59,7 @@ class Wanted:
     target_points: int | None
     reference: str
     link_id: bytes = b""
+    segment: str = ""
 
 
 def add_transfer_commands(app: typer.Typer) -> None:
@@ -83,8 +84,12 @@ def transfer(
         str | None, typer.Option(metavar="LINK_ID", help="A link in place of both members.")
     ] = None,
     target_points: Annotated[
-        int | None, typer.Option(help="Points to be granted. [default: by the agreement's rate]")
+        int | None,
+        typer.Option(
+            help="Points to be granted. [default: by the agreement, with every promotion that runs]"
+        ),
     ] = None,
+    segment: Annotated[str, typer.Option(help="The member's segment of the agreement.")] = "",
     source_program: Annotated[str | None, typer.Option(help="[default: the agreement's]")] = None,
     target_program: Annotated[str | None, typer.Option(help="[default: the agreement's]")] = None,
     reference: Annotated[str, typer.Option(help="Your own reference, at most 64 characters.")] = "",
@@ -130,6 +135,7 @@ def transfer(
         target_points=target_points,
         reference=reference,
         link_id=parse_uuid(link).bytes if link else b"",
+        segment=segment,
     )
     with connect(profile) as connection:
         if order is not None and order.exists():
@@ -247,7 +253,9 @@ def _complete(connection: Connection, wanted: Wanted) -> Wanted:
         agreement_version=terms.version,
         source_program=wanted.source_program or terms.source_program,
         target_program=wanted.target_program or terms.target_program,
-        target_points=target_points_of(terms, wanted.source_points)
+        target_points=target_points_of(
+            terms, wanted.source_points, wanted.segment, datetime.now(UTC)
+        )
         if wanted.target_points is None
         else wanted.target_points,
     )
@@ -272,6 +280,7 @@ def _sign(profile: Profile, wanted: Wanted, lifetime: timedelta) -> Envelope:
             expires_at=now + lifetime,
             partner_reference=wanted.reference,
             link_id=wanted.link_id,
+            segment=wanted.segment,
         )
     except ValueError as error:
         raise Refused(Reason.FIELD_INVALID, "", str(error)) from None
