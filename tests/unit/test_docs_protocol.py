@@ -52,6 +52,7 @@ from pointclear.exchange.v1.transfer_pb2 import (
 )
 from pointclear.partners.v1 import (
     action_service_pb2,
+    agreement_life_pb2,
     agreement_pb2,
     link_service_pb2,
     operator_action_pb2,
@@ -356,6 +357,8 @@ def test_the_messages_that_a_client_signs_or_verifies_have_their_table() -> None
             SourcePart,
             agreement_pb2.RateAgreement,
             link_service_pb2.LinkConfirmation,
+            agreement_life_pb2.AgreementWithdrawal,
+            agreement_life_pb2.AgreementTermination,
             operator_action_pb2.OperatorAction,
             statement_pb2.SettlementStatement,
         )
