@@ -18,6 +18,7 @@ from exchange.embedded_postgres import OWNER_ROLE, RunningPostgres
 from partners.keys import Purpose
 from tests.bench import pgbench, storage
 from tests.bench.coalition import found
+from tests.bench.limits import set_every_limit
 from tests.bench.load import ORDERS_PER_BATCH, Load, Rate
 from tests.bench.measures import Pair, Result, latencies, result_of
 from tests.bench.processes import Child, child
@@ -51,7 +52,7 @@ class Wanted:
     @property
     def steps(self) -> int:
         """What `Bench.run` reports in all."""
-        return 4 + self.rounds * (len(self.unary) + 1)
+        return 4 + self.rounds * (len(self.unary) + 2)
 
 
 @dataclass(slots=True)
@@ -61,6 +62,8 @@ class Bench:
     wanted: Wanted
     data_dir: Path
     server: Child
+    address: str
+    """Where it listens."""
     load: Load
     echo: str
     """Address of the echo server."""
@@ -80,6 +83,8 @@ class Bench:
     """Likewise: the transfers alone, with their latencies."""
     batched: list[Pair] = field(default_factory=list)
     batch_rates: list[Rate] = field(default_factory=list)
+    limited: list[Pair] = field(default_factory=list)
+    """Batches with limits on all that they touch, and without."""
 
     def run(self) -> list[Result]:
         """Measure in turn, A B A B."""
@@ -95,6 +100,8 @@ class Bench:
                 self.unary_rates.setdefault(in_flight, []).append(rate)
             self.step(f"round {number}: batches and pgbench")
             self.batched.append(self.batch_pair())
+            self.step(f"round {number}: batches with limits and without")
+            self.limited.append(self.limited_pair())
         self.step("storage and memory")
         return [*self.rates(), *self.sizes(stored)]
 
@@ -107,6 +114,14 @@ class Bench:
         )
         return Pair(rate.per_s, baseline)
 
+    def limited_pair(self) -> Pair:
+        """Batches with every limit set, and right after them without any."""
+        found = []
+        for on in (True, False):
+            set_every_limit(self.data_dir, self.address, on=on)
+            found.append(self.load.transfers(ORDERS_PER_BATCH, BATCHES_IN_FLIGHT).per_s)
+        return Pair(*found)
+
     def rates(self) -> Iterator[Result]:
         """The results of what was timed, the two of the headline first."""
         yield self.unary_result("unary_vs_echo", self.wanted.in_flight)
@@ -118,6 +133,12 @@ class Bench:
             **latencies(self.batch_rates),
         }
         yield result_of("batched_vs_pgbench", "transfers/s", self.batched, how)
+        how = {
+            "orders_per_call": ORDERS_PER_BATCH,
+            "in_flight": BATCHES_IN_FLIGHT,
+            "seconds": self.wanted.seconds,
+        }
+        yield result_of("limits_on_vs_off", "transfers/s", self.limited, how)
         for in_flight in self.wanted.unary[1:]:
             yield self.unary_result(f"unary_vs_echo_{in_flight}_in_flight", in_flight)
         for in_flight in self.wanted.unary:
@@ -202,7 +223,9 @@ def started(wanted: Wanted, step: Callable[[str], None]) -> Iterator[Bench]:
             child(floor_command(data_dir, postgres, profiles, answer_bytes), log_path)
         ).answer()["address"]
         load.floors(floor, wanted.in_flight)
-        yield Bench(wanted, data_dir, server, load, echo, floor, postgres, clients, at_rest, step)
+        yield Bench(
+            wanted, data_dir, server, address, load, echo, floor, postgres, clients, at_rest, step
+        )
 
 
 def floor_command(

@@ -21,7 +21,10 @@ from exchange.ledger.accounts import position_account
 from exchange.ledger.postings import Code, MoneyCell, Phase
 from partners.errors import Reason, Refused
 from partners.limits.values import CorridorLimits, PartnerLimits
+from pointclear.partners.v1 import agreement_pb2
 from tests import factories as make
+from tests.unit.test_promotions import coalition, promotion
+from tests.unit.test_promotions import order as promoted
 
 REVIEWED = CorridorLimits("grocery", "fuel", source_points_per_day=1000, review_above_points=100)
 STATE = make.a_state(*make.founding(), make.set_limits(1, REVIEWED))
@@ -164,6 +167,37 @@ def test_a_member_that_does_much_in_a_day_is_held_from_there_on() -> None:
             TransferState.HELD,
             TransferState.COMMITTED,
         ]
+
+
+@pytest.mark.parametrize("verdict", [RELEASE, REFUSE])
+def test_bonuses_are_reserved_and_what_the_target_bears_comes_with_its_value(
+    verdict: DecideHeld,
+) -> None:
+    spring = promotion(grocery=4_000, fuel=3_000, hub=2_000, deli=1_000)
+    borne = agreement_pb2.BEARER_TARGET
+    free = coalition(spring, fee_bearer=borne)
+    state = fold(free, [make.set_limits(1, REVIEWED)], make.NOW).state
+    order = promoted(state, points=200)
+    held, ended = recorded(state, [order, verdict])
+    money = state.registry.units[make.CURRENCY].number
+    fuel = position_account(money, state.registry.partners["fuel"].number)
+    assert held.state is TransferState.HELD
+    assert fuel not in {each.debit for each in held.postings}
+    waiting = fold(state, [order], make.NOW).state
+    assert waiting.promotion_points == {("grocery-fuel", 1, "spring"): 20}
+    after_all = fold(state, [order, verdict], make.NOW).state
+    if verdict is REFUSE:
+        assert after_all.promotion_points == {("grocery-fuel", 1, "spring"): 0}
+        assert all(each.posted == 0 for each in after_all.balances.values())
+        return
+    direct = fold(free, [order], make.NOW)
+    (plain,) = (each for each in direct.results if isinstance(each, Recorded))
+    assert ended.conversion == plain.conversion
+    assert ended.funders == ("deli",)
+    assert after_all.promotion_points == direct.state.promotion_points
+    assert {n: b.posted for n, b in after_all.balances.items()} == {
+        n: b.posted for n, b in direct.state.balances.items()
+    }
 
 
 def a_verdict(number: int) -> st.SearchStrategy[Command]:
