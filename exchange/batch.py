@@ -10,6 +10,7 @@ unknown: the batch is never run again, it is looked up by its first leaf. Whatev
 ledger forgets what it knew of the database.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,6 +21,7 @@ import psycopg2
 from sqlalchemy import Connection, Engine
 
 from exchange import store, wire
+from exchange.cap_alerts import CapAlert
 from exchange.commands import (
     REGISTRY_EFFECTS,
     Answer,
@@ -38,6 +40,8 @@ from exchange.seal import Letterhead, PayloadKind, Sealed, StreamHead, seal
 from partners.errors import PointclearError, Refused
 from partners.registry import Registry
 from partners.store import load_registry
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +171,9 @@ class Ledger:
         self.registry = replace(folded.state.registry, revision=revision)
         self._known = _Known(replace(folded.state, registry=self.registry), heads)
         self.observer.recorded(folded.outcomes)
+        if folded.alerts:
+            self.observer.alerted(folded.alerts)
+            tell_alerts(folded.alerts, self.registry)
         return decided
 
     def was_committed(self, unknown: "CommitUnknown") -> bool:
@@ -274,6 +281,18 @@ class Ledger:
             self.new_salt,
         )
         return sealed, heads | dict(sealed.stream_heads)
+
+
+def tell_alerts(alerts: Sequence[CapAlert], registry: Registry) -> None:
+    """Log the positions that came near their caps."""
+    names = {each.number: name for name, each in registry.partners.items()}
+    for each in alerts:
+        log.warning(
+            "%s has used %d %% or more of its net debit cap since log index %d",
+            names[each.partner_number],
+            each.level,
+            each.log_index,
+        )
 
 
 def terms_changes(folded: Folded) -> int:

@@ -278,6 +278,7 @@ def position_document(position: exchange_service_pb2.Position) -> dict[str, Any]
         "collateral": figure(position.collateral),
         "net_debit_cap": figure(position.net_debit_cap),
         "headroom": figure(position.headroom),
+        "alert_level": position.alert_level,
     }
 
 

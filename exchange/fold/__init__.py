@@ -74,7 +74,7 @@ def fold(
     """Decide `commands` in their order at the clock reading `now`."""
     run = Run(state, max(now, state.recorded_at), limits)
     results = tuple(decide(run, command) for command in commands)
-    return Folded(run.state_after(), results, tuple(run.outcomes), run.steps)
+    return Folded(run.state_after(), results, tuple(run.outcomes), run.steps, tuple(run.alerts))
 
 
 def decide(run: Run, command: Command) -> Result:

@@ -6,6 +6,7 @@ A run is private to one call of `fold`, so that `fold` is pure.
 from collections.abc import Mapping
 from datetime import datetime
 
+from exchange.cap_alerts import CapAlert, alerts_of
 from exchange.commands import (
     Booked,
     Effect,
@@ -46,6 +47,7 @@ class Run:
         self.held = dict(state.held)
         self.steps: dict[Cell, int] = {}
         self.outcomes: list[Outcome] = []
+        self.alerts: list[CapAlert] = []
 
     def state_after(self) -> State:
         return State(
@@ -124,5 +126,6 @@ class Run:
         return Repeated(index)
 
     def append(self, outcome: Outcome) -> None:
+        self.alerts += alerts_of(outcome.log_index, outcome.postings, self.balances)
         self.outcomes.append(outcome)
         self.index += 1

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from exchange.cap_alerts import CapAlert
 from exchange.commands import (
     Answer,
     Held,
@@ -100,3 +101,5 @@ class Folded:
     """Those that are written, in log order."""
     window_steps: Mapping[Cell, int]
     """What the batch adds to the windows' sums."""
+    alerts: tuple[CapAlert, ...] = ()
+    """Positions that came near their caps, in log order."""

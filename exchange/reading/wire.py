@@ -81,6 +81,7 @@ def position_to_proto(position: Position) -> pb.Position:
         collateral=position.collateral,
         net_debit_cap=position.net_debit_cap,
         headroom=position.headroom,
+        alert_level=position.alert_level,
     )
 
 

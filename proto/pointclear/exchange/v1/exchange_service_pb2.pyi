@@ -614,6 +614,7 @@ class Position(_message.Message):
     COLLATERAL_FIELD_NUMBER: _builtins.int
     NET_DEBIT_CAP_FIELD_NUMBER: _builtins.int
     HEADROOM_FIELD_NUMBER: _builtins.int
+    ALERT_LEVEL_FIELD_NUMBER: _builtins.int
     partner_id: _builtins.str
     """Whose position."""
     currency: _builtins.str
@@ -644,6 +645,8 @@ class Position(_message.Message):
     """What the next transfers may cost, value, fee and tax together, before NET_DEBIT_CAP_EXCEEDED: cap plus balance less
     reserved, and never negative.
     """
+    alert_level: _builtins.int
+    """The highest alert level of the cap that is reached, reserved amounts counted: 50, 80 or 95 percent, 0 below."""
     def __init__(
         self,
         *,
@@ -660,10 +663,11 @@ class Position(_message.Message):
         collateral: _builtins.int = ...,
         net_debit_cap: _builtins.int = ...,
         headroom: _builtins.int = ...,
+        alert_level: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "carried", b"carried", "closed", b"closed", "collateral", b"collateral", "currency", b"currency", "headroom", b"headroom", "net_debit_cap", b"net_debit_cap", "open", b"open", "open_window_id", b"open_window_id", "partner_id", b"partner_id", "reserved", b"reserved", "scale", b"scale", "stated", b"stated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_level", b"alert_level", "balance", b"balance", "carried", b"carried", "closed", b"closed", "collateral", b"collateral", "currency", b"currency", "headroom", b"headroom", "net_debit_cap", b"net_debit_cap", "open", b"open", "open_window_id", b"open_window_id", "partner_id", b"partner_id", "reserved", b"reserved", "scale", b"scale", "stated", b"stated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
