@@ -20,6 +20,7 @@ from uuid import UUID
 from exchange.cli.app import MigrateOptions, ServeOptions, Wiring, build_app
 from exchange.cli.demo.coalition import CURRENCY
 from exchange.cli.demo.command import add_demo_command
+from exchange.cli.wiring import Fault, FsckOptions, Told
 
 if TYPE_CHECKING:
     import grpc
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the command line."""
-    app = build_app(Wiring(serve=serve, migrate=migrate, config=config))
+    app = build_app(Wiring(serve=serve, migrate=migrate, config=config, fsck=fsck))
     add_demo_command(app, simulated_bank)
     app()
 
@@ -328,6 +329,34 @@ def migrate(options: MigrateOptions) -> None:
         return
     with embedded_postgres.start(Path(options.data_dir), say=say) as running:
         database.migrate_at(running.url(embedded_postgres.OWNER_ROLE), say)
+
+
+def fsck(options: FsckOptions, told: Told) -> list[Fault]:
+    """Everything in the database that breaks a rule of the books, or is not what was signed and
+    logged; raises PointclearError when it cannot look.
+
+    It may run beside a server: it reads one snapshot, and changes nothing.
+    """
+    from exchange import database, embedded_postgres
+    from settlement.evidence import check_evidence, rows_to_check
+    from settlement.invariants import check_books
+
+    def look(connection: Any) -> list[Fault]:
+        findings = list(check_books(connection))
+        done, total = 0, rows_to_check(connection)
+
+        def progress(rows: int) -> None:
+            nonlocal done
+            done += rows
+            told(done, total)
+
+        findings += check_evidence(connection, progress)
+        return [Fault(each.rule, each.subject, each.found) for each in findings]
+
+    if options.database_url is not None:
+        return database.read_at(options.database_url, look)
+    with embedded_postgres.start(Path(options.data_dir), say=say) as running:
+        return database.read_at(running.url(embedded_postgres.SERVICE_ROLE), look)
 
 
 def announce(address: str, audience: str, http_address: str, *, as_json: bool) -> None:

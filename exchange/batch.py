@@ -210,6 +210,10 @@ class Ledger:
         registry = known.state.registry if known else self.registry
         if registry.revision != head.terms_revision or known is None:
             registry = load_registry(connection, head.terms_revision, self.letterhead.audience)
+        altered = store.load_altered(connection, registry, commands) - registry.altered
+        if altered:
+            log.error("agreements are not stored as they were signed: %s", sorted(altered))
+            registry = registry.with_altered(altered)
         promotion_points = dict(known.state.promotion_points) if known and fresh else {}
         held = store.load_held(connection, commands)
         promoted = store.promotions_touched(registry, commands, held.values())

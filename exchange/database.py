@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg2
 import sqlalchemy.exc
@@ -22,6 +22,8 @@ from exchange.ledger.migration import migrate, require_revision
 from partners.environment import Environment
 from partners.queries import load_queries
 from partners.store import utc
+
+_T = TypeVar("_T")
 
 MEASURES = load_queries(Path(__file__).parent / "ledger" / "measures.sql")
 """What is asked of a running database to watch it."""
@@ -107,6 +109,23 @@ def service_database(
         migrate_at(server.url(OWNER_ROLE), lambda _text: None)
         engine = engine_of(server.url(SERVICE_ROLE), pool_size)
         yield Database(engine, server)
+        engine.dispose()
+
+
+def read_at(url: str, read: Callable[[Any], _T]) -> _T:
+    """What `read` makes of the database at the service's URL, whose schema must be this program's;
+    `read` is given a connection on which no transaction has begun.
+    """
+    engine = engine_of(url)
+    try:
+        with connected(engine) as connection:
+            require_revision(connection)
+            connection.rollback()
+            try:
+                return read(connection)
+            finally:
+                connection.rollback()
+    finally:
         engine.dispose()
 
 

@@ -317,6 +317,33 @@ def load_promotion_points(
     }
 
 
+def load_altered(
+    connection: Any, registry: Registry, commands: Iterable[Command]
+) -> frozenset[tuple[str, int]]:
+    """Which of the activated versions that these orders name are not stored as the snapshot has
+    them, whose signatures were verified: their rows were altered by other hands.
+    """
+    named = sorted(
+        {
+            (each.agreement_id, each.agreement_version)
+            for each in commands
+            if isinstance(each, Order)
+        }
+        & registry.agreements.keys()
+    )
+    if not named:
+        return frozenset()
+    ids, versions = zip(*named, strict=True)
+    rows = QUERIES.stored_forces(connection, agreement_ids=list(ids), versions=list(versions))
+    stored = {(row[0], row[1]): (bytes(row[2]), *row[3:]) for row in rows}
+    forces = {name: registry.agreements[name] for name in named}
+    return frozenset(
+        name
+        for name, force in forces.items()
+        if stored.get(name) != (force.terms.sha256, force.effective_from, force.effective_until)
+    )
+
+
 def load_proposals(connection: Any, commands: Iterable[Command]) -> dict[tuple[str, int], Proposal]:
     """The newest proposals of the agreement versions that these commands name."""
     names = sorted({name for name in map(version_named, commands) if name})

@@ -264,6 +264,12 @@ def check_parties(registry: Registry, order: Order) -> None:
 
 def agreement_in_force(registry: Registry, order: Order, now: datetime) -> Terms:
     """The terms that the order names, if they are in force for its corridor."""
+    if (order.agreement_id, order.agreement_version) in registry.altered:
+        raise Refused(
+            Reason.AGREEMENT_ALTERED,
+            "agreement_id",
+            f"version {order.agreement_version} of {order.agreement_id} is not stored as signed",
+        )
     force = registry.agreements.get((order.agreement_id, order.agreement_version))
     if force is None:
         raise Refused(

@@ -106,6 +106,7 @@ class Reason(StrEnum):
     ACTION_EXPIRED = "ACTION_EXPIRED"
     PARTNER_STATE = "PARTNER_STATE"
     CERTIFICATION_MISSING = "CERTIFICATION_MISSING"
+    AGREEMENT_ALTERED = "AGREEMENT_ALTERED"
     AGREEMENT_STATE = "AGREEMENT_STATE"
     AGREEMENT_OVERLAPS = "AGREEMENT_OVERLAPS"
     TERMS_DIFFER = "TERMS_DIFFER"
@@ -458,6 +459,12 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "FAILED_PRECONDITION",
             Retry.NEW_ID,
             "Make a new action and have it signed again.",
+        ),
+        Reason.AGREEMENT_ALTERED: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEW_ID,
+            "Tell the operator, who must check the database; nothing is converted by terms that"
+            " nobody signed.",
         ),
         Reason.AGREEMENT_STATE: Rule(
             "FAILED_PRECONDITION",

@@ -139,6 +139,9 @@ class Registry:
     operators: Mapping[str, frozenset[Role]] = field(default_factory=lambda: MappingProxyType({}))
     """What each operator may do, by name; one without any role may not call."""
     environment: Environment = Environment.DEVELOPMENT
+    altered: frozenset[tuple[str, int]] = frozenset()
+    """Activated versions whose stored rows are not what was signed and logged, by agreement id and
+    version: nothing is converted by them."""
     """What the deployment is for; it never changes."""
 
     def points_unit(self, program_id: str) -> Unit:
@@ -177,6 +180,10 @@ class Registry:
     def with_operator(self, name: str, roles: frozenset[Role]) -> "Registry":
         """The snapshot after an operator got these roles and no others."""
         return replace(self, operators={**self.operators, name: roles})
+
+    def with_altered(self, names: Iterable[tuple[str, int]]) -> "Registry":
+        """The snapshot after rows of these versions were found altered."""
+        return replace(self, altered=self.altered | frozenset(names))
 
     def with_force(self, force: Force) -> "Registry":
         """The snapshot after a version came into force; what was in force on its corridor ends when

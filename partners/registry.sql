@@ -38,7 +38,7 @@ SELECT DISTINCT ON (partner_number) partner_number, state FROM partner_state ORD
 SELECT DISTINCT ON (operator) operator, roles FROM operator_roles ORDER BY operator, log_index DESC;
 
 -- name: forces()
-SELECT a.payload, lower(f.effective), upper(f.effective)
+SELECT a.agreement_id, a.version, a.payload, lower(f.effective), upper(f.effective)
 FROM agreement_force AS f JOIN agreement AS a USING (agreement_id, version, round);
 
 -- name: force_signatures()

@@ -4,7 +4,6 @@ Terms are parsed from the bytes that both brands signed, after verifying both si
 row that was altered by SQL does not become a rate.
 """
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from uuid import UUID
 
 from partners.envelope import RATE_AGREEMENT, Envelope, Signature
 from partners.environment import Environment
+from partners.errors import Refused
 from partners.keys import Purpose
 from partners.life import PartnerState
 from partners.limits.wire import limits_from_body, switches_from_body
@@ -29,7 +29,7 @@ def load_registry(connection: Any, revision: int, audience: str) -> Registry:
     """The snapshot at a terms revision; `connection` is a psycopg2 connection in the transaction
     that read the revision.
 
-    Raises Refused when an agreement in force no longer verifies.
+    An agreement that no longer verifies is not part of it, but named as altered.
     """
     units = {name: Unit(number, name, scale) for number, name, scale in QUERIES.units(connection)}
     states = {number: PartnerState(state) for number, state in QUERIES.partner_states(connection)}
@@ -37,13 +37,8 @@ def load_registry(connection: Any, revision: int, audience: str) -> Registry:
         row[1]: Partner(row[0], row[1], row[2], tuple(row[3]), row[4], row[5], states[row[0]])
         for row in QUERIES.partners(connection)
     }
-    keys = {
-        row[0]: RegisteredKey(
-            row[0], row[1], Purpose(row[2]), bytes(row[3]), utc(row[4]), utc(row[5]), row[6], row[7]
-        )
-        for row in QUERIES.keys(connection)
-    }
-    forces = load_forces(connection, keys, audience)
+    keys = load_keys(connection)
+    forces, altered = load_forces(connection, keys, audience)
     registry = Registry(
         revision,
         partners,
@@ -66,6 +61,7 @@ def load_registry(connection: Any, revision: int, audience: str) -> Registry:
             name: frozenset(map(Role, roles)) for name, roles in QUERIES.operators(connection)
         },
         environment=Environment(QUERIES.environment(connection) or Environment.DEVELOPMENT),
+        altered=altered,
     )
     for kind, body in QUERIES.restraints(connection):
         if kind == "switches":
@@ -73,6 +69,16 @@ def load_registry(connection: Any, revision: int, audience: str) -> Registry:
         else:
             registry = registry.with_limits(limits_from_body(bytes(body)))
     return registry
+
+
+def load_keys(connection: Any) -> dict[str, RegisteredKey]:
+    """Every key that was ever registered, by its id."""
+    return {
+        row[0]: RegisteredKey(
+            row[0], row[1], Purpose(row[2]), bytes(row[3]), utc(row[4]), utc(row[5]), row[6], row[7]
+        )
+        for row in QUERIES.keys(connection)
+    }
 
 
 def load_taxes(connection: Any) -> dict[str, Tax]:
@@ -85,19 +91,32 @@ def load_taxes(connection: Any) -> dict[str, Tax]:
     }
 
 
-def load_forces(connection: Any, keys: dict[str, RegisteredKey], audience: str) -> Iterable[Force]:
-    """Every version that is or was in force, both of its signatures verified again."""
+def load_forces(
+    connection: Any, keys: dict[str, RegisteredKey], audience: str
+) -> tuple[tuple[Force, ...], frozenset[tuple[str, int]]]:
+    """Every version that is or was in force, all of its signatures verified again; and the names of
+    those that are not stored as they were signed.
+    """
     signatures: dict[tuple[str, int], list[Signature]] = {}
     for agreement_id, version, key_id, signature in QUERIES.force_signatures(connection):
         signatures.setdefault((agreement_id, version), []).append(
             Signature(key_id, bytes(signature))
         )
-    for payload, effective_from, effective_until in QUERIES.forces(connection):
-        bare = Envelope(RATE_AGREEMENT, bytes(payload), ())
-        terms = terms_from_payload(bare, audience)
-        signed = tuple(signatures.get((terms.agreement_id, terms.version), ()))
-        verify_agreement(Envelope(RATE_AGREEMENT, bytes(payload), signed), terms, keys)
-        yield Force(terms, utc(effective_from), utc(effective_until) if effective_until else None)
+    forces, altered = [], set()
+    for agreement_id, version, payload, begins, ends in QUERIES.forces(connection):
+        name = (agreement_id, version)
+        signed = Envelope(RATE_AGREEMENT, bytes(payload), tuple(signatures.get(name, ())))
+        try:
+            terms = terms_from_payload(signed, audience)
+            verify_agreement(signed, terms, keys)
+        except Refused:
+            altered.add(name)
+            continue
+        if terms.name != name:
+            altered.add(name)
+            continue
+        forces.append(Force(terms, utc(begins), utc(ends) if ends else None))
+    return tuple(forces), frozenset(altered)
 
 
 def utc(moment: datetime) -> datetime:

@@ -5,11 +5,13 @@ Payloads are serialised once, deterministically, and stored; after that they are
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 from exchange.fold import InvariantBroken
-from pointclear.exchange.v1 import transfer_pb2
+from pointclear.exchange.v1 import record_pb2, transfer_pb2
+from pointclear.partners.v1 import partners_service_pb2
 from pointclear.settlement.v1 import settlement_service_pb2 as pb
 from pointclear.settlement.v1 import statement_pb2
 from settlement.line_file import Line, Role, Share
@@ -242,3 +244,44 @@ def leg_message(leg: Leg) -> pb.Leg:
 
 def _tree_message(tree: TreeHead) -> statement_pb2.TreeHead:
     return statement_pb2.TreeHead(size=tree.size, root=tree.root)
+
+
+@dataclass(frozen=True, slots=True)
+class Chained:
+    """What an entry of a stream says of its place, and the record that it carries."""
+
+    partner_id: str
+    stream_seq: int
+    previous_sha256: bytes
+    record: bytes
+
+
+def chained(kind: int, payload: bytes) -> Chained:
+    """The place of a stream's payload, by its kind."""
+    message: transfer_pb2.TransferReceipt | transfer_pb2.CreditNotice | transfer_pb2.FundingNotice
+    if kind == RECEIPT_KIND:
+        message = transfer_pb2.TransferReceipt.FromString(payload)
+    elif kind == NOTICE_KIND:
+        message = transfer_pb2.CreditNotice.FromString(payload)
+    else:
+        message = transfer_pb2.FundingNotice.FromString(payload)
+    return Chained(message.partner_id, message.stream_seq, message.previous_sha256, message.record)
+
+
+def recorded_index(record: bytes, *, is_entry: bool) -> int:
+    """The log index that a record states."""
+    if is_entry:
+        return record_pb2.EntryRecord.FromString(record).log_index
+    return transfer_pb2.TransferRecord.FromString(record).log_index
+
+
+def recorded_agreement(record: bytes) -> tuple[tuple[str, int], bytes]:
+    """The agreement version that a transfer's record names, and its digest."""
+    message = transfer_pb2.TransferRecord.FromString(record)
+    return (message.agreement_id, message.agreement_version), message.agreement_sha256
+
+
+def rate_of_body(body: bytes) -> tuple[str, datetime, int]:
+    """Code, instant and basis points of the rate that an entry's body states."""
+    rate = partners_service_pb2.TaxRate.FromString(body)
+    return rate.tax_code, rate.effective_from.ToDatetime(UTC), rate.basis_points

@@ -25,6 +25,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.action_commands import actions_app, trail_app
     from exchange.cli.agreement_commands import agreement_app
     from exchange.cli.deployment_commands import add_deployment_commands
+    from exchange.cli.fsck_command import add_fsck_command
     from exchange.cli.key_commands import key_app
     from exchange.cli.limit_commands import limits_app
     from exchange.cli.link_commands import link_app
@@ -55,6 +56,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     add_deployment_commands(app, wiring)
+    add_fsck_command(app, wiring)
     app.add_typer(partner_app(), name="partner")
     app.add_typer(operator_app(), name="operator")
     app.add_typer(actions_app(), name="actions")

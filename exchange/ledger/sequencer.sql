@@ -147,6 +147,13 @@ SELECT DISTINCT ON (a.agreement_id, a.version)
 FROM agreement AS a JOIN unnest(:agreement_ids::text[], :versions::integer[]) AS n (agreement_id, version) USING (agreement_id, version)
 ORDER BY a.agreement_id, a.version, a.round DESC;
 
+-- name: stored_forces(agreement_ids, versions)
+-- What is stored of these activated versions.
+SELECT f.agreement_id, f.version, sha256(a.payload), lower(f.effective), upper(f.effective)
+FROM agreement_force AS f
+JOIN agreement AS a USING (agreement_id, version, round)
+JOIN unnest(:agreement_ids::text[], :versions::integer[]) AS n (agreement_id, version) USING (agreement_id, version);
+
 -- name: write_proposal!
 INSERT INTO agreement (agreement_id, version, round, source_partner, target_partner, proposer, signatories, is_counter, payload, log_index)
 VALUES (:agreement_id, :version, :round, :source_partner, :target_partner, :proposer, :signatories, :is_counter, :payload, :log_index);

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from google.protobuf.message import DecodeError
+
 from partners.envelope import Envelope
 from partners.errors import Reason, Refused
 from partners.negotiation.store import Round, Version
@@ -85,6 +87,35 @@ def activation_body(
     if effective_until is not None:
         message.effective_until.CopyFrom(time_to_proto(effective_until))
     return message.SerializeToString(deterministic=True)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedActivation:
+    """What the leaf of an activation holds."""
+
+    payload: bytes
+    """The agreement's."""
+    effective_from: datetime | None
+    """None means the leaf's own time."""
+
+
+def activation_from_body(body: bytes) -> LoggedActivation:
+    """What the body of an activation's leaf states; before schema revision 9 it was the agreement's
+    payload alone.
+    """
+    message = agreement_life_pb2.AgreementActivation()
+    try:
+        message.ParseFromString(body)
+    except DecodeError:
+        return LoggedActivation(body, None)
+    if message.SerializeToString(deterministic=True) != body or not message.agreement.payload:
+        return LoggedActivation(body, None)
+    begins = (
+        time_from_proto(message.effective_from, "effective_from")
+        if message.HasField("effective_from")
+        else None
+    )
+    return LoggedActivation(message.agreement.payload, begins)
 
 
 def version_to_proto(version: Version) -> partners_service_pb2.Agreement:

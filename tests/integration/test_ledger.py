@@ -496,9 +496,9 @@ def test_t07_an_agreement_altered_by_sql_converts_nothing_any_more(database: Dat
         altered,
         role=OWNER_ROLE,
     )
-    with pytest.raises(Refused) as refused:
-        a_ledger(database).run([make.an_order()])
-    assert refused.value.reason is Reason.SIGNATURE_INVALID
+    (decided,) = a_ledger(database).run([make.an_order()])
+    assert decided.refusal is not None
+    assert decided.refusal.reason is Reason.AGREEMENT_ALTERED
 
 
 def balances(database: Database) -> dict[int, Balance]:

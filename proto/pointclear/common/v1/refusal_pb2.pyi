@@ -178,6 +178,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """What is to hold from an instant that has passed."""
     REASON_FREE_LUNCH: _Reason.ValueType  # 80
     """Some cycle of conversions would multiply points."""
+    REASON_AGREEMENT_ALTERED: _Reason.ValueType  # 65
+    """The agreement as it is stored is not what was signed."""
     REASON_AGREEMENT_STATE: _Reason.ValueType  # 61
     """An agreement version is not in the state for this step."""
     REASON_AGREEMENT_OVERLAPS: _Reason.ValueType  # 62
@@ -338,6 +340,8 @@ REASON_EFFECTIVE_IN_PAST: Reason.ValueType  # 60
 """What is to hold from an instant that has passed."""
 REASON_FREE_LUNCH: Reason.ValueType  # 80
 """Some cycle of conversions would multiply points."""
+REASON_AGREEMENT_ALTERED: Reason.ValueType  # 65
+"""The agreement as it is stored is not what was signed."""
 REASON_AGREEMENT_STATE: Reason.ValueType  # 61
 """An agreement version is not in the state for this step."""
 REASON_AGREEMENT_OVERLAPS: Reason.ValueType  # 62
