@@ -37,7 +37,7 @@ from partners.signers import Signers
 from tests import factories as make
 from tests.database import Database, databases
 from tests.fuzz.house import House
-from tests.fuzz.requests import OPERATOR
+from tests.fuzz.requests import OPERATOR, PROPOSED
 from tests.fuzz.witness import Witness
 from tests.processes import folder
 
@@ -112,6 +112,8 @@ async def found(exchange: server.Exchange, database: Database) -> None:
     # The exchange's own key is the host's to register.
     for command in (*make.founding()[1:], *LINKS):
         await exchange.carry_out(command)
+    for payload in PROPOSED:
+        await exchange.carry_out(make.propose(payload))
     await exchange.carry_out(ChangeRoles("li-na", "found", grant=ALL_ROLES, new=True))
 
 

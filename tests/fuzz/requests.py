@@ -219,6 +219,11 @@ TERMS = (
     make.agreement_payload(version=1),
     make.agreement_payload("grocery", "deli", version=9),
 )
+PROPOSED = (
+    make.agreement_payload("fuel", "grocery", version=9),
+    make.agreement_payload("fuel", "grocery", version=8),
+)
+"""What fuel has proposed, for grocery to sign."""
 STATEMENTS: Mapping[str, Statement] = MappingProxyType(
     {
         each.method: each
@@ -229,9 +234,13 @@ STATEMENTS: Mapping[str, Statement] = MappingProxyType(
             ),
             *(
                 Statement(
-                    name, RATE_AGREEMENT, RateAgreement.DESCRIPTOR, TERMS, (AGREEMENTS["grocery"],)
+                    name, RATE_AGREEMENT, RateAgreement.DESCRIPTOR, terms, (AGREEMENTS["grocery"],)
                 )
-                for name in ("ProposeAgreement", "CounterAgreement", "SignAgreement")
+                for name, terms in (
+                    ("ProposeAgreement", TERMS),
+                    ("CounterAgreement", TERMS),
+                    ("SignAgreement", PROPOSED),
+                )
             ),
             Statement(
                 "WithdrawAgreement",
@@ -400,7 +409,7 @@ def good_requests() -> dict[str, Message]:
         "ActivateAgreement": partners.ActivateAgreementRequest(agreement_id="fuel-deli", version=2),
         "EndAgreement": partners.EndAgreementRequest(
             agreement_id="fuel-deli",
-            version=1,
+            version=2,
             effective_until=time_to_proto(make.NOW + timedelta(days=30)),
         ),
         "GetAgreement": partners.GetAgreementRequest(agreement_id="grocery-fuel", version=1),
