@@ -19,7 +19,7 @@ from prometheus_client import (
 )
 
 from exchange.calls import Call
-from exchange.cap_alerts import CapAlert
+from exchange.cap_alerts import LEVELS, CapAlert
 from exchange.commands import Outcome, Recorded
 from exchange.observer import Observer, Step
 
@@ -94,6 +94,8 @@ class Metrics(Observer):
             ("level",),
             registry=registry,
         )
+        for level in LEVELS:
+            self._cap_alerts.labels(str(level))
         self._windows = Gauge(
             "pointclear_window_age_seconds",
             "How long the settlement window has been open.",

@@ -42,6 +42,7 @@ LABELS = {
     "pointclear_step_duration_seconds": "step",
     "pointclear_transfers_total": "source_program, target_program",
     "pointclear_refusals_recorded_total": "reason",
+    "pointclear_cap_alerts_total": "level",
     "pointclear_window_age_seconds": "currency",
 }
 
