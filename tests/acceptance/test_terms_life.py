@@ -1,23 +1,26 @@
 """The life of terms through the front door: taxes by date, and agreements from proposal to end."""
 
 import hashlib
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from exchange.embedded_postgres import OWNER_ROLE
 from partners.envelope import (
     AGREEMENT_TERMINATION,
     AGREEMENT_WITHDRAWAL,
+    KEY_EVENT,
     RATE_AGREEMENT,
     sign,
 )
 from partners.errors import Reason
-from partners.keys import SeedSigner
+from partners.keys import Purpose, SeedSigner
 from partners.wire import envelope_to_proto, time_to_proto
 from pointclear.common.v1.envelope_pb2 import SignedEnvelope
-from pointclear.partners.v1 import agreement_life_pb2
+from pointclear.partners.v1 import agreement_life_pb2, key_pb2
 from pointclear.partners.v1 import partners_service_pb2 as pb
 from tests.acceptance.coalition import (
     AUDIENCE,
@@ -29,7 +32,7 @@ from tests.acceptance.coalition import (
     refused,
     terms,
 )
-from tests.processes import Server, folder
+from tests.processes import Server, connection, folder, pointclear
 
 
 @pytest.fixture(scope="module")
@@ -289,3 +292,44 @@ def test_t18_lists_of_agreements_keys_and_partners_come_in_pages(members: Coalit
             refused(getattr(operator.partners, name), request(page_token=token)),
         ):
             assert refusal.reason is Reason.FIELD_INVALID
+
+
+def test_t05_terms_signed_by_a_key_that_was_revoked_meanwhile_bind_nobody(
+    members: Coalition,
+) -> None:
+    cirrus, aurora, operator = members["cirrus"], members["aurora"], members.operator
+    payload = terms("cirrus", "aurora", 2)
+    propose(cirrus, payload)
+    counter_sign(aurora, payload)
+    event = key_pb2.KeyEvent(
+        audience=AUDIENCE,
+        partner_id="cirrus",
+        action=key_pb2.KEY_ACTION_REVOKE,
+        key_id=cirrus.agreements.key_id,
+        reason=key_pb2.REVOCATION_REASON_COMPROMISED,
+    ).SerializeToString(deterministic=True)
+    by_operator = sign(operator.profile.signer(Purpose.OPERATOR), KEY_EVENT, event)
+    revocation = pb.RevokeKeyRequest(key_event=envelope_to_proto(by_operator))
+    operator.call(operator.partners.RevokeKey, revocation)
+    request = pb.ActivateAgreementRequest(agreement_id="cirrus-aurora", version=2)
+    assert refused(operator.partners.ActivateAgreement, request).reason is Reason.KEY_NOT_IN_FORCE
+    fresh = pb.ProposeAgreementRequest(agreement=signed(cirrus, terms("cirrus", "aurora", 3)))
+    refusal = refused(cirrus.connection.partners.ProposeAgreement, fresh)
+    assert refusal.reason is Reason.KEY_NOT_IN_FORCE
+
+
+def test_t07_the_check_of_everything_runs_beside_the_server_and_finds_nothing_wrong(
+    members: Coalition,
+) -> None:
+    done = pointclear("fsck", "--data-dir", members.data_dir, "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"faults": []}), done.stderr
+    with connection(members.data_dir, OWNER_ROLE) as database, database.cursor() as cursor:
+        cursor.execute("ALTER TABLE agreement_signature DISABLE TRIGGER USER")
+        cursor.execute(
+            "UPDATE agreement_signature SET signature = set_byte(signature, 5, 7)"
+            " WHERE (agreement_id, version, partner_id) = ('borealis-cirrus', 1, 'cirrus')"
+        )
+        database.commit()
+    done = pointclear("fsck", "--data-dir", members.data_dir)
+    assert done.returncode == 1
+    assert "agreement borealis-cirrus version 1 round 1" in done.stdout
