@@ -33,6 +33,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.operator_commands import operator_app
     from exchange.cli.output import Command
     from exchange.cli.partner_commands import partner_app
+    from exchange.cli.quote_commands import add_quote_command
     from exchange.cli.rate_commands import rates_app
     from exchange.cli.reading_commands import add_reading_commands
     from exchange.cli.review_commands import cancel, review_app
@@ -71,6 +72,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     app.add_typer(member_app(), name="member")
     app.add_typer(review_app(), name="review")
     app.command("cancel", cls=Command)(cancel)
+    add_quote_command(app)
     add_transfer_commands(app)
     add_reading_commands(app)
     app.add_typer(window_app(), name="window")
