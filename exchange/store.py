@@ -324,8 +324,8 @@ def load_promotion_points(
 def load_altered(
     connection: Any, registry: Registry, commands: Iterable[Command], quoted: Iterable[Terms]
 ) -> frozenset[tuple[str, int]]:
-    """Which of the activated versions that these orders or their quotes name are not stored as the snapshot has
-    them, whose signatures were verified: their rows were altered by other hands.
+    """Which of the activated versions that these orders or their quotes name are not stored as the
+    snapshot has them, whose signatures were verified: their rows were altered by other hands.
     """
     named = sorted(
         {

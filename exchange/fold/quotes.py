@@ -7,6 +7,7 @@ promotions' budgets is left, and that comes back when it lapses.
 from exchange.commands import AskQuote, Quoted
 from exchange.fold.run import Run
 from exchange.quotes.quote import Quote, source_points_giving
+from exchange.switches import check_quoting
 from exchange.transfer import check_limits, check_unaltered, convert_at, terms_in_force
 from partners.agreement import Terms
 from partners.conversion import Conversion
@@ -49,6 +50,7 @@ def terms_asked_for(run: Run, command: AskQuote) -> Terms:
             "target_program",
             f"there is no program {command.target_program}",
         )
+    check_quoting(run.registry, command.source_program, command.target_program)
     terms = terms_in_force(run.registry, (command.source_program, command.target_program), run.now)
     if terms is None:
         raise Refused(

@@ -15,6 +15,7 @@ from exchange.cli.profile import load_profile
 from exchange.cli.proofs import read_quote
 from partners.errors import Reason
 from partners.keys import Purpose
+from partners.limits.values import PartnerSwitches
 from partners.wire import envelope_from_proto
 from pointclear.common.v1.envelope_pb2 import SignedEnvelope
 from pointclear.exchange.v1.exchange_service_pb2 import CreateQuoteRequest, CreateTransferRequest
@@ -33,6 +34,7 @@ from tests.acceptance.coalition import (
     refusal_of,
     refused,
 )
+from tests.acceptance.test_limits import switched
 from tests.processes import Server, folder, pointclear
 
 
@@ -210,6 +212,16 @@ def test_of_many_transfers_at_one_quote_over_two_servers_one_is_committed(
     assert outcomes.count(None) == 1
     assert outcomes.count(Reason.QUOTE_USED) == len(orders) - 1
     check_log_and_books(servers[2].data_dir)
+
+
+def test_a_brand_whose_quoting_is_stopped_may_still_order(
+    servers: tuple[Server, Server, Coalition], aurora: Brand
+) -> None:
+    stopped = PartnerSwitches("aurora", quoting_stopped=True)
+    with switched(servers[2], stopped, PartnerSwitches("aurora")):
+        refusal = refused(aurora.connection.exchange.CreateQuote, a_request())
+        assert (refusal.reason, refusal.field) == (Reason.PARTNER_SUSPENDED, "source_program")
+        aurora.send(aurora.order())
 
 
 def said_by(*arguments: str) -> Any:
