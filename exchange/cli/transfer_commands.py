@@ -232,7 +232,7 @@ def receipts(
     )
 
 
-def read_stream(connection: Connection, after: int) -> list[Proof]:
+def read_stream(connection: Connection, after: int, page_size: int = RECEIPTS_PAGE) -> list[Proof]:
     """The caller's stream after a position, verified entry by entry and as a chain.
 
     Raises Failed.
@@ -244,7 +244,7 @@ def read_stream(connection: Connection, after: int) -> list[Proof]:
     while True:
         page: ListReceiptsResponse = connection.call(
             connection.exchange.ListReceipts,
-            ListReceiptsRequest(after_stream_seq=after, page_size=RECEIPTS_PAGE),
+            ListReceiptsRequest(after_stream_seq=after, page_size=page_size),
         )
         for entry in page.entries:
             proof = read_proof(
