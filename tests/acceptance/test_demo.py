@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from exchange.cli.connection import connect
-from exchange.cli.demo.coalition import BRANDS
+from exchange.cli.demo.coalition import BRANDS, SCALE
+from exchange.cli.demo.offers import OFFERS
 from exchange.cli.profile import load_profile
 from pointclear.exchange.v1.exchange_service_pb2 import ListReceiptsRequest
+from pointclear.partners.v1.partners_service_pb2 import GetAgreementRequest
 from tests.acceptance.coalition import check_log_and_books
 from tests.processes import (
     COMMAND_TIMEOUT_S,
@@ -78,10 +80,23 @@ def test_its_figures_agree_with_each_other_and_with_its_files(demo: Demo) -> Non
     verified = figures["verified"]
     assert verified["receipts"] >= figures["committed"]
     assert verified["credit notices"] == figures["committed"]
-    assert verified["lines"] == 2 * figures["committed"]
+    assert verified["lines"] == 2 * figures["committed"] + verified["funding notices"]
     assert verified["statements"] == DAYS * len(BRANDS)
     assert verified["windows"] == DAYS
     assert figures["faults"] == []
+
+
+def test_its_promotions_cost_their_funders_what_was_granted_and_no_more(demo: Demo) -> None:
+    prices = {brand.partner_id: brand.price for brand in BRANDS}
+    assert set(demo.figures["promotions"]) == {offer.promotion_id for offer in OFFERS}
+    for offer in OFFERS:
+        told = demo.figures["promotions"][offer.promotion_id]
+        assert 0 < told["granted_points"] <= offer.budget_points
+        assert set(told["paid"]) == {each.name for each in offer.funders}
+        paid = sum(Decimal(each) for each in told["paid"].values())
+        assert paid == told["granted_points"] * Decimal(prices[offer.target]) / 10**SCALE
+    assert all(points > 0 for points in demo.figures["tiers"].values())
+    assert demo.figures["verified"]["funding notices"] > 0
 
 
 def test_it_leaves_nothing_running(demo: Demo) -> None:
@@ -108,8 +123,14 @@ def test_what_it_kept_can_be_served_again(demo: Demo) -> None:
         profile = load_profile(demo.kept / "brands" / "grocery", server.address)
         with connect(profile) as own:
             page = own.call(own.exchange.ListReceipts, ListReceiptsRequest(page_size=500))
+            request = GetAgreementRequest(agreement_id="grocery-meat", version=1)
+            agreement = own.call(own.partners.GetAgreement, request)
         lines = (demo.out / "grocery" / "receipts.jsonl").read_text().splitlines()
         assert page.last_stream_seq == len(lines) > 0
+        # Grocery proposed, meat countered with tiers and a bonus, and deli signed to pay for it.
+        assert [each.proposer for each in agreement.proposals] == ["grocery", "meat"]
+        assert [each.is_counter for each in agreement.proposals] == [False, True]
+        assert len(agreement.agreement.envelope.signatures) == 3
         check_log_and_books(demo.kept)
     assert pids_in(demo.home) == ()
 

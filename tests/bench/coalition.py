@@ -15,7 +15,8 @@ import uuid_utils
 from exchange.cli.connection import Connection, connect
 from exchange.cli.demo.coalition import BRANDS, CURRENCY, Corridor, corridors
 from exchange.cli.demo.households import BLOCK_POINTS
-from exchange.cli.demo.onboarding import register_request, terms_payload
+from exchange.cli.demo.negotiation import terms_payload
+from exchange.cli.demo.onboarding import register_request
 from exchange.cli.initialise import load_authority
 from exchange.cli.onboarding import (
     make_partner_profile,

@@ -12,6 +12,8 @@ import pytest
 from exchange.cli.demo.chart_parts import HUB_NAME, spans
 from exchange.cli.demo.coalition import BRANDS
 from exchange.cli.demo.mishaps import Refusal
+from exchange.cli.demo.offers import GREENS, ROAST
+from exchange.cli.demo.promotion_costs import PromotionCost
 from exchange.cli.demo.report import Figures, page
 from exchange.cli.demo.totals import HUB, Day, Totals
 
@@ -32,7 +34,17 @@ def day(number: int = 0, refused: Mapping[str, int] | None = None) -> Day:
         nets={"grocery": -owed, "meat": owed - 7, HUB: 7},
         paid={"grocery": -1_240_000, "meat": 1_230_000},
         ordering_s=2.5,
+        bonus_points={ROAST.promotion_id: 120, GREENS.promotion_id: 30},
+        uplift_points={"silver": 7, "gold": 3},
     )
+
+
+COSTS = (
+    PromotionCost(ROAST, "meat", 6_000, 720_000),
+    PromotionCost(ROAST, "deli", 4_000, 480_000),
+    PromotionCost(GREENS, "produce", 5_000, 120_001),
+    PromotionCost(GREENS, HUB, 5_000, 119_999),
+)
 
 
 def figures(days: int = 7, **changed: Any) -> Figures:
@@ -43,6 +55,7 @@ def figures(days: int = 7, **changed: Any) -> Figures:
         verified={"receipts": 7_036, "statements": 70},
         faults=(),
         bank_balance="2.210000",
+        costs=COSTS,
     )
     return replace(good, **changed)
 
@@ -94,13 +107,14 @@ class Page(HTMLParser):
 
 def test_the_page_is_well_formed_and_every_chart_has_a_description_and_a_table() -> None:
     read = Page(page(figures()))
-    assert read.tags.count("svg") == 2 * 6
-    assert read.attributes.count(("role", "img")) == 2 * 6
+    assert read.tags.count("svg") == 2 * 7
+    assert read.attributes.count(("role", "img")) == 2 * 7
     descriptions = [value for name, value in read.attributes if name == "aria-label" and value]
-    assert sum(each.startswith("Chart: ") for each in descriptions) == 2 * 6
+    assert sum(each.startswith("Chart: ") for each in descriptions) == 2 * 7
     assert list(read.tables) == [
         "Points and net of every brand",
         "Points between brands",
+        "What each promotion cost whom",
         "Net positions by day",
         "Settlement legs",
         "Orders by day",
@@ -167,6 +181,26 @@ def test_tables_hold_every_figure_of_every_day() -> None:
     ]
 
 
+def test_the_page_tells_what_each_promotion_granted_and_what_each_funder_paid() -> None:
+    html = page(figures(days=1))
+    assert Page(html).tables["What each promotion cost whom"][1:] == [
+        ["sunday-roast", "grocery → meat", "120", "400", "Meat Department", "60%", "0.720000"],
+        ["sunday-roast", "grocery → meat", "", "", "Delicatessen", "40%", "0.480000"],
+        [
+            "five-a-day",
+            "grocery → produce",
+            "30",
+            "50,000",
+            "Produce Department",
+            "50%",
+            "0.120001",
+        ],
+        ["five-a-day", "grocery → produce", "", "", HUB_NAME, "50%", "0.119999"],
+        ["Σ", "", "150", "", "", "", "1.440000"],
+    ]
+    assert "which gave 7 to silver and 3 to gold members" in html
+
+
 def test_the_same_figures_give_the_same_bytes() -> None:
     assert page(figures()) == page(figures())
 
@@ -198,7 +232,7 @@ def test_a_fault_or_a_sum_that_is_not_0_is_told_instead_of_praise(
 
 def test_a_day_without_an_order_or_a_refusal_has_a_page() -> None:
     nothing = Day(FIRST, 0, {}, {}, {}, {}, {}, 0.0)
-    read = Page(page(figures(totals=Totals((nothing,)), mishaps=())))
+    read = Page(page(figures(totals=Totals((nothing,)), mishaps=(), costs=())))
     assert read.headlines["Orders"] == "0"
     assert read.tags.count("svg") == 2 * 5
 

@@ -1,7 +1,9 @@
 """What the demo counts of a day: orders, refusals, points by corridor, nets and legs."""
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from exchange.cli.demo.brand_client import COMMITTED, Outcome, Wish
 from exchange.cli.demo.settlement_day import SettledDay
@@ -49,6 +51,23 @@ def test_a_leg_is_signed_as_a_net_is() -> None:
     day = a_day()
     assert day.nets == {"fuel": -500_007, "meat": 500_000, HUB: 7}
     assert day.paid == {"fuel": -510_000, "meat": 500_000}
+
+
+def test_only_committed_orders_use_up_a_budget() -> None:
+    extra: dict[str, Any] = {
+        "segment": "gold",
+        "uplift_points": 3,
+        "promotion_id": "spring",
+        "bonus_points": 5,
+    }
+    wishes = [replace(wish("fuel", "meat", 50, 60), **extra) for _ in range(2)]
+    outcomes = [Outcome("id", each) for each in (COMMITTED, "PROMOTION_EXHAUSTED")]
+    window = pb.Window(business_date="2017-01-02")
+    day = day_of(wishes, outcomes, SettledDay(window, (), Decimal("0.01")), 0.5)
+    assert day.bonus_points == {"spring": 5}
+    assert day.uplift_points == {"gold": 3}
+    assert Totals((day, day)).bonus_points == {"spring": 10}
+    assert Totals((day, day)).uplift_points == {"gold": 6}
 
 
 def test_totals_are_the_sums_of_their_days() -> None:

@@ -51,6 +51,13 @@ class Wish:
     target_points: int
     agreement_id: str
     reference: str
+    segment: str = ""
+    """The member's tier, where the agreement has tiers."""
+    uplift_points: int = 0
+    """Of the target points, what the tier gives."""
+    promotion_id: str = ""
+    bonus_points: int = 0
+    """Of the target points, what the promotion gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,7 @@ def signed(brand: Brand, wish: Wish, transfer_id: bytes, now: datetime) -> Signe
         issued_at=now,
         expires_at=now + EXPIRES_AFTER,
         partner_reference=wish.reference,
+        segment=wish.segment,
     )
     return sign_order(brand.signer, payload)
 

@@ -25,7 +25,7 @@ NARROW_PX = 480
 DAYS_SHOWN_MAX = 70
 """More days than this are shown as weeks."""
 
-HUB_NAME = "The operator (fees and tax)"
+HUB_NAME = "The operator"
 NAMES = {brand.partner_id: brand.legal_name for brand in BRANDS} | {HUB: HUB_NAME}
 """By partner and `hub`, in the order in which they are shown."""
 COLOURS: Mapping[str, str] = {

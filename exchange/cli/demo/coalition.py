@@ -4,9 +4,11 @@ A brand's point is worth a figure near one cent. The block rate of a corridor fo
 figures less a spread, rounded down, so that no cycle of conversions can gain.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from exchange.cli.demo import offers
 from exchange.cli.demo.households import BLOCK_POINTS
+from exchange.cli.demo.offers import OFFERS, Offer
 
 CURRENCY = "USD"
 SCALE = 6
@@ -50,6 +52,8 @@ class Corridor:
     target: Brand
     target_units: int
     """Target points for a block of `BLOCK_POINTS`."""
+    offer: Offer | None = None
+    """Tiers and a bonus, where they were negotiated."""
 
     @property
     def agreement_id(self) -> str:
@@ -57,19 +61,32 @@ class Corridor:
         return f"{self.source.partner_id}-{self.target.partner_id}"
 
     def target_points(self, source_points: int) -> int:
-        """What a whole number of blocks becomes."""
+        """What a whole number of blocks becomes by the rate alone."""
         return source_points // BLOCK_POINTS * self.target_units
 
 
 def corridors() -> dict[tuple[str, str], Corridor]:
-    """Every corridor of the coalition by source and target."""
+    """Every corridor of the coalition by source and target, as its source proposes it."""
     return {
         (source.partner_id, target.partner_id): Corridor(
-            source,
-            target,
-            BLOCK_POINTS * source.price * (100 - SPREAD_PERCENT) // (target.price * 100),
+            source, target, target_units(source, target, SPREAD_PERCENT)
         )
         for source in BRANDS
         for target in BRANDS
         if source is not target
     }
+
+
+def agreed_corridors() -> dict[tuple[str, str], Corridor]:
+    """Every corridor as both brands agree on it in the end: some targets counter."""
+    found = corridors()
+    for offer in OFFERS:
+        proposed = found[offer.source, offer.target]
+        units = target_units(proposed.source, proposed.target, offers.SPREAD_PERCENT)
+        found[offer.source, offer.target] = replace(proposed, target_units=units, offer=offer)
+    return found
+
+
+def target_units(source: Brand, target: Brand, spread_percent: int) -> int:
+    """What a block is worth at the target, less the spread."""
+    return BLOCK_POINTS * source.price * (100 - spread_percent) // (target.price * 100)

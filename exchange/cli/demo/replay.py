@@ -3,7 +3,6 @@ one, and all of it verified.
 """
 
 import time
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -14,22 +13,18 @@ from typing import Protocol
 from exchange.cli.checks.archive import Report
 from exchange.cli.connection import Connection, connect
 from exchange.cli.demo.archive import write_archive
-from exchange.cli.demo.brand_client import COMMITTED, Wish
+from exchange.cli.demo.brand_client import COMMITTED
 from exchange.cli.demo.clients import ClientProcess, client_processes, order_all
-from exchange.cli.demo.coalition import BRANDS, CURRENCY, Corridor, corridors
+from exchange.cli.demo.coalition import BRANDS, CURRENCY, agreed_corridors
 from exchange.cli.demo.host import running_server
-from exchange.cli.demo.households import (
-    Conversion,
-    Holdings,
-    give_back,
-    opening_holdings,
-    plan,
-)
+from exchange.cli.demo.households import Holdings, give_back, opening_holdings, plan
 from exchange.cli.demo.mishaps import Refusal, send_mishaps
 from exchange.cli.demo.onboarding import onboard
+from exchange.cli.demo.promotion_costs import PromotionCost, read_costs
 from exchange.cli.demo.purchases import dataset_days, read_purchases
 from exchange.cli.demo.settlement_day import Bank, settle_day
 from exchange.cli.demo.totals import Day, Totals, day_of
+from exchange.cli.demo.wishes import budgets_left, wish_of
 from exchange.cli.profile import load_profile
 from exchange.cli.verify import check_folder
 from pointclear.settlement.v1 import settlement_service_pb2 as pb
@@ -65,6 +60,8 @@ class Replayed:
     bank_balance: Decimal
     mishaps: tuple[Refusal, ...]
     """Orders that went wrong on purpose, after the last day."""
+    costs: tuple[PromotionCost, ...]
+    """What promotions cost whom, by the signed statements."""
     report: Report
 
 
@@ -82,7 +79,7 @@ def replay(wanted: Replay, bank: Bank, progress: Progress) -> Replayed:
         profiles = [folder / brand.partner_id for brand in BRANDS]
         clients = stack.enter_context(client_processes(profiles, CLIENT_PROCESSES))
         window_ids, days, balance = replay_days(wanted, operator, clients, bank, progress)
-        corridor = corridors()["grocery", "fuel"]
+        corridor = agreed_corridors()["grocery", "fuel"]
         with connect(load_profile(folder / corridor.source.partner_id)) as own:
             mishaps = send_mishaps(own, corridor)
         progress.begin("fetching receipts and statements", len(profiles) * len(window_ids))
@@ -90,7 +87,7 @@ def replay(wanted: Replay, bank: Bank, progress: Progress) -> Replayed:
     progress.begin("verifying everything offline", 1)
     report = check_folder(wanted.out, quiet=True)
     progress.step()
-    return Replayed(Totals(days), balance, mishaps, report)
+    return Replayed(Totals(days), balance, mishaps, read_costs(wanted.out), report)
 
 
 def replay_days(
@@ -106,7 +103,7 @@ def replay_days(
     request = pb.OpenWindowRequest(currency=CURRENCY, business_date=wanted.first_day.isoformat())
     operator.call(operator.settlement.OpenWindow, request)
     progress.begin("replaying days of purchases", wanted.days)
-    all_corridors = corridors()
+    agreed = agreed_corridors()
     data_begins, _ = dataset_days()
     before = read_purchases(data_begins, max((wanted.first_day - data_begins).days, 0))
     holdings: Holdings = opening_holdings(before)
@@ -115,7 +112,8 @@ def replay_days(
     balance = Decimal("0.00")
     for day in (wanted.first_day + timedelta(days=n) for n in range(wanted.days)):
         planned = plan(holdings, read_purchases(day, 1))
-        wishes = [wish_of(each, all_corridors) for each in planned.conversions]
+        left = budgets_left(days)
+        wishes = [wish_of(each, agreed, left) for each in planned.conversions]
         started = time.perf_counter()
         outcomes = order_all(clients, wishes)
         ordering_s = time.perf_counter() - started
@@ -138,17 +136,3 @@ def replay_days(
         days.append(day_of(wishes, outcomes, settled, ordering_s))
         progress.step(f"{day}: {len(wishes)} orders, settled")
     return window_ids, tuple(days), balance
-
-
-def wish_of(conversion: Conversion, all_corridors: Mapping[tuple[str, str], Corridor]) -> Wish:
-    """What a household's brand orders for it."""
-    corridor = all_corridors[conversion.source, conversion.target]
-    return Wish(
-        source=conversion.source,
-        target=conversion.target,
-        member=conversion.household_id,
-        source_points=conversion.source_points,
-        target_points=corridor.target_points(conversion.source_points),
-        agreement_id=corridor.agreement_id,
-        reference=f"basket {conversion.purchase.basket_id}",
-    )

@@ -23,6 +23,9 @@ from exchange.cli.demo import report_tables as tables
 from exchange.cli.demo.chart_parts import Chart, spans, svg
 from exchange.cli.demo.coalition import CURRENCY
 from exchange.cli.demo.mishaps import Refusal
+from exchange.cli.demo.offers import TIERS
+from exchange.cli.demo.promotion_chart import promotion_costs
+from exchange.cli.demo.promotion_costs import PromotionCost
 from exchange.cli.demo.report_tables import Table, amount, count
 from exchange.cli.demo.totals import Totals
 
@@ -44,6 +47,8 @@ class Figures:
     faults: tuple[str, ...]
     """What it found wrong."""
     bank_balance: str
+    costs: tuple[PromotionCost, ...] = ()
+    """What promotions cost whom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +116,26 @@ def drawings(figures: Figures) -> Iterator[Drawing]:
         partial(charts.flows, totals),
         tables.flow_table(totals),
     )
+    yield promotion_drawing(figures)
     every = "day" if len(spans(totals)) == totals.days else "week"
     yield from money_drawings(totals, every)
     yield from order_drawings(totals, every)
     yield refusal_drawing(figures)
+
+
+def promotion_drawing(figures: Figures) -> Drawing:
+    """What bonuses came to, and who paid."""
+    given = figures.totals.uplift_points
+    tiers = " and ".join(f"{count(given[tier.segment_id])} to {tier.segment_id}" for tier in TIERS)
+    return drawing(
+        "What each promotion cost whom",
+        "Bonus points that two pay for, at the price of the brand that grants them, as its signed"
+        " statements tell it. What that brand pays itself is its own and moves nowhere. Once a"
+        " budget is used up, orders that count on the bonus are refused. The same two corridors"
+        f" have tiers, which gave {tiers} members; these points the source pays for.",
+        partial(promotion_costs, figures.costs) if figures.costs else None,
+        tables.promotion_table(figures.costs, figures.totals.bonus_points),
+    )
 
 
 def money_drawings(totals: Totals, every: str) -> Iterator[Drawing]:

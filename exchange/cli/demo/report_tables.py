@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from exchange.cli.demo.chart_parts import HUB_NAME
+from exchange.cli.demo.chart_parts import HUB_NAME, NAMES
 from exchange.cli.demo.coalition import BRANDS, CURRENCY, SCALE
 from exchange.cli.demo.mishaps import Refusal
+from exchange.cli.demo.promotion_costs import PromotionCost
 from exchange.cli.demo.totals import HUB, Totals
 from partners.points import format_amount
 
@@ -128,6 +129,29 @@ def leg_table(paid: Mapping[str, Paid]) -> Table:
     )
     columns = ("brand", "legs", f"paid in, {CURRENCY}", f"paid out, {CURRENCY}")
     return Table(columns, tuple(rows), ("Σ", *sums))
+
+
+def promotion_table(costs: Sequence[PromotionCost], granted: Mapping[str, int]) -> Table:
+    """What every promotion granted, and what it cost each of its funders."""
+    rows: list[tuple[str, ...]] = []
+    for cost in costs:
+        offer = cost.offer
+        points = (count(granted.get(offer.promotion_id, 0)), count(offer.budget_points))
+        first = not rows or rows[-1][0] != offer.promotion_id
+        rows.append(
+            (
+                offer.promotion_id,
+                f"{offer.source} → {offer.target}",
+                *(points if first else ("", "")),
+                NAMES[cost.funder],
+                f"{cost.share_basis_points / 10_000:.0%}",
+                amount(cost.amount),
+            )
+        )
+    columns = ("promotion", "from → to", "points granted", "budget", "funder", "share")
+    total = amount(sum(cost.amount for cost in costs))
+    sums = ("Σ", "", count(sum(granted.values())), "", "", "", total)
+    return Table((*columns, f"paid, {CURRENCY}"), tuple(rows), sums)
 
 
 def count(number: int) -> str:

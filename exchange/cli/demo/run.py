@@ -41,13 +41,14 @@ def figures_of(done: Replayed) -> Figures:
         verified=done.report.checked,
         faults=tuple(str(fault) for fault in done.report.faults),
         bank_balance=str(done.bank_balance),
+        costs=done.costs,
     )
 
 
 def show(done: Replayed, out: Path, keep: Path | None, as_json: bool) -> None:
     """Print the figures; exit 1 when anything is not as it must be."""
     balance = str(done.bank_balance)
-    figures = document(done.totals, done.mishaps, done.report.checked, balance)
+    figures = document(done.totals, done.costs, done.mishaps, done.report.checked, balance)
     report = out / REPORT
     kept = {"out": str(out), "report": str(report), "data_dir": str(keep) if keep else None}
     lines = [
@@ -60,7 +61,7 @@ def show(done: Replayed, out: Path, keep: Path | None, as_json: bool) -> None:
     answer(
         as_json,
         {**figures, **kept, "faults": [str(fault) for fault in done.report.faults]},
-        *render(done.totals, done.mishaps, done.report.checked, balance),
+        *render(done.totals, done.costs, done.mishaps, done.report.checked, balance),
         *lines,
     )
     as_expected = all(each.reason == each.expected for each in done.mishaps)

@@ -7,13 +7,19 @@ from rich.console import RenderableType
 
 from exchange.cli.demo.coalition import BRANDS, CURRENCY, SCALE
 from exchange.cli.demo.mishaps import Refusal
+from exchange.cli.demo.offers import OFFERS, TIERS
+from exchange.cli.demo.promotion_costs import PromotionCost
 from exchange.cli.demo.totals import HUB, Totals
 from exchange.cli.output import pairs, table
 from partners.points import format_amount
 
 
 def document(
-    totals: Totals, mishaps: Sequence[Refusal], verified: Mapping[str, int], bank_balance: str
+    totals: Totals,
+    costs: Sequence[PromotionCost],
+    mishaps: Sequence[Refusal],
+    verified: Mapping[str, int],
+    bank_balance: str,
 ) -> dict[str, object]:
     """The figures for machines."""
     points_out, points_in, nets = totals.points_out, totals.points_in, totals.nets
@@ -32,6 +38,8 @@ def document(
         },
         "hub_net": format_amount(nets[HUB], SCALE),
         "sum_of_nets": format_amount(nets.total(), SCALE),
+        "promotions": promotions_document(totals, costs),
+        "tiers": {tier.segment_id: totals.uplift_points[tier.segment_id] for tier in TIERS},
         "currency": CURRENCY,
         "bank_balance": bank_balance,
         "refused_on_purpose": [asdict(each) for each in mishaps],
@@ -40,8 +48,32 @@ def document(
     }
 
 
+def promotions_document(
+    totals: Totals, costs: Sequence[PromotionCost]
+) -> dict[str, dict[str, object]]:
+    """What each promotion granted, and what it cost whom."""
+    return {
+        offer.promotion_id: {
+            "source": offer.source,
+            "target": offer.target,
+            "budget_points": offer.budget_points,
+            "granted_points": totals.bonus_points[offer.promotion_id],
+            "paid": {
+                cost.funder: format_amount(cost.amount, SCALE)
+                for cost in costs
+                if cost.offer is offer
+            },
+        }
+        for offer in OFFERS
+    }
+
+
 def render(
-    totals: Totals, mishaps: Sequence[Refusal], verified: Mapping[str, int], bank_balance: str
+    totals: Totals,
+    costs: Sequence[PromotionCost],
+    mishaps: Sequence[Refusal],
+    verified: Mapping[str, int],
+    bank_balance: str,
 ) -> tuple[RenderableType, ...]:
     """The figures for people."""
     points_out, points_in, nets = totals.points_out, totals.points_in, totals.nets
@@ -54,7 +86,7 @@ def render(
         )
         for brand in BRANDS
     ]
-    rows.append(("the operator (fees and tax)", "", "", format_amount(nets[HUB], SCALE)))
+    rows.append(("the operator", "", "", format_amount(nets[HUB], SCALE)))
     rows.append(("Σ", "", "", format_amount(nets.total(), SCALE)))
     refused = ", ".join(f"{count} {reason}" for reason, count in sorted(totals.refused.items()))
     return (
@@ -62,6 +94,19 @@ def render(
             ("brand", "points out", "points in", f"net {CURRENCY}"),
             rows,
             right=("points out", "points in", f"net {CURRENCY}"),
+        ),
+        table(
+            ("promotion", "bonus points", "funder", f"paid {CURRENCY}"),
+            [
+                (
+                    cost.offer.promotion_id,
+                    f"{totals.bonus_points[cost.offer.promotion_id]:,}",
+                    cost.funder,
+                    format_amount(cost.amount, SCALE),
+                )
+                for cost in costs
+            ],
+            right=("bonus points", f"paid {CURRENCY}"),
         ),
         table(
             ("refused on purpose", "reason", "signed receipt"),

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TypeVar
 
@@ -34,6 +34,10 @@ class Day:
     """The settlement legs by partner: positive was paid to it, negative by it."""
     ordering_s: float
     """Time in which orders were under way."""
+    bonus_points: Mapping[str, int] = field(default_factory=dict)
+    """Of the target points, by promotion."""
+    uplift_points: Mapping[str, int] = field(default_factory=dict)
+    """Of the target points, by tier."""
 
 
 def day_of(
@@ -43,10 +47,16 @@ def day_of(
     refused: Counter[str] = Counter()
     source_points: Counter[tuple[str, str]] = Counter()
     target_points: Counter[tuple[str, str]] = Counter()
+    bonus_points: Counter[str] = Counter()
+    uplift_points: Counter[str] = Counter()
     for wish, outcome in zip(wishes, outcomes, strict=True):
         if outcome.outcome == COMMITTED:
             source_points[wish.source, wish.target] += wish.source_points
             target_points[wish.source, wish.target] += wish.target_points
+            if wish.promotion_id:
+                bonus_points[wish.promotion_id] += wish.bonus_points
+            if wish.segment:
+                uplift_points[wish.segment] += wish.uplift_points
         else:
             refused[outcome.outcome] += 1
     return Day(
@@ -61,6 +71,8 @@ def day_of(
             for leg in settled.legs
         },
         ordering_s=ordering_s,
+        bonus_points=bonus_points,
+        uplift_points=uplift_points,
     )
 
 
@@ -99,6 +111,16 @@ class Totals:
     def target_points(self) -> Counter[tuple[str, str]]:
         """What was given for it, by corridor."""
         return _sum(day.target_points for day in self.by_day)
+
+    @property
+    def bonus_points(self) -> Counter[str]:
+        """What promotions gave, by promotion."""
+        return _sum(day.bonus_points for day in self.by_day)
+
+    @property
+    def uplift_points(self) -> Counter[str]:
+        """What tiers gave, by tier."""
+        return _sum(day.uplift_points for day in self.by_day)
 
     @property
     def points_out(self) -> Counter[str]:
