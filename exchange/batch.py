@@ -20,7 +20,7 @@ from uuid import UUID
 import psycopg2
 from sqlalchemy import Connection, Engine
 
-from exchange import store, wire
+from exchange import wire
 from exchange.cap_alerts import CapAlert
 from exchange.commands import (
     REGISTRY_EFFECTS,
@@ -39,6 +39,18 @@ from exchange.database import CONNECTION_ERRORS
 from exchange.fold import NO_LIMITS, Folded, Limits, State, fold
 from exchange.observer import UNOBSERVED, Observer
 from exchange.seal import Letterhead, PayloadKind, Sealed, StreamHead, seal
+from exchange.store.agreements import load_altered, load_proposals
+from exchange.store.balances import accounts_touched, funding_accounts, load_balances
+from exchange.store.effects import write_effects
+from exchange.store.entries import load_entries, load_resolved
+from exchange.store.held import load_held
+from exchange.store.limits import load_day_tallies, load_member_secret, load_tallies
+from exchange.store.links import load_links
+from exchange.store.promotions import load_promotion_points, promotions_touched
+from exchange.store.quotes import load_lapsed_quotes, load_quotes
+from exchange.store.session import Head, begin, commit, executions, load_leaf, prepare
+from exchange.store.streams import load_receipts, load_stream_heads
+from exchange.store.windows import load_sums, load_windows
 from partners.errors import PointclearError, Refused
 from partners.registry import Registry
 from partners.store import load_registry
@@ -137,7 +149,7 @@ class Ledger:
     def _open(self) -> Connection:
         session = self.engine.connect()
         try:
-            store.prepare(session.connection.dbapi_connection)
+            prepare(session.connection.dbapi_connection)
         except BaseException:
             session.invalidate()
             session.close()
@@ -152,7 +164,7 @@ class Ledger:
         connection: Any = session.connection.dbapi_connection
         ids = [each.transfer_id for each in commands if isinstance(each, Order)]
         with step("wait"):
-            head, answered = store.begin(connection, ids)
+            head, answered = begin(connection, ids)
         with step("read"):
             state = self.load(connection, head, answered, known, commands)
         with step("fold"):
@@ -161,11 +173,11 @@ class Ledger:
             sealed, heads = self.seal(connection, head, known, folded)
             decided = answers(connection, folded, sealed)
             revision = head.terms_revision + terms_changes(folded)
-            store.write_effects(connection, folded.outcomes, folded.state.registry, sealed.roots)
-            writes = store.executions(state, folded, sealed, revision)
+            write_effects(connection, folded.outcomes, folded.state.registry, sealed.roots)
+            writes = executions(state, folded, sealed, revision)
         with step("commit"):
             try:
-                store.commit(connection, writes)
+                commit(connection, writes)
             except (*CONNECTION_ERRORS, psycopg2.DatabaseError) as error:
                 # The driver has also called a lost connection a plain DatabaseError; a refused
                 # statement leaves the connection open, and nothing committed.
@@ -193,9 +205,9 @@ class Ledger:
         session = self._session or self._open()
         connection: Any = session.connection.dbapi_connection
         try:
-            store.begin(connection, ())
-            found = store.load_leaf(connection, unknown.log_index)
-            store.commit(connection, ())
+            begin(connection, ())
+            found = load_leaf(connection, unknown.log_index)
+            commit(connection, ())
             return found == unknown.leaf
         except BaseException:
             self.close()
@@ -204,7 +216,7 @@ class Ledger:
     def load(
         self,
         connection: Any,
-        head: store.Head,
+        head: Head,
         answered: Mapping[UUID, Answer],
         known: _Known | None,
         commands: Sequence[Command],
@@ -216,47 +228,45 @@ class Ledger:
         registry = known.state.registry if known else self.registry
         if registry.revision != head.terms_revision or known is None:
             registry = load_registry(connection, head.terms_revision, self.letterhead.audience)
-        held = store.load_held(connection, commands)
-        quotes = store.load_quotes(connection, registry, commands, held.values())
+        held = load_held(connection, commands)
+        quotes = load_quotes(connection, registry, commands, held.values())
         quoted = [each.terms for each in quotes.values()]
-        altered = store.load_altered(connection, registry, commands, quoted) - registry.altered
+        altered = load_altered(connection, registry, commands, quoted) - registry.altered
         if altered:
             log.error("agreements are not stored as they were signed: %s", sorted(altered))
             registry = registry.with_altered(altered)
         promotion_points = dict(known.state.promotion_points) if known and fresh else {}
-        promoted = store.promotions_touched(registry, commands, held.values())
+        promoted = promotions_touched(registry, commands, held.values())
         promoted |= {terms.name for terms in quoted if terms.promotions}
-        quotes |= store.load_lapsed_quotes(connection, registry, promoted, self.now())
+        quotes |= load_lapsed_quotes(connection, registry, promoted, self.now())
         promoted -= {(agreement_id, version) for agreement_id, version, _ in promotion_points}
-        promotion_points |= store.load_promotion_points(connection, promoted)
-        accounts = store.accounts_touched(registry, commands)
+        promotion_points |= load_promotion_points(connection, promoted)
+        accounts = accounts_touched(registry, commands)
         balances = dict(known.state.balances) if known and fresh else {}
         if accounts is not None:
-            accounts = accounts.union(*(store.funding_accounts(registry, each) for each in quoted))
+            accounts = accounts.union(*(funding_accounts(registry, each) for each in quoted))
             accounts -= balances.keys()
-        balances |= store.load_balances(connection, accounts)
-        links = store.load_links(connection, commands)
+        balances |= load_balances(connection, accounts)
+        links = load_links(connection, commands)
         if not self._member_secret:
-            self._member_secret = store.load_member_secret(connection)
+            self._member_secret = load_member_secret(connection)
         return State(
             head.next_index,
             head.recorded_at,
             registry,
             answered,
-            store.load_entries(connection, commands),
+            load_entries(connection, commands),
             self.load_windows(connection, known if fresh else None, commands),
             balances,
-            store.load_sums(connection, commands),
-            known.state.tallies if known and fresh else store.load_tallies(connection),
-            store.load_resolved(connection, commands),
+            load_sums(connection, commands),
+            known.state.tallies if known and fresh else load_tallies(connection),
+            load_resolved(connection, commands),
             links,
-            store.load_day_tallies(
-                connection, registry, self._member_secret, links, held, commands
-            ),
+            load_day_tallies(connection, registry, self._member_secret, links, held, commands),
             held,
             self._member_secret,
             promotion_points,
-            store.load_proposals(connection, commands),
+            load_proposals(connection, commands),
             quotes,
             head.quote_changes,
         )
@@ -269,10 +279,10 @@ class Ledger:
             return {
                 name: each for name, each in known.state.windows.items() if each.state == "OPEN"
             }
-        return store.load_windows(connection, commands)
+        return load_windows(connection, commands)
 
     def seal(
-        self, connection: Any, head: store.Head, known: _Known | None, folded: Folded
+        self, connection: Any, head: Head, known: _Known | None, folded: Folded
     ) -> tuple[Sealed, dict[int, StreamHead]]:
         """The batch as it is stored, and the ends of the streams afterwards."""
         fresh = is_fresh(known, head)
@@ -285,7 +295,7 @@ class Ledger:
             for name in (each.source_partner, each.target_partner, *each.funders)
             if name
         }
-        heads |= store.load_stream_heads(connection, sorted(numbers - heads.keys()))
+        heads |= load_stream_heads(connection, sorted(numbers - heads.keys()))
         if self.letterhead.is_spent(folded.state.registry):
             # The keys that this process started with were revoked: it takes up what lies there now.
             self.letterhead = self.renewed(self.letterhead)
@@ -313,7 +323,7 @@ def tell_alerts(alerts: Sequence[CapAlert], registry: Registry) -> None:
         )
 
 
-def is_fresh(known: "_Known | None", head: store.Head) -> bool:
+def is_fresh(known: "_Known | None", head: Head) -> bool:
     """Whether the head stands where this process left it."""
     return known is not None and (known.state.next_index, known.state.quote_changes) == (
         head.next_index,
@@ -343,7 +353,7 @@ def answers(connection: Any, folded: Folded, sealed: Sealed) -> tuple[Decided, .
         for each in folded.results
         if isinstance(each, Repeated) and each.partner_id and each.log_index not in made
     ]
-    stored = store.load_receipts(connection, wanted)
+    stored = load_receipts(connection, wanted)
     by_index = {each.log_index: each for each in folded.outcomes if isinstance(each, Recorded)}
 
     def answer(result: Result) -> Decided:

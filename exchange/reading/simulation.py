@@ -3,7 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from exchange import store
+from exchange.store.balances import corridor_accounts, funding_accounts, load_balances
+from exchange.store.limits import load_corridor_tallies
+from exchange.store.promotions import load_promotion_points
+from exchange.store.windows import load_windows
 from exchange.transfer import Simulation, simulate_transfer, terms_in_force
 from partners.negotiation.store import log_moment
 from partners.registry import Registry
@@ -24,12 +27,12 @@ def simulate(
     terms = terms_in_force(registry, corridor, moment)
     if terms is None:
         return None
-    windows = store.load_windows(connection, ()).values()
-    accounts = store.corridor_accounts(registry, *corridor)
-    accounts |= store.funding_accounts(registry, terms)
-    balances = store.load_balances(connection, accounts)
-    granted = store.load_promotion_points(connection, [terms.name] if terms.promotions else [])
-    tallies = store.load_corridor_tallies(connection, terms)
+    windows = load_windows(connection, ()).values()
+    accounts = corridor_accounts(registry, *corridor)
+    accounts |= funding_accounts(registry, terms)
+    balances = load_balances(connection, accounts)
+    granted = load_promotion_points(connection, [terms.name] if terms.promotions else [])
+    tallies = load_corridor_tallies(connection, terms)
     return simulate_transfer(
         registry,
         {each.currency: each for each in windows},
