@@ -8,7 +8,7 @@ the caller, audience, field rules. Size and channel identity were checked by the
 from datetime import UTC, datetime, timedelta
 
 from exchange.commands import Order
-from exchange.wire import order_from_proto, parse_order
+from exchange.wire.orders import order_from_proto, parse_order
 from partners.envelope import TRANSFER_ORDER, Envelope
 from partners.errors import Reason, Refused
 from partners.keys import Purpose

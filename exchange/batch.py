@@ -20,7 +20,6 @@ from uuid import UUID
 import psycopg2
 from sqlalchemy import Connection, Engine
 
-from exchange import wire
 from exchange.cap_alerts import CapAlert
 from exchange.commands import (
     REGISTRY_EFFECTS,
@@ -51,6 +50,7 @@ from exchange.store.quotes import load_lapsed_quotes, load_quotes
 from exchange.store.session import Head, begin, commit, executions, load_leaf, prepare
 from exchange.store.streams import load_receipts, load_stream_heads
 from exchange.store.windows import load_sums, load_windows
+from exchange.wire.records import refused_record
 from partners.errors import PointclearError, Refused
 from partners.registry import Registry
 from partners.store import load_registry
@@ -367,9 +367,7 @@ def answers(connection: Any, folded: Folded, sealed: Sealed) -> tuple[Decided, .
             return Decided(result, recorded.refusal, made[result.log_index])
         if isinstance(result, Repeated) and result.log_index in stored:
             receipt = stored[result.log_index]
-            refusal = wire.refused_record(
-                receipt.record, receipt.refused_field, receipt.refused_text
-            )
+            refusal = refused_record(receipt.record, receipt.refused_field, receipt.refused_text)
             return Decided(result, refusal, receipt.payload)
         return Decided(result)
 

@@ -27,7 +27,7 @@ from exchange.calls import CANCELLED, Call
 from exchange.database import CONNECTION_ERRORS
 from exchange.logs import named
 from exchange.replies import status_code, status_of
-from exchange.wire import message_of
+from exchange.wire.refusals import message_of
 from partners.caller import Caller
 from partners.errors import Reason, Refused
 from pointclear.common.v1 import refusal_pb2

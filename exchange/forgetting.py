@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Engine
 
 from exchange.reads import QUERIES
-from exchange.wire import names_member, order_bytes_naming
+from exchange.wire.orders import names_member, order_bytes_naming
 
 ORDERS_AT_ONCE = 500
 

@@ -5,7 +5,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 
-from exchange.wire import message_of
+from exchange.wire.refusals import message_of
 from partners.envelope import Envelope
 from partners.errors import Refused, Retry
 from partners.wire import envelope_to_proto

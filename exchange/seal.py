@@ -23,7 +23,6 @@ from enum import IntEnum
 from types import MappingProxyType
 from uuid import UUID
 
-from exchange import wire
 from exchange.commands import Booked, Outcome, Recorded, TransferState
 from exchange.fold import InvariantBroken
 from exchange.ledger.names import account_names
@@ -31,6 +30,8 @@ from exchange.log.merkle import Frontier, leaf_data, leaf_hash
 from exchange.parts import NO_PART, Part
 from exchange.quotes.quote import Quote
 from exchange.quotes.wire import quote_payload
+from exchange.wire import papers
+from exchange.wire.records import entry_record, transfer_record
 from partners.registry import Registry
 
 
@@ -61,9 +62,9 @@ class PayloadKind(IntEnum):
 
 
 PAPERS = {
-    PayloadKind.RECEIPT: wire.transfer_receipt,
-    PayloadKind.NOTICE: wire.credit_notice,
-    PayloadKind.FUNDING: wire.funding_notice,
+    PayloadKind.RECEIPT: papers.transfer_receipt,
+    PayloadKind.NOTICE: papers.credit_notice,
+    PayloadKind.FUNDING: papers.funding_notice,
 }
 """How each is written."""
 
@@ -210,9 +211,9 @@ class _Desk:
 
     def seal_transfer(self, outcome: Recorded) -> None:
         committed = outcome.refusal is None
-        source_part = self.part_of(wire.source_part(outcome))
-        target_part = self.part_of(wire.target_part(outcome))
-        record = wire.transfer_record(outcome, source_part.sha256, target_part.sha256)
+        source_part = self.part_of(papers.source_part(outcome))
+        target_part = self.part_of(papers.target_part(outcome))
+        record = transfer_record(outcome, source_part.sha256, target_part.sha256)
         kind = LEAF_KINDS[outcome.state]
         salt = self.keep(outcome, kind, record, outcome.order.transfer_id, None)
         self.file(outcome, outcome.source_partner, PayloadKind.RECEIPT, record, salt, source_part)
@@ -228,7 +229,7 @@ class _Desk:
         return Part(part, self.new_salt()) if part else NO_PART
 
     def seal_entry(self, outcome: Booked) -> None:
-        record = wire.entry_record(outcome, account_names(self.registry, outcome.postings))
+        record = entry_record(outcome, account_names(self.registry, outcome.postings))
         self.keep(outcome, LeafKind.ENTRY, record, None, outcome.entry_key)
 
     def keep(

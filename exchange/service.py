@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from exchange import reads, wire
+from exchange import reads
 from exchange.admission import admit
 from exchange.commands import Command, DecideHeld, Order, Verdict
 from exchange.quotes.wire import ask_from_proto
@@ -20,6 +20,7 @@ from exchange.replies import RecordedRefusal
 from exchange.seal import PayloadKind
 from exchange.sequencer import Reply
 from exchange.signing import sign_entry
+from exchange.wire.refusals import refusal_to_proto
 from partners.caller import Caller
 from partners.envelope import Envelope
 from partners.errors import Reason, Refused
@@ -221,6 +222,6 @@ def _attempt(check: Callable[..., Order], *arguments: Any) -> Admitted:
 def result_to_proto(reply: Reply) -> pb.TransferResult:
     """An item of a batch's answer."""
     if reply.refusal is not None:
-        return pb.TransferResult(refusal=wire.refusal_to_proto(reply.refusal, reply.receipt))
+        return pb.TransferResult(refusal=refusal_to_proto(reply.refusal, reply.receipt))
     assert reply.receipt is not None, "a committed order has a receipt"
     return pb.TransferResult(receipt=envelope_to_proto(reply.receipt))

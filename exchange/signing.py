@@ -4,18 +4,18 @@ The payload was serialised once, with its key's id inside, and is stored as it i
 that key makes the same envelope at any later time: Ed25519 gives the same bytes each time.
 """
 
-from exchange import wire
 from exchange.quotes.wire import quote_key_id
 from exchange.seal import PayloadKind
+from exchange.wire import papers
 from partners import envelope as dsse
 from partners.envelope import Envelope
 from partners.keys import Purpose
 from partners.signers import Signers
 
 PAPERS = {
-    PayloadKind.RECEIPT: (dsse.TRANSFER_RECEIPT, wire.receipt_key_id),
-    PayloadKind.NOTICE: (dsse.CREDIT_NOTICE, wire.notice_key_id),
-    PayloadKind.FUNDING: (dsse.FUNDING_NOTICE, wire.funding_key_id),
+    PayloadKind.RECEIPT: (dsse.TRANSFER_RECEIPT, papers.receipt_key_id),
+    PayloadKind.NOTICE: (dsse.CREDIT_NOTICE, papers.notice_key_id),
+    PayloadKind.FUNDING: (dsse.FUNDING_NOTICE, papers.funding_key_id),
 }
 """As what each is signed, and how to read the key that it names."""
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from exchange.log.merkle import Frontier, leaf_data, leaf_hash
-from exchange.wire import entry_body
+from exchange.wire.records import entry_body
 from partners.envelope import RATE_AGREEMENT, Envelope, Signature
 from partners.errors import Refused
 from partners.keys import Purpose

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exchange.wire import entry_body
+from exchange.wire.records import entry_body
 from partners.queries import load_queries
 from settlement import store
 from settlement.bank import parse_bank_file

@@ -13,7 +13,7 @@ from typing import Any
 from exchange.fold import InvariantBroken
 from exchange.ledger.accounts import HubAccount, hub_account
 from exchange.ledger.postings import Code
-from exchange.wire import entry_body as entry_record_body
+from exchange.wire.records import entry_body as entry_record_body
 from partners.errors import Reason, Refused
 from partners.points import currency_scale
 from partners.queries import load_queries

@@ -13,11 +13,11 @@ from itertools import chain, permutations
 from typing import Any
 from uuid import UUID
 
-from exchange import wire
 from exchange.commands import AskQuote, Command, OpenWindow, Order
 from exchange.fold import Folded, State, fold
 from exchange.quotes.quote import Quote
 from exchange.seal import Letterhead
+from exchange.wire.orders import order_from_proto, parse_order
 from partners.actions.commands import Action, ActionSigner, ApproveAction, ProposeAction
 from partners.actions.verification import SignedAction
 from partners.agreement import Terms
@@ -196,7 +196,7 @@ def an_order(number: int = 1, under: Terms = TERMS, *, key_id: str = "", **chang
     named = key_id or order_signer(under.source_partner).key_id
     payload = order_payload(number, under, **changes)
     envelope = Envelope(TRANSFER_ORDER, payload, (Signature(named, bytes(64)),))
-    return wire.order_from_proto(wire.parse_order(envelope), envelope)
+    return order_from_proto(parse_order(envelope), envelope)
 
 
 # Quotes

@@ -4,9 +4,9 @@ import hashlib
 from datetime import timedelta
 from uuid import UUID
 
-from exchange import wire
 from exchange.commands import AskQuote
 from exchange.quotes.quote import VALID_FOR, VALID_FOR_MAX, Quote, converted
+from exchange.wire.records import bonus_to_proto
 from partners.agreement import Bearer
 from partners.errors import Reason, Refused
 from partners.points import POINTS_MAX, check_id
@@ -84,7 +84,7 @@ def quote_payload(quote: Quote, audience: str, key_id: str) -> bytes:
             basis_points=conversion.tax_basis_points,
             amount=conversion.tax,
         ),
-        promotions=map(wire.bonus_to_proto, conversion.bonuses),
+        promotions=map(bonus_to_proto, conversion.bonuses),
         issued_at=time_to_proto(quote.issued_at),
         expires_at=time_to_proto(quote.expires_at),
         signing_key_id=key_id,

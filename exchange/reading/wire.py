@@ -2,12 +2,13 @@
 simulations out.
 """
 
-from exchange import wire
 from exchange.reading.listing import Span
 from exchange.reading.position import Position
 from exchange.reads import OwnEntry
 from exchange.seal import PayloadKind
 from exchange.transfer import Simulation
+from exchange.wire.records import bonus_to_proto
+from exchange.wire.refusals import refusal_to_proto
 from partners.conversion import Conversion
 from partners.errors import Reason, Refused
 from partners.points import POINTS_MAX, check_id, check_reference
@@ -120,7 +121,7 @@ def simulation_to_proto(simulation: Simulation) -> pb.SimulateTransferResponse:
         agreement_version=terms.version,
         settlement_currency=terms.currency,
         tax_code=terms.fee.tax_code,
-        refusal=wire.refusal_to_proto(refusal) if refusal else None,
+        refusal=refusal_to_proto(refusal) if refusal else None,
         fee_bearer=bearer_to_proto(terms.fee.bearer),
         value_tax_code=terms.value_tax_code,
     )
@@ -131,7 +132,7 @@ def simulation_to_proto(simulation: Simulation) -> pb.SimulateTransferResponse:
         response.fee = conversion.fee
         response.tax = conversion.tax
         response.value_tax = conversion.value_tax
-        response.promotions.extend(map(wire.bonus_to_proto, conversion.bonuses))
+        response.promotions.extend(map(bonus_to_proto, conversion.bonuses))
     return response
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-from exchange import wire
 from exchange.commands import AskQuote, Book, CloseWindow, Command, DecideHeld, OpenWindow, Order
 from exchange.fold import link_entry_key
 from exchange.fold.agreements import proposal_key, signature_key, termination_key, withdrawal_key
@@ -11,6 +10,7 @@ from exchange.fold.taxes import tax_entry_key
 from exchange.fold.terms import activation_key
 from exchange.ledger.postings import PostingRef
 from exchange.store.queries import QUERIES
+from exchange.wire.records import entry_body
 from partners.actions.commands import ApproveAction, ProposeAction
 from partners.commands import (
     Activate,
@@ -67,7 +67,7 @@ def load_entries(connection: Any, commands: Iterable[Command]) -> dict[str, tupl
     if not keys:
         return {}
     rows = QUERIES.entries(connection, entry_keys=keys)
-    return {key: (index, wire.entry_body(bytes(record))) for key, index, record in rows}
+    return {key: (index, entry_body(bytes(record))) for key, index, record in rows}
 
 
 def load_resolved(connection: Any, commands: Iterable[Command]) -> frozenset[PostingRef]:

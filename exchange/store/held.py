@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from exchange import wire
 from exchange.commands import Command, DecideHeld, Held, Verdict
 from exchange.ledger.postings import Code, Phase, Posting
 from exchange.store.queries import QUERIES
+from exchange.wire.records import held_order
 from partners.store import utc
 
 
@@ -29,7 +29,7 @@ def load_held(connection: Any, commands: Iterable[Command]) -> dict[UUID, Held]:
         held[UUID(str(transfer_id))] = Held(
             index,
             utc(recorded_at),
-            wire.held_order(bytes(record), facts["segment"]),
+            held_order(bytes(record), facts["segment"]),
             tuple(pending[index]),
             tuple((subject, day, amount) for subject, day, amount in facts["counted"]),
             tuple(facts["promotions"]),

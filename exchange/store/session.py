@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from exchange import wire
 from exchange.commands import Answer
 from exchange.fold import Folded, State
 from exchange.ledger.array_literal import array_literal
@@ -17,6 +16,7 @@ from exchange.log.merkle import Frontier
 from exchange.seal import Sealed
 from exchange.store.queries import LEDGER, QUERIES
 from exchange.store.rows import rows_of
+from exchange.wire.orders import stored_order
 from partners.store import utc
 
 
@@ -69,7 +69,7 @@ def _answer(
     key_id: str,
     signature: memoryview,
 ) -> tuple[UUID, Answer]:
-    order = wire.stored_order(bytes(payload), key_id, bytes(signature))
+    order = stored_order(bytes(payload), key_id, bytes(signature))
     return UUID(transfer_id), Answer(partner_id, bytes(digest), log_index, order)
 
 

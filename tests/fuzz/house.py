@@ -16,7 +16,7 @@ from google.rpc import status_pb2
 
 from exchange import __main__ as root
 from exchange.calls import Call
-from exchange.wire import MESSAGE_MAX
+from exchange.wire.refusals import MESSAGE_MAX
 from partners.actions.rules import needs_action
 from pointclear.partners.v1.action_service_pb2 import ActResponse
 from tests.fuzz.requests import acting

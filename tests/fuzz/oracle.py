@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 
-from exchange.wire import MESSAGE_MAX
+from exchange.wire.refusals import MESSAGE_MAX
 from partners import envelope as dsse
 from partners.envelope import TRANSFER_RECEIPT, require_type
 from partners.errors import RULES, Reason, Retry

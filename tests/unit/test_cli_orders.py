@@ -7,7 +7,7 @@ import pytest
 import uuid_utils
 
 from exchange.cli.orders import build_order, sign_order
-from exchange.wire import order_from_proto, parse_order
+from exchange.wire.orders import order_from_proto, parse_order
 from partners.envelope import verify
 from partners.keys import SeedSigner, VerifyKey
 from partners.wire import envelope_from_proto, time_to_proto

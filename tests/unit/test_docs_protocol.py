@@ -29,7 +29,7 @@ from exchange.replies import RETRY_DELAY_S
 from exchange.seal import LeafKind, Letterhead, Sealed, seal
 from exchange.settings import Settings
 from exchange.transfer import CLOCK_SKEW
-from exchange.wire import MESSAGE_MAX
+from exchange.wire.refusals import MESSAGE_MAX
 from partners import envelope as dsse
 from partners import paging
 from partners.actions import service as actions

@@ -7,7 +7,7 @@ import pytest
 
 from exchange.calls import Call
 from exchange.edge import Course, Door, abort
-from exchange.wire import MESSAGE_MAX
+from exchange.wire.refusals import MESSAGE_MAX
 from partners.errors import Reason, Refused
 from pointclear.exchange.v1 import exchange_service_pb2
 

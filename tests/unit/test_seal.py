@@ -13,7 +13,7 @@ from exchange.ledger.accounts import HubAccount, hub_account, position_account
 from exchange.ledger.postings import Code, Posting
 from exchange.log.merkle import EMPTY_ROOT, Frontier, leaf_data, leaf_hash, root_of
 from exchange.seal import LeafKind, PayloadKind, Sealed, SealedRecord, StreamHead, seal
-from exchange.wire import LOTS_MAX
+from exchange.wire.orders import LOTS_MAX
 from partners.agreement import Bearer
 from partners.agreement_checks import PROMOTIONS_AT_ONCE_MAX
 from partners.envelope import CREDIT_NOTICE, sign
