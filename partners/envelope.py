@@ -87,6 +87,11 @@ def pae(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
+def is_key_id(text: str) -> bool:
+    """Whether a text has the form of a key id."""
+    return _KEY_ID.fullmatch(text) is not None
+
+
 def payload_digest(envelope: Envelope) -> bytes:
     """SHA-256 of the payload: what makes two orders with one id the same order."""
     return hashlib.sha256(envelope.payload).digest()
@@ -103,7 +108,7 @@ def check_shape(envelope: Envelope) -> None:
     if not 1 <= len(envelope.signatures) <= SIGNATURES_MAX:
         raise _malformed("signatures", f"must be 1 to {SIGNATURES_MAX}")
     for index, signature in enumerate(envelope.signatures):
-        if not _KEY_ID.fullmatch(signature.key_id):
+        if not is_key_id(signature.key_id):
             raise _malformed(f"signatures[{index}].key_id", f"is not {KEY_ID_CHARS} hex digits")
         if len(signature.signature) != SIGNATURE_BYTES:
             raise _malformed(f"signatures[{index}].signature", f"is not {SIGNATURE_BYTES} bytes")

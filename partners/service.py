@@ -15,6 +15,7 @@ from partners.envelope import (
     KEY_EVENT,
     Envelope,
     check_shape,
+    is_key_id,
     require_type,
     to_json,
 )
@@ -223,6 +224,8 @@ def key_command(
         check_public_key(event.public_key, "key_event.public_key")
         signers = verify_registration(envelope, event, registry)
     else:
+        if not is_key_id(event.key_id):
+            raise Refused(Reason.FIELD_INVALID, "key_event.key_id", "this is no key id")
         signers = verify_revocation(envelope, event, registry)
     if not caller.is_operator and event.holder != caller.holder:
         raise Refused(Reason.SIGNER_NOT_CALLER, "key_event.partner_id", "the key is another's")

@@ -84,6 +84,10 @@ class Trading:
             return {name: int(balance) for name, balance in cursor.fetchall()}
 
 
+OF_AN_ACTION = {"action_outcome", "action_request", "operator_action", "head", "record"}
+"""What an operator's call writes of itself: one that is repeated is a new action."""
+
+
 @pytest.fixture(scope="module")
 def trading() -> Iterator[Trading]:
     with (
@@ -135,7 +139,7 @@ def test_a_day_goes_from_orders_to_settled_and_no_step_counts_twice(trading: Tra
     with connection(trading.members.data_dir) as database:
         before = contents(database)
         assert trading.call(trading.settlement.CloseWindow, request) == closed
-        assert written(before, contents(database)) == {}
+        assert written(before, contents(database)).keys() <= OF_AN_ACTION
     nets = {each.partner_id: each.net for each in closed.window.net_positions}
     assert sum(nets.values()) == 0
     assert {name: nets[name] for name in BRANDS} == traded
@@ -146,7 +150,7 @@ def test_a_day_goes_from_orders_to_settled_and_no_step_counts_twice(trading: Tra
     with connection(trading.members.data_dir) as database:
         before = contents(database)
         assert trading.settle() == stated
-        assert written(before, contents(database)) == {}
+        assert written(before, contents(database)).keys() <= OF_AN_ACTION
     assert trading.positions() == traded
     states = {leg.partner_id: leg.state for leg in stated.legs}
     assert states["aurora"] == pb.LEG_STATE_PENDING
@@ -161,7 +165,7 @@ def test_a_day_goes_from_orders_to_settled_and_no_step_counts_twice(trading: Tra
         again = trading.bring(paid_in.content)
         assert (again.matched, again.repeated_entries) == (0, sum(n < 0 for n in traded.values()))
         assert trading.settle() == covered
-        assert written(before, contents(database)) == {}
+        assert written(before, contents(database)).keys() <= OF_AN_ACTION
     cent = 10_000
     after_pay_in = trading.positions()
     for name in BRANDS:
@@ -183,7 +187,7 @@ def test_a_day_goes_from_orders_to_settled_and_no_step_counts_twice(trading: Tra
         assert trading.settle() == settled
         trading.bring(paid_in.content)
         trading.bring(paid_out.content)
-        assert written(before, contents(database)) == {}
+        assert written(before, contents(database)).keys() <= OF_AN_ACTION
     check_log_and_books(trading.members.data_dir)
 
 
@@ -200,6 +204,7 @@ def test_what_the_brands_hold_verifies_and_says_what_the_books_say(trading: Trad
         "partners": 3,
         "receipts": 6 * ORDERS,
         "credit notices": 6 * ORDERS,
+        "funding notices": 0,
         "statements": 3,
         "lines": 12 * ORDERS,
         "windows": 1,
@@ -241,7 +246,7 @@ def test_t26_a_bank_file_that_does_not_fit_is_refused_whole(trading: Trading) ->
                 pb.ImportBankFileRequest(currency=CURRENCY, content=content),
             )
             assert refusal.reason is Reason.BANK_FILE_REFUSED, name
-            assert written(before, contents(database)) == {}, name
+            assert written(before, contents(database)).keys() <= OF_AN_ACTION, name
     # Money that fits no leg is kept apart, and moves no position.
     positions = trading.positions()
     assert (trading.bring(good).matched, trading.bring(good).repeated_entries) == (0, 1)

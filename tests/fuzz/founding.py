@@ -22,6 +22,7 @@ from exchange.calls import Call
 from exchange.cli.initialise import initialise, load_authority
 from exchange.cli.onboarding import make_partner_profile
 from exchange.cli.profile import load_profile
+from exchange.commands import Command
 from exchange.edge import Door
 from exchange.fold import Limits
 from exchange.grpc_listener import listening
@@ -30,6 +31,7 @@ from exchange.logs import log_call, mask_secrets, tell_exception
 from exchange.metrics import Metrics
 from partners.caller import Caller
 from partners.keys import Purpose
+from partners.limits.values import CorridorLimits
 from partners.links.service import LookUps
 from partners.operators.commands import ChangeRoles
 from partners.operators.roles import ALL_ROLES
@@ -37,7 +39,7 @@ from partners.signers import Signers
 from tests import factories as make
 from tests.database import Database, databases
 from tests.fuzz.house import House
-from tests.fuzz.requests import OPERATOR, PROPOSED
+from tests.fuzz.requests import HELD_ORDERS, OPERATOR, PROPOSED
 from tests.fuzz.witness import Witness
 from tests.processes import folder
 
@@ -50,6 +52,13 @@ LINKS = (
     make.start_link(4, "grocery", "deli"),
 )
 """One that is active, one that waits for the partner, and one that anything may become of."""
+REVIEWED = CorridorLimits("grocery", "fuel", review_above_points=1)
+HELD: tuple[Command, ...] = (
+    make.set_limits(801, REVIEWED),
+    *map(make.an_order, HELD_ORDERS),
+    make.set_limits(802, CorridorLimits("grocery", "fuel")),
+)
+"""Transfers that wait for an operator, of a corridor in which no more are held."""
 LOOK_UPS = LookUps(dict.fromkeys(make.BRANDS, MemoryProgram()).get, 10_000, 0.001)
 HOST_KEYS = (
     HostKey("exchange", Purpose.RECEIPTS, make.RECEIPTS.public_key),
@@ -112,6 +121,8 @@ async def found(exchange: server.Exchange, database: Database) -> None:
     # The exchange's own key is the host's to register.
     for command in (*make.founding()[1:], *LINKS):
         await exchange.carry_out(command)
+    for each in HELD:
+        await exchange.carry_out(each)
     for payload in PROPOSED:
         await exchange.carry_out(make.propose(payload))
     await exchange.carry_out(ChangeRoles("li-na", "found", grant=ALL_ROLES, new=True))

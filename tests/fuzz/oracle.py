@@ -40,10 +40,10 @@ WRITING = (
     *("ProposeAgreement", "CounterAgreement", "SignAgreement", "WithdrawAgreement"),
     *("ActivateAgreement", "TerminateAgreement", "EndAgreement"),
     *("StartLink", "ConfirmLink", "RevokeLink", "FreezeLink", "UnfreezeLink", "RequireLinks"),
-    *("ValidateMember", "EraseMember"),
+    *("ValidateMember", "EraseMember", "CreateQuote"),
     *("OpenWindow", "CloseWindow", "SettleWindow", "ImportBankFile"),
     *("Act", "AddOperator", "GrantRole", "WithdrawRole"),
-    *("SetSwitches", "SetLimits"),
+    *("SetSwitches", "SetLimits", "ReleaseTransfer", "RefuseTransfer", "CancelTransfer"),
     *("ActivatePartner", "SuspendPartner", "ResumePartner", "ExitPartner"),
 )
 NEEDLESS = {Reason.TRY_LATER, Reason.QUEUE_FULL, Reason.RATE_LIMITED, Reason.CALLER_UNKNOWN}

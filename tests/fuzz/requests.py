@@ -3,7 +3,7 @@ made from fixed seeds and a clock that stands still, so that bytes kept today ar
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
@@ -298,10 +298,19 @@ TYPES = (
     "é",
 )
 
+HELD_ORDERS = (901, 902, 903)
+"""Numbers of the orders that the founding leaves held."""
 PARTNERS_OWN = frozenset(
     {
         *("CreateTransfer", "BatchCreateTransfers", "GetTransfer", "ListReceipts"),
-        *("ListTransfers", "SimulateTransfer", "CreateQuote", "ProposeAgreement", "SignAgreement"),
+        *(
+            "ListTransfers",
+            "SimulateTransfer",
+            "CreateQuote",
+            "CancelTransfer",
+            "ProposeAgreement",
+            "SignAgreement",
+        ),
         *("StartLink", "ConfirmLink", "RevokeLink", "ValidateMember"),
         *("CounterAgreement", "WithdrawAgreement", "TerminateAgreement"),
     }
@@ -347,6 +356,14 @@ def new_operator() -> operators.AddOperatorRequest:
     )
 
 
+DECIDING: dict[str, Callable[..., Message]] = {
+    "ReleaseTransfer": exchange.ReleaseTransferRequest,
+    "RefuseTransfer": exchange.RefuseTransferRequest,
+    "CancelTransfer": exchange.CancelTransferRequest,
+}
+"""What ends a hold."""
+
+
 def good_requests() -> dict[str, Message]:
     """A request of every method that is carried out, by the right caller."""
     wanted = exchange.TransferFilter(
@@ -373,6 +390,11 @@ def good_requests() -> dict[str, Message]:
             target_program="fuel",
             source_points=100,
         ),
+        **{
+            name: request(transfer_id=make.transfer_id(number).bytes)
+            for number, (name, request) in zip(HELD_ORDERS, DECIDING.items(), strict=True)
+        },
+        "ListHeldTransfers": exchange.ListHeldTransfersRequest(page_size=2),
         "GetPosition": exchange.GetPositionRequest(partner_id="grocery"),
         "ListCorridors": exchange.ListCorridorsRequest(page_size=2),
         "RegisterPartner": new_partner(),
