@@ -135,6 +135,7 @@ async def serve_until_told(deployment: Deployment) -> None:
             door.under_way,
             health,
         ) as address:
+            server.spare_the_collector()
             readiness.serves(exchange.sequencer)
             log.info("started", address=address, http=http_address, audience=deployment.audience)
             announce(address, deployment.audience, http_address, as_json=deployment.as_json)
