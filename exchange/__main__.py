@@ -15,6 +15,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from exchange.cli.app import MigrateOptions, ServeOptions, Wiring, build_app
 from exchange.cli.demo.coalition import CURRENCY
@@ -28,11 +29,13 @@ if TYPE_CHECKING:
     from exchange.database import Database
     from exchange.edge import Door
     from exchange.grpc_listener import ChannelLimits
+    from exchange.host_keys import HostKeys
     from exchange.logs import Logger
     from exchange.metrics import Metrics
     from exchange.registry_view import RegistryView
-    from exchange.server import Exchange, HostKeys
+    from exchange.server import Exchange
     from exchange.settings import Settings
+    from partners.links.service import LookUps
 
 
 def main() -> None:
@@ -60,13 +63,13 @@ def serve(options: ServeOptions) -> None:
     """Run a server until it is told to stop; raises PointclearError, with one line, when it cannot
     start.
     """
-    from exchange import database, logs, server, settings
+    from exchange import database, host_keys, logs, server, settings
 
     loaded = settings.load(dict(options.settings), options.data_dir, options.config).settings
     log = logs.start_logging(loaded.log_format, loaded.log_level, sys.stderr)
     # First what only `init` makes: a directory that it never made has no keys either.
     audience = server.load_audience(options.data_dir)
-    keys = server.load_host_keys(options.data_dir)
+    keys = host_keys.load_host_keys(options.data_dir)
     with database.service_database(
         options.data_dir, loaded.database_url, loaded.pool_size, log.info
     ) as opened:
@@ -128,7 +131,7 @@ async def serve_until_told(deployment: Deployment) -> None:
     ):
         door = door_of(settings, exchange.registry, metrics, log)
         async with listening(
-            handlers(exchange, door),
+            handlers(exchange, door, look_ups_of(settings)),
             deployment.keys,
             settings.listen,
             channel_limits(settings),
@@ -193,22 +196,43 @@ def channel_limits(settings: "Settings") -> "ChannelLimits":
 def descriptors() -> "tuple[ServiceDescriptor, ...]":
     """The services of the wire."""
     from pointclear.exchange.v1 import exchange_service_pb2
-    from pointclear.partners.v1 import partners_service_pb2
+    from pointclear.partners.v1 import link_service_pb2, partners_service_pb2
     from pointclear.settlement.v1 import settlement_service_pb2
 
     return (
         exchange_service_pb2.DESCRIPTOR.services_by_name["ExchangeService"],
         partners_service_pb2.DESCRIPTOR.services_by_name["PartnersService"],
+        link_service_pb2.DESCRIPTOR.services_by_name["LinkService"],
         settlement_service_pb2.DESCRIPTOR.services_by_name["SettlementService"],
     )
 
 
-def handlers(exchange: "Exchange", door: "Door") -> tuple["grpc.GenericRpcHandler", ...]:
+def new_id() -> UUID:
+    """A UUID version 7 of this moment."""
+    import uuid_utils
+
+    return UUID(bytes=uuid_utils.uuid7().bytes)
+
+
+def look_ups_of(settings: "Settings") -> "LookUps":
+    """How members are looked up: by now only in programs that are simulated."""
+    from adapters.memory import MemoryProgram
+    from partners.links.service import LookUps
+
+    names = (settings.simulated_programs or "").split(",")
+    simulated = {name.strip(): MemoryProgram() for name in names}
+    return LookUps(simulated.get, settings.look_ups_per_day, settings.look_up_seconds)
+
+
+def handlers(
+    exchange: "Exchange", door: "Door", look_ups: "LookUps"
+) -> tuple["grpc.GenericRpcHandler", ...]:
     """Every service, given what it needs and no more."""
     from exchange.edge import service_handler
+    from exchange.forgetting import empty_orders
     from exchange.server import now
     from exchange.service import ExchangeService
-    from partners.keys import Purpose
+    from partners.links.service import LinkService
     from partners.service import PartnersService
     from settlement.service import SettlementService
 
@@ -218,16 +242,19 @@ def handlers(exchange: "Exchange", door: "Door") -> tuple["grpc.GenericRpcHandle
         exchange.sequencer.submit,
         exchange.registry,
         audience,
-        signers[Purpose.RECEIPTS],
+        signers,
         exchange.stored_from,
         now,
     )
     partners = PartnersService(engine, exchange.carry_out, exchange.registry, audience)
+    links = LinkService(
+        engine, exchange.carry_out, exchange.registry, audience, look_ups, empty_orders, now, new_id
+    )
     settlement = SettlementService(engine, exchange.submit, audience, signers)
     return tuple(
         service_handler(descriptor, implementation, door)
         for descriptor, implementation in zip(
-            descriptors(), (transfers, partners, settlement), strict=True
+            descriptors(), (transfers, partners, links, settlement), strict=True
         )
     )
 

@@ -21,15 +21,14 @@ from sqlalchemy import Connection, Engine
 
 from exchange import store, wire
 from exchange.commands import (
+    REGISTRY_EFFECTS,
     Answer,
     Booked,
     Command,
     Order,
-    PartnerAdded,
     Recorded,
     Repeated,
     Result,
-    TaxRateAdded,
     Window,
 )
 from exchange.database import CONNECTION_ERRORS
@@ -37,7 +36,7 @@ from exchange.fold import NO_LIMITS, Folded, Limits, State, fold
 from exchange.observer import UNOBSERVED, Observer
 from exchange.seal import Letterhead, PayloadKind, Sealed, StreamHead, seal
 from partners.errors import PointclearError, Refused
-from partners.registry import Force, RegisteredKey, Registry
+from partners.registry import Registry
 from partners.store import load_registry
 
 
@@ -215,6 +214,7 @@ class Ledger:
             store.load_sums(connection, commands),
             known.state.tallies if known and fresh else store.load_tallies(connection),
             store.load_resolved(connection, commands),
+            store.load_links(connection, commands),
         )
 
     def load_windows(
@@ -254,10 +254,9 @@ class Ledger:
 
 
 def terms_changes(folded: Folded) -> int:
-    """How many outcomes changed partners, keys or terms."""
+    """How many outcomes changed what the registry's snapshot shows."""
     return sum(
-        isinstance(each, Booked)
-        and isinstance(each.effect, PartnerAdded | RegisteredKey | TaxRateAdded | Force)
+        isinstance(each, Booked) and isinstance(each.effect, REGISTRY_EFFECTS)
         for each in folded.outcomes
     )
 

@@ -6,14 +6,26 @@ the writer needs. Between them stands `exchange.fold`, which decides.
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import get_args
 from uuid import UUID
 
 from exchange.ledger.accounts import Account
 from exchange.ledger.postings import Posting
 from partners.agreement import Terms
-from partners.commands import Activate, AddKey, AddPartner, AddTaxRate
+from partners.commands import (
+    Activate,
+    AddKey,
+    AddPartner,
+    AddTaxRate,
+    RevokeKey,
+    SetLimits,
+    SetSwitches,
+)
 from partners.conversion import Conversion
 from partners.errors import Reason, Refused
+from partners.limits.values import Limits, Switches
+from partners.links.commands import LinkCommand
+from partners.links.link import Link, LinkMember
 from partners.registry import Force, Partner, RegisteredKey, Tax, TaxRate, Unit
 
 
@@ -38,6 +50,8 @@ class Order:
     payload: bytes
     payload_sha256: bytes
     signature: bytes
+    link_id: UUID | None = None
+    """In place of both members."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +94,20 @@ class Book:
     step: WindowStep | None = None
 
 
-Command = Order | AddPartner | AddKey | AddTaxRate | Activate | OpenWindow | CloseWindow | Book
+Command = (
+    Order
+    | AddPartner
+    | AddKey
+    | RevokeKey
+    | AddTaxRate
+    | Activate
+    | OpenWindow
+    | CloseWindow
+    | Book
+    | LinkCommand
+    | SetSwitches
+    | SetLimits
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +175,14 @@ class TaxRateAdded:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyRevoked:
+    """A key whose force ended at this entry's index."""
+
+    key_id: str
+    revoked_index: int
+
+
+@dataclass(frozen=True, slots=True)
 class WindowClosed:
     """A window that ended at this entry's index, and the one that began there."""
 
@@ -164,9 +199,67 @@ class WindowOpened:
     opened: Window
 
 
+@dataclass(frozen=True, slots=True)
+class LinkChanged:
+    """A link as it stands now, with the reference that came with the change."""
+
+    link: Link
+    member: LinkMember | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFrozen:
+    """A link whose members were frozen or unfrozen."""
+
+    link: Link
+
+
+@dataclass(frozen=True, slots=True)
+class LinksRequired:
+    """Whether orders that touch a program must name a link."""
+
+    program: str
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MemberErased:
+    """A member's reference was forgotten; the links that held it are as given."""
+
+    program: str
+    member: str
+    links: tuple[Link, ...]
+
+
 Effect = (
-    PartnerAdded | RegisteredKey | TaxRateAdded | Force | WindowOpened | WindowClosed | WindowStep
+    PartnerAdded
+    | RegisteredKey
+    | KeyRevoked
+    | TaxRateAdded
+    | Force
+    | WindowOpened
+    | WindowClosed
+    | WindowStep
+    | LinkChanged
+    | LinkFrozen
+    | LinksRequired
+    | MemberErased
+    | Switches
+    | Limits
 )
+REGISTRY_EFFECTS = (
+    PartnerAdded,
+    RegisteredKey,
+    KeyRevoked,
+    TaxRateAdded,
+    Force,
+    LinkFrozen,
+    LinksRequired,
+    MemberErased,
+    *get_args(Switches),
+    *get_args(Limits),
+)
+"""Those that another process must read the registry again for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection
 
 from exchange.edge import RECEIVE_BYTES_MAX, UnderWay
 from exchange.errors import CannotStart
-from exchange.server import HostKeys
+from exchange.host_keys import HostKeys
 
 STATES = health_pb2.HealthCheckResponse
 

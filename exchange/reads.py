@@ -23,12 +23,20 @@ class OwnEntry:
     kind: PayloadKind
     payload: bytes
     order_payload: bytes | None
+    """None where it is no longer stored, and where it was emptied to forget a member."""
+    linked_member: str
+    """The caller's own member by the link that the order names, empty where it names none."""
 
 
 def _entry(row: Any) -> OwnEntry:
-    record, seq, kind, payload, order = row
+    record, seq, kind, payload, order, member = row
     return OwnEntry(
-        bytes(record), seq, PayloadKind(kind), bytes(payload), bytes(order) if order else None
+        bytes(record),
+        seq,
+        PayloadKind(kind),
+        bytes(payload),
+        bytes(order) if order else None,
+        member or "",
     )
 
 

@@ -51,6 +51,7 @@ def request_rows(outcomes: Iterable[Outcome], registry: Registry) -> Rows:
             each.order.signature,
             each.refusal.field if each.refusal else None,
             each.refusal.text if each.refusal else None,
+            str(each.order.link_id) if each.order.link_id else None,
         )
         for each in outcomes
         if isinstance(each, Recorded)
@@ -103,6 +104,7 @@ def balance_rows(before: Mapping[int, Balance], after: Mapping[int, Balance]) ->
             each.debits_posted,
             each.credits_pending,
             each.credits_posted,
+            each.floor,
         )
         for number, each in after.items()
         if before.get(number) is not each

@@ -9,7 +9,8 @@ Pure but for the salts, which are an argument. Rules kept here:
   own.
 - A stream's entries are numbered without gap and each names the digest of the one before it.
 - Payloads name their signing key, so the signature can be made at any time after the commit, by
-  anyone who has the key: Ed25519 gives the same bytes each time.
+  anyone who has the key: Ed25519 gives the same bytes each time. No payload names a key that was
+  revoked at or before its log index.
 """
 
 import hashlib
@@ -21,6 +22,7 @@ from uuid import UUID
 
 from exchange import wire
 from exchange.commands import Booked, Outcome, Recorded
+from exchange.fold import InvariantBroken
 from exchange.ledger.names import account_names
 from exchange.log.merkle import Frontier, leaf_data, leaf_hash
 from partners.registry import Registry
@@ -94,7 +96,19 @@ class Letterhead:
     """What all payloads of this exchange carry."""
 
     audience: str
-    receipts_key_id: str
+    receipts_key_ids: tuple[str, ...]
+    """The keys that this process can sign receipts with; new ones name the first."""
+
+    def key_id_at(self, log_index: int, registry: Registry) -> str:
+        """The first of the keys that is not revoked at a log index.
+
+        Raises InvariantBroken where all are: nothing may be recorded that cannot be signed.
+        """
+        for key_id in self.receipts_key_ids:
+            key = registry.keys.get(key_id)
+            if key is None or key.revoked_index is None or log_index < key.revoked_index:
+                return key_id
+        raise InvariantBroken("every key for receipts that this server holds was revoked")
 
 
 def seal(
@@ -155,6 +169,7 @@ class _Desk:
         kind = LeafKind.TRANSFER if committed else LeafKind.REFUSAL
         salt = self.keep(outcome, kind, record, outcome.order.transfer_id, None)
         head, partner_id = self.letterhead, outcome.source_partner
+        key_id = head.key_id_at(outcome.log_index, self.registry)
         number = self.registry.partners[partner_id].number
         seq, previous = self.next_in_stream(number)
         receipt = wire.transfer_receipt(
@@ -162,7 +177,7 @@ class _Desk:
             partner_id,
             seq,
             previous,
-            head.receipts_key_id,
+            key_id,
             record,
             salt,
             part,
@@ -174,7 +189,7 @@ class _Desk:
             number = self.registry.partners[partner_id].number
             seq, previous = self.next_in_stream(number)
             notice = wire.credit_notice(
-                head.audience, partner_id, seq, previous, head.receipts_key_id, record, salt
+                head.audience, partner_id, seq, previous, key_id, record, salt
             )
             self.file(number, seq, outcome.log_index, PayloadKind.NOTICE, notice)
 

@@ -20,11 +20,12 @@ from exchange.batch import CommitUnknown, Decided, Ledger
 from exchange.commands import Command, Result
 from exchange.database import CONNECTION_ERRORS
 from exchange.logs import named
-from partners import envelope as dsse
+from exchange.seal import PayloadKind
+from exchange.signing import sign_entry
 from partners.envelope import Envelope
 from partners.errors import Reason, Refused
-from partners.keys import Signer
 from partners.registry import Registry
+from partners.signers import Signers
 
 log = logging.getLogger(__name__)
 
@@ -77,17 +78,17 @@ class Sequencer:
     def __init__(
         self,
         ledger: Ledger,
-        receipts: Signer,
+        signers: Signers,
         loop: asyncio.AbstractEventLoop,
         queue_max: int = QUEUE_MAX,
         batch_max: int = BATCH_MAX,
     ) -> None:
-        """`receipts` signs what the ledger's letterhead names; answers are given on `loop`."""
+        """`signers` holds the keys of the ledger's letterhead; answers are given on `loop`."""
         self._queue_max = queue_max
         self._batch_max = batch_max
         self._ledger = ledger
         self._observer = ledger.observer
-        self._receipts = receipts
+        self._signers = signers
         self._loop = loop
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._signing = ThreadPoolExecutor(SIGNING_THREADS, "signing")
@@ -207,7 +208,11 @@ class Sequencer:
 
     def _reply(self, decided: Decided) -> Reply:
         payload = decided.receipt_payload
-        receipt = dsse.sign(self._receipts, dsse.TRANSFER_RECEIPT, payload) if payload else None
+        try:
+            receipt = sign_entry(self._signers, PayloadKind.RECEIPT, payload) if payload else None
+        except Refused as unsigned:
+            # Recorded under a key that is not held here: the same request is answered elsewhere.
+            return Reply(unsigned, unsigned)
         return Reply(decided.result, decided.refusal, receipt)
 
     def _answer(self, batch: list[_Waiting], replies: list[Reply]) -> None:

@@ -13,28 +13,25 @@ import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
-from cryptography.x509 import load_pem_x509_certificates
 from sqlalchemy import Engine
 
 from exchange.batch import Ledger
-from exchange.cli.files import read_private
 from exchange.commands import Command, Result
 from exchange.database import ensure_partitions
 from exchange.errors import CannotStart
 from exchange.fold import NO_LIMITS, Limits
+from exchange.host_keys import HostKeys
 from exchange.log.merkle import SALT_BYTES
 from exchange.logs import named
 from exchange.observer import UNOBSERVED, Observer
 from exchange.registry_view import RegistryView
 from exchange.seal import Letterhead
 from exchange.sequencer import BATCH_MAX, QUEUE_MAX, Sequencer
-from partners.commands import AddKey
 from partners.errors import Refused
-from partners.key_files import load_key_file, read_passphrase_file, read_public_key
-from partners.keys import Purpose, Signer, key_id_of
+from partners.keys import Purpose
 from partners.registry import RegisteredKey
 
 log = logging.getLogger(__name__)
@@ -42,71 +39,8 @@ log = logging.getLogger(__name__)
 PARTITIONS_EVERY_S = 3600
 PARTITIONS_AGAIN_S = 10
 """How soon after a failure."""
-KEY_YEARS = 10
 YOUNG_MAX = 5000
 """Objects that calls may leave before the garbage collector looks at them."""
-
-EXCHANGE_PURPOSES = {
-    "receipts": Purpose.RECEIPTS,
-    "statements": Purpose.STATEMENTS,
-    "log": Purpose.LOG,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class HostKeys:
-    """What the host's key folder holds."""
-
-    signers: Mapping[Purpose, Signer]
-    public_keys: tuple[tuple[str, Purpose, bytes], ...]
-    """Holder, purpose and raw public key of the exchange's and the operators' keys."""
-    tls_key: bytes
-    tls_certificate: bytes
-    ca_certificate: bytes
-
-
-def load_host_keys(data_dir: Path) -> HostKeys:
-    """Read the keys of `<data-dir>/keys` and the operators' public keys; raises KeyFileError,
-    FileError or CannotStart.
-    """
-    folder = data_dir / "keys"
-    try:
-        passphrase = read_passphrase_file(folder / "passphrase")
-        loaded = {
-            purpose: load_key_file(folder / f"{name}.pem", passphrase)
-            for name, purpose in EXCHANGE_PURPOSES.items()
-        }
-        operators = tuple(
-            (
-                f"operator/{path.name.removesuffix('.pub.pem')}",
-                Purpose.OPERATOR,
-                read_public_key(path),
-            )
-            for path in sorted((data_dir / "operators").glob("*.pub.pem"))
-        )
-        own = tuple(("exchange", purpose, key.public_key) for purpose, key in loaded.items())
-        return HostKeys(
-            dict(loaded),
-            own + operators,
-            read_private(folder / "tls-key.pem"),
-            read_certificate(folder / "tls.pem"),
-            read_certificate(folder / "ca.pem"),
-        )
-    except FileNotFoundError as error:
-        raise CannotStart(
-            f"{error.filename} is missing", f"run `pointclear init --data-dir {data_dir}` first"
-        ) from None
-
-
-def read_certificate(path: Path) -> bytes:
-    """A PEM certificate, as gRPC takes it; raises CannotStart for anything else."""
-    content = path.read_bytes()
-    try:
-        load_pem_x509_certificates(content)
-    except ValueError:
-        # gRPC would say so in a way that looks like a port in use.
-        raise CannotStart(f"{path} holds no certificate", "restore it from its backup") from None
-    return content
 
 
 def load_audience(data_dir: Path) -> str:
@@ -166,39 +100,24 @@ async def exchange(
     """The sequencer at work, with the host's own keys registered; on leaving, what is queued is
     carried out first.
     """
-    letterhead = Letterhead(audience, keys.signers[Purpose.RECEIPTS].key_id)
+    letterhead = Letterhead(audience, keys.signers.key_ids(Purpose.RECEIPTS))
     ledger = Ledger(
         engine, letterhead, now, lambda: secrets.token_bytes(SALT_BYTES), limits, observer
     )
     view = RegistryView(engine, ledger, audience)
-    receipts = keys.signers[Purpose.RECEIPTS]
-    sequencer = Sequencer(ledger, receipts, asyncio.get_running_loop(), queue_max, batch_max)
+    sequencer = Sequencer(ledger, keys.signers, asyncio.get_running_loop(), queue_max, batch_max)
     sequencer.start()
     opened = Exchange(engine, sequencer, view, audience, stored_from, keys)
     partitions = asyncio.create_task(keep_partitions(engine))
     try:
         known: Mapping[str, RegisteredKey] = (await view.refresh()).keys
-        for holder, purpose, public_key in keys.public_keys:
-            if key_id_of(public_key) not in known:
-                await opened.carry_out(host_key(holder, purpose, public_key, now()))
+        for key in keys.public_keys:
+            if key.key_id not in known:
+                await opened.carry_out(key.command(audience, now()))
         yield opened
     finally:
         partitions.cancel()
         await asyncio.to_thread(sequencer.stop)
-
-
-def host_key(holder: str, purpose: Purpose, public_key: bytes, moment: datetime) -> AddKey:
-    """The command that registers a key which the host itself vouches for."""
-    return AddKey(
-        holder,
-        purpose.value,
-        key_id_of(public_key),
-        public_key,
-        moment - timedelta(minutes=1),
-        moment + timedelta(days=365 * KEY_YEARS),
-        None,
-        b"",
-    )
 
 
 def spare_the_collector() -> None:

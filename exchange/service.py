@@ -18,13 +18,13 @@ from exchange.registry_view import RegistryView
 from exchange.replies import RecordedRefusal
 from exchange.seal import PayloadKind
 from exchange.sequencer import Reply
-from partners import envelope as dsse
+from exchange.signing import sign_entry
 from partners.caller import Caller
 from partners.envelope import Envelope
 from partners.errors import Reason, Refused
-from partners.keys import Signer
 from partners.paging import page_size
-from partners.wire import envelope_from_proto, envelope_to_proto
+from partners.signers import Signers
+from partners.wire import envelope_from_proto, envelope_to_proto, uuid7
 from pointclear.exchange.v1 import exchange_service_pb2 as pb
 from pointclear.exchange.v1 import transfer_pb2
 
@@ -46,11 +46,13 @@ class ExchangeService:
         submit: Submit,
         registry: RegistryView,
         audience: str,
-        receipts: Signer,
+        signers: Signers,
         stored_from: datetime,
         now: Callable[[], datetime],
     ) -> None:
-        """`stored_from` is the first moment whose transfer ids are stored."""
+        """`signers` holds the keys for receipts; `stored_from` is the first moment whose ids are
+        stored.
+        """
         reading = Reading(engine, registry, now)
         self.list_transfers = reading.list_transfers
         self.simulate_transfer = reading.simulate_transfer
@@ -60,7 +62,7 @@ class ExchangeService:
         self._submit = submit
         self._registry = registry
         self._audience = audience
-        self._receipts = receipts
+        self._signers = signers
         self._stored_from = stored_from
         self._now = now
 
@@ -96,7 +98,7 @@ class ExchangeService:
     ) -> pb.GetTransferResponse:
         """One transfer from the caller's side; TRANSFER_UNKNOWN for everybody else's."""
         partner_id = caller.require_partner()
-        transfer_id = wire.uuid7(request.transfer_id)
+        transfer_id = uuid7(request.transfer_id, "transfer_id")
         found = await self._read(reads.own_transfer, partner_id, transfer_id)
         if found is None:
             raise Refused(Reason.TRANSFER_UNKNOWN, "transfer_id", "there is no such transfer")
@@ -146,10 +148,9 @@ class ExchangeService:
 
     def _stream_entry(self, entry: OwnEntry) -> pb.StreamEntry:
         is_receipt = entry.kind is PayloadKind.RECEIPT
-        payload_type = dsse.TRANSFER_RECEIPT if is_receipt else dsse.CREDIT_NOTICE
-        envelope = dsse.sign(self._receipts, payload_type, entry.payload)
-        member = ""
-        if entry.order_payload is not None:
+        envelope = sign_entry(self._signers, entry.kind, entry.payload)
+        member = entry.linked_member
+        if not member and entry.order_payload is not None:
             order = transfer_pb2.TransferOrder.FromString(entry.order_payload)
             member = order.source_member if is_receipt else order.target_member
         return pb.StreamEntry(

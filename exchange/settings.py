@@ -77,6 +77,15 @@ class Settings(BaseSettings):
     refusals_per_minute: int = Field(
         600, ge=1, description="Refusals of one partner recorded in a minute."
     )
+    look_ups_per_day: int = Field(
+        1000, ge=0, description="Members whom one partner may look up in a UTC day."
+    )
+    look_up_seconds: float = Field(
+        0.5, gt=0, le=30, description="After which a look-up is answered, whatever it finds."
+    )
+    simulated_programs: str | None = Field(
+        None, description="Programs with made-up members: ids with commas between. For sandboxes."
+    )
     grace_seconds: float = Field(
         10, ge=0, le=3600, description="How long a stop waits for calls under way."
     )

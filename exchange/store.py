@@ -19,6 +19,11 @@ from exchange.commands import (
     Booked,
     CloseWindow,
     Command,
+    KeyRevoked,
+    LinkChanged,
+    LinkFrozen,
+    LinksRequired,
+    MemberErased,
     OpenWindow,
     Order,
     Outcome,
@@ -29,7 +34,7 @@ from exchange.commands import (
     WindowOpened,
     WindowStep,
 )
-from exchange.fold import Cell, Folded, State, Tally, window_id
+from exchange.fold import Cell, Folded, State, Tally, link_entry_key, window_id
 from exchange.fold.taxes import tax_entry_key
 from exchange.ledger.accounts import (
     HubAccount,
@@ -44,7 +49,26 @@ from exchange.ledger.postings import Balance, Code, MoneyCell, PostingRef
 from exchange.log.merkle import Frontier
 from exchange.rows import rows_of
 from exchange.seal import Sealed, StreamHead
-from partners.commands import Activate, AddKey, AddPartner, AddTaxRate
+from partners.commands import (
+    Activate,
+    AddKey,
+    AddPartner,
+    AddTaxRate,
+    RevokeKey,
+    SetLimits,
+    SetSwitches,
+)
+from partners.limits.values import (
+    CorridorLimits,
+    CorridorSwitches,
+    PartnerLimits,
+    PartnerSwitches,
+    ProgramLimits,
+    ProgramSwitches,
+)
+from partners.links.commands import ConfirmLink, EraseMember, FreezeLink, RevokeLink, StartLink
+from partners.links.link import Link, LinkMember
+from partners.links.store import link_of_row
 from partners.queries import load_queries
 from partners.registry import Force, RegisteredKey, Registry
 from partners.store import utc
@@ -198,6 +222,32 @@ def load_receipts(connection: Any, log_indexes: Sequence[int]) -> dict[int, Stor
     }
 
 
+def load_links(connection: Any, commands: Iterable[Command]) -> dict[UUID, Link]:
+    """The links that these commands name, and those of members who are to be forgotten."""
+    named: set[str] = set()
+    forgotten: list[EraseMember] = []
+    for command in commands:
+        match command:
+            case Order(link_id=UUID() as link_id):
+                named.add(str(link_id))
+            case StartLink() | ConfirmLink() | RevokeLink() | FreezeLink():
+                named.add(str(command.link_id))
+            case EraseMember():
+                forgotten.append(command)
+            case _:
+                pass
+    if not named and not forgotten:
+        return {}
+    rows = QUERIES.links(
+        connection,
+        link_ids=sorted(named),
+        programs=[each.program for each in forgotten],
+        members=[each.member for each in forgotten],
+    )
+    links = map(link_of_row, rows)
+    return {link.link_id: link for link in links}
+
+
 def entry_key_of(command: Command) -> str:
     """The key under which a command's entry is booked, empty for orders and window steps."""
     match command:
@@ -207,12 +257,20 @@ def entry_key_of(command: Command) -> str:
             return f"key/{command.key_id}"
         case AddTaxRate():
             return tax_entry_key(command)
+        case RevokeKey():
+            return f"revoke-key/{command.key_id}"
         case Activate():
             return f"agreement/{command.terms.agreement_id}/{command.terms.version}"
         case Book():
             return command.entry_key
-        case _:
+        case SetSwitches():
+            return f"switches/{command.change_id}"
+        case SetLimits():
+            return f"limits/{command.change_id}"
+        case Order() | OpenWindow() | CloseWindow():
             return ""
+        case _:
+            return link_entry_key(command)
 
 
 def window_named(command: Command) -> str:
@@ -239,6 +297,10 @@ def accounts_touched(registry: Registry, commands: Iterable[Command]) -> set[int
             case Book():
                 for posting in command.postings:
                     accounts |= {posting.debit, posting.credit}
+            case SetLimits(limits=PartnerLimits(partner_id=name)) if name in registry.partners:
+                partner = registry.partners[name]
+                money = registry.units[partner.currency].number
+                accounts.add(position_account(money, partner.number))
             case AddPartner() | AddKey() | AddTaxRate() | Activate():
                 # Orders behind it in the batch may rest on what it brings.
                 return None
@@ -347,6 +409,8 @@ def write_effect(
                 account_numbers=[account.number for account in added_rate.accounts],
                 account_names=[account.name for account in added_rate.accounts],
             )
+        case KeyRevoked(key_id, revoked_index):
+            QUERIES.revoke_key(connection, key_id=key_id, revoked_index=revoked_index)
         case Force() as force:
             terms = force.terms
             source = registry.points_unit(terms.source_program).number
@@ -367,12 +431,64 @@ def write_effect(
                 connection, window_number=closed.number, end_index=closed.end_index, root=root
             )
             write_opened(connection, opened, root)
+        case PartnerSwitches() | CorridorSwitches() | ProgramSwitches() as switches:
+            write_restraint(connection, "switches", switches.subject, outcome)
+        case PartnerLimits() | CorridorLimits() | ProgramLimits() as limits:
+            write_restraint(connection, "limits", limits.subject, outcome)
         case WindowStep() as step:
             QUERIES.step_window(
                 connection, window_id=step.window_id, before=step.before, after=step.after
             )
+        case LinkChanged(link, member):
+            write_link(connection, link)
+            if member is not None:
+                write_link_member(connection, link, member, registry)
+        case LinkFrozen(link):
+            write_link(connection, link)
+        case LinksRequired() as demand:
+            QUERIES.require_links(connection, program=demand.program, required=demand.required)
+        case MemberErased() as erased:
+            for link in erased.links:
+                write_link(connection, link)
+            QUERIES.forget_member(connection, program=erased.program, member=erased.member)
         case None:
             pass
+
+
+def write_link(connection: Any, link: Link) -> None:
+    """A link as it stands."""
+    QUERIES.write_link(
+        connection,
+        link_id=str(link.link_id),
+        source_program=link.source_program,
+        target_program=link.target_program,
+        state=link.state.value,
+        frozen=link.frozen,
+        log_index=link.log_index,
+        started_at=link.started_at,
+        confirmed_at=link.confirmed_at,
+        method=link.method.value if link.method else None,
+        consent_version=link.consent_version or None,
+    )
+
+
+def write_link_member(connection: Any, link: Link, member: LinkMember, registry: Registry) -> None:
+    """One side's reference, where it can be forgotten."""
+    QUERIES.write_link_member(
+        connection,
+        link_id=str(link.link_id),
+        partner_number=registry.partner_of_program(member.program).number,
+        program=member.program,
+        member=member.member,
+        salt=member.salt,
+    )
+
+
+def write_restraint(connection: Any, kind: str, subject: str, outcome: Booked) -> None:
+    """A subject's switches or limits, as the leaf states them, in place of those before."""
+    QUERIES.write_restraint(
+        connection, kind=kind, subject=subject, body=outcome.body, log_index=outcome.log_index
+    )
 
 
 def write_opened(connection: Any, window: Window, root: bytes) -> None:

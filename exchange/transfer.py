@@ -1,14 +1,16 @@
 """What becomes of one order: the checks in the sequencer, in their order, and the postings of a
 transfer. Pure.
 
-The order of the checks is part of the protocol. The first that fails answers: clock, agreement in
-force, amounts, limits, window, and last the books: the payer's position and what they can count.
-A simulation passes the very same functions, so it answers what the order would be answered.
+The order of the checks is part of the protocol. The first that fails answers: clock, parties,
+switches, agreement in force, members, amounts, limits, window, and last the books: the payer's
+position and what they can count. A simulation passes the very same functions, so it answers what
+the order would be answered.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from exchange.commands import Order, Window
 from exchange.ledger.accounts import (
@@ -20,9 +22,12 @@ from exchange.ledger.accounts import (
     tax_account,
 )
 from exchange.ledger.postings import Balance, Code, CounterFull, OutOfBounds, Posting, post
+from exchange.linked_members import check_members
+from exchange.switches import check_switches
 from partners.agreement import Terms
 from partners.conversion import Conversion, convert
 from partners.errors import Reason, Refused
+from partners.links.link import Link
 from partners.registry import Partner, Registry
 
 CLOCK_SKEW = timedelta(seconds=30)
@@ -46,11 +51,18 @@ def target_partner_of(registry: Registry, order: Order) -> str:
 
 
 def plan_transfer(
-    registry: Registry, open_windows: dict[str, Window], order: Order, now: datetime
+    registry: Registry,
+    open_windows: dict[str, Window],
+    links: Mapping[UUID, Link],
+    order: Order,
+    now: datetime,
 ) -> Plan:
     """Decide everything about an order but its position; raises the Refused that answers it."""
     check_clock(order, now)
+    check_parties(registry, order)
+    check_switches(registry, order.source_program, order.target_program)
     terms = agreement_in_force(registry, order, now)
+    check_members(registry, links, order, now)
     tax_basis_points = registry.taxes[terms.fee.tax_code].basis_points_at(now)
     conversion = convert(terms, order.source_points, tax_basis_points)
     if order.target_points != conversion.target_points:
@@ -137,6 +149,7 @@ def simulate_transfer(
     conversion = None
     tax_basis_points = registry.taxes[terms.fee.tax_code].basis_points_at(now)
     try:
+        check_switches(registry, terms.source_program, terms.target_program)
         conversion = convert(terms, source_points, tax_basis_points)
         plan = plan_conversion(
             registry, open_windows, terms, source_points, conversion, tax_basis_points
@@ -170,8 +183,8 @@ def terms_in_force(registry: Registry, corridor: tuple[str, str], now: datetime)
     )
 
 
-def agreement_in_force(registry: Registry, order: Order, now: datetime) -> Terms:
-    """The terms that the order names, if they are in force for its corridor."""
+def check_parties(registry: Registry, order: Order) -> None:
+    """Both programs are there, and the source is the sender's."""
     for field, program in (
         ("source_program", order.source_program),
         ("target_program", order.target_program),
@@ -182,6 +195,10 @@ def agreement_in_force(registry: Registry, order: Order, now: datetime) -> Terms
         raise Refused(
             Reason.NOT_A_PARTY, "source_program", "the source program is another partner's"
         )
+
+
+def agreement_in_force(registry: Registry, order: Order, now: datetime) -> Terms:
+    """The terms that the order names, if they are in force for its corridor."""
     force = registry.agreements.get((order.agreement_id, order.agreement_version))
     if force is None:
         raise Refused(

@@ -3,14 +3,19 @@ out.
 """
 
 import hashlib
-from uuid import UUID
 
 from exchange.commands import Booked, Order, Recorded
 from exchange.ledger.postings import Phase
 from partners.envelope import TRANSFER_ORDER, Envelope, Signature
 from partners.errors import Reason, Refused
 from partners.points import POINTS_MAX, check_id, check_reference
-from partners.wire import envelope_to_proto, parse_strictly, time_from_proto, time_to_proto
+from partners.wire import (
+    envelope_to_proto,
+    parse_strictly,
+    time_from_proto,
+    time_to_proto,
+    uuid7,
+)
 from pointclear.common.v1 import refusal_pb2
 from pointclear.exchange.v1 import record_pb2, transfer_pb2
 from pointclear.partners.v1 import agreement_pb2
@@ -37,11 +42,14 @@ def order_from_proto(message: transfer_pb2.TransferOrder, envelope: Envelope) ->
     """The order as a value; raises Refused(FIELD_INVALID) naming the first field that breaks its
     rule.
     """
-    transfer_id = uuid7(message.transfer_id)
+    transfer_id = uuid7(message.transfer_id, "transfer_id")
+    linked = bool(message.link_id)
     check_id(message.source_program, "source_program")
     check_id(message.target_program, "target_program")
-    check_reference(message.source_member, "source_member", required=True)
-    check_reference(message.target_member, "target_member", required=True)
+    for field in ("source_member", "target_member"):
+        check_reference(getattr(message, field), field, required=not linked)
+        if linked and getattr(message, field):
+            raise Refused(Reason.FIELD_INVALID, field, "an order that names a link names no member")
     for field in ("source_points", "target_points"):
         if not 0 < getattr(message, field) <= POINTS_MAX:
             raise Refused(Reason.FIELD_INVALID, field, "an amount is 1 to 2^62 points")
@@ -53,6 +61,7 @@ def order_from_proto(message: transfer_pb2.TransferOrder, envelope: Envelope) ->
     if expires_at <= issued_at:
         raise Refused(Reason.FIELD_INVALID, "expires_at", "the expiry is after the issue")
     check_reference(message.partner_reference, "partner_reference", required=False)
+    link_id = uuid7(message.link_id, "link_id") if linked else None
     signature = envelope.signatures[0]
     return Order(
         transfer_id,
@@ -72,12 +81,13 @@ def order_from_proto(message: transfer_pb2.TransferOrder, envelope: Envelope) ->
         envelope.payload,
         hashlib.sha256(envelope.payload).digest(),
         signature.signature,
+        link_id,
     )
 
 
 def stored_order(payload: bytes, key_id: str, signature: bytes) -> Order | None:
     """An order that was admitted before, from what is stored of it; None where today's rules would
-    no longer admit it.
+    no longer admit it, or where it was emptied since a person was to be forgotten.
     """
     envelope = Envelope(TRANSFER_ORDER, payload, (Signature(key_id, signature),))
     try:
@@ -86,14 +96,22 @@ def stored_order(payload: bytes, key_id: str, signature: bytes) -> Order | None:
         return None
 
 
-def uuid7(raw: bytes) -> UUID:
-    """A transfer id; raises Refused(FIELD_INVALID) unless it is 16 bytes of a UUID version 7."""
-    if len(raw) == 16:
-        value = UUID(bytes=raw)
-        if value.version == 7:
-            return value
-    raise Refused(
-        Reason.FIELD_INVALID, "transfer_id", "a transfer id is 16 bytes of a UUID version 7"
+def order_bytes_naming(member: str) -> tuple[bytes, bytes]:
+    """What is in the bytes of every order that names the reference as its source's member, and as
+    its target's.
+    """
+    return (
+        transfer_pb2.TransferOrder(source_member=member).SerializeToString(),
+        transfer_pb2.TransferOrder(target_member=member).SerializeToString(),
+    )
+
+
+def names_member(payload: bytes, program: str, member: str) -> bool:
+    """Whether an order that was admitted names a program's member."""
+    order = transfer_pb2.TransferOrder.FromString(payload)
+    return (program, member) in (
+        (order.source_program, order.source_member),
+        (order.target_program, order.target_member),
     )
 
 
@@ -190,6 +208,16 @@ def credit_notice(
         record=record,
         salt=salt,
     ).SerializeToString(deterministic=True)
+
+
+def receipt_key_id(payload: bytes) -> str:
+    """The key that a receipt's payload names."""
+    return transfer_pb2.TransferReceipt.FromString(payload).signing_key_id
+
+
+def notice_key_id(payload: bytes) -> str:
+    """The key that a credit notice's payload names."""
+    return transfer_pb2.CreditNotice.FromString(payload).signing_key_id
 
 
 def entry_record(booked: Booked, account_names: dict[int, str]) -> bytes:

@@ -4,8 +4,10 @@ Pure.
 
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from partners.agreement import Terms
+from partners.limits.values import Limits, Switches
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,8 @@ class AddKey:
     public_key: bytes
     valid_from: datetime
     valid_until: datetime
-    registrar_key_id: str | None
-    """The key that lets it in; none for the exchange's and the operators' own, which the host
+    registrar_key_ids: tuple[str, ...]
+    """The keys that vouch for it; none for the exchange's and the operators' own, which the host
     configures.
     """
     body: bytes
@@ -51,6 +53,19 @@ class AddTaxRate:
 
 
 @dataclass(frozen=True, slots=True)
+class RevokeKey:
+    """Ends a key's force; the signatures under the event were verified."""
+
+    holder: str
+    key_id: str
+    reason: str
+    signer_key_ids: tuple[str, ...]
+    """The keys that ask for it."""
+    body: bytes
+    """The signed key event; the leaf's body."""
+
+
+@dataclass(frozen=True, slots=True)
 class Activate:
     """Puts a counter-signed agreement version in force from now on."""
 
@@ -59,3 +74,25 @@ class Activate:
     """The agreement's payload; the leaf's body."""
     key_ids: tuple[str, ...] = ()
     """The keys under which both brands signed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetSwitches:
+    """Sets all switches of a partner, a corridor or a program."""
+
+    change_id: UUID
+    """The idempotency key."""
+    switches: Switches
+    body: bytes
+    """The switches in their one encoding; the leaf's body."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetLimits:
+    """Sets all limits of a partner, a corridor or a program."""
+
+    change_id: UUID
+    """The idempotency key."""
+    limits: Limits
+    body: bytes
+    """The limits in their one encoding; the leaf's body."""

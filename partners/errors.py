@@ -62,12 +62,14 @@ class Reason(StrEnum):
     TRANSFER_UNKNOWN = "TRANSFER_UNKNOWN"
     WINDOW_UNKNOWN = "WINDOW_UNKNOWN"
     STATEMENT_UNKNOWN = "STATEMENT_UNKNOWN"
+    LINK_UNKNOWN = "LINK_UNKNOWN"
 
     MODIFIED_REQUEST = "MODIFIED_REQUEST"
     KEY_IN_USE = "KEY_IN_USE"
     ALREADY_EXISTS = "ALREADY_EXISTS"
 
     KEY_NOT_IN_FORCE = "KEY_NOT_IN_FORCE"
+    KEY_NEEDED = "KEY_NEEDED"
     ORDER_EXPIRED = "ORDER_EXPIRED"
     ORDER_FROM_FUTURE = "ORDER_FROM_FUTURE"
     PARTNER_SUSPENDED = "PARTNER_SUSPENDED"
@@ -82,6 +84,7 @@ class Reason(StrEnum):
     COUNTERPARTY_LIMIT = "COUNTERPARTY_LIMIT"
     NET_DEBIT_CAP_EXCEEDED = "NET_DEBIT_CAP_EXCEEDED"
     LINK_REQUIRED = "LINK_REQUIRED"
+    LINK_STATE = "LINK_STATE"
     LINK_COOLING = "LINK_COOLING"
     MEMBER_UNKNOWN = "MEMBER_UNKNOWN"
     MEMBER_INELIGIBLE = "MEMBER_INELIGIBLE"
@@ -94,6 +97,7 @@ class Reason(StrEnum):
     COUNTER_SIGNATURE_MISSING = "COUNTER_SIGNATURE_MISSING"
     WINDOW_STATE = "WINDOW_STATE"
     EFFECTIVE_IN_PAST = "EFFECTIVE_IN_PAST"
+    FREE_LUNCH = "FREE_LUNCH"
 
     RATE_LIMITED = "RATE_LIMITED"
     QUEUE_FULL = "QUEUE_FULL"
@@ -236,6 +240,11 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             Retry.NEVER,
             "Check the window and partner; a statement exists once its window has closed.",
         ),
+        Reason.LINK_UNKNOWN: Rule(
+            "NOT_FOUND",
+            Retry.NEVER,
+            "Check the link id, or list your links.",
+        ),
         Reason.MODIFIED_REQUEST: Rule(
             "ALREADY_EXISTS",
             Retry.NEVER,
@@ -255,6 +264,11 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "FAILED_PRECONDITION",
             Retry.NEVER,
             "Sign with a key that is in force now; nothing was recorded for this id.",
+        ),
+        Reason.KEY_NEEDED: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEW_ID,
+            "Rotate the exchange's key for this purpose first, then revoke this one.",
         ),
         Reason.ORDER_EXPIRED: Rule(
             "FAILED_PRECONDITION",
@@ -326,6 +340,12 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             Retry.NEW_ID,
             "Have the member link the two accounts, then send a new order that names the link.",
         ),
+        Reason.LINK_STATE: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEW_ID,
+            "Look the link up; if it has lapsed or was ended, have the member link the accounts"
+            " anew.",
+        ),
         Reason.LINK_COOLING: Rule(
             "FAILED_PRECONDITION",
             Retry.NEW_ID,
@@ -377,6 +397,11 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "FAILED_PRECONDITION",
             Retry.NEVER,
             "Name an instant that has not come yet: nothing changes backwards.",
+        ),
+        Reason.FREE_LUNCH: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEW_ID,
+            "Lower a rate on the loop that is named, or start after its interval; then sign anew.",
         ),
         Reason.RATE_LIMITED: Rule(
             "RESOURCE_EXHAUSTED",

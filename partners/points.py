@@ -20,6 +20,15 @@ REFERENCE_MAX = 64
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _REFERENCE = re.compile(rf"[\x21-\x7e][\x20-\x7e]{{0,{REFERENCE_MAX - 1}}}")
+_E_MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+# With a country's code; as digits are grouped in America and Europe; a mobile number of mainland
+# China, where many a program has it for a member's number. Other digits may well be an account's.
+_PHONE = re.compile(
+    r"(tel:)?\+[0-9][0-9 ().-]{5,18}"
+    r"|\([0-9]{2,5}\) ?[0-9][0-9 -]{5,9}"
+    r"|[0-9]{3}(?P<mark>[ .-])[0-9]{3}(?P=mark)[0-9]{4}"
+    r"|(86[ -]?)?1[3-9][0-9]([ -]?[0-9]{4}){2}"
+)
 _SMALL_UNIT_CURRENCIES = frozenset({"JPY", "KRW", "IDR", "VND"})
 
 
@@ -37,6 +46,23 @@ def check_id(value: str, field: str) -> str:
 
 
 def check_reference(value: str, field: str, *, required: bool) -> str:
+    """Return `value` when it is printable ASCII of at most 64 characters, and neither an e-mail
+    address nor a phone number by its form; raise Refused(FIELD_INVALID) otherwise.
+    """
+    check_reference_form(value, field, required=required)
+    for shape, name in ((_E_MAIL, "an e-mail address"), (_PHONE, "a phone number")):
+        if shape.fullmatch(value):
+            # The value is not repeated: an error's text is logged.
+            raise Refused(
+                Reason.FIELD_INVALID,
+                field,
+                f"a reference may not have the form of {name}; use an id that tells nobody who"
+                " the person is",
+            )
+    return value
+
+
+def check_reference_form(value: str, field: str, *, required: bool) -> str:
     """Return `value` when it is printable ASCII of at most 64 characters; raise
     Refused(FIELD_INVALID) otherwise.
     """

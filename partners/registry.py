@@ -5,13 +5,16 @@ revision, and folds changes into a new one, so a registration and an order in th
 each other exactly as if they had come one by one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
+from uuid import UUID
 
 from partners.agreement import Terms
+from partners.free_lunch import Worths
 from partners.keys import Purpose
+from partners.limits.values import Limits, PartnerLimits, Restraints, Switches
 from partners.points import CurrencyScale
 
 
@@ -26,7 +29,7 @@ class Partner:
     programs: tuple[str, ...]
     currency: str
     net_debit_cap: int
-    """In units of the currency's scale."""
+    """As it stands, in units of the currency's scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,16 @@ class Registry:
         default_factory=lambda: MappingProxyType({})
     )
     """Activated versions by agreement id and version."""
+    link_required: frozenset[str] = frozenset()
+    """Programs that no order may touch without naming a link."""
+    frozen_members: Mapping[tuple[str, str], frozenset[UUID]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    """By program and reference: the links for which a member is frozen."""
+    restraints: Restraints = field(default_factory=Restraints)
+    worths: Worths | None = field(default=None, compare=False)
+    """Where they are known, worths of the programs' points at which no agreement gains that is in
+    force or will be. They follow from the agreements, and are kept because finding them costs."""
 
     def points_unit(self, program_id: str) -> Unit:
         """The unit of a registered program's points."""
@@ -159,6 +172,41 @@ class Registry:
         }
         name = (force.terms.agreement_id, force.terms.version)
         return replace(self, agreements={**self.agreements, **ended, name: force})
+
+    def with_links_required(self, program: str, *, required: bool) -> "Registry":
+        """The snapshot after a program began or ceased to demand links."""
+        changed = self.link_required - {program} | ({program} if required else set())
+        return replace(self, link_required=changed)
+
+    def with_frozen(
+        self, link_id: UUID, members: Iterable[tuple[str, str]], *, frozen: bool
+    ) -> "Registry":
+        """The snapshot after members were frozen for a link, or are so no longer."""
+        changed = dict(self.frozen_members)
+        for member in members:
+            links = changed.pop(member, frozenset()) - {link_id} | ({link_id} if frozen else set())
+            if links:
+                changed[member] = links
+        return replace(self, frozen_members=changed)
+
+    def with_switches(self, switches: Switches) -> "Registry":
+        """The snapshot after a subject's switches were set."""
+        return replace(self, restraints=self.restraints.with_switches(switches))
+
+    def with_limits(self, limits: Limits) -> "Registry":
+        """The snapshot after a subject's limits were set; a partner's cap is in its own value
+        too.
+        """
+        partners = self.partners
+        if isinstance(limits, PartnerLimits):
+            partner = replace(partners[limits.partner_id], net_debit_cap=limits.net_debit_cap)
+            partners = {**partners, partner.partner_id: partner}
+        return replace(self, partners=partners, restraints=self.restraints.with_limits(limits))
+
+    def limits_of(self, partner: Partner) -> PartnerLimits:
+        """A partner's limits: those with which it was registered until others are set."""
+        found = self.restraints.partner_limits.get(partner.partner_id)
+        return found or PartnerLimits(partner.partner_id, net_debit_cap=partner.net_debit_cap)
 
 
 def same_corridor(one: Terms, other: Terms) -> bool:

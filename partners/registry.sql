@@ -23,6 +23,9 @@ SELECT tax_code, effective_from, basis_points FROM tax_rate ORDER BY tax_code, e
 -- name: keys()
 SELECT key_id, holder, purpose, public_key, valid_from, valid_until, registered_index, revoked_index FROM signing_key;
 
+-- name: restraints()
+SELECT kind, body FROM restraint ORDER BY kind, subject;
+
 -- name: forces()
 SELECT a.payload, lower(f.effective), upper(f.effective)
 FROM agreement_force AS f JOIN agreement AS a USING (agreement_id, version);
@@ -31,6 +34,14 @@ FROM agreement_force AS f JOIN agreement AS a USING (agreement_id, version);
 -- The signatures under every version that was ever in force.
 SELECT s.agreement_id, s.version, s.key_id, s.signature FROM agreement_signature AS s
 JOIN agreement_force AS f USING (agreement_id, version) ORDER BY s.agreement_id, s.version, s.key_id;
+
+-- name: link_required()
+SELECT program_id FROM program WHERE link_required;
+
+-- name: frozen_members()
+-- The members whom an operator has frozen, and the links through which.
+SELECT m.program_id, m.member, array_agg(m.link_id::text)
+FROM link AS l JOIN link_member AS m USING (link_id) WHERE l.frozen GROUP BY m.program_id, m.member;
 
 -- name: propose!
 -- Stores a version's payload; a repeat changes nothing.

@@ -12,7 +12,15 @@ from partners import store
 from partners.agreement import HUB, Bearer, Terms
 from partners.agreement_checks import check_terms
 from partners.caller import Caller
-from partners.commands import Activate, AddKey, AddPartner, AddTaxRate
+from partners.commands import (
+    Activate,
+    AddKey,
+    AddPartner,
+    AddTaxRate,
+    RevokeKey,
+    SetLimits,
+    SetSwitches,
+)
 from partners.envelope import (
     KEY_EVENT,
     RATE_AGREEMENT,
@@ -23,24 +31,25 @@ from partners.envelope import (
 )
 from partners.errors import Reason, Refused
 from partners.key_checks import check_public_key
-from partners.keys import Purpose, key_id_of
+from partners.key_events import EXCHANGE, PARTNER_PURPOSES, Registration, Revocation
+from partners.keys import Purpose
+from partners.limits.service import SettingLimits
 from partners.points import POINTS_MAX, check_id, currency_scale
 from partners.registry import Registry
 from partners.signing import (
     verified_signer,
     verify_agreement,
-    verify_key_event,
+    verify_registration,
+    verify_revocation,
 )
 from partners.taxes.service import Taxes
 from partners.wire import (
     envelope_from_proto,
     envelope_to_proto,
+    key_event_from_payload,
     key_to_proto,
-    parse_strictly,
     partner_to_proto,
-    purpose_from_proto,
     terms_from_payload,
-    time_from_proto,
     time_to_proto,
 )
 from pointclear.partners.v1 import key_pb2
@@ -51,7 +60,10 @@ NAME_MAX = 200
 PROGRAMS_MAX = 16
 """Programs of one partner."""
 
-CarryOut = Callable[[AddPartner | AddKey | AddTaxRate | Activate], Awaitable[object]]
+CarryOut = Callable[
+    [AddPartner | AddKey | RevokeKey | AddTaxRate | Activate | SetSwitches | SetLimits],
+    Awaitable[object],
+]
 """Has the sequencer carry a command out; raises the Refused that answers it."""
 
 
@@ -72,6 +84,11 @@ class PartnersService:
         taxes = Taxes(carry_out, registry)
         self.add_tax_rate = taxes.add_tax_rate
         self.list_tax_rates = taxes.list_tax_rates
+        limits = SettingLimits(carry_out, registry)
+        self.set_switches = limits.set_switches
+        self.list_switches = limits.list_switches
+        self.set_limits = limits.set_limits
+        self.list_limits = limits.list_limits
         self._engine = engine
         self._carry_out = carry_out
         self._registry = registry
@@ -115,10 +132,17 @@ class PartnersService:
         """Register a key: an operator for anyone, a partner for itself."""
         envelope = envelope_from_proto(request.key_event)
         registry = await self._registry.refresh()
-        command = key_command(envelope, registry, caller, self._audience)
-        await self._carry_out(command)
+        command = key_command(envelope, registry, caller, self._audience, Registration)
+        return pb.RegisterKeyResponse(key=await self._changed(command))
+
+    async def revoke_key(
+        self, request: pb.RevokeKeyRequest, caller: Caller
+    ) -> pb.RevokeKeyResponse:
+        """Revoke a key: an operator anyone's, a partner its own."""
+        envelope = envelope_from_proto(request.key_event)
         registry = await self._registry.refresh()
-        return pb.RegisterKeyResponse(key=key_to_proto(registry.keys[command.key_id]))
+        command = key_command(envelope, registry, caller, self._audience, Revocation)
+        return pb.RevokeKeyResponse(key=await self._changed(command))
 
     async def list_keys(self, request: pb.ListKeysRequest, caller: Caller) -> pb.ListKeysResponse:
         """The caller's keys, the exchange's, or for an operator anyone's."""
@@ -169,6 +193,11 @@ class PartnersService:
         partner_id = None if caller.is_operator else caller.name
         stored = await self._database(store.list_agreements, partner_id)
         return pb.ListAgreementsResponse(agreements=[show_agreement(each) for each in stored])
+
+    async def _changed(self, command: AddKey | RevokeKey) -> key_pb2.Key:
+        await self._carry_out(command)
+        registry = await self._registry.refresh()
+        return key_to_proto(registry.keys[command.key_id])
 
     async def _sign(self, envelope: Envelope, caller: Caller, *, proposed: bool) -> pb.Agreement:
         partner_id = caller.require_partner()
@@ -249,42 +278,60 @@ def partner_command(partner: pb.Partner) -> AddPartner:
     )
 
 
-def key_command(envelope: Envelope, registry: Registry, caller: Caller, audience: str) -> AddKey:
-    """The command that registers a key; raises Refused unless the event proves what it must."""
+def key_command(
+    envelope: Envelope,
+    registry: Registry,
+    caller: Caller,
+    audience: str,
+    action: type[Registration] | type[Revocation],
+) -> AddKey | RevokeKey:
+    """The command that a key event asks for; raises Refused unless it proves what it must."""
     check_shape(envelope)
     require_type(envelope, KEY_EVENT)
-    event = parse_strictly(key_pb2.KeyEvent(), envelope.payload)
-    check_public_key(event.public_key, "key_event.public_key")
-    registrar = verify_key_event(envelope, event.partner_id, event.public_key, registry)
-    if not caller.is_operator and event.partner_id != caller.name:
+    event = key_event_from_payload(envelope.payload, audience)
+    if not isinstance(event, action):
+        raise Refused(Reason.FIELD_INVALID, "key_event.action", "this call is for the other action")
+    if isinstance(event, Registration):
+        check_public_key(event.public_key, "key_event.public_key")
+        signers = verify_registration(envelope, event, registry)
+    else:
+        signers = verify_revocation(envelope, event, registry)
+    if not caller.is_operator and event.holder != caller.holder:
         raise Refused(Reason.SIGNER_NOT_CALLER, "key_event.partner_id", "the key is another's")
-    if event.audience != audience:
-        raise Refused(Reason.AUDIENCE_WRONG, "key_event.audience", f"this exchange is {audience}")
-    if event.action != key_pb2.KEY_ACTION_REGISTER:
-        raise Refused(Reason.FIELD_INVALID, "key_event.action", "the action is REGISTER")
-    purpose = purpose_from_proto(event.purpose, "key_event.purpose")
-    if purpose not in (Purpose.ORDERS, Purpose.AGREEMENTS, Purpose.STATEMENTS):
+    key_ids = tuple(each.key_id for each in signers)
+    body = to_json(envelope).encode()
+    if isinstance(event, Revocation):
+        return RevokeKey(event.holder, event.key_id, event.reason.value, key_ids, body)
+    check_purpose(event)
+    return AddKey(
+        event.holder,
+        event.purpose.value,
+        event.key_id,
+        event.public_key,
+        event.valid_from,
+        event.valid_until,
+        key_ids,
+        body,
+    )
+
+
+def check_purpose(event: Registration) -> None:
+    """Raise Refused(FIELD_INVALID) for a purpose that the holder's keys cannot have."""
+    if event.holder == EXCHANGE:
+        raise Refused(
+            Reason.FIELD_INVALID, "key_event.holder", "the exchange's host registers its keys"
+        )
+    is_partner = event.holder.startswith("partner/")
+    if is_partner and event.purpose not in PARTNER_PURPOSES:
         raise Refused(
             Reason.FIELD_INVALID,
             "key_event.purpose",
             "a partner's key is for orders, agreements or statements",
         )
-    valid_from = time_from_proto(event.valid_from, "key_event.valid_from")
-    valid_until = time_from_proto(event.valid_until, "key_event.valid_until")
-    if valid_until <= valid_from:
+    if not is_partner and event.purpose is not Purpose.OPERATOR:
         raise Refused(
-            Reason.FIELD_INVALID, "key_event.valid_until", "validity ends after it begins"
+            Reason.FIELD_INVALID, "key_event.purpose", "an operator's key is for its actions"
         )
-    return AddKey(
-        f"partner/{event.partner_id}",
-        purpose.value,
-        key_id_of(event.public_key),
-        event.public_key,
-        valid_from,
-        valid_until,
-        registrar.key_id,
-        to_json(envelope).encode(),
-    )
 
 
 def check_known(registry: Registry, terms: Terms, signer: str) -> None:

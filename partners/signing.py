@@ -2,17 +2,17 @@
 
 - A transfer order: exactly one, by a key of its partner for orders.
 - A rate agreement: both brands, each by a key for agreements.
-- A key event: the new key, and one that may register it: an operator's, or the partner's own for
-  agreements.
+- A key event: whom `partners.key_events` names, and of a registration the new key too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from partners import envelope as dsse
 from partners.agreement import Terms
 from partners.envelope import Envelope, require_type
 from partners.errors import Reason, Refused
-from partners.keys import Purpose, VerifyKey, key_id_of
+from partners.key_events import Registration, Revocation, may_vouch
+from partners.keys import Purpose, VerifyKey
 from partners.registry import RegisteredKey, Registry
 
 
@@ -73,34 +73,58 @@ def verify_agreement(envelope: Envelope, terms: Terms, keys: Mapping[str, Regist
             )
 
 
-def verify_key_event(
-    envelope: Envelope, partner_id: str, public_key: bytes, registry: Registry
-) -> RegisteredKey:
-    """The key that may register; raises Refused(POSSESSION_UNPROVEN) unless it and the new key both
-    signed.
+def verify_registration(
+    envelope: Envelope, event: Registration, registry: Registry
+) -> tuple[RegisteredKey, ...]:
+    """The keys that vouch for the new one; raises Refused(POSSESSION_UNPROVEN) unless it and they
+    all signed.
     """
-    new_key = key_id_of(public_key)
-    others = [each.key_id for each in envelope.signatures if each.key_id != new_key]
-    if len(envelope.signatures) != 2 or len(others) != 1:
+    own = VerifyKey.of(event.public_key)
+    others = [each.key_id for each in envelope.signatures if each.key_id != own.key_id]
+    if not others or len(others) == len(envelope.signatures):
         raise Refused(
             Reason.POSSESSION_UNPROVEN,
             "signatures",
-            "a key event is signed by the new key and by one that may register it",
+            "a registration is signed by the new key and by one that may register it",
         )
-    registrar = registry.keys.get(others[0])
-    if registrar is None:
-        raise Refused(Reason.KEY_UNKNOWN, "signatures", f"no key {others[0]} is registered")
-    dsse.verify(
-        envelope,
-        {
-            new_key: VerifyKey(new_key, public_key),
-            registrar.key_id: VerifyKey(registrar.key_id, registrar.public_key),
-        },
-    )
-    is_operator = registrar.purpose is Purpose.OPERATOR
-    is_own = registrar.holder == f"partner/{partner_id}" and registrar.purpose is Purpose.AGREEMENTS
-    if not (is_operator or is_own):
-        raise Refused(
-            Reason.POSSESSION_UNPROVEN, "signatures", "the second key may not register this one"
-        )
-    return registrar
+    vouching = _registered(others, registry)
+    _verify_all(envelope, (own, *vouching))
+    for key in vouching:
+        if not may_vouch(key, event.holder):
+            raise Refused(
+                Reason.POSSESSION_UNPROVEN,
+                "signatures",
+                f"key {key.key_id} may not register keys of {event.holder}",
+            )
+    return vouching
+
+
+def verify_revocation(
+    envelope: Envelope, event: Revocation, registry: Registry
+) -> tuple[RegisteredKey, ...]:
+    """The keys that ask for the revocation, which all signed; raises Refused(KEY_UNKNOWN) for one
+    that may not.
+    """
+    asking = _registered([each.key_id for each in envelope.signatures], registry)
+    _verify_all(envelope, asking)
+    for key in asking:
+        if not may_vouch(key, event.holder):
+            raise Refused(
+                Reason.KEY_UNKNOWN,
+                "signatures",
+                f"key {key.key_id} may not revoke keys of {event.holder}",
+            )
+    return asking
+
+
+def _registered(key_ids: Iterable[str], registry: Registry) -> tuple[RegisteredKey, ...]:
+    found: list[RegisteredKey] = []
+    for key_id in key_ids:
+        if key_id not in registry.keys:
+            raise Refused(Reason.KEY_UNKNOWN, "signatures", f"no key {key_id} is registered")
+        found.append(registry.keys[key_id])
+    return tuple(found)
+
+
+def _verify_all(envelope: Envelope, keys: Iterable[VerifyKey | RegisteredKey]) -> None:
+    dsse.verify(envelope, {key.key_id: VerifyKey(key.key_id, key.public_key) for key in keys})

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from partners.agreement import Terms
 from partners.envelope import RATE_AGREEMENT, Envelope, Signature
 from partners.keys import Purpose
+from partners.limits.wire import limits_from_body, switches_from_body
 from partners.points import currency_scale
 from partners.queries import load_queries
 from partners.registry import Force, Partner, RegisteredKey, Registry, Tax, TaxRate, Unit
@@ -42,7 +44,7 @@ def load_registry(connection: Any, revision: int, audience: str) -> Registry:
         for row in QUERIES.keys(connection)
     }
     forces = load_forces(connection, keys, audience)
-    return Registry(
+    registry = Registry(
         revision,
         partners,
         {
@@ -55,7 +57,18 @@ def load_registry(connection: Any, revision: int, audience: str) -> Registry:
         load_taxes(connection),
         keys,
         {(force.terms.agreement_id, force.terms.version): force for force in forces},
+        frozenset(program for (program,) in QUERIES.link_required(connection)),
+        {
+            (program, member): frozenset(map(UUID, link_ids))
+            for program, member, link_ids in QUERIES.frozen_members(connection)
+        },
     )
+    for kind, body in QUERIES.restraints(connection):
+        if kind == "switches":
+            registry = registry.with_switches(switches_from_body(bytes(body)))
+        else:
+            registry = registry.with_limits(limits_from_body(bytes(body)))
+    return registry
 
 
 def load_taxes(connection: Any) -> dict[str, Tax]:

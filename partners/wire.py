@@ -7,7 +7,8 @@ and never the basis of a verification.
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
+from uuid import UUID
 
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -27,7 +28,9 @@ from partners.agreement import (
 )
 from partners.envelope import Envelope, Signature, payload_digest
 from partners.errors import Reason, Refused
+from partners.key_events import EXCHANGE, Registration, Revocation, RevocationReason
 from partners.keys import Purpose
+from partners.points import check_id
 from partners.registry import Partner, RegisteredKey
 from pointclear.common.v1 import envelope_pb2
 from pointclear.partners.v1 import agreement_pb2, key_pb2, partners_service_pb2
@@ -78,6 +81,15 @@ def envelope_to_proto(envelope: Envelope) -> envelope_pb2.SignedEnvelope:
             for each in envelope.signatures
         ],
     )
+
+
+def uuid7(raw: bytes, field: str) -> UUID:
+    """An id; raises Refused(FIELD_INVALID) unless it is 16 bytes of a UUID version 7."""
+    if len(raw) == 16:
+        value = UUID(bytes=raw)
+        if value.version == 7:
+            return value
+    raise Refused(Reason.FIELD_INVALID, field, "an id is 16 bytes of a UUID version 7")
 
 
 def time_from_proto(stamp: Timestamp, field: str) -> datetime:
@@ -188,10 +200,71 @@ def _expiry(message: agreement_pb2.RateAgreement) -> Expiry:
     return Expiry(ExpiryRule[rule], message.expiry_days)
 
 
+def key_event_from_payload(payload: bytes, audience: str) -> Registration | Revocation:
+    """What a `key-event` payload asks for; raises Refused for one that is malformed or for another
+    exchange.
+    """
+    event = parse_strictly(key_pb2.KeyEvent(), payload)
+    if event.audience != audience:
+        raise Refused(Reason.AUDIENCE_WRONG, "key_event.audience", f"this exchange is {audience}")
+    holder = _holder_of(event)
+    if event.action == key_pb2.KEY_ACTION_REGISTER:
+        _require_unset(event, "key_id", "reason")
+        valid_from = time_from_proto(event.valid_from, "key_event.valid_from")
+        valid_until = time_from_proto(event.valid_until, "key_event.valid_until")
+        if valid_until <= valid_from:
+            raise Refused(
+                Reason.FIELD_INVALID, "key_event.valid_until", "validity ends after it begins"
+            )
+        purpose = purpose_from_proto(event.purpose, "key_event.purpose")
+        return Registration(holder, purpose, event.public_key, valid_from, valid_until)
+    if event.action == key_pb2.KEY_ACTION_REVOKE:
+        _require_unset(event, "purpose", "public_key", "valid_from", "valid_until")
+        names = [each.name for each in RevocationReason]
+        name = _enum_name(key_pb2.RevocationReason, event.reason, "REVOCATION_REASON_")
+        if name not in names:
+            raise Refused(
+                Reason.FIELD_INVALID, "key_event.reason", f"a reason is one of {', '.join(names)}"
+            )
+        return Revocation(holder, event.key_id, RevocationReason[name])
+    raise Refused(Reason.FIELD_INVALID, "key_event.action", "the action is REGISTER or REVOKE")
+
+
+def _holder_of(event: key_pb2.KeyEvent) -> str:
+    if event.partner_id and event.holder:
+        raise Refused(
+            Reason.FIELD_INVALID, "key_event.holder", "the holder is a partner or another, not both"
+        )
+    if not event.holder:
+        check_id(event.partner_id, "key_event.partner_id")
+        return f"partner/{event.partner_id}"
+    kind, _, name = event.holder.partition("/")
+    if event.holder != EXCHANGE:
+        check_id(name, "key_event.holder")
+        if kind != "operator":
+            raise Refused(
+                Reason.FIELD_INVALID, "key_event.holder", "name it operator/NAME or exchange"
+            )
+    return event.holder
+
+
+def _require_unset(event: key_pb2.KeyEvent, *fields: str) -> None:
+    stated = {field.name for field, _ in event.ListFields()}
+    for name in fields:
+        if name in stated:
+            raise Refused(
+                Reason.FIELD_INVALID, f"key_event.{name}", "this action does not have this field"
+            )
+
+
+def _enum_name(enum: Any, number: int, prefix: str) -> str:
+    """The name of a value without its prefix, empty for one that this version does not know."""
+    return str(enum.Name(number)).removeprefix(prefix) if number in enum.values() else ""
+
+
 def purpose_from_proto(purpose: key_pb2.KeyPurpose.ValueType, field: str) -> Purpose:
     """The purpose of a key; raises Refused(FIELD_INVALID) when it is not stated."""
-    known = purpose in key_pb2.KeyPurpose.values()
-    name = key_pb2.KeyPurpose.Name(purpose).removeprefix("KEY_PURPOSE_") if known else ""
+    name = _enum_name(key_pb2.KeyPurpose, purpose, "KEY_PURPOSE_")
     if name not in Purpose.__members__:
         raise Refused(Reason.FIELD_INVALID, field, "the key's purpose is not stated")
     return Purpose[name]
@@ -212,6 +285,7 @@ def key_to_proto(key: RegisteredKey) -> key_pb2.Key:
         valid_from=time_to_proto(key.valid_from),
         valid_until=time_to_proto(key.valid_until),
         registered_index=key.registered_index,
+        revoked_index=key.revoked_index or 0,
     )
 
 

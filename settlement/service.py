@@ -3,7 +3,7 @@ them.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import date
 from typing import Any
 
@@ -13,9 +13,10 @@ from exchange.commands import CloseWindow, Command, OpenWindow, Result
 from exchange.fold import window_id as window_id_of
 from partners import envelope as dsse
 from partners.caller import Caller
-from partners.errors import PointclearError, Reason, Refused
-from partners.keys import Purpose, Signer
+from partners.errors import Reason, Refused
+from partners.keys import Purpose
 from partners.points import check_id, currency_scale
+from partners.signers import Signers
 from partners.wire import envelope_to_proto
 from pointclear.settlement.v1 import settlement_service_pb2 as pb
 from settlement import store, wire
@@ -35,13 +36,13 @@ class SettlementService:
         engine: Engine,
         submit: Callable[[Command], Awaitable[Result]],
         audience: str,
-        signers: Mapping[Purpose, Signer],
+        signers: Signers,
     ) -> None:
-        """`submit` hands a command to the sequencer; `signers` holds the exchange's key for
-        statements.
+        """`submit` hands a command to the sequencer; `signers` holds the exchange's keys
+        for statements.
         """
-        self._signer = signers[Purpose.STATEMENTS]
-        self._course = Course(engine, submit, audience, self._signer.key_id)
+        self._signers = signers
+        self._course = Course(engine, submit, audience, signers[Purpose.STATEMENTS].key_id)
 
     # Windows
 
@@ -137,13 +138,8 @@ class SettlementService:
         if payload is None:
             raise _statement_unknown(request.window_id)
         named = wire.parse_statement(payload).signing_key_id
-        if named != self._signer.key_id:
-            raise PointclearError(
-                f"the statement names key {named}, which this server does not hold"
-            )
-        envelope = await asyncio.to_thread(
-            dsse.sign, self._signer, dsse.SETTLEMENT_STATEMENT, payload
-        )
+        signer = self._signers.named(Purpose.STATEMENTS, named)
+        envelope = await asyncio.to_thread(dsse.sign, signer, dsse.SETTLEMENT_STATEMENT, payload)
         return pb.GetStatementResponse(statement=envelope_to_proto(envelope))
 
     async def download_line_file(

@@ -18,9 +18,21 @@ from exchange.commands import Command, OpenWindow, Order
 from exchange.fold import Folded, State, fold
 from exchange.seal import Letterhead
 from partners.agreement import Terms
-from partners.commands import Activate, AddKey, AddPartner, AddTaxRate
+from partners.commands import (
+    Activate,
+    AddKey,
+    AddPartner,
+    AddTaxRate,
+    RevokeKey,
+    SetLimits,
+    SetSwitches,
+)
 from partners.envelope import RATE_AGREEMENT, TRANSFER_ORDER, Envelope, Signature, sign
 from partners.keys import Purpose, SeedSigner
+from partners.limits.values import Limits, Switches
+from partners.limits.wire import limits_body, switches_body
+from partners.links.commands import ConfirmLink, StartLink
+from partners.links.link import LinkMember, LinkMethod
 from partners.registry import Registry, Tax, TaxRate
 from partners.wire import terms_from_payload, time_to_proto
 from pointclear.exchange.v1.transfer_pb2 import TransferOrder
@@ -45,8 +57,8 @@ TAXES = {
     )
 }
 """As the schema has them."""
-RATES = {"grocery": (2, 1, 19_600), "fuel": (10, 19, 9_500), "deli": (5, 4, 12_345)}
-"""By source brand: source units, target units, price of a target point."""
+RATES = {"grocery": (2, 1, 19_600), "fuel": (10, 19, 9_500), "deli": (5, 2, 12_345)}
+"""By source brand: source units, target units, price of a target point. No loop gains."""
 
 
 def signer(holder: str, purpose: Purpose) -> SeedSigner:
@@ -55,7 +67,7 @@ def signer(holder: str, purpose: Purpose) -> SeedSigner:
 
 
 RECEIPTS = signer("exchange", Purpose.RECEIPTS)
-LETTERHEAD = Letterhead(AUDIENCE, RECEIPTS.key_id)
+LETTERHEAD = Letterhead(AUDIENCE, (RECEIPTS.key_id,))
 
 
 def order_signer(brand: str) -> SeedSigner:
@@ -157,6 +169,49 @@ def an_order(number: int = 1, under: Terms = TERMS, *, key_id: str = "", **chang
     return wire.order_from_proto(wire.parse_order(envelope), envelope)
 
 
+# Links
+
+
+def link_id(number: int) -> UUID:
+    """The id of a link; no transfer has it."""
+    return transfer_id(1 << 32 | number)
+
+
+def link_member(program: str, name: str = "") -> LinkMember:
+    """A member of a program, `grocery-member` unless named, with its salt."""
+    member = name or f"{program}-member"
+    return LinkMember(program, member, hashlib.sha256(f"{program} {member}".encode()).digest())
+
+
+def start_link(
+    number: int = 1, source: str = "grocery", target: str = "fuel", member: str = ""
+) -> StartLink:
+    """A brand starts a link."""
+    return StartLink(link_id(number), source, target, link_member(source, member))
+
+
+def confirm_link(
+    number: int = 1, target: str = "fuel", member: str = "", **changes: Any
+) -> ConfirmLink:
+    """The other brand confirms it."""
+    fields: dict[str, Any] = {
+        "link_id": link_id(number),
+        "partner_id": target,
+        "member": link_member(target, member),
+        "method": LinkMethod.SIGN_IN,
+        "consent_version": "sharing-1",
+        "key_id": order_signer(target).key_id,
+        "body": link_member(target, member).sha256(),
+    }
+    return ConfirmLink(**fields | changes)
+
+
+def a_linked_order(number: int = 1, link: int = 1, under: Terms = TERMS, **changes: Any) -> Order:
+    """A valid order that names a link in place of its members."""
+    named = {"source_member": "", "target_member": "", "link_id": link_id(link).bytes}
+    return an_order(number, under, **named | changes)
+
+
 # The coalition
 
 
@@ -183,7 +238,7 @@ def add_key(holder: str, purpose: Purpose, **changes: Any) -> AddKey:
         "public_key": key.public_key,
         "valid_from": NOW - timedelta(days=365),
         "valid_until": NOW + timedelta(days=365),
-        "registrar_key_id": None,
+        "registrar_key_ids": (),
         "body": f"{holder} {purpose}".encode(),
     }
     return AddKey(**fields | changes)
@@ -202,9 +257,34 @@ def add_tax_rate(
     return AddTaxRate(tax_code, effective_from, basis_points, body)
 
 
+def revoke_key(holder: str, purpose: Purpose, *by: SeedSigner, **changes: Any) -> RevokeKey:
+    """Revokes the key of a holder for a purpose, asked for by those who may: its own key for
+    agreements unless told.
+    """
+    asking = by or (signer(holder, Purpose.AGREEMENTS),)
+    fields: dict[str, Any] = {
+        "holder": holder,
+        "key_id": signer(holder, purpose).key_id,
+        "reason": "COMPROMISED",
+        "signer_key_ids": tuple(each.key_id for each in asking),
+        "body": f"revoke {holder} {purpose}".encode(),
+    }
+    return RevokeKey(**fields | changes)
+
+
 def activate(payload: bytes) -> Activate:
     """Puts an agreement in force."""
     return Activate(terms_of(payload), payload)
+
+
+def set_switches(number: int, switches: Switches) -> SetSwitches:
+    """Sets switches under the change id of this number."""
+    return SetSwitches(transfer_id(number), switches, switches_body(switches))
+
+
+def set_limits(number: int, limits: Limits) -> SetLimits:
+    """Sets limits under the change id of this number."""
+    return SetLimits(transfer_id(number), limits, limits_body(limits))
 
 
 AGREEMENTS = {

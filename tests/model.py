@@ -24,6 +24,7 @@ from pointclear.exchange.v1.transfer_pb2 import (
     TransferRecord,
 )
 from pointclear.partners.v1.agreement_pb2 import RateAgreement
+from pointclear.partners.v1.limits_pb2 import Limits, Switches
 from pointclear.partners.v1.partners_service_pb2 import Partner, TaxRate
 from pointclear.settlement.v1.statement_pb2 import SettlementStatement
 
@@ -67,6 +68,8 @@ class Model:
     """That were ever in force."""
     in_force: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
     """By corridor."""
+    stopped: set[tuple[str, ...]] = field(default_factory=set)
+    """Switches that are out of the ordinary: who or what, and which."""
     window: dict[str, str] = field(default_factory=dict)
     """The open one, by currency."""
     posted: Counter[str] = field(default_factory=Counter)
@@ -133,6 +136,8 @@ class Model:
             return "PROGRAM_UNKNOWN"
         if self.brands[order.source_program] != order.partner_id:
             return "NOT_A_PARTY"
+        if reason := self.switched_off(*corridor):
+            return reason
         name = (order.agreement_id, order.agreement_version)
         if name not in self.versions:
             return "AGREEMENT_UNKNOWN"
@@ -149,6 +154,17 @@ class Model:
         if order.source_points > terms.maximum_source_points:
             return "LIMIT_EXCEEDED"
         return "" if terms.settlement_currency in self.window else "WINDOW_STATE"
+
+    def switched_off(self, source: str, target: str) -> str:
+        """The first switch that stands in the way of a corridor."""
+        sender, receiver, off = self.brands[source], self.brands[target], self.stopped
+        if {("sending", sender), ("receiving", receiver)} & off:
+            return "PARTNER_SUSPENDED"
+        if ("closed", source, target) in off:
+            return "CORRIDOR_CLOSED"
+        if {("maintenance", source), ("maintenance", target)} & off:
+            return "PROGRAM_IN_MAINTENANCE"
+        return "SETTLEMENT_ON_HOLD" if {("hold", sender), ("hold", receiver)} & off else ""
 
     # Entries
 
@@ -175,6 +191,12 @@ class Model:
             assert self.window[body["currency"]] == name
             assert {k: v for k, v in body["nets"].items() if v} == self.nets(name)
             self.window[body["currency"]] = body["next"]["window_id"]
+        elif kind == "switches":
+            self.switch(Switches.FromString(entry.body))
+        elif kind == "limits":
+            limits = Limits.FromString(entry.body)
+            if limits.HasField("partner"):
+                self.caps[limits.partner.partner_id] = limits.partner.net_debit_cap
         elif kind == "statement":
             self.statement(SettlementStatement.FromString(entry.body))
         elif kind == "leg":
@@ -182,7 +204,20 @@ class Model:
         elif kind == "bank":
             self.bank(name.partition("/")[0], entry.body.decode())
         else:
-            assert kind in ("key", "stated", "settled"), f"the model knows no {kind}"
+            assert kind in ("key", "revoke-key", "stated", "settled"), f"the model knows no {kind}"
+
+    def switch(self, switches: Switches) -> None:
+        """All switches of one subject are set anew."""
+        partner, corridor, program = switches.partner, switches.corridor, switches.program
+        positions: dict[tuple[str, ...], bool] = {
+            ("sending", partner.partner_id): partner.sending_stopped,
+            ("receiving", partner.partner_id): partner.receiving_stopped,
+            ("hold", partner.partner_id): partner.settlement_on_hold,
+            ("closed", corridor.source_program, corridor.target_program): corridor.closed,
+            ("maintenance", program.program_id): program.in_maintenance,
+        }
+        named = {name for name in positions if all(name)}
+        self.stopped = (self.stopped - named) | {name for name in named if positions[name]}
 
     def statement(self, stated: SettlementStatement) -> None:
         """A partner's window: what is due, and whole cents of it paid, rounded down."""

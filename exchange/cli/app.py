@@ -25,10 +25,12 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.agreement_commands import agreement_app
     from exchange.cli.deployment_commands import add_deployment_commands
     from exchange.cli.key_commands import key_app
+    from exchange.cli.limit_commands import limits_app
     from exchange.cli.output import Command
     from exchange.cli.partner_commands import partner_app
     from exchange.cli.reading_commands import add_reading_commands
     from exchange.cli.settlement_commands import add_settlement_commands
+    from exchange.cli.switch_commands import switches_app
     from exchange.cli.tax_commands import tax_app
     from exchange.cli.transfer_commands import add_transfer_commands
     from exchange.cli.verify import verify
@@ -50,6 +52,8 @@ def build_app(wiring: Wiring) -> typer.Typer:
     app.add_typer(key_app(), name="key")
     app.add_typer(agreement_app(), name="agreement")
     app.add_typer(tax_app(), name="tax")
+    app.add_typer(switches_app(), name="switches")
+    app.add_typer(limits_app(), name="limits")
     add_transfer_commands(app)
     add_reading_commands(app)
     app.add_typer(window_app(), name="window")

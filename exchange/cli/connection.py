@@ -34,6 +34,7 @@ from partners.wire import envelope_from_proto, purpose_from_proto
 from pointclear.common.v1.envelope_pb2 import SignedEnvelope
 from pointclear.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceStub
 from pointclear.partners.v1.key_pb2 import Key
+from pointclear.partners.v1.link_service_pb2_grpc import LinkServiceStub
 from pointclear.partners.v1.partners_service_pb2 import ListKeysRequest, ListKeysResponse
 from pointclear.partners.v1.partners_service_pb2_grpc import PartnersServiceStub
 from pointclear.settlement.v1.settlement_service_pb2_grpc import SettlementServiceStub
@@ -71,6 +72,7 @@ class Connection:
     profile: Profile
     exchange: ExchangeServiceStub
     partners: PartnersServiceStub
+    links: LinkServiceStub
     settlement: SettlementServiceStub
 
     def call(
@@ -120,6 +122,7 @@ def connect(profile: Profile) -> Iterator[Connection]:
             profile,
             ExchangeServiceStub(channel),
             PartnersServiceStub(channel),
+            LinkServiceStub(channel),
             SettlementServiceStub(channel),
         )
 

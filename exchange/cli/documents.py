@@ -54,6 +54,7 @@ def key_document(key: key_pb2.Key) -> dict[str, Any]:
         "valid_from": instant(key.valid_from),
         "valid_until": instant(key.valid_until),
         "registered_index": key.registered_index,
+        "revoked_index": key.revoked_index or None,
     }
 
 

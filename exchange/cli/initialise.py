@@ -4,7 +4,7 @@ operator.
     deployment.json            {"audience": "..."}: written last, so that a half-made directory
                                does not look made
     keys/                      0700: ca.pem, ca-key.pem, tls.pem, tls-key.pem, receipts.pem,
-                               statements.pem, log.pem, passphrase
+                               statements.pem, log.pem with their events, passphrase
     operator/                  the first operator's profile
     operators/operator.pub.pem public keys that `serve` registers
 
@@ -29,6 +29,11 @@ from exchange.cli.development_ca import (
     pem,
     private_key_pem,
 )
+from exchange.cli.exchange_keys import (
+    DEPLOYMENT_FILE,
+    EXCHANGE_PURPOSES,
+    ensure_exchange_key,
+)
 from exchange.cli.files import (
     PRIVATE_MODE,
     PUBLIC_MODE,
@@ -50,10 +55,8 @@ from partners.key_files import write_public_key
 from partners.keys import Purpose
 
 DEFAULT_AUDIENCE = "pointclear.local/development"
-DEPLOYMENT_FILE = "deployment.json"
 OPERATOR = "operator"
 OPERATOR_IDENTITY = f"pointclear://operator/{OPERATOR}"
-EXCHANGE_PURPOSES = (Purpose.RECEIPTS, Purpose.STATEMENTS, Purpose.LOG)
 
 _DATA_DIRECTORY_MODE = 0o711
 """The database runs as another user when started by root, and must be able to pass through."""
@@ -86,9 +89,9 @@ def initialise(data_dir: Path, audience: str, server: str, now: datetime) -> Ini
     make_directory(keys)
     authority = _ensure_authority(keys, now)
     _ensure_server_certificate(keys, authority, now)
-    passphrase = ensure_passphrase(keys)
+    ensure_passphrase(keys)
     exchange_key_ids = {
-        purpose.lower(): ensure_key(keys / f"{purpose.lower()}.pem", passphrase).key_id
+        purpose.lower(): ensure_exchange_key(data_dir, purpose, audience, now).signer.key_id
         for purpose in EXCHANGE_PURPOSES
     }
     operator_key_id = _ensure_operator(data_dir, authority, audience, server, now)

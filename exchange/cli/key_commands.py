@@ -1,86 +1,255 @@
-"""`key add` and `key list`."""
+"""`pointclear key`: keys are registered, rotated, revoked, recovered and listed."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from exchange.cli.connection import connect
+from exchange.cli.connection import Connection, connect
 from exchange.cli.documents import key_document
+from exchange.cli.exchange_keys import EXCHANGE_PURPOSES, rotate_exchange_key
 from exchange.cli.files import write_output
-from exchange.cli.onboarding import (
-    finish_earlier_rotation,
-    new_key,
-    next_key_path,
-    register_key,
-    take_into_use,
+from exchange.cli.key_events import (
+    NewKey,
+    event_document,
+    event_text,
+    key_with_event,
+    read_event,
+    registration,
+    revocation,
 )
+from exchange.cli.key_rotation import KeyFolder
+from exchange.cli.onboarding import KEY_LIFETIME, register_key
 from exchange.cli.options import (
     DEFAULT_DATA_DIR,
     DataDirOption,
     EitherProfileOption,
     JsonOption,
-    PartnerProfileOption,
     ServerOption,
     either_profile,
-    partner_profile,
 )
-from exchange.cli.output import Command, answer, json_text, table
+from exchange.cli.output import Command, answer, json_text, pairs, table
+from exchange.cli.profile import Profile
+from partners.envelope import KEY_EVENT, Envelope, counter_sign, sign
+from partners.key_events import PARTNER_PURPOSES, RevocationReason
 from partners.key_files import public_key_pem
-from partners.keys import Purpose
+from partners.keys import Purpose, Signer
+from partners.wire import envelope_to_proto
 from pointclear.partners.v1.key_pb2 import Key
+from pointclear.partners.v1.partners_service_pb2 import (
+    RegisterKeyRequest,
+    RegisterKeyResponse,
+    RevokeKeyRequest,
+    RevokeKeyResponse,
+)
 
 
-class PartnerPurpose(StrEnum):
-    """What a partner's key may sign."""
+class PurposeName(StrEnum):
+    """What a key may sign, as it is typed."""
 
     ORDERS = "orders"
     AGREEMENTS = "agreements"
     STATEMENTS = "statements"
+    RECEIPTS = "receipts"
+    LOG = "log"
+    OPERATOR = "operator"
+
+
+class ReasonName(StrEnum):
+    """Why a key is revoked, as it is typed."""
+
+    COMPROMISED = "compromised"
+    LOST = "lost"
+    SUPERSEDED = "superseded"
+    CEASED = "ceased"
+
+
+EventArgument = Annotated[
+    Path, typer.Argument(metavar="EVENT", exists=True, help="A key event in DSSE's JSON form.")
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write the event here for others to sign, and send nothing."),
+]
+PurposeOption = Annotated[PurposeName, typer.Option(help="What the key may sign.")]
 
 
 def key_app() -> typer.Typer:
     """The commands about keys."""
-    app = typer.Typer(no_args_is_help=True, help="Add and list signing keys.")
-    app.command("add", cls=Command)(add)
+    app = typer.Typer(
+        no_args_is_help=True, help="Register, rotate, revoke, recover and list signing keys."
+    )
+    for command in (rotate, revoke, recover, register):
+        app.command(cls=Command)(command)
+    app.command("sign", cls=Command)(sign_event)
     app.command("list", cls=Command)(list_keys)
     return app
 
 
-def add(
-    purpose: Annotated[PartnerPurpose, typer.Option(help="What the key may sign.")],
-    profile_dir: PartnerProfileOption,
+def rotate(
+    purpose: PurposeOption,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    profile_dir: EitherProfileOption = None,
     server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a new key, register it, and sign with it from now on.
 
-    Your agreements key vouches for it. The key in use until now stays in the profile under its key
-    id. After an interruption run the same command again.
+    Of a partner: your agreements key vouches for it. Of an operator: your key in use does. The key
+    in use until now stays in the profile under its key id; orders that it signed stay good. After
+    an interruption run the same command again.
+
+    Without a profile: the exchange's own key for receipts, statements or log, on its host. Servers
+    register it and sign with it when they start; restart them one by one.
     """
-    profile = partner_profile(profile_dir, server)
     kind = Purpose[purpose.name]
-    finish_earlier_rotation(profile.directory, kind)
-    key = new_key(
-        next_key_path(profile.directory, kind),
-        kind,
-        profile.caller.name,
-        profile.audience,
-        lambda: profile.signer(Purpose.AGREEMENTS),
-        datetime.now(UTC),
-    )
+    if profile_dir is None and kind in EXCHANGE_PURPOSES:
+        made = rotate_exchange_key(data_dir, kind, datetime.now(UTC))
+        answer(
+            as_json,
+            {"key": {"key_id": made.signer.key_id, "holder": "exchange", "purpose": kind.value}},
+            f"Made key {made.signer.key_id} for {purpose}; restart the servers, one by one",
+        )
+        return
+    profile = either_profile(profile_dir, data_dir, server)
+    folder = _folder_of(profile, kind)
+    folder.finish_earlier_rotation(kind)
+    key = _next_key(profile, folder, kind, lambda: (_own_signer(profile),))
     with connect(profile) as connection:
         registered = register_key(connection, key)
     # A crash before this leaves the old key in use, which is good; a repeat registers no other.
-    take_into_use(profile.directory, kind)
+    folder.take_into_use(kind)
     answer(
         as_json,
         {"key": key_document(registered)},
         f"Registered key {registered.key_id} for {purpose}; it signs from now on",
     )
+
+
+def recover(
+    purpose: PurposeOption,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    profile_dir: EitherProfileOption = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the event here for two operators.")
+    ] = None,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Replace a key when the keys that could vouch for its successor are lost.
+
+    First it makes a new key and an event that the new key alone has signed: have two operators sign
+    that (`key sign`) and send it (`key register`). Then run the same command again, and the new key
+    is taken into use.
+    """
+    kind = Purpose[purpose.name]
+    profile = either_profile(profile_dir, data_dir, server)
+    folder = _folder_of(profile, kind)
+    folder.finish_earlier_rotation(kind)
+    key = _next_key(profile, folder, kind, tuple)
+    with connect(profile) as connection:
+        own = connection.keys()
+    registered = next((each for each in own if each.key_id == key.signer.key_id), None)
+    if registered is not None:
+        folder.take_into_use(kind)
+        text = f"Key {registered.key_id} is registered for {purpose}; it signs from now on"
+        answer(as_json, {"key": key_document(registered)}, text)
+        return
+    _show_event(
+        as_json, key.event, profile, out, "Two operators must sign this, and one of them send it."
+    )
+
+
+def revoke(
+    key_id: Annotated[
+        str | None, typer.Argument(metavar="KEY_ID", help="The key whose force is to end.")
+    ] = None,
+    reason: Annotated[ReasonName, typer.Option(help="Why.")] = ReasonName.COMPROMISED,
+    holder: Annotated[
+        str, typer.Option(help="partner/ID, operator/NAME or exchange; your own if empty.")
+    ] = "",
+    event_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--event", metavar="FILE", exists=True, help="Send this event, signed by all it needs."
+        ),
+    ] = None,
+    out: OutOption = None,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    profile_dir: EitherProfileOption = None,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """End a key's force at once: what is recorded from then on may not rest on it.
+
+    A partner revokes its own keys with its key for agreements; one operator revokes a partner's.
+    For a key of an operator or of the exchange two operators sign: write the event with --out, have
+    the other sign it (`key sign`), and send it with --event.
+    """
+    profile = either_profile(profile_dir, data_dir, server)
+    if (key_id is None) == (event_file is None):
+        raise typer.BadParameter("name either the key or, with --event, a signed event")
+    if event_file is not None:
+        event = read_event(event_file)
+    else:
+        payload = revocation(
+            profile.audience,
+            holder or profile.caller.holder,
+            key_id or "",
+            RevocationReason[reason.name],
+        )
+        event = sign(_own_signer(profile), KEY_EVENT, payload)
+    if out is not None:
+        _show_event(as_json, event, profile, out, "Have it signed and send it with --event.")
+        return
+    with connect(profile) as connection:
+        response: RevokeKeyResponse = connection.call(
+            connection.partners.RevokeKey, RevokeKeyRequest(key_event=envelope_to_proto(event))
+        )
+    key = response.key
+    answer(
+        as_json,
+        {"key": key_document(key)},
+        f"Revoked key {key.key_id} of {key.holder} at log index {key.revoked_index}",
+    )
+
+
+def register(
+    event_file: EventArgument,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    profile_dir: EitherProfileOption = None,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send a key event that registers a key, signed by all that it needs."""
+    event = read_event(event_file)
+    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+        key = _register(connection, event)
+    answer(
+        as_json,
+        {"key": key_document(key)},
+        f"Registered key {key.key_id} of {key.holder} at log index {key.registered_index}",
+    )
+
+
+def sign_event(
+    event_file: EventArgument,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Write the signed event here.")],
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    profile_dir: EitherProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add your signature to a key event, after showing what it asks for.
+
+    An operator signs with its key, a partner with its key for agreements. Nothing is sent. Ask the
+    holder, another way, whether the key id is theirs.
+    """
+    profile = either_profile(profile_dir, data_dir, None)
+    event = counter_sign(_own_signer(profile), read_event(event_file))
+    _show_event(as_json, event, profile, out, "Signed. Send it with `key register` or `key revoke`")
 
 
 def list_keys(
@@ -105,19 +274,14 @@ def list_keys(
     if out is not None:
         write_public_keys(out, keys)
     documents = [key_document(key) for key in keys]
+    columns = ("key_id", "holder", "purpose", "valid_from", "valid_until", "revoked_index")
     answer(
         as_json,
         {"keys": documents},
         table(
-            ("key id", "holder", "purpose", "valid from", "valid until"),
+            ("key id", "holder", "purpose", "valid from", "valid until", "revoked at"),
             [
-                (
-                    each["key_id"],
-                    each["holder"],
-                    each["purpose"],
-                    each["valid_from"],
-                    each["valid_until"],
-                )
+                tuple("-" if each[name] is None else each[name] for name in columns)
                 for each in documents
             ],
         ),
@@ -135,3 +299,59 @@ def write_public_keys(directory: Path, keys: Sequence[Key]) -> None:
         write_output(directory / "keys" / f"{key.key_id}.pem", public)
         documents.append({**key_document(key), "public_key_pem": public.decode()})
     write_output(directory / "keys.json", json_text(documents))
+
+
+def _folder_of(profile: Profile, purpose: Purpose) -> KeyFolder:
+    """Where a profile's keys are; raises typer.BadParameter for a purpose that it cannot have."""
+    own = (Purpose.OPERATOR,) if profile.caller.is_operator else PARTNER_PURPOSES
+    if purpose not in own:
+        names = ", ".join(each.lower() for each in own)
+        raise typer.BadParameter(f"{profile.directory} is {profile.identity}: its keys are {names}")
+    return KeyFolder.of_profile(profile.directory)
+
+
+def _own_signer(profile: Profile) -> Signer:
+    """The key with which a profile speaks for keys."""
+    is_operator = profile.caller.is_operator
+    return profile.signer(Purpose.OPERATOR if is_operator else Purpose.AGREEMENTS)
+
+
+def _next_key(profile: Profile, folder: KeyFolder, purpose: Purpose, vouching: Any) -> NewKey:
+    signer = folder.signer(folder.following(purpose))
+
+    def payload() -> bytes:
+        return registration(
+            profile.audience,
+            profile.caller.holder,
+            purpose,
+            signer.public_key,
+            datetime.now(UTC),
+            KEY_LIFETIME,
+        )
+
+    return key_with_event(signer, payload, vouching)
+
+
+def _register(connection: Connection, event: Envelope) -> Key:
+    response: RegisterKeyResponse = connection.call(
+        connection.partners.RegisterKey, RegisterKeyRequest(key_event=envelope_to_proto(event))
+    )
+    return response.key
+
+
+def _show_event(
+    as_json: bool, event: Envelope, profile: Profile, out: Path | None, text: str
+) -> None:
+    if out is not None:
+        write_output(out, event_text(event))
+    facts = event_document(event, profile.audience)
+    answer(
+        as_json,
+        {"event": facts},
+        pairs([(name, _shown(value)) for name, value in facts.items()]),
+        text,
+    )
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value)

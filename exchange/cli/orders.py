@@ -31,10 +31,12 @@ def build_order(
     issued_at: datetime | Timestamp,
     expires_at: datetime | Timestamp,
     partner_reference: str = "",
+    link_id: bytes = b"",
 ) -> bytes:
     """The payload of an order, in the one encoding that the exchange takes.
 
-    `transfer_id` is a UUID version 7 of 16 bytes; times are aware. Nothing is judged here: that is
+    `transfer_id` is a UUID version 7 of 16 bytes; times are aware; a link's id stands in place of
+    both members. Nothing is judged here: that is
     the exchange's. Raises ValueError for a figure that 64 bits do not hold.
     """
     return TransferOrder(
@@ -52,6 +54,7 @@ def build_order(
         issued_at=time_to_proto(issued_at) if isinstance(issued_at, datetime) else issued_at,
         expires_at=time_to_proto(expires_at) if isinstance(expires_at, datetime) else expires_at,
         partner_reference=partner_reference,
+        link_id=link_id,
     ).SerializeToString(deterministic=True)
 
 

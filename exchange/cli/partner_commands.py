@@ -10,7 +10,6 @@ from exchange.cli.connection import connect
 from exchange.cli.documents import key_document, partner_document
 from exchange.cli.initialise import load_authority
 from exchange.cli.onboarding import (
-    PARTNER_PURPOSES,
     make_partner_profile,
     new_key,
     register_key,
@@ -27,6 +26,7 @@ from exchange.cli.options import (
 )
 from exchange.cli.output import Command, answer, pairs, table
 from exchange.cli.profile import key_path
+from partners.key_events import PARTNER_PURPOSES
 from partners.keys import Purpose
 from partners.points import currency_scale, parse_amount
 from pointclear.partners.v1.partners_service_pb2 import (

@@ -16,6 +16,9 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from exchange.commands import Book, CloseWindow, Command, OpenWindow, Order, Result
+from exchange.fold.keys import add_key, revoke_key
+from exchange.fold.limits import set_limits, set_switches
+from exchange.fold.links import decide_link, link_entry_key
 from exchange.fold.orders import transfer
 from exchange.fold.run import Run
 from exchange.fold.state import (
@@ -28,9 +31,17 @@ from exchange.fold.state import (
     Tally,
 )
 from exchange.fold.taxes import add_tax_rate
-from exchange.fold.terms import activate, add_key, add_partner
+from exchange.fold.terms import activate, add_partner
 from exchange.fold.windows import book, close_window, open_window, window_id
-from partners.commands import Activate, AddKey, AddPartner, AddTaxRate
+from partners.commands import (
+    Activate,
+    AddKey,
+    AddPartner,
+    AddTaxRate,
+    RevokeKey,
+    SetLimits,
+    SetSwitches,
+)
 from partners.errors import Refused
 
 __all__ = [
@@ -42,6 +53,7 @@ __all__ = [
     "State",
     "Tally",
     "fold",
+    "link_entry_key",
     "window_id",
 ]
 
@@ -67,6 +79,8 @@ def decide(run: Run, command: Command) -> Result:
                 return add_key(run, command)
             case AddTaxRate():
                 return add_tax_rate(run, command)
+            case RevokeKey():
+                return revoke_key(run, command)
             case Activate():
                 return activate(run, command)
             case OpenWindow():
@@ -75,5 +89,11 @@ def decide(run: Run, command: Command) -> Result:
                 return close_window(run, command)
             case Book():
                 return book(run, command)
+            case SetSwitches():
+                return set_switches(run, command)
+            case SetLimits():
+                return set_limits(run, command)
+            case _:
+                return decide_link(run, command)
     except Refused as refusal:
         return refusal

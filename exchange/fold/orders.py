@@ -24,6 +24,7 @@ ORDER_FIELDS = (
     "issued_at",
     "expires_at",
     "partner_reference",
+    "link_id",
 )
 """Of an order, as the wire names and orders them."""
 
@@ -36,7 +37,7 @@ def transfer(run: Run, order: Order) -> Result:
     if key is None or not key.in_force(run.index, run.now):
         raise Refused(Reason.KEY_NOT_IN_FORCE, "signatures", "the order's key is not in force")
     try:
-        plan = plan_transfer(run.registry, run.open_windows(), order, run.now)
+        plan = plan_transfer(run.registry, run.open_windows(), run.links, order, run.now)
         post_plan(run.balances, plan)
     except Refused as refusal:
         return record(run, order, refusal, None)

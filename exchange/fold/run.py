@@ -37,6 +37,7 @@ class Run:
         self.sums = dict(state.window_sums)
         self.tallies = dict(state.tallies)
         self.resolved = state.resolved
+        self.links = dict(state.links)
         self.steps: dict[Cell, int] = {}
         self.outcomes: list[Outcome] = []
 
@@ -52,6 +53,7 @@ class Run:
             self.sums,
             self.tallies,
             self.resolved,
+            self.links,
         )
 
     def open_windows(self) -> dict[str, Window]:

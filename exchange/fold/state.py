@@ -18,6 +18,7 @@ from exchange.ledger.postings import (
     PostingRef,
 )
 from partners.errors import PointclearError
+from partners.links.link import Link
 from partners.registry import Registry
 
 
@@ -70,6 +71,8 @@ class State:
     """Recorded refusals by partner id."""
     resolved: frozenset[PostingRef] = frozenset()
     """Those pending postings which the commands would resolve and which were resolved before."""
+    links: Mapping[UUID, Link] = field(default_factory=dict)
+    """Those that the commands name, and those of members who are to be forgotten."""
 
 
 @dataclass(frozen=True, slots=True)

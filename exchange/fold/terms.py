@@ -1,4 +1,4 @@
-"""Decides what changes partners, keys and terms. Pure but for the run that it is given."""
+"""Decides what changes partners and terms. Pure but for the run that it is given."""
 
 from datetime import timedelta
 
@@ -6,21 +6,20 @@ from exchange.commands import (
     PartnerAdded,
     Result,
 )
+from exchange.fold.free_lunch import without_free_lunch
 from exchange.fold.run import Run
 from exchange.ledger.accounts import Account, hub_accounts, partner_accounts, program_accounts
 from exchange.ledger.postings import (
     Balance,
 )
-from partners.commands import Activate, AddKey, AddPartner
+from partners.commands import Activate, AddPartner
 from partners.envelope import RATE_AGREEMENT
 from partners.errors import Reason, Refused
-from partners.keys import Purpose
 from partners.points import currency_scale
-from partners.registry import Force, Partner, RegisteredKey, Registry, Unit, same_corridor
+from partners.registry import Force, Partner, Registry, Unit, same_corridor
 
 PARTNER_BODY = "application/vnd.pointclear.partner.v1+protobuf"
-ENVELOPE_BODY = "application/vnd.dsse.envelope.v1+json"
-"""What the bodies of entries are, besides payload types and `application/json`."""
+"""What the body of a partner's entry is."""
 
 
 def add_partner(run: Run, command: AddPartner) -> Result:
@@ -78,36 +77,6 @@ def accounts_of(run: Run, partner: Partner, new_units: tuple[Unit, ...]) -> tupl
     return tuple(opened)
 
 
-def add_key(run: Run, command: AddKey) -> Result:
-    known = run.registry.keys.get(command.key_id)
-    if known is not None:
-        return run.same_body(
-            f"key/{command.key_id}", command.body, "key_event.public_key", Reason.KEY_IN_USE
-        )
-    kind, _, name = command.holder.partition("/")
-    if kind == "partner" and name not in run.registry.partners:
-        raise Refused(Reason.PARTNER_UNKNOWN, "key_event.partner_id", f"no partner {name}")
-    if command.registrar_key_id is not None:
-        registrar = run.registry.keys.get(command.registrar_key_id)
-        if registrar is None or not registrar.in_force(run.index, run.now):
-            raise Refused(
-                Reason.KEY_NOT_IN_FORCE,
-                "key_event.signatures",
-                "the registering key is not in force",
-            )
-    key = RegisteredKey(
-        command.key_id,
-        command.holder,
-        Purpose(command.purpose),
-        command.public_key,
-        command.valid_from,
-        command.valid_until,
-        run.index,
-    )
-    run.registry = run.registry.with_key(key)
-    return run.enter(f"key/{key.key_id}", ENVELOPE_BODY, command.body, effect=key)
-
-
 def activate(run: Run, command: Activate) -> Result:
     terms = command.terms
     name = (terms.agreement_id, terms.version)
@@ -129,13 +98,15 @@ def activate(run: Run, command: Activate) -> Result:
             raise Refused(
                 Reason.TERMS_INVALID, "version", f"version {version} was in force already"
             )
+    begins = run.now
     for earlier in run.registry.agreements.values():
         # Two versions in force within one clock reading would leave the earlier one no time at
         # all.
-        if same_corridor(earlier.terms, terms) and earlier.effective_from >= run.now:
-            run.now = earlier.effective_from + timedelta(microseconds=1)
-    force = Force(terms, run.now)
-    run.registry = run.registry.with_force(force)
+        if same_corridor(earlier.terms, terms) and earlier.effective_from >= begins:
+            begins = earlier.effective_from + timedelta(microseconds=1)
+    force = Force(terms, begins)
+    run.registry = without_free_lunch(run.registry.with_force(force), begins, (force,))
+    run.now = begins
     return run.enter(f"agreement/{name[0]}/{name[1]}", RATE_AGREEMENT, command.body, effect=force)
 
 

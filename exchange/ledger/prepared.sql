@@ -17,9 +17,9 @@ LEFT JOIN (
     WHERE r.transfer_id = ANY ($1)
 ) AS a ON true;
 
-PREPARE write_requests (uuid[], integer[], bytea[], bigint[], bytea[], text[], bytea[], text[], text[]) AS
-INSERT INTO request (transfer_id, partner_number, payload_sha256, log_index, payload, key_id, signature, refused_field, refused_text)
-SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9);
+PREPARE write_requests (uuid[], integer[], bytea[], bigint[], bytea[], text[], bytea[], text[], text[], uuid[]) AS
+INSERT INTO request (transfer_id, partner_number, payload_sha256, log_index, payload, key_id, signature, refused_field, refused_text, link_id)
+SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 
 PREPARE write_records (bigint[], smallint[], uuid[], text[], timestamptz[], bytea[], bytea[], bytea[]) AS
 INSERT INTO record (log_index, kind, transfer_id, entry_key, recorded_at, salt, record, leaf_hash)
@@ -38,10 +38,18 @@ UPDATE stream_head AS h SET last_seq = n.seq, last_sha256 = n.sha256
 FROM unnest($1, $2, $3) AS n (partner_number, seq, sha256)
 WHERE h.partner_number = n.partner_number;
 
-PREPARE write_balances (bigint[], bigint[], bigint[], bigint[], bigint[]) AS
+-- A balance below its floor, since that was raised, may rise and never fall again: `lowest` follows it up to the floor. Where
+-- the batch has set the floor, it starts from where the balance then stands.
+PREPARE write_balances (bigint[], bigint[], bigint[], bigint[], bigint[], bigint[]) AS
 UPDATE balance AS b
-SET debits_pending = n.dpe, debits_posted = n.dpo, credits_pending = n.cpe, credits_posted = n.cpo, version = version + 1
-FROM unnest($1, $2, $3, $4, $5) AS n (account_number, dpe, dpo, cpe, cpo)
+SET debits_pending = n.dpe, debits_posted = n.dpo, credits_pending = n.cpe, credits_posted = n.cpo, version = version + 1,
+    floor = n.floor,
+    lowest = CASE
+        WHEN n.floor IS NULL THEN NULL
+        WHEN n.floor = b.floor THEN least(n.floor, greatest(b.lowest, n.cpo - n.dpo - n.dpe))
+        ELSE least(n.floor, n.cpo - n.dpo - n.dpe)
+    END
+FROM unnest($1, $2, $3, $4, $5, $6) AS n (account_number, dpe, dpo, cpe, cpo, floor)
 WHERE b.account_number = n.account_number;
 
 PREPARE write_money (integer[], integer[], integer[], smallint[], integer[], bigint[]) AS

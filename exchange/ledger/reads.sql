@@ -2,20 +2,22 @@
 
 -- name: own_transfer(transfer_id, partner_id)^
 -- One transfer as one of its parties sees it.
-SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload
+SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload, m.member
 FROM record AS r
 JOIN stream_entry AS e USING (log_index)
 JOIN partner AS p USING (partner_number)
 LEFT JOIN request AS q ON q.transfer_id = r.transfer_id
+LEFT JOIN link_member AS m ON (m.link_id, m.partner_number) = (q.link_id, e.partner_number)
 WHERE r.transfer_id = :transfer_id::uuid AND p.partner_id = :partner_id;
 
 -- name: own_stream(partner_id, after_seq, entries_max)
 -- The next entries of a partner's stream.
-SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload
+SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload, m.member
 FROM stream_entry AS e
 JOIN partner AS p USING (partner_number)
 JOIN record AS r USING (log_index)
 LEFT JOIN request AS q ON q.transfer_id = r.transfer_id
+LEFT JOIN link_member AS m ON (m.link_id, m.partner_number) = (q.link_id, e.partner_number)
 WHERE p.partner_id = :partner_id AND e.stream_seq > :after_seq
 ORDER BY e.stream_seq LIMIT :entries_max;
 
@@ -24,11 +26,12 @@ SELECT h.last_seq FROM stream_head AS h JOIN partner AS p USING (partner_number)
 
 -- name: own_stream_before(partner_id, from_seq, before_seq, entries_max)
 -- The newest entries in a range of a partner's stream.
-SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload
+SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload, m.member
 FROM stream_entry AS e
 JOIN partner AS p USING (partner_number)
 JOIN record AS r USING (log_index)
 LEFT JOIN request AS q ON q.transfer_id = r.transfer_id
+LEFT JOIN link_member AS m ON (m.link_id, m.partner_number) = (q.link_id, e.partner_number)
 WHERE p.partner_id = :partner_id AND e.stream_seq >= :from_seq AND e.stream_seq < :before_seq
 ORDER BY e.stream_seq DESC LIMIT :entries_max;
 
@@ -50,7 +53,7 @@ SELECT recorded_at FROM head;
 
 -- name: position(partner_id)^
 -- Where a partner stands in its currency: its balances, the nets of its unstated windows, its unconfirmed payments.
-SELECT p.partner_id, p.currency, u.scale, p.net_debit_cap,
+SELECT p.partner_id, p.currency, u.scale, -position.floor,
     position.credits_posted - position.debits_posted, position.debits_pending,
     collateral.credits_posted - collateral.debits_posted,
     coalesce((SELECT window_id FROM settlement_window WHERE currency = p.currency AND state = 'OPEN'), ''),
@@ -82,3 +85,13 @@ UPDATE deployment SET audience = :audience WHERE audience IS NULL;
 
 -- name: deployment^
 SELECT schema_revision, audience FROM deployment;
+
+-- name: orders_with(after, as_source, as_target, orders_max)
+-- Stored orders after an id whose bytes hold one of these, in the order of their ids.
+SELECT transfer_id::text, payload FROM request
+WHERE transfer_id > :after::uuid
+    AND (position(:as_source::bytea IN payload) > 0 OR position(:as_target::bytea IN payload) > 0)
+ORDER BY transfer_id LIMIT :orders_max;
+
+-- name: empty_requests$
+SELECT empty_requests(:ids::uuid[]);

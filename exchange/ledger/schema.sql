@@ -34,10 +34,13 @@ CREATE TABLE balance (
     credits_pending bigint NOT NULL DEFAULT 0 CHECK (credits_pending >= 0),
     credits_posted bigint NOT NULL DEFAULT 0 CHECK (credits_posted >= 0),
     version bigint NOT NULL DEFAULT 0,
+    -- How low it may be debited: for a position less its cap.
     floor bigint,
     ceiling bigint,
+    -- How low it may stand: the floor, or what it was at when that was set above it.
+    lowest bigint,
     -- The last line behind the code that should have refused.
-    CONSTRAINT balance_floor CHECK (credits_posted - debits_posted - debits_pending >= floor),
+    CONSTRAINT balance_floor CHECK (credits_posted - debits_posted - debits_pending >= lowest),
     CONSTRAINT balance_ceiling CHECK (credits_posted - debits_posted + credits_pending <= ceiling)
 ) WITH (fillfactor = 50);
 
@@ -48,6 +51,7 @@ CREATE TABLE partner (
     partner_id text NOT NULL UNIQUE,
     legal_name text NOT NULL,
     currency text NOT NULL REFERENCES unit (name),
+    -- At registration; as it stands it is in the partner's limits, and in its position's floor.
     net_debit_cap bigint NOT NULL CHECK (net_debit_cap >= 0),
     registered_index bigint NOT NULL
 );
@@ -56,7 +60,19 @@ CREATE TABLE program (
     program_id text PRIMARY KEY,
     partner_number integer NOT NULL REFERENCES partner,
     place smallint NOT NULL,
-    unit_number integer NOT NULL UNIQUE REFERENCES unit
+    unit_number integer NOT NULL UNIQUE REFERENCES unit,
+    -- Whether orders that touch it must name a link.
+    link_required boolean NOT NULL DEFAULT false
+);
+
+-- Switches and limits as they stand, each as its leaf states it: what was set before is in the log.
+CREATE TABLE restraint (
+    kind text NOT NULL CHECK (kind IN ('switches', 'limits')),
+    -- partner/<id>, corridor/<source program>/<target program> or program/<id>.
+    subject text NOT NULL,
+    body bytea NOT NULL,
+    log_index bigint NOT NULL,
+    PRIMARY KEY (kind, subject)
 );
 
 CREATE TABLE tax (
@@ -122,6 +138,48 @@ CREATE TABLE agreement_force (
     FOREIGN KEY (agreement_id, version) REFERENCES agreement,
     CONSTRAINT one_version_in_force_per_corridor
     EXCLUDE USING gist (int8range(corridor, corridor, '[]') WITH &&, effective WITH &&)
+);
+
+-- Links and members ----------------------------------------------------------------------------------------------
+
+-- Two accounts of one member. What was signed and decided is in the log; this is where it stands.
+CREATE TABLE link (
+    link_id uuid PRIMARY KEY,
+    -- Of the brand that started it, and of the one that is to confirm it.
+    source_program text NOT NULL REFERENCES program,
+    target_program text NOT NULL REFERENCES program,
+    state text NOT NULL CHECK (state IN ('PENDING', 'ACTIVE', 'REVOKED')),
+    frozen boolean NOT NULL,
+    -- Of the entry that brought it to its state.
+    log_index bigint NOT NULL,
+    started_at timestamptz NOT NULL,
+    confirmed_at timestamptz,
+    method text,
+    consent_version text,
+    CHECK (source_program <> target_program),
+    CHECK (state <> 'ACTIVE' OR confirmed_at IS NOT NULL)
+);
+
+CREATE INDEX frozen_link ON link (link_id) WHERE frozen;
+
+-- The references of a link, each with the salt of its commitment. Rows are deleted when a person is to be forgotten.
+CREATE TABLE link_member (
+    link_id uuid NOT NULL REFERENCES link,
+    partner_number integer NOT NULL REFERENCES partner,
+    program_id text NOT NULL REFERENCES program,
+    member text NOT NULL,
+    salt bytea NOT NULL CHECK (length(salt) = 32),
+    PRIMARY KEY (link_id, partner_number)
+);
+
+CREATE INDEX link_member_by_reference ON link_member (program_id, member);
+CREATE INDEX link_member_by_partner ON link_member (partner_number, link_id);
+
+-- Look-ups of members in a UTC day, so that nobody tries references out. May be emptied at any time.
+CREATE TABLE look_up_tally (
+    partner_number integer PRIMARY KEY REFERENCES partner,
+    day date NOT NULL,
+    asked integer NOT NULL CHECK (asked > 0)
 );
 
 -- Settlement windows ---------------------------------------------------------------------------------------------
@@ -246,7 +304,8 @@ CREATE TABLE refusal_tally (
     refused integer NOT NULL CHECK (refused > 0)
 ) WITH (fillfactor = 50);
 
--- What came in. The only store with member references, so that it can be dropped by the month and the books stand.
+-- What came in. With `link_member` the only store of member references, so that it can be dropped by the month and the
+-- books stand. An order that is to be forgotten before that has an empty payload, and its digest still.
 CREATE TABLE request (
     transfer_id uuid PRIMARY KEY,
     partner_number integer NOT NULL,
@@ -257,7 +316,9 @@ CREATE TABLE request (
     signature bytea NOT NULL CHECK (length(signature) = 64),
     -- Of a refused order: the words of the first answer, so that a repeat gets them again.
     refused_field text,
-    refused_text text
+    refused_text text,
+    -- The link that the order names in place of members.
+    link_id uuid
 ) PARTITION BY RANGE (transfer_id);
 
 -- Statements' line files and payment plans: written before the entries that name them, and the same at every repeat.
@@ -327,6 +388,13 @@ CREATE FUNCTION first_uuid_of(moment timestamptz) RETURNS uuid LANGUAGE sql IMMU
     SELECT (lpad(to_hex((extract(epoch FROM moment) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
 $$;
 
+-- Empties the orders of members who are to be forgotten: payload and signature, by which a reference could be guessed. The
+-- digest stays, so that a repeat is answered as before. The service may do this to an order and nothing else.
+CREATE FUNCTION empty_requests(ids uuid[]) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    UPDATE request SET payload = '', signature = decode(repeat('00', 64), 'hex') WHERE transfer_id = ANY (ids)
+$$;
+
 -- Read views -----------------------------------------------------------------------------------------------------
 
 -- What each party's window came to, payments left out.
@@ -346,10 +414,12 @@ LEFT JOIN posting AS confirmed
 
 GRANT USAGE ON SCHEMA public TO pointclear_service;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO pointclear_service;
-GRANT INSERT ON unit, account, balance, partner, program, signing_key, agreement, agreement_signature, agreement_force, tax, tax_rate,
+GRANT INSERT ON unit, account, balance, partner, program, restraint, signing_key, agreement, agreement_signature, agreement_force, tax, tax_rate,
     settlement_window, window_sum, window_points, record, posting, stream_head, stream_entry, refusal_tally, request, line_file, leg
     TO pointclear_service;
-GRANT UPDATE (debits_pending, debits_posted, credits_pending, credits_posted, version, floor) ON balance TO pointclear_service;
+GRANT INSERT ON link, link_member, look_up_tally TO pointclear_service;
+GRANT UPDATE (debits_pending, debits_posted, credits_pending, credits_posted, version, floor, lowest) ON balance TO pointclear_service;
+GRANT UPDATE (body, log_index) ON restraint TO pointclear_service;
 GRANT UPDATE (effective) ON agreement_force TO pointclear_service;
 GRANT UPDATE (revoked_index) ON signing_key TO pointclear_service;
 GRANT UPDATE (state, end_index, end_root) ON settlement_window TO pointclear_service;
@@ -359,7 +429,13 @@ GRANT UPDATE (last_seq, last_sha256) ON stream_head TO pointclear_service;
 GRANT UPDATE (minute, refused) ON refusal_tally TO pointclear_service;
 GRANT UPDATE (next_index, frontier, recorded_at, terms_revision) ON head TO pointclear_service;
 GRANT UPDATE (audience) ON deployment TO pointclear_service;
+GRANT UPDATE (link_required) ON program TO pointclear_service;
+GRANT UPDATE (state, frozen, log_index, confirmed_at, method, consent_version) ON link TO pointclear_service;
+GRANT UPDATE (day, asked) ON look_up_tally TO pointclear_service;
+GRANT DELETE ON link_member TO pointclear_service;
+REVOKE EXECUTE ON FUNCTION empty_requests(uuid[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION empty_requests(uuid[]) TO pointclear_service;
 REVOKE EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) TO pointclear_service;
 
-INSERT INTO deployment VALUES (true, 2, NULL);
+INSERT INTO deployment VALUES (true, 4, NULL);

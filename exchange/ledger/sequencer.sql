@@ -46,6 +46,36 @@ JOIN record AS r USING (log_index)
 LEFT JOIN request AS q ON q.transfer_id = r.transfer_id
 WHERE e.log_index = ANY (:log_indexes::bigint[]);
 
+-- name: links(link_ids, programs, members)
+-- These links, and all of these members. Both references stand beside each link.
+SELECT l.link_id::text, l.source_program, l.target_program, l.state, l.frozen, l.log_index, l.started_at, l.confirmed_at,
+    l.method, l.consent_version, s.member, t.member
+FROM link AS l
+LEFT JOIN link_member AS s ON (s.link_id, s.program_id) = (l.link_id, l.source_program)
+LEFT JOIN link_member AS t ON (t.link_id, t.program_id) = (l.link_id, l.target_program)
+WHERE l.link_id = ANY (ARRAY(
+    SELECT unnest(:link_ids::uuid[])
+    UNION
+    SELECT m.link_id FROM link_member AS m
+    JOIN unnest(:programs::text[], :members::text[]) AS n (program_id, member) USING (program_id, member)
+));
+
+-- name: write_link!
+INSERT INTO link (link_id, source_program, target_program, state, frozen, log_index, started_at, confirmed_at, method, consent_version)
+VALUES (:link_id, :source_program, :target_program, :state, :frozen, :log_index, :started_at, :confirmed_at, :method, :consent_version)
+ON CONFLICT (link_id) DO UPDATE SET state = excluded.state, frozen = excluded.frozen, log_index = excluded.log_index,
+    confirmed_at = excluded.confirmed_at, method = excluded.method, consent_version = excluded.consent_version;
+
+-- name: write_link_member!
+INSERT INTO link_member (link_id, partner_number, program_id, member, salt)
+VALUES (:link_id, :partner_number, :program, :member, :salt);
+
+-- name: forget_member!
+DELETE FROM link_member WHERE program_id = :program AND member = :member;
+
+-- name: require_links!
+UPDATE program SET link_required = :required WHERE program_id = :program;
+
 -- name: write_units!
 INSERT INTO unit (unit_number, name, scale)
 SELECT * FROM unnest(:unit_numbers::integer[], :names::text[], :scales::smallint[]);
@@ -58,8 +88,13 @@ SELECT p.program_id, :partner_number, p.place, u.unit_number
 FROM unnest(:programs::text[]) WITH ORDINALITY AS p (program_id, place) JOIN unit AS u ON u.name = 'PTS:' || p.program_id;
 INSERT INTO stream_head (partner_number) VALUES (:partner_number);
 INSERT INTO account (account_number, name) SELECT * FROM unnest(:account_numbers::bigint[], :account_names::text[]);
-INSERT INTO balance (account_number, floor, ceiling)
-SELECT * FROM unnest(:account_numbers::bigint[], :floors::bigint[], :ceilings::bigint[]);
+INSERT INTO balance (account_number, floor, lowest, ceiling)
+SELECT n.account_number, n.floor, n.floor, n.ceiling
+FROM unnest(:account_numbers::bigint[], :floors::bigint[], :ceilings::bigint[]) AS n (account_number, floor, ceiling);
+
+-- name: write_restraint!
+INSERT INTO restraint (kind, subject, body, log_index) VALUES (:kind, :subject, :body, :log_index)
+ON CONFLICT (kind, subject) DO UPDATE SET body = excluded.body, log_index = excluded.log_index;
 
 -- name: write_key!
 INSERT INTO signing_key (key_id, holder, purpose, public_key, valid_from, valid_until, registered_index)
@@ -72,6 +107,9 @@ INSERT INTO tax_rate (tax_code, effective_from, basis_points, log_index)
 VALUES (:tax_code, :effective_from, :basis_points, :log_index);
 INSERT INTO account (account_number, name) SELECT * FROM unnest(:account_numbers::bigint[], :account_names::text[]);
 INSERT INTO balance (account_number) SELECT * FROM unnest(:account_numbers::bigint[]);
+
+-- name: revoke_key!
+UPDATE signing_key SET revoked_index = :revoked_index WHERE key_id = :key_id AND revoked_index IS NULL;
 
 -- name: write_force!
 -- The version in force on the corridor ends when this one begins; the exclusion constraint is the last line.

@@ -43,7 +43,7 @@ def listed_transfer(entry: OwnEntry) -> pb.ListedTransfer:
     return pb.ListedTransfer(
         record=transfer_pb2.TransferRecord.FromString(entry.record),
         stream_seq=entry.stream_seq,
-        member=order.source_member if sent else order.target_member,
+        member=entry.linked_member or (order.source_member if sent else order.target_member),
         partner_reference=order.partner_reference if sent else "",
     )
 

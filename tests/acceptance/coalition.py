@@ -25,7 +25,6 @@ from grpc_status import rpc_status
 from exchange.cli.connection import Connection, connect
 from exchange.cli.initialise import initialise, load_authority
 from exchange.cli.onboarding import (
-    PARTNER_PURPOSES,
     make_partner_profile,
     new_key,
     register_key,
@@ -36,6 +35,7 @@ from exchange.cli.proofs import Proof, read_proof
 from exchange.log.merkle import Frontier, root_of
 from partners.envelope import RATE_AGREEMENT, sign
 from partners.errors import RULES, Reason, Retry
+from partners.key_events import PARTNER_PURPOSES
 from partners.key_files import FileSigner
 from partners.keys import Purpose
 from partners.wire import envelope_from_proto, envelope_to_proto, time_to_proto
@@ -312,6 +312,14 @@ def terms(source: str, target: str, version: int = 1, **changes: Any) -> bytes:
 
 def agree(founded: Coalition, source: str, target: str, version: int = 1, **changes: Any) -> None:
     """Propose terms, have them counter-signed, and put them in force."""
+    activation = sign_terms(founded, source, target, version, **changes)
+    founded.operator.call(founded.operator.partners.ActivateAgreement, activation)
+
+
+def sign_terms(
+    founded: Coalition, source: str, target: str, version: int = 1, **changes: Any
+) -> partners_pb.ActivateAgreementRequest:
+    """Propose terms and have them counter-signed; the request that would put them in force."""
     payload = terms(source, target, version, **changes)
     by_source, by_target = (
         envelope_to_proto(sign(founded[name].agreements, RATE_AGREEMENT, payload))
@@ -324,10 +332,7 @@ def agree(founded: Coalition, source: str, target: str, version: int = 1, **chan
     signer.call(
         signer.partners.SignAgreement, partners_pb.SignAgreementRequest(agreement=by_target)
     )
-    activation = partners_pb.ActivateAgreementRequest(
-        agreement_id=f"{source}-{target}", version=version
-    )
-    founded.operator.call(founded.operator.partners.ActivateAgreement, activation)
+    return partners_pb.ActivateAgreementRequest(agreement_id=f"{source}-{target}", version=version)
 
 
 def transfer_id_of(order: SignedEnvelope) -> UUID:

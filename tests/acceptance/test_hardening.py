@@ -21,8 +21,8 @@ from exchange.cli.profile import Profile, load_profile
 from exchange.edge import Door, service_handler
 from exchange.embedded_postgres import OWNER_ROLE
 from exchange.grpc_listener import listening
+from exchange.host_keys import load_host_keys
 from exchange.logs import log_call, start_logging
-from exchange.server import load_host_keys
 from partners.caller import Caller
 from pointclear.exchange.v1 import exchange_service_pb2 as pb
 from tests.acceptance.coalition import (

@@ -19,7 +19,7 @@ from partners.errors import Reason
 from partners.keys import Purpose, SeedSigner
 from partners.wire import envelope_to_proto, time_to_proto
 from pointclear.exchange.v1 import exchange_service_pb2, transfer_pb2
-from pointclear.partners.v1 import agreement_pb2, key_pb2, partners_service_pb2
+from pointclear.partners.v1 import agreement_pb2, key_pb2, link_service_pb2, partners_service_pb2
 from pointclear.settlement.v1 import settlement_service_pb2
 from tests.acceptance.coalition import (
     AUDIENCE,
@@ -48,6 +48,7 @@ HOSTILE = (
 SERVICES = (
     exchange_service_pb2.DESCRIPTOR.services_by_name["ExchangeService"],
     partners_service_pb2.DESCRIPTOR.services_by_name["PartnersService"],
+    link_service_pb2.DESCRIPTOR.services_by_name["LinkService"],
     settlement_service_pb2.DESCRIPTOR.services_by_name["SettlementService"],
 )
 TAKES_ANY = ("BatchCreateTransfers", "ListKeys")
@@ -55,6 +56,9 @@ TAKES_ANY = ("BatchCreateTransfers", "ListKeys")
 FREE_TEXT = {
     "pointclear.partners.v1.Partner.legal_name",
     "pointclear.exchange.v1.TransferFilter.partner_reference",
+    "pointclear.partners.v1.StartLinkRequest.member",
+    "pointclear.partners.v1.ListLinksRequest.member",
+    "pointclear.partners.v1.EraseMemberRequest.member",
 }
 """Fields that take quotes and the like: people's names hold them, and references are free."""
 
@@ -112,6 +116,7 @@ def good_requests(members: Coalition) -> dict[str, Message]:
     )
     partner = partners.Partner(partner_id="dusk", legal_name="Dusk", programs=["dusk"])
     partner.settlement_account.currency = "USD"
+    aurora_link = bytes.fromhex("019b8d9969fa7000800000000000002b")
     key_event = envelope_to_proto(sign(aurora.orders, KEY_EVENT, b"x"))
     agreement = envelope_to_proto(
         sign(aurora.agreements, RATE_AGREEMENT, terms("aurora", "cirrus"))
@@ -129,6 +134,15 @@ def good_requests(members: Coalition) -> dict[str, Message]:
         "ActivateAgreement": partners.ActivateAgreementRequest(
             agreement_id="aurora-borealis", version=1
         ),
+        "StartLink": link_service_pb2.StartLinkRequest(
+            link_id=aurora_link,
+            source_program="aurora",
+            target_program="borealis",
+            member="a-1",
+            member_salt=bytes(32),
+        ),
+        "RequireLinks": link_service_pb2.RequireLinksRequest(change_id=aurora_link),
+        "EraseMember": link_service_pb2.EraseMemberRequest(program="aurora"),
         "OpenWindow": settlement.OpenWindowRequest(currency="USD", business_date="2017-01-01"),
         "CloseWindow": settlement.CloseWindowRequest(window_id="usd-2017-01-01"),
     }
@@ -137,6 +151,7 @@ def good_requests(members: Coalition) -> dict[str, Message]:
 def stub(profile_connection: Any, method: MethodDescriptor) -> Callable[..., Any]:
     """The call of a method on a connection."""
     name = method.containing_service.name.removesuffix("Service").lower()
+    name = {"link": "links"}.get(name, name)
     found: Callable[..., Any] = getattr(getattr(profile_connection, name), method.name)
     return found
 

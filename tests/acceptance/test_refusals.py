@@ -363,7 +363,7 @@ def test_an_unknown_key_and_one_whose_time_has_not_come_are_refused(
     with writing_nothing(members):
         assert aurora.refused(order).reason is Reason.KEY_UNKNOWN
     tomorrow = time_to_proto(datetime.now(UTC) + timedelta(days=1))
-    register(members, event(key, "aurora", (key, operator_key(members)), valid_from=tomorrow))
+    register(members, event(key, "aurora", (key, aurora.agreements), valid_from=tomorrow))
     with writing_nothing(members):
         refusal = aurora.refused(order)
     assert (refusal.reason, refusal.receipt) == (Reason.KEY_NOT_IN_FORCE, None)
@@ -503,7 +503,7 @@ def test_an_order_under_another_signature_of_the_same_bytes_is_the_same_order(
 ) -> None:
     payload = aurora.payload()
     key = SeedSigner(bytes([2]) * 32)
-    register(members, event(key, "aurora", (key, operator_key(members))))
+    register(members, event(key, "aurora", (key, aurora.agreements)))
     receipt = aurora.send(envelope_to_proto(sign(aurora.orders, TRANSFER_ORDER, payload)))
     with writing_nothing(members):
         assert aurora.send(envelope_to_proto(sign(key, TRANSFER_ORDER, payload))) == receipt

@@ -18,7 +18,6 @@ from exchange.cli.demo.households import BLOCK_POINTS
 from exchange.cli.demo.onboarding import register_request, terms_payload
 from exchange.cli.initialise import load_authority
 from exchange.cli.onboarding import (
-    PARTNER_PURPOSES,
     make_partner_profile,
     new_key,
     register_key,
@@ -26,6 +25,7 @@ from exchange.cli.onboarding import (
 from exchange.cli.orders import build_order, sign_order
 from exchange.cli.profile import Profile, key_path, load_profile
 from partners.envelope import RATE_AGREEMENT, sign
+from partners.key_events import PARTNER_PURPOSES
 from partners.keys import Purpose, Signer
 from partners.wire import envelope_to_proto
 from pointclear.common.v1.envelope_pb2 import SignedEnvelope

@@ -13,7 +13,8 @@ from pathlib import Path
 import grpc
 
 from exchange.grpc_listener import listening
-from exchange.server import load_host_keys, told_to_stop
+from exchange.host_keys import load_host_keys
+from exchange.server import told_to_stop
 
 SERVICE, METHOD = "bench.Echo", "Echo"
 PATH = f"/{SERVICE}/{METHOD}"

@@ -15,6 +15,7 @@ import grpc
 import pytest
 import structlog
 
+from adapters.memory import MemoryProgram
 from exchange import __main__ as root
 from exchange import reads, server
 from exchange.calls import Call
@@ -24,11 +25,14 @@ from exchange.cli.profile import load_profile
 from exchange.edge import Door
 from exchange.fold import Limits
 from exchange.grpc_listener import listening
+from exchange.host_keys import HostKey, HostKeys, load_host_keys
 from exchange.logs import log_call, mask_secrets, tell_exception
 from exchange.metrics import Metrics
 from partners.caller import Caller
 from partners.envelope import RATE_AGREEMENT, sign
 from partners.keys import Purpose
+from partners.links.service import LookUps
+from partners.signers import Signers
 from partners.store import store_signature
 from tests import factories as make
 from tests.database import Database, databases
@@ -39,10 +43,18 @@ from tests.processes import folder
 
 STATEMENTS = make.signer("exchange", Purpose.STATEMENTS)
 LOG = make.signer("exchange", Purpose.LOG)
+LINKS = (
+    make.start_link(1),
+    make.confirm_link(1),
+    make.start_link(2, "fuel", "grocery"),
+    make.start_link(4, "grocery", "deli"),
+)
+"""One that is active, one that waits for the partner, and one that anything may become of."""
+LOOK_UPS = LookUps(dict.fromkeys(make.BRANDS, MemoryProgram()).get, 10_000, 0.001)
 HOST_KEYS = (
-    ("exchange", Purpose.RECEIPTS, make.RECEIPTS.public_key),
-    ("exchange", Purpose.STATEMENTS, STATEMENTS.public_key),
-    ("operator/operator", Purpose.OPERATOR, OPERATOR.public_key),
+    HostKey("exchange", Purpose.RECEIPTS, make.RECEIPTS.public_key),
+    HostKey("exchange", Purpose.STATEMENTS, STATEMENTS.public_key),
+    HostKey("operator/operator", Purpose.OPERATOR, OPERATOR.public_key),
 )
 UNBOUNDED = 10**9
 
@@ -56,12 +68,14 @@ def house(patch: pytest.MonkeyPatch) -> Iterator[House]:
         data_dir = home / "data"
         initialise(data_dir, make.AUDIENCE, "localhost:0", datetime.now(UTC))
         keys = replace(
-            server.load_host_keys(data_dir),
-            signers={
-                Purpose.RECEIPTS: make.RECEIPTS,
-                Purpose.STATEMENTS: STATEMENTS,
-                Purpose.LOG: LOG,
-            },
+            load_host_keys(data_dir),
+            signers=Signers(
+                {
+                    Purpose.RECEIPTS: (make.RECEIPTS,),
+                    Purpose.STATEMENTS: (STATEMENTS,),
+                    Purpose.LOG: (LOG,),
+                }
+            ),
             public_keys=HOST_KEYS,
         )
         ended: list[Call] = []
@@ -69,7 +83,7 @@ def house(patch: pytest.MonkeyPatch) -> Iterator[House]:
         exchange = runner.run(stack.enter_async_context(opened(database, keys)))
         try:
             runner.run(found(exchange, database))
-            handlers = root.handlers(exchange, a_door(ended, exchange.registry.require))
+            handlers = root.handlers(exchange, a_door(ended, exchange.registry.require), LOOK_UPS)
             listener = listening(handlers, keys, "127.0.0.1:0")
             address = runner.run(stack.enter_async_context(listener))
             channels = runner.run(connected(stack, data_dir, address))
@@ -80,7 +94,7 @@ def house(patch: pytest.MonkeyPatch) -> Iterator[House]:
             database.close()
 
 
-def opened(database: Database, keys: server.HostKeys) -> Any:
+def opened(database: Database, keys: HostKeys) -> Any:
     """The exchange over a database that serves it from yesterday on."""
     with database.connection() as connection:
         reads.QUERIES.claim_audience(connection, audience=make.AUDIENCE)
@@ -104,7 +118,7 @@ async def found(exchange: server.Exchange, database: Database) -> None:
                 key = make.signer(f"partner/{brand}", Purpose.AGREEMENTS)
                 envelope = sign(key, RATE_AGREEMENT, payload)
                 store_signature(connection, terms, envelope, brand, envelope.signatures[0])
-    for command in founding[known:]:
+    for command in (*founding[known:], *LINKS):
         await exchange.carry_out(command)
 
 

@@ -36,8 +36,10 @@ TRAILERS_SPARE = 256
 ORDERS = ("CreateTransfer", "BatchCreateTransfers")
 WRITING = (
     *ORDERS,
-    *("RegisterPartner", "RegisterKey", "AddTaxRate"),
+    *("RegisterPartner", "RegisterKey", "RevokeKey", "AddTaxRate"),
     *("ProposeAgreement", "SignAgreement", "ActivateAgreement"),
+    *("StartLink", "ConfirmLink", "RevokeLink", "FreezeLink", "UnfreezeLink", "RequireLinks"),
+    *("ValidateMember", "EraseMember"),
     *("OpenWindow", "CloseWindow", "SettleWindow", "ImportBankFile"),
 )
 NEEDLESS = {Reason.TRY_LATER, Reason.QUEUE_FULL, Reason.RATE_LIMITED, Reason.CALLER_UNKNOWN}

@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 
 from partners.envelope import (
     KEY_EVENT,
+    LINK_CONFIRMATION,
     RATE_AGREEMENT,
     TRANSFER_ORDER,
     TRANSFER_RECEIPT,
@@ -24,6 +25,7 @@ from partners.wire import envelope_to_proto, time_to_proto
 from pointclear.exchange.v1 import exchange_service_pb2 as exchange
 from pointclear.exchange.v1.transfer_pb2 import TRANSFER_STATE_COMMITTED, TransferOrder
 from pointclear.partners.v1 import key_pb2
+from pointclear.partners.v1 import link_service_pb2 as links
 from pointclear.partners.v1 import partners_service_pb2 as partners
 from pointclear.partners.v1.agreement_pb2 import RateAgreement
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement
@@ -70,6 +72,13 @@ class Statement:
             return exchange.BatchCreateTransfersRequest(orders=[signed])
         if self.method == "RegisterKey":
             return partners.RegisterKeyRequest(key_event=signed)
+        if self.method == "RevokeKey":
+            return partners.RevokeKeyRequest(key_event=signed)
+        if self.method == "ConfirmLink":
+            own = make.link_member("grocery")
+            return links.ConfirmLinkRequest(
+                confirmation=signed, member=own.member, member_salt=own.salt
+            )
         if self.method == "ProposeAgreement":
             return partners.ProposeAgreementRequest(agreement=signed)
         return partners.SignAgreementRequest(agreement=signed)
@@ -86,12 +95,40 @@ def key_event(brand: str = "grocery", **changes: object) -> bytes:
         "audience": make.AUDIENCE,
         "partner_id": brand,
         "action": key_pb2.KEY_ACTION_REGISTER,
-        "purpose": key_pb2.KEY_PURPOSE_ORDERS,
+        # The brands have none of these yet: for a first key one operator is enough.
+        "purpose": key_pb2.KEY_PURPOSE_STATEMENTS,
         "public_key": NEW_KEY.public_key,
         "valid_from": time_to_proto(make.NOW - timedelta(days=1)),
         "valid_until": time_to_proto(make.NOW + timedelta(days=1)),
     }
     made = key_pb2.KeyEvent(**fields | changes)  # type: ignore[arg-type]
+    return made.SerializeToString(deterministic=True)
+
+
+def revocation(brand: str = "grocery", key_id: str = NEW_KEY.key_id) -> bytes:
+    """The bytes of a key event that revokes the new key, or another."""
+    return key_pb2.KeyEvent(
+        audience=make.AUDIENCE,
+        partner_id=brand,
+        action=key_pb2.KEY_ACTION_REVOKE,
+        key_id=key_id,
+        reason=key_pb2.REVOCATION_REASON_SUPERSEDED,
+    ).SerializeToString(deterministic=True)
+
+
+def confirmation(**changes: object) -> bytes:
+    """The bytes with which grocery confirms the link that waits for it."""
+    fields: dict[str, object] = {
+        "audience": make.AUDIENCE,
+        "partner_id": "grocery",
+        "link_id": make.link_id(2).bytes,
+        "program": "grocery",
+        "member_sha256": make.link_member("grocery").sha256(),
+        "method": links.LINK_METHOD_SIGN_IN,
+        "consent_version": "sharing-1",
+        "confirmed_at": time_to_proto(make.NOW),
+    }
+    made = links.LinkConfirmation(**fields | changes)  # type: ignore[arg-type]
     return made.SerializeToString(deterministic=True)
 
 
@@ -101,6 +138,7 @@ ORDERS = (
     make.order_payload(4, source_points=101),
     make.order_payload(5, make.terms("grocery", "deli")),
     make.order_payload(6, agreement_version=2),
+    make.order_payload(7, source_member="", target_member="", link_id=make.link_id(1).bytes),
 )
 TERMS = (
     make.agreement_payload(version=9),
@@ -128,6 +166,20 @@ STATEMENTS: Mapping[str, Statement] = MappingProxyType(
                 (key_event(), key_event("fuel")),
                 (NEW_KEY, OPERATOR),
             ),
+            Statement(
+                "RevokeKey",
+                KEY_EVENT,
+                key_pb2.KeyEvent.DESCRIPTOR,
+                (revocation(), revocation("fuel"), revocation(key_id="0" * 32)),
+                (OPERATOR,),
+            ),
+            Statement(
+                "ConfirmLink",
+                LINK_CONFIRMATION,
+                links.LinkConfirmation.DESCRIPTOR,
+                (confirmation(), confirmation(method=links.LINK_METHOD_IN_PERSON)),
+                SIGNERS[:1],
+            ),
         )
     }
 )
@@ -137,6 +189,7 @@ PARTNERS_OWN = frozenset(
     {
         *("CreateTransfer", "BatchCreateTransfers", "GetTransfer", "ListReceipts"),
         *("ListTransfers", "SimulateTransfer", "ProposeAgreement", "SignAgreement"),
+        *("StartLink", "ConfirmLink", "RevokeLink", "ValidateMember"),
     }
 )
 """The methods that only a partner calls; the others are carried out for an operator."""
@@ -188,6 +241,30 @@ def good_requests() -> dict[str, Message]:
         "GetPosition": exchange.GetPositionRequest(partner_id="grocery"),
         "ListCorridors": exchange.ListCorridorsRequest(page_size=2),
         "RegisterPartner": new_partner(),
+        "StartLink": links.StartLinkRequest(
+            link_id=make.link_id(3).bytes,
+            source_program="grocery",
+            target_program="deli",
+            member="grocery-member",
+            member_salt=make.link_member("grocery").salt,
+        ),
+        "RevokeLink": links.RevokeLinkRequest(link_id=make.link_id(4).bytes),
+        "ListLinks": links.ListLinksRequest(
+            state=links.LINK_STATE_ACTIVE, program="grocery", page_size=2
+        ),
+        "FreezeLink": links.FreezeLinkRequest(
+            change_id=make.transfer_id(1).bytes, link_id=make.link_id(4).bytes
+        ),
+        "UnfreezeLink": links.UnfreezeLinkRequest(
+            change_id=make.transfer_id(2).bytes, link_id=make.link_id(4).bytes
+        ),
+        "RequireLinks": links.RequireLinksRequest(
+            change_id=make.transfer_id(3).bytes, program="deli", required=False
+        ),
+        "ValidateMember": links.ValidateMemberRequest(
+            program="fuel", member="fuel-member", consent_version="sharing-1"
+        ),
+        "EraseMember": links.EraseMemberRequest(program="deli", member="deli-member"),
         "ListPartners": partners.ListPartnersRequest(),
         "ListKeys": partners.ListKeysRequest(holder="partner/grocery"),
         "AddTaxRate": partners.AddTaxRateRequest(

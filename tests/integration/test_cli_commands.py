@@ -160,7 +160,7 @@ def test_a_refusal_for_people_is_two_lines(trading: Shell) -> None:
 
 
 def test_a_new_key_signs_from_now_on(trading: Shell) -> None:
-    key = trading.call("key add --purpose orders --as fuel")["key"]
+    key = trading.call("key rotate --purpose orders --as fuel")["key"]
     assert key["purpose"] == "ORDERS"
     own = trading.call("key list --as fuel")["keys"]
     assert [each["key_id"] for each in own if each["purpose"] == "ORDERS"][-1] == key["key_id"]

@@ -26,6 +26,7 @@ from partners.store import load_registry, store_signature
 from pointclear.exchange.v1.transfer_pb2 import CreditNotice, TransferReceipt
 from tests import factories as make
 from tests.database import Database, stored_frontier
+from tests.property.histories import LIMITS, SWITCHES
 
 TERMS = {name: make.terms_of(payload) for name, payload in make.AGREEMENTS.items()}
 
@@ -80,11 +81,20 @@ def a_history(seed: int, length: int = 90) -> list[Command]:
             name = f"cny-{make.DAY_ONE + timedelta(days=days)}"
             history.append(CloseWindow(name, None))
             days += 1
-        elif what < 0.95:
+        elif what < 0.94:
+            history.append(a_restraint(chance, number))
+        elif what < 0.97:
             history.append(make.activate(make.AGREEMENTS[(*chance.choice(make.CORRIDORS), 2)]))
         else:
             history.append(a_payment(f"pay/{number}", chance.randint(1, 10**6)))
     return history
+
+
+def a_restraint(chance: Random, number: int) -> Command:
+    """Switches or limits of somebody."""
+    if chance.random() < 0.6:
+        return make.set_switches(number, chance.choice(SWITCHES))
+    return make.set_limits(number, chance.choice(LIMITS))
 
 
 def a_payment(entry_key: str, amount: int, brand: str = "grocery") -> Book:
@@ -112,6 +122,7 @@ def written(database: Database) -> Written:
     queries = {
         "balance": "SELECT account_number, debits_pending, debits_posted, credits_pending,"
         " credits_posted, floor, ceiling FROM balance ORDER BY 1",
+        "restraint": "SELECT * FROM restraint ORDER BY 1, 2",
         "posting": "SELECT * FROM posting ORDER BY log_index, place",
         "record": "SELECT log_index, kind, transfer_id, entry_key, recorded_at FROM record"
         " ORDER BY 1",

@@ -30,6 +30,7 @@ APPEND_ONLY = [
 ]
 EITHER_ROLE = pytest.mark.parametrize("role", [OWNER_ROLE, SERVICE_ROLE])
 
+LINK_COLUMNS = ("state", "frozen", "log_index", "confirmed_at", "method", "consent_version")
 CNY, GROCERY = 1 << 20, 2 << 20
 
 
@@ -225,10 +226,15 @@ def test_the_service_updates_running_totals_and_nothing_else(database: Database)
     )
     assert {name for (name,) in rows} == {
         *("balance." + name for name in ("debits_pending", "debits_posted", "credits_pending")),
-        *("balance." + name for name in ("credits_posted", "version", "floor")),
+        *("balance." + name for name in ("credits_posted", "version", "floor", "lowest")),
+        "restraint.body",
+        "restraint.log_index",
         *("head." + name for name in ("next_index", "frontier", "recorded_at", "terms_revision")),
         *("settlement_window." + name for name in ("state", "end_index", "end_root")),
         *("stream_head." + name for name in ("last_seq", "last_sha256")),
+        *("link." + name for name in LINK_COLUMNS),
+        *("look_up_tally." + name for name in ("day", "asked")),
+        "program.link_required",
         "refusal_tally.minute",
         "refusal_tally.refused",
         "agreement_force.effective",

@@ -42,6 +42,7 @@ from partners.envelope import (
 from partners.errors import Reason, Refused
 from partners.keys import Purpose, SeedSigner, VerifyKey
 from partners.points import format_amount
+from partners.signers import Signers
 from partners.store import store_signature
 from partners.wire import envelope_from_proto, terms_from_payload, time_to_proto
 from pointclear.exchange.v1 import transfer_pb2
@@ -60,6 +61,7 @@ FIRST = date(2017, 1, 1)
 CNY = 1_000_000
 BRANDS = ("aurora", "borealis")
 RECEIPTS, STATEMENTS, ORDERS = (SeedSigner(bytes([n]) * 32) for n in (1, 2, 3))
+SIGNERS = Signers({Purpose.STATEMENTS: (STATEMENTS,)})
 OWN = {name: SeedSigner(bytes([n]) * 32) for n, name in enumerate(("aurora", "borealis"), start=4)}
 CNY_DIGITS = 6
 
@@ -273,12 +275,10 @@ def found(engine: Engine, cap: int) -> Coalition:
         connection = transaction.connection.dbapi_connection
         READS.claim_audience(connection, audience=AUDIENCE)
         READS.ensure_request_partitions(connection, now=datetime.now(UTC))
-    letterhead = Letterhead(AUDIENCE, RECEIPTS.key_id)
+    letterhead = Letterhead(AUDIENCE, (RECEIPTS.key_id,))
     ledger = Ledger(engine, letterhead, lambda: datetime.now(UTC), lambda: secrets.token_bytes(32))
     coalition = Coalition(engine, ledger, None, cap)  # type: ignore[arg-type]
-    coalition.service = SettlementService(
-        engine, coalition.submit, AUDIENCE, {Purpose.STATEMENTS: STATEMENTS}
-    )
+    coalition.service = SettlementService(engine, coalition.submit, AUDIENCE, SIGNERS)
     for name in BRANDS:
         coalition.run(AddPartner(name, name.title(), (f"{name}-points",), "CNY", cap, b"{}"))
     now = datetime.now(UTC)
@@ -292,7 +292,7 @@ def found(engine: Engine, cap: int) -> Coalition:
         day = timedelta(days=1)
         coalition.run(
             AddKey(
-                holder, purpose, signer.key_id, signer.public_key, now - day, now + day, None, b"{}"
+                holder, purpose, signer.key_id, signer.public_key, now - day, now + day, (), b"{}"
             )
         )
     for envelope in (
@@ -612,9 +612,7 @@ def test_a_refused_order_is_in_the_stream_and_not_in_the_line_file(coalition: Co
 
 def test_two_processes_that_settle_at_once_book_everything_once(coalition: Coalition) -> None:
     worked_example(coalition)
-    other = SettlementService(
-        coalition.engine, coalition.submit, AUDIENCE, {Purpose.STATEMENTS: STATEMENTS}
-    )
+    other = SettlementService(coalition.engine, coalition.submit, AUDIENCE, SIGNERS)
     request = pb.SettleWindowRequest(window_id="cny-2017-01-01")
 
     async def both() -> list[pb.SettleWindowResponse]:
@@ -698,9 +696,7 @@ def test_a_leg_is_recorded_as_what_it_is(coalition: Coalition) -> None:
         commands.append(command)
         return await coalition.submit(command)
 
-    coalition.service = SettlementService(
-        coalition.engine, watched, AUDIENCE, {Purpose.STATEMENTS: STATEMENTS}
-    )
+    coalition.service = SettlementService(coalition.engine, watched, AUDIENCE, SIGNERS)
     coalition.settle()
     keys = [each.entry_key for each in commands if isinstance(each, Book)]
     assert keys[:3] == [

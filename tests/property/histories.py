@@ -10,6 +10,16 @@ from exchange.fold import State, window_id
 from exchange.ledger.accounts import HubAccount, hub_account, position_account
 from exchange.ledger.postings import Code, Phase, Posting
 from partners.keys import Purpose
+from partners.limits.values import (
+    CorridorSwitches,
+    Funding,
+    Limits,
+    PartnerLimits,
+    PartnerSwitches,
+    ProgramSwitches,
+    Switches,
+)
+from partners.links.commands import EraseMember, FreezeLink, RequireLinks, RevokeLink
 from partners.wire import time_to_proto
 from tests import factories as make
 
@@ -47,6 +57,8 @@ def orders(draw: st.DrawFn) -> Order:
     changes: dict[str, Any] = {"source_points": blocks * under.increment_source_points}
     if draw(st.integers(0, 5)) == 5:
         changes |= draw(FAULTS)
+    if draw(st.integers(0, 3)) == 3:
+        return make.a_linked_order(draw(st.integers(1, 30)), draw(LINKS), under, **changes)
     return make.an_order(draw(st.integers(1, 30)), under, **changes)
 
 
@@ -73,10 +85,69 @@ def settlement_entries(draw: st.DrawFn) -> Book:
     return Book(f"entry/{number}", "application/json", body, (posting,), make.CURRENCY)
 
 
+LINKS = st.integers(1, 3)
+CHANGES = st.integers(1, 4).map(make.transfer_id)
+
+
+def link_commands() -> st.SearchStrategy[Command]:
+    """Links come, go, are frozen and demanded, and members are forgotten."""
+    pairs = st.sampled_from([("grocery", "fuel"), ("grocery", "fuel"), ("fuel", "deli")])
+    names = st.sampled_from(["", "", "another"])
+    programs = st.sampled_from(make.BRANDS)
+    link_ids = LINKS.map(make.link_id)
+    return st.one_of(
+        st.builds(
+            lambda number, pair, name: make.start_link(number, pair[0], pair[1], name),
+            LINKS,
+            pairs,
+            names,
+        ),
+        st.builds(make.confirm_link, LINKS, st.sampled_from(["fuel", "fuel", "deli"]), names),
+        st.builds(RevokeLink, link_ids, programs),
+        st.builds(FreezeLink, CHANGES, link_ids, st.booleans()),
+        st.builds(RequireLinks, CHANGES, programs, st.booleans()),
+        st.builds(
+            EraseMember,
+            CHANGES,
+            programs,
+            st.sampled_from(["grocery-member", "fuel-member", "another"]),
+        ),
+    )
+
+
 WINDOW_IDS = [
     window_id(make.CURRENCY, make.DAY_ONE + timedelta(days=day)) for day in (0, 0, 1, 1, 2, 9)
 ]
 MEMBERS = ("bakery", "grocery")
+
+
+SWITCHES: list[Switches] = [
+    PartnerSwitches("fuel"),
+    PartnerSwitches("fuel", sending_stopped=True),
+    PartnerSwitches("fuel", receiving_stopped=True),
+    PartnerSwitches("fuel", settlement_on_hold=True),
+    PartnerSwitches("nobody", sending_stopped=True),
+    CorridorSwitches("grocery", "deli", closed=True),
+    CorridorSwitches("grocery", "deli"),
+    ProgramSwitches("deli", in_maintenance=True),
+    ProgramSwitches("deli"),
+]
+LIMITS: list[Limits] = [
+    PartnerLimits("grocery", Funding.CAPPED, 0),
+    PartnerLimits("grocery", Funding.POSTPAID, make.CAP // 100),
+    PartnerLimits("grocery", Funding.CAPPED, 2 * make.CAP),
+    PartnerLimits("fuel", Funding.PREPAID, 0),
+    PartnerLimits("nobody", Funding.PREPAID, 0),
+]
+
+
+def restraints() -> st.SearchStrategy[Command]:
+    """Switches and limits, under few change ids."""
+    number = st.integers(1, 12)
+    return st.one_of(
+        st.builds(make.set_switches, number, st.sampled_from(SWITCHES)),
+        st.builds(make.set_limits, number, st.sampled_from(LIMITS)),
+    )
 
 
 def commands() -> st.SearchStrategy[Command]:
@@ -87,6 +158,9 @@ def commands() -> st.SearchStrategy[Command]:
         orders(),
         orders(),
         settlement_entries(),
+        link_commands(),
+        link_commands(),
+        restraints(),
         st.sampled_from(WINDOW_IDS).map(lambda name: CloseWindow(name, None)),
         st.integers(0, 2).map(
             lambda day: OpenWindow(make.CURRENCY, make.DAY_ONE + timedelta(days=day))
@@ -105,6 +179,11 @@ def commands() -> st.SearchStrategy[Command]:
             make.add_key,
             st.sampled_from(["partner/bakery", "partner/grocery"]),
             st.just(Purpose.STATEMENTS),
+        ),
+        st.builds(
+            make.revoke_key,
+            st.sampled_from(["partner/grocery", "partner/grocery", "partner/fuel", "exchange"]),
+            st.sampled_from([Purpose.ORDERS, Purpose.AGREEMENTS, Purpose.RECEIPTS]),
         ),
     )
 

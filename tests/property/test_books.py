@@ -95,10 +95,14 @@ def test_what_one_party_owes_another_is_what_the_other_is_owed(commands: list[Co
 
 
 @given(histories())
-def test_every_balance_stays_within_its_bounds(commands: list[Command]) -> None:
-    for balance in after(commands).balances.values():
-        assert balance.floor is None or balance.available >= balance.floor
-        assert balance.ceiling is None or balance.at_most <= balance.ceiling
+def test_a_balance_below_its_floor_never_falls_and_none_rises_above_its_ceiling(
+    commands: list[Command],
+) -> None:
+    for before, folded in each_step(commands):
+        for number, balance in folded.state.balances.items():
+            was = before.balances.get(number, Balance())
+            assert balance.floor is None or balance.available >= min(balance.floor, was.available)
+            assert balance.ceiling is None or balance.at_most <= balance.ceiling
 
 
 @given(histories())

@@ -15,7 +15,8 @@ from exchange.embedded_postgres.errors import EmbeddedPostgresError
 from partners.errors import Reason, Refused
 
 COMMANDS = (
-    "init", "serve", "config", "migrate", "partner add", "partner list", "key add", "key list",
+    "init", "serve", "config", "migrate", "partner add", "partner list",
+    "key register", "key rotate", "key revoke", "key recover", "key sign", "key list",
     "agreement propose", "agreement sign", "agreement activate", "agreement list", "tax add",
     "tax list", "transfer",
     "lookup", "receipts", "transfers", "simulate", "position", "corridors", "window open",
@@ -107,7 +108,7 @@ def test_a_refusal_is_one_json_document_on_stderr_for_machines(runner: CliRunner
     [
         "nonsense",
         "transfer",
-        "key add --purpose log --as x",
+        "key rotate --purpose nothing --as x",
         "window open --currency USD",
         "lookup --as x",
         "simulate --as x --points 5",

@@ -9,14 +9,11 @@ import pytest
 
 from exchange.cli.files import FileError
 from exchange.cli.initialise import initialise, load_authority
+from exchange.cli.key_events import NewKey
+from exchange.cli.key_rotation import KeyFolder, event_path_of
 from exchange.cli.onboarding import (
-    NewKey,
-    event_path_of,
-    finish_earlier_rotation,
     make_partner_profile,
     new_key,
-    next_key_path,
-    take_into_use,
 )
 from exchange.cli.profile import key_path, load_profile
 from partners.envelope import KEY_EVENT, require_signers, require_type, verify
@@ -101,13 +98,13 @@ def test_a_directory_of_another_partner_is_refused(out: Path, tmp_path: Path) ->
 
 def test_a_new_key_takes_the_place_of_the_old_which_is_kept_under_its_id(out: Path) -> None:
     old = load_profile(out).signer(Purpose.ORDERS)
-    following = key_for(next_key_path(out, Purpose.ORDERS))
+    following = key_for(KeyFolder.of_profile(out).following(Purpose.ORDERS))
     assert load_profile(out).signer(Purpose.ORDERS).key_id == old.key_id
-    take_into_use(out, Purpose.ORDERS)
+    KeyFolder.of_profile(out).take_into_use(Purpose.ORDERS)
     assert load_profile(out).signer(Purpose.ORDERS).key_id == following.signer.key_id
     assert (out / "keys" / f"orders.{old.key_id}.pem").exists()
     assert event_path_of(key_path(out, Purpose.ORDERS)).exists()
-    assert not next_key_path(out, Purpose.ORDERS).exists()
+    assert not KeyFolder.of_profile(out).following(Purpose.ORDERS).exists()
 
 
 @pytest.mark.parametrize("renames", [0, 1, 2, 3, 4])
@@ -115,7 +112,7 @@ def test_a_rotation_that_crashed_anywhere_ends_with_the_same_key_in_use(
     out: Path, monkeypatch: pytest.MonkeyPatch, renames: int
 ) -> None:
     key_for(key_path(out, Purpose.ORDERS))
-    key = key_for(next_key_path(out, Purpose.ORDERS))
+    key = key_for(KeyFolder.of_profile(out).following(Purpose.ORDERS))
     rename, left = Path.rename, renames
 
     def crash_after_some(self: Path, target: Path) -> Path:
@@ -129,15 +126,15 @@ def test_a_rotation_that_crashed_anywhere_ends_with_the_same_key_in_use(
         patched.setattr(Path, "rename", crash_after_some)
         if renames < 4:
             with pytest.raises(KeyboardInterrupt):
-                take_into_use(out, Purpose.ORDERS)
+                KeyFolder.of_profile(out).take_into_use(Purpose.ORDERS)
         else:
-            take_into_use(out, Purpose.ORDERS)
+            KeyFolder.of_profile(out).take_into_use(Purpose.ORDERS)
 
-    finish_earlier_rotation(out, Purpose.ORDERS)
-    if next_key_path(out, Purpose.ORDERS).exists():
-        assert key_for(next_key_path(out, Purpose.ORDERS)).event == key.event
-        take_into_use(out, Purpose.ORDERS)
+    KeyFolder.of_profile(out).finish_earlier_rotation(Purpose.ORDERS)
+    if KeyFolder.of_profile(out).following(Purpose.ORDERS).exists():
+        assert key_for(KeyFolder.of_profile(out).following(Purpose.ORDERS)).event == key.event
+        KeyFolder.of_profile(out).take_into_use(Purpose.ORDERS)
     in_use = key_path(out, Purpose.ORDERS)
     assert load_profile(out).signer(Purpose.ORDERS).key_id == key.signer.key_id
     assert key_for(in_use).event == key.event
-    assert not event_path_of(next_key_path(out, Purpose.ORDERS)).exists()
+    assert not event_path_of(KeyFolder.of_profile(out).following(Purpose.ORDERS)).exists()

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -25,6 +26,7 @@ from exchange.fold import NO_LIMITS, State, fold
 from exchange.log.merkle import Frontier, leaf_data, leaf_hash
 from exchange.replies import RETRY_DELAY_S
 from exchange.seal import LeafKind, Letterhead, Sealed, seal
+from exchange.settings import Settings
 from exchange.transfer import CLOCK_SKEW
 from exchange.wire import MESSAGE_MAX
 from partners import envelope as dsse
@@ -33,6 +35,7 @@ from partners.commands import Activate, AddKey, AddPartner
 from partners.envelope import Envelope, pae, sign, to_json
 from partners.errors import RULES, Reason
 from partners.keys import Purpose, SeedSigner, key_id_of
+from partners.links.link import PENDING_TIME, SALT_BYTES, LinkMember
 from partners.points import REFERENCE_MAX
 from partners.registry import Registry, Tax, TaxRate
 from partners.wire import parse_strictly, terms_from_payload, time_to_proto
@@ -43,7 +46,7 @@ from pointclear.exchange.v1.transfer_pb2 import (
     TransferReceipt,
     TransferRecord,
 )
-from pointclear.partners.v1 import agreement_pb2, partners_service_pb2
+from pointclear.partners.v1 import agreement_pb2, link_service_pb2, partners_service_pb2
 from pointclear.settlement.v1 import settlement_service_pb2, statement_pb2
 from settlement import bank
 from settlement import service as settlement_service
@@ -58,6 +61,8 @@ AUDIENCE = "pointclear.local/development"
 ISSUED_AT = datetime(2026, 1, 5, 10, 0, 0, 250_000, tzinfo=UTC)
 RECORDED_AT = ISSUED_AT + timedelta(milliseconds=12)
 TRANSFER_ID = bytes.fromhex("019b8d9969fa7000800000000000002a")
+LINK_ID = bytes.fromhex("019b8d9969fa7000800000000000002b")
+LINK_MEMBER = LinkMember("borealis-points", "B-77", bytes(range(0xC0, 0xE0)))
 ORDER_SEED, RECEIPT_SEED = bytes(range(32)), bytes(range(32, 64))
 ORDERS, RECEIPTS = SeedSigner(ORDER_SEED), SeedSigner(RECEIPT_SEED)
 
@@ -123,7 +128,7 @@ def sealed_order() -> Sealed:
             ORDERS.public_key,
             ISSUED_AT - timedelta(days=1),
             ISSUED_AT + timedelta(days=1),
-            None,
+            (),
             b"key",
         ),
         agreement(),
@@ -142,7 +147,7 @@ def sealed_order() -> Sealed:
         folded.state.registry,
         Frontier(),
         {},
-        Letterhead(AUDIENCE, RECEIPTS.key_id),
+        Letterhead(AUDIENCE, (RECEIPTS.key_id,)),
         lambda: bytes([0xA0 + next(numbers)]) * 32,
     )
 
@@ -178,7 +183,29 @@ def example() -> Mapping[str, bytes]:
         "receipt payload": payload,
         "receipt signature": sign(RECEIPTS, dsse.TRANSFER_RECEIPT, payload).signatures[0].signature,
         "receipt sha256": hashlib.sha256(payload).digest(),
+        "link salt": LINK_MEMBER.salt,
+        "link member sha256": LINK_MEMBER.sha256(),
+        "link confirmation": link_confirmation(),
     }
+
+
+def link_confirmation() -> bytes:
+    """The bytes with which borealis confirms a link."""
+    return link_service_pb2.LinkConfirmation(
+        audience=AUDIENCE,
+        partner_id="borealis",
+        link_id=LINK_ID,
+        program=LINK_MEMBER.program,
+        member_sha256=LINK_MEMBER.sha256(),
+        method=link_service_pb2.LINK_METHOD_SIGN_IN,
+        consent_version="sharing-2026-01",
+        confirmed_at=time_to_proto(ISSUED_AT),
+    ).SerializeToString(deterministic=True)
+
+
+def setting(name: str) -> Any:
+    """The default of a server's setting."""
+    return Settings.model_fields[name].default
 
 
 def printed() -> dict[str, bytes]:
@@ -271,6 +298,7 @@ def test_the_messages_that_a_client_signs_or_verifies_have_their_table() -> None
             TransferReceipt,
             SourcePart,
             agreement_pb2.RateAgreement,
+            link_service_pb2.LinkConfirmation,
             statement_pb2.SettlementStatement,
         )
     }
@@ -280,6 +308,7 @@ def test_the_table_of_calls_names_every_call_and_no_other() -> None:
     services = (
         exchange_service_pb2.DESCRIPTOR.services_by_name["ExchangeService"],
         partners_service_pb2.DESCRIPTOR.services_by_name["PartnersService"],
+        link_service_pb2.DESCRIPTOR.services_by_name["LinkService"],
         settlement_service_pb2.DESCRIPTOR.services_by_name["SettlementService"],
     )
     calls = [method.name for each in services for method in each.methods]
@@ -322,7 +351,7 @@ def test_the_limits_on_the_page_are_those_in_force() -> None:
             f"{edge.LARGE_MESSAGE_BYTES_MAX:,} bytes"
         ),
         "orders in one BatchCreateTransfers": f"1 to {service.ORDERS_MAX}",
-        "page of ListReceipts, ListTransfers, ListCorridors, ListTaxRates": (
+        "page of ListReceipts, ListTransfers, ListCorridors, ListTaxRates, ListLinks": (
             f"{paging.PAGE_DEFAULT} by default, {paging.PAGE_MAX} at most"
         ),
         "page of ListWindows": (
@@ -334,6 +363,10 @@ def test_the_limits_on_the_page_are_those_in_force() -> None:
         "an order's `issued_at` ahead of our clock": f"{CLOCK_SKEW.seconds} s",
         "time in a transfer id ahead of our clock": f"{ID_SKEW.seconds // 60} min",
         "member reference, partner reference": f"{REFERENCE_MAX} characters",
+        "salt of a member reference": f"{SALT_BYTES} bytes",
+        "a link's wait for its confirmation": f"{PENDING_TIME.total_seconds() / 3600:.0f} h",
+        "ValidateMember of one partner": f"{setting('look_ups_per_day'):,} a UTC day",
+        "answer of ValidateMember": f"{setting('look_up_seconds')} s after the question",
         "message of an error": f"{MESSAGE_MAX:,} bytes",
         "delay in RetryInfo": f"{RETRY_DELAY_S} s",
         "entries of a bank file": f"{bank.ENTRIES_MAX:,}",

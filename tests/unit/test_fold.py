@@ -28,6 +28,8 @@ from partners.keys import Purpose
 from tests import factories as make
 
 STATE = make.a_state()
+WIDE = {"minimum_source_points": 19 * 10**9, "maximum_source_points": 19 * 10**10}
+"""Limits of terms whose block has 11 digits."""
 MONEY = STATE.registry.units[make.CURRENCY].number
 POSITION = position_account(MONEY, STATE.registry.partners["grocery"].number)
 BANK = hub_account(MONEY, HubAccount.BANK_SETTLEMENT)
@@ -117,10 +119,10 @@ def test_a_key_of_a_partner_that_is_not_there_is_refused() -> None:
 
 def test_a_key_is_registered_by_a_key_in_force_and_by_no_other() -> None:
     registrar = make.signer("partner/fuel", Purpose.AGREEMENTS).key_id
-    command = make.add_key("partner/fuel", Purpose.STATEMENTS, registrar_key_id=registrar)
+    command = make.add_key("partner/fuel", Purpose.STATEMENTS, registrar_key_ids=(registrar,))
     booked(command)
     expected = (Reason.KEY_NOT_IN_FORCE, "key_event.signatures")
-    assert refusal_of(replace(command, registrar_key_id="0" * 32)) == expected
+    assert refusal_of(replace(command, registrar_key_ids=("0" * 32,))) == expected
     old = make.add_key("partner/fuel", Purpose.AGREEMENTS, valid_until=make.NOW)
     before = (*make.partners_and_keys()[:4], old)
     assert refusal_of(command, make.a_state(*before)) == expected
@@ -215,6 +217,53 @@ def test_two_brands_of_different_currencies_have_no_agreement() -> None:
         Reason.TERMS_INVALID,
         "settlement_currency",
     )
+
+
+def test_t13_terms_that_close_a_loop_are_refused_and_the_loop_is_named() -> None:
+    # Fuel gives 1.9 of deli: 19/10 × 10/19 is exactly 1, a hair more is too much.
+    even = make.activate(make.agreement_payload("deli", "fuel", version=2, rate=(19, 10)))
+    more = make.agreement_payload("deli", "fuel", version=2, rate=(19 * 10**9, 10**10 + 1), **WIDE)
+    _, state = booked(even)
+    (refusal,) = make.fold_one(STATE, make.activate(more)).results
+    assert isinstance(refusal, Refused)
+    assert (refusal.reason, refusal.field) == (Reason.FREE_LUNCH, "agreement")
+    assert refusal.metadata == {
+        "loop": "deli > fuel > deli",
+        "product": "10000000001/10000000000",
+        "begins": make.NOW.isoformat(),
+        "ends": "open",
+        "agreements": "deli-fuel version 2, fuel-deli version 1",
+    }
+    # What was known of the terms before does not matter.
+    known = replace(STATE, registry=replace(STATE.registry, worths=None))
+    (again,) = make.fold_one(known, make.activate(more)).results
+    assert isinstance(again, Refused)
+    assert str(again) == str(refusal)
+    # Nor does a product of exactly 1 before it leave room for more.
+    after = make.agreement_payload("deli", "fuel", version=3, rate=(19 * 10**9, 10**10 + 1), **WIDE)
+    assert refusal_of(make.activate(after), state) == (Reason.FREE_LUNCH, "agreement")
+
+
+def test_t13_two_activations_in_one_batch_see_each_other() -> None:
+    three_ways = [("grocery", "deli"), ("deli", "fuel"), ("fuel", "grocery")]
+    payloads = [make.agreement_payload(*pair, version=2, rate=(10, 10)) for pair in three_ways]
+    payloads[-1] = make.agreement_payload("fuel", "grocery", version=2, rate=(10, 11))
+    start = make.a_state(*make.partners_and_keys())
+    folded = fold(start, [make.activate(each) for each in payloads], make.NOW)
+    assert [type(each) for each in folded.results] == [Booked, Booked, Refused]
+    (*_, refusal) = folded.results
+    assert isinstance(refusal, Refused)
+    assert refusal.metadata["loop"] == "deli > fuel > grocery > deli"
+    assert refusal.metadata["product"] == "11/10"
+
+
+def test_a_new_version_that_mends_its_corridor_is_let_through() -> None:
+    tight = make.activate(make.agreement_payload("deli", "fuel", version=2, rate=(19, 10)))
+    _, state = booked(tight)
+    lower = make.activate(make.agreement_payload("fuel", "deli", version=2, rate=(10, 18)))
+    entry, state = booked(lower, state)
+    higher = make.activate(make.agreement_payload("deli", "fuel", version=3, rate=(18, 10)))
+    assert booked(higher, state)[0].log_index == entry.log_index + 1
 
 
 # Windows

@@ -78,7 +78,7 @@ class Stream:
     ) -> tuple[OwnEntry, ...]:
         positions = range(high - 1, low - 1, -1)[:most]
         self.read += len(positions)
-        return tuple(OwnEntry(b"", seq, PayloadKind.RECEIPT, b"", None) for seq in positions)
+        return tuple(OwnEntry(b"", seq, PayloadKind.RECEIPT, b"", None, "") for seq in positions)
 
     def window_range(self, connection: object, window_id: str) -> tuple[int, int | None] | None:
         return {"closed": (7, 25), "open": (25, None)}.get(window_id)

@@ -15,7 +15,8 @@ from exchange.observer import UNOBSERVED
 from exchange.seal import Sealed
 from exchange.sequencer import GATHER_S_MAX, Reply, Sequencer, gathering_s
 from partners.errors import Reason, Refused
-from partners.keys import SeedSigner
+from partners.keys import Purpose, SeedSigner
+from partners.signers import Signers
 from tests import factories as make
 
 DECIDED = Decided(Repeated(7))
@@ -52,7 +53,9 @@ class UnansweredCommit:
 
 async def submit_twice(ledger: Any) -> tuple[Reply, Reply]:
     """The answer of the batch that was lost, and of the next."""
-    sequencer = Sequencer(ledger, SeedSigner(bytes(32)), asyncio.get_running_loop())
+    sequencer = Sequencer(
+        ledger, Signers({Purpose.RECEIPTS: (SeedSigner(bytes(32)),)}), asyncio.get_running_loop()
+    )
     sequencer.start()
     try:
         (first,) = sequencer.submit([COMMAND])

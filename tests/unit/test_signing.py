@@ -1,6 +1,7 @@
 """Whose signatures a statement needs."""
 
 import hashlib
+from datetime import timedelta
 
 import pytest
 
@@ -13,9 +14,15 @@ from partners.envelope import (
     sign,
 )
 from partners.errors import Reason, Refused
+from partners.key_events import Registration, Revocation, RevocationReason
 from partners.keys import Purpose, SeedSigner
-from partners.registry import Registry
-from partners.signing import require_purpose, verified_signer, verify_agreement, verify_key_event
+from partners.signing import (
+    require_purpose,
+    verified_signer,
+    verify_agreement,
+    verify_registration,
+    verify_revocation,
+)
 from tests import factories as make
 
 OPERATOR = make.signer("operator/li-na", Purpose.OPERATOR)
@@ -96,21 +103,42 @@ def test_the_signer_is_the_key_that_the_envelope_names() -> None:
     assert refused.value.reason is Reason.KEY_UNKNOWN
 
 
-def registrar(*signers: SeedSigner, partner_id: str = "grocery") -> str:
+REGISTRATION = Registration(
+    "partner/grocery", Purpose.ORDERS, NEW.public_key, make.NOW, make.NOW + timedelta(days=1)
+)
+REVOCATION = Revocation(
+    "partner/grocery", make.order_signer("grocery").key_id, RevocationReason.LOST
+)
+
+
+def vouching(*signers: SeedSigner) -> list[str]:
     envelope = signed_by(*signers, kind=KEY_EVENT, payload=b"x")
-    return verify_key_event(envelope, partner_id, NEW.public_key, REGISTRY).holder
+    return [key.holder for key in verify_registration(envelope, REGISTRATION, REGISTRY)]
 
 
-def key_event_refused(*signers: SeedSigner, registry: Registry = REGISTRY) -> Reason:
+def key_event_refused(*signers: SeedSigner) -> Reason:
     envelope = signed_by(*signers, kind=KEY_EVENT, payload=b"x")
     with pytest.raises(Refused) as refused:
-        verify_key_event(envelope, "grocery", NEW.public_key, registry)
+        verify_registration(envelope, REGISTRATION, REGISTRY)
     return refused.value.reason
 
 
 def test_an_operator_and_the_partners_own_agreements_key_may_register_a_key() -> None:
-    assert registrar(NEW, OPERATOR) == "operator/li-na"
-    assert registrar(agreements_key("grocery"), NEW) == "partner/grocery"
+    assert vouching(NEW, OPERATOR) == ["operator/li-na"]
+    assert vouching(agreements_key("grocery"), NEW) == ["partner/grocery"]
+
+
+def test_operators_and_the_holders_own_agreements_key_may_revoke_a_key_and_no_other() -> None:
+    def revoked_by(*signers: SeedSigner) -> list[str]:
+        envelope = signed_by(*signers, kind=KEY_EVENT, payload=b"x")
+        return [key.holder for key in verify_revocation(envelope, REVOCATION, REGISTRY)]
+
+    assert revoked_by(OPERATOR) == ["operator/li-na"]
+    assert revoked_by(agreements_key("grocery")) == ["partner/grocery"]
+    for other in (make.order_signer("grocery"), agreements_key("fuel"), make.RECEIPTS, NEW):
+        with pytest.raises(Refused) as refused:
+            revoked_by(other)
+        assert refused.value.reason is Reason.KEY_UNKNOWN
 
 
 def test_t04_a_key_whose_possession_is_not_proven_is_not_registered() -> None:
@@ -134,5 +162,5 @@ def test_t04_a_key_event_with_a_forged_proof_is_refused() -> None:
     genuine = signed_by(NEW, OPERATOR, kind=KEY_EVENT, payload=b"x")
     moved = Envelope(KEY_EVENT, b"y", genuine.signatures)
     with pytest.raises(Refused) as refused:
-        verify_key_event(moved, "grocery", NEW.public_key, REGISTRY)
+        verify_registration(moved, REGISTRATION, REGISTRY)
     assert refused.value.reason is Reason.SIGNATURE_INVALID

@@ -21,13 +21,13 @@ from exchange.cli.demo.coalition import (
 from exchange.cli.demo.households import BLOCK_POINTS
 from exchange.cli.initialise import load_authority
 from exchange.cli.onboarding import (
-    PARTNER_PURPOSES,
     make_partner_profile,
     new_key,
     register_key,
 )
 from exchange.cli.profile import key_path, load_profile
 from partners.envelope import RATE_AGREEMENT, Envelope, sign
+from partners.key_events import PARTNER_PURPOSES
 from partners.keys import Purpose, Signer
 from partners.wire import envelope_to_proto, time_to_proto
 from pointclear.partners.v1 import agreement_pb2

@@ -174,12 +174,20 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The bank file does not fit the account, its last balance or its own totals."""
     REASON_EFFECTIVE_IN_PAST: _Reason.ValueType  # 60
     """What is to hold from an instant that has passed."""
+    REASON_FREE_LUNCH: _Reason.ValueType  # 80
+    """Some cycle of conversions would multiply points."""
     REASON_RATE_LIMITED: _Reason.ValueType  # 53
     """The caller sends faster than it may."""
     REASON_QUEUE_FULL: _Reason.ValueType  # 54
     """The exchange has as much queued as it takes."""
     REASON_TRY_LATER: _Reason.ValueType  # 55
     """The outcome is not known or the service is not ready; the same request may be sent again."""
+    REASON_LINK_UNKNOWN: _Reason.ValueType  # 71
+    """There is no such link, or it is not the caller's, or not of these programs."""
+    REASON_LINK_STATE: _Reason.ValueType  # 72
+    """The link is not in the state that this step needs."""
+    REASON_KEY_NEEDED: _Reason.ValueType  # 56
+    """The exchange could sign nothing of this kind without the key."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Every reason for which this service refuses. The name is the contract: it is also the `reason` of the
@@ -296,12 +304,20 @@ REASON_BANK_FILE_REFUSED: Reason.ValueType  # 52
 """The bank file does not fit the account, its last balance or its own totals."""
 REASON_EFFECTIVE_IN_PAST: Reason.ValueType  # 60
 """What is to hold from an instant that has passed."""
+REASON_FREE_LUNCH: Reason.ValueType  # 80
+"""Some cycle of conversions would multiply points."""
 REASON_RATE_LIMITED: Reason.ValueType  # 53
 """The caller sends faster than it may."""
 REASON_QUEUE_FULL: Reason.ValueType  # 54
 """The exchange has as much queued as it takes."""
 REASON_TRY_LATER: Reason.ValueType  # 55
 """The outcome is not known or the service is not ready; the same request may be sent again."""
+REASON_LINK_UNKNOWN: Reason.ValueType  # 71
+"""There is no such link, or it is not the caller's, or not of these programs."""
+REASON_LINK_STATE: Reason.ValueType  # 72
+"""The link is not in the state that this step needs."""
+REASON_KEY_NEEDED: Reason.ValueType  # 56
+"""The exchange could sign nothing of this kind without the key."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 class _RetryClass:

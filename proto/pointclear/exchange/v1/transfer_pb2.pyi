@@ -64,6 +64,7 @@ class TransferOrder(_message.Message):
     ISSUED_AT_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     PARTNER_REFERENCE_FIELD_NUMBER: _builtins.int
+    LINK_ID_FIELD_NUMBER: _builtins.int
     audience: _builtins.str
     """The exchange and environment that this is meant for."""
     partner_id: _builtins.str
@@ -75,9 +76,9 @@ class TransferOrder(_message.Message):
     target_program: _builtins.str
     """The program whose points are granted."""
     source_member: _builtins.str
-    """The source brand's own id for the member; opaque here."""
+    """The source brand's own id for the member; opaque here. Empty where a link is named."""
     target_member: _builtins.str
-    """The target brand's own id for the member; opaque here."""
+    """The target brand's own id for the member; opaque here. Empty where a link is named."""
     source_points: _builtins.int
     """Points to surrender."""
     target_points: _builtins.int
@@ -88,6 +89,8 @@ class TransferOrder(_message.Message):
     """Its version."""
     partner_reference: _builtins.str
     """The sender's own reference, at most 64 characters; not personal data."""
+    link_id: _builtins.bytes
+    """An active link of the two programs in place of both members, 16 bytes."""
     @_builtins.property
     def issued_at(self) -> _timestamp_pb2.Timestamp:
         """When the order was made, by the sender's clock."""
@@ -113,10 +116,11 @@ class TransferOrder(_message.Message):
         issued_at: _timestamp_pb2.Timestamp | None = ...,
         expires_at: _timestamp_pb2.Timestamp | None = ...,
         partner_reference: _builtins.str = ...,
+        link_id: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "issued_at", b"issued_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "agreement_version", b"agreement_version", "audience", b"audience", "expires_at", b"expires_at", "issued_at", b"issued_at", "partner_id", b"partner_id", "partner_reference", b"partner_reference", "source_member", b"source_member", "source_points", b"source_points", "source_program", b"source_program", "target_member", b"target_member", "target_points", b"target_points", "target_program", b"target_program", "transfer_id", b"transfer_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "agreement_version", b"agreement_version", "audience", b"audience", "expires_at", b"expires_at", "issued_at", b"issued_at", "link_id", b"link_id", "partner_id", b"partner_id", "partner_reference", b"partner_reference", "source_member", b"source_member", "source_points", b"source_points", "source_program", b"source_program", "target_member", b"target_member", "target_points", b"target_points", "target_program", b"target_program", "transfer_id", b"transfer_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,19 +25,21 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n pointclear/partners/v1/key.proto\x12\x16pointclear.partners.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8d\x02\n\x08KeyEvent\x12\x10\n\x08\x61udience\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\x12\x31\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32!.pointclear.partners.v1.KeyAction\x12\x33\n\x07purpose\x18\x04 \x01(\x0e\x32\".pointclear.partners.v1.KeyPurpose\x12\x12\n\npublic_key\x18\x05 \x01(\x0c\x12.\n\nvalid_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe9\x01\n\x03Key\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x33\n\x07purpose\x18\x03 \x01(\x0e\x32\".pointclear.partners.v1.KeyPurpose\x12\x12\n\npublic_key\x18\x04 \x01(\x0c\x12.\n\nvalid_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10registered_index\x18\x07 \x01(\x03*\xc2\x01\n\nKeyPurpose\x12\x1b\n\x17KEY_PURPOSE_UNSPECIFIED\x10\x00\x12\x16\n\x12KEY_PURPOSE_ORDERS\x10\x01\x12\x1a\n\x16KEY_PURPOSE_AGREEMENTS\x10\x02\x12\x1a\n\x16KEY_PURPOSE_STATEMENTS\x10\x03\x12\x18\n\x14KEY_PURPOSE_RECEIPTS\x10\x04\x12\x13\n\x0fKEY_PURPOSE_LOG\x10\x05\x12\x18\n\x14KEY_PURPOSE_OPERATOR\x10\x06*@\n\tKeyAction\x12\x1a\n\x16KEY_ACTION_UNSPECIFIED\x10\x00\x12\x17\n\x13KEY_ACTION_REGISTER\x10\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n pointclear/partners/v1/key.proto\x12\x16pointclear.partners.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe7\x02\n\x08KeyEvent\x12\x10\n\x08\x61udience\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\x12\x31\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32!.pointclear.partners.v1.KeyAction\x12\x33\n\x07purpose\x18\x04 \x01(\x0e\x32\".pointclear.partners.v1.KeyPurpose\x12\x12\n\npublic_key\x18\x05 \x01(\x0c\x12.\n\nvalid_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06holder\x18\x08 \x01(\t\x12\x0e\n\x06key_id\x18\t \x01(\t\x12\x38\n\x06reason\x18\n \x01(\x0e\x32(.pointclear.partners.v1.RevocationReason\"\x80\x02\n\x03Key\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x33\n\x07purpose\x18\x03 \x01(\x0e\x32\".pointclear.partners.v1.KeyPurpose\x12\x12\n\npublic_key\x18\x04 \x01(\x0c\x12.\n\nvalid_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10registered_index\x18\x07 \x01(\x03\x12\x15\n\rrevoked_index\x18\x08 \x01(\x03*\xc2\x01\n\nKeyPurpose\x12\x1b\n\x17KEY_PURPOSE_UNSPECIFIED\x10\x00\x12\x16\n\x12KEY_PURPOSE_ORDERS\x10\x01\x12\x1a\n\x16KEY_PURPOSE_AGREEMENTS\x10\x02\x12\x1a\n\x16KEY_PURPOSE_STATEMENTS\x10\x03\x12\x18\n\x14KEY_PURPOSE_RECEIPTS\x10\x04\x12\x13\n\x0fKEY_PURPOSE_LOG\x10\x05\x12\x18\n\x14KEY_PURPOSE_OPERATOR\x10\x06*W\n\tKeyAction\x12\x1a\n\x16KEY_ACTION_UNSPECIFIED\x10\x00\x12\x17\n\x13KEY_ACTION_REGISTER\x10\x01\x12\x15\n\x11KEY_ACTION_REVOKE\x10\x02*\xb4\x01\n\x10RevocationReason\x12!\n\x1dREVOCATION_REASON_UNSPECIFIED\x10\x00\x12!\n\x1dREVOCATION_REASON_COMPROMISED\x10\x01\x12\x1a\n\x16REVOCATION_REASON_LOST\x10\x02\x12 \n\x1cREVOCATION_REASON_SUPERSEDED\x10\x03\x12\x1c\n\x18REVOCATION_REASON_CEASED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pointclear.partners.v1.key_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_KEYPURPOSE']._serialized_start=602
-  _globals['_KEYPURPOSE']._serialized_end=796
-  _globals['_KEYACTION']._serialized_start=798
-  _globals['_KEYACTION']._serialized_end=862
+  _globals['_KEYPURPOSE']._serialized_start=715
+  _globals['_KEYPURPOSE']._serialized_end=909
+  _globals['_KEYACTION']._serialized_start=911
+  _globals['_KEYACTION']._serialized_end=998
+  _globals['_REVOCATIONREASON']._serialized_start=1001
+  _globals['_REVOCATIONREASON']._serialized_end=1181
   _globals['_KEYEVENT']._serialized_start=94
-  _globals['_KEYEVENT']._serialized_end=363
-  _globals['_KEY']._serialized_start=366
-  _globals['_KEY']._serialized_end=599
+  _globals['_KEYEVENT']._serialized_end=453
+  _globals['_KEY']._serialized_start=456
+  _globals['_KEY']._serialized_end=712
 # @@protoc_insertion_point(module_scope)

@@ -67,7 +67,9 @@ class _KeyActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_KeyAction.V
     KEY_ACTION_UNSPECIFIED: _KeyAction.ValueType  # 0
     """Not stated; refused."""
     KEY_ACTION_REGISTER: _KeyAction.ValueType  # 1
-    """Registers the key."""
+    """Registers a key."""
+    KEY_ACTION_REVOKE: _KeyAction.ValueType  # 2
+    """Ends a key's force, at the log index of this event."""
 
 class KeyAction(_KeyAction, metaclass=_KeyActionEnumTypeWrapper):
     """What a key event does."""
@@ -75,13 +77,47 @@ class KeyAction(_KeyAction, metaclass=_KeyActionEnumTypeWrapper):
 KEY_ACTION_UNSPECIFIED: KeyAction.ValueType  # 0
 """Not stated; refused."""
 KEY_ACTION_REGISTER: KeyAction.ValueType  # 1
-"""Registers the key."""
+"""Registers a key."""
+KEY_ACTION_REVOKE: KeyAction.ValueType  # 2
+"""Ends a key's force, at the log index of this event."""
 Global___KeyAction: _TypeAlias = KeyAction  # noqa: Y015
+
+class _RevocationReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RevocationReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RevocationReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REVOCATION_REASON_UNSPECIFIED: _RevocationReason.ValueType  # 0
+    """Not stated."""
+    REVOCATION_REASON_COMPROMISED: _RevocationReason.ValueType  # 1
+    """Somebody else may have the private key."""
+    REVOCATION_REASON_LOST: _RevocationReason.ValueType  # 2
+    """The private key cannot be used any more."""
+    REVOCATION_REASON_SUPERSEDED: _RevocationReason.ValueType  # 3
+    """Another key has taken its place."""
+    REVOCATION_REASON_CEASED: _RevocationReason.ValueType  # 4
+    """Its holder no longer takes part, or no longer in this way."""
+
+class RevocationReason(_RevocationReason, metaclass=_RevocationReasonEnumTypeWrapper):
+    """Why a key was revoked."""
+
+REVOCATION_REASON_UNSPECIFIED: RevocationReason.ValueType  # 0
+"""Not stated."""
+REVOCATION_REASON_COMPROMISED: RevocationReason.ValueType  # 1
+"""Somebody else may have the private key."""
+REVOCATION_REASON_LOST: RevocationReason.ValueType  # 2
+"""The private key cannot be used any more."""
+REVOCATION_REASON_SUPERSEDED: RevocationReason.ValueType  # 3
+"""Another key has taken its place."""
+REVOCATION_REASON_CEASED: RevocationReason.ValueType  # 4
+"""Its holder no longer takes part, or no longer in this way."""
+Global___RevocationReason: _TypeAlias = RevocationReason  # noqa: Y015
 
 @_typing.final
 class KeyEvent(_message.Message):
-    """The payload of a `key-event` envelope. It is signed by the new key itself and by one that may register it:
-    an operator's key, or a key of the same partner for agreements.
+    """The payload of a `key-event` envelope. A registration is signed by the new key itself and by those who vouch for it, a
+    revocation by those who may revoke: see docs/protocol.md, Keys and key events.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -93,16 +129,25 @@ class KeyEvent(_message.Message):
     PUBLIC_KEY_FIELD_NUMBER: _builtins.int
     VALID_FROM_FIELD_NUMBER: _builtins.int
     VALID_UNTIL_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     audience: _builtins.str
     """The exchange and environment that this is meant for."""
     partner_id: _builtins.str
-    """The partner that the key is to speak for."""
+    """The partner that the key speaks for; empty for a key of an operator or of the exchange."""
     action: Global___KeyAction.ValueType
     """What happens to the key."""
     purpose: Global___KeyPurpose.ValueType
     """What the key may sign."""
     public_key: _builtins.bytes
     """32 bytes, a point of the prime-order subgroup of Ed25519."""
+    holder: _builtins.str
+    """Whom a key that is no partner's speaks for: `operator/<name>` or `exchange`."""
+    key_id: _builtins.str
+    """The key that is revoked; empty in a registration, whose key names itself."""
+    reason: Global___RevocationReason.ValueType
+    """Why it is revoked; not stated in a registration."""
     @_builtins.property
     def valid_from(self) -> _timestamp_pb2.Timestamp:
         """The key is good from here; compared with the log's time."""
@@ -121,10 +166,13 @@ class KeyEvent(_message.Message):
         public_key: _builtins.bytes = ...,
         valid_from: _timestamp_pb2.Timestamp | None = ...,
         valid_until: _timestamp_pb2.Timestamp | None = ...,
+        holder: _builtins.str = ...,
+        key_id: _builtins.str = ...,
+        reason: Global___RevocationReason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "audience", b"audience", "partner_id", b"partner_id", "public_key", b"public_key", "purpose", b"purpose", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "audience", b"audience", "holder", b"holder", "key_id", b"key_id", "partner_id", b"partner_id", "public_key", b"public_key", "purpose", b"purpose", "reason", b"reason", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -143,6 +191,7 @@ class Key(_message.Message):
     VALID_FROM_FIELD_NUMBER: _builtins.int
     VALID_UNTIL_FIELD_NUMBER: _builtins.int
     REGISTERED_INDEX_FIELD_NUMBER: _builtins.int
+    REVOKED_INDEX_FIELD_NUMBER: _builtins.int
     key_id: _builtins.str
     """The first 32 hex digits of the SHA-256 of the raw public key."""
     holder: _builtins.str
@@ -153,6 +202,8 @@ class Key(_message.Message):
     """32 bytes."""
     registered_index: _builtins.int
     """Index of the registration in the log."""
+    revoked_index: _builtins.int
+    """Index of the revocation in the log: what has this index or a higher one may not rest on the key. 0 while it is not revoked."""
     @_builtins.property
     def valid_from(self) -> _timestamp_pb2.Timestamp:
         """The key is good from here."""
@@ -171,10 +222,11 @@ class Key(_message.Message):
         valid_from: _timestamp_pb2.Timestamp | None = ...,
         valid_until: _timestamp_pb2.Timestamp | None = ...,
         registered_index: _builtins.int = ...,
+        revoked_index: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder", "key_id", b"key_id", "public_key", b"public_key", "purpose", b"purpose", "registered_index", b"registered_index", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder", "key_id", b"key_id", "public_key", b"public_key", "purpose", b"purpose", "registered_index", b"registered_index", "revoked_index", b"revoked_index", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

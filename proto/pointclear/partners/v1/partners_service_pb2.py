@@ -25,65 +25,70 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from pointclear.common.v1 import envelope_pb2 as pointclear_dot_common_dot_v1_dot_envelope__pb2
 from pointclear.partners.v1 import key_pb2 as pointclear_dot_partners_dot_v1_dot_key__pb2
+from pointclear.partners.v1 import limits_pb2 as pointclear_dot_partners_dot_v1_dot_limits__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-pointclear/partners/v1/partners_service.proto\x12\x16pointclear.partners.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#pointclear/common/v1/envelope.proto\x1a pointclear/partners/v1/key.proto\"K\n\x11SettlementAccount\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\r\n\x05scale\x18\x02 \x01(\x05\x12\x15\n\rnet_debit_cap\x18\x03 \x01(\x03\"\x8a\x01\n\x07Partner\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12\x12\n\nlegal_name\x18\x02 \x01(\t\x12\x10\n\x08programs\x18\x03 \x03(\t\x12\x45\n\x12settlement_account\x18\x04 \x01(\x0b\x32).pointclear.partners.v1.SettlementAccount\"J\n\x16RegisterPartnerRequest\x12\x30\n\x07partner\x18\x01 \x01(\x0b\x32\x1f.pointclear.partners.v1.Partner\"K\n\x17RegisterPartnerResponse\x12\x30\n\x07partner\x18\x01 \x01(\x0b\x32\x1f.pointclear.partners.v1.Partner\"\x15\n\x13ListPartnersRequest\"I\n\x14ListPartnersResponse\x12\x31\n\x08partners\x18\x01 \x03(\x0b\x32\x1f.pointclear.partners.v1.Partner\"M\n\x12RegisterKeyRequest\x12\x37\n\tkey_event\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"?\n\x13RegisterKeyResponse\x12(\n\x03key\x18\x01 \x01(\x0b\x32\x1b.pointclear.partners.v1.Key\"!\n\x0fListKeysRequest\x12\x0e\n\x06holder\x18\x01 \x01(\t\"O\n\x10ListKeysResponse\x12)\n\x04keys\x18\x01 \x03(\x0b\x32\x1b.pointclear.partners.v1.Key\x12\x10\n\x08\x61udience\x18\x02 \x01(\t\"e\n\x07TaxRate\x12\x10\n\x08tax_code\x18\x01 \x01(\t\x12\x14\n\x0c\x62\x61sis_points\x18\x02 \x01(\x05\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_from\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"B\n\x11\x41\x64\x64TaxRateRequest\x12-\n\x04rate\x18\x01 \x01(\x0b\x32\x1f.pointclear.partners.v1.TaxRate\"C\n\x12\x41\x64\x64TaxRateResponse\x12-\n\x04rate\x18\x01 \x01(\x0b\x32\x1f.pointclear.partners.v1.TaxRate\"<\n\x13ListTaxRatesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"_\n\x14ListTaxRatesResponse\x12.\n\x05rates\x18\x01 \x03(\x0b\x32\x1f.pointclear.partners.v1.TaxRate\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"R\n\x17ProposeAgreementRequest\x12\x37\n\tagreement\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"P\n\x18ProposeAgreementResponse\x12\x34\n\tagreement\x18\x01 \x01(\x0b\x32!.pointclear.partners.v1.Agreement\"O\n\x14SignAgreementRequest\x12\x37\n\tagreement\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"M\n\x15SignAgreementResponse\x12\x34\n\tagreement\x18\x01 \x01(\x0b\x32!.pointclear.partners.v1.Agreement\"A\n\x18\x41\x63tivateAgreementRequest\x12\x14\n\x0c\x61greement_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\"Q\n\x19\x41\x63tivateAgreementResponse\x12\x34\n\tagreement\x18\x01 \x01(\x0b\x32!.pointclear.partners.v1.Agreement\"\x17\n\x15ListAgreementsRequest\"O\n\x16ListAgreementsResponse\x12\x35\n\nagreements\x18\x01 \x03(\x0b\x32!.pointclear.partners.v1.Agreement\"\x8a\x02\n\tAgreement\x12\x14\n\x0c\x61greement_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x35\n\x05state\x18\x03 \x01(\x0e\x32&.pointclear.partners.v1.AgreementState\x12\x36\n\x08\x65nvelope\x18\x04 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x65\x66\x66\x65\x63tive_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xa4\x01\n\x0e\x41greementState\x12\x1f\n\x1b\x41GREEMENT_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41GREEMENT_STATE_PROPOSED\x10\x01\x12\x1a\n\x16\x41GREEMENT_STATE_SIGNED\x10\x02\x12\x1c\n\x18\x41GREEMENT_STATE_IN_FORCE\x10\x03\x12\x19\n\x15\x41GREEMENT_STATE_ENDED\x10\x04\x32\xd7\x08\n\x0fPartnersService\x12r\n\x0fRegisterPartner\x12..pointclear.partners.v1.RegisterPartnerRequest\x1a/.pointclear.partners.v1.RegisterPartnerResponse\x12i\n\x0cListPartners\x12+.pointclear.partners.v1.ListPartnersRequest\x1a,.pointclear.partners.v1.ListPartnersResponse\x12\x66\n\x0bRegisterKey\x12*.pointclear.partners.v1.RegisterKeyRequest\x1a+.pointclear.partners.v1.RegisterKeyResponse\x12]\n\x08ListKeys\x12\'.pointclear.partners.v1.ListKeysRequest\x1a(.pointclear.partners.v1.ListKeysResponse\x12\x63\n\nAddTaxRate\x12).pointclear.partners.v1.AddTaxRateRequest\x1a*.pointclear.partners.v1.AddTaxRateResponse\x12i\n\x0cListTaxRates\x12+.pointclear.partners.v1.ListTaxRatesRequest\x1a,.pointclear.partners.v1.ListTaxRatesResponse\x12u\n\x10ProposeAgreement\x12/.pointclear.partners.v1.ProposeAgreementRequest\x1a\x30.pointclear.partners.v1.ProposeAgreementResponse\x12l\n\rSignAgreement\x12,.pointclear.partners.v1.SignAgreementRequest\x1a-.pointclear.partners.v1.SignAgreementResponse\x12x\n\x11\x41\x63tivateAgreement\x12\x30.pointclear.partners.v1.ActivateAgreementRequest\x1a\x31.pointclear.partners.v1.ActivateAgreementResponse\x12o\n\x0eListAgreements\x12-.pointclear.partners.v1.ListAgreementsRequest\x1a..pointclear.partners.v1.ListAgreementsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-pointclear/partners/v1/partners_service.proto\x12\x16pointclear.partners.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#pointclear/common/v1/envelope.proto\x1a pointclear/partners/v1/key.proto\x1a#pointclear/partners/v1/limits.proto\"K\n\x11SettlementAccount\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\r\n\x05scale\x18\x02 \x01(\x05\x12\x15\n\rnet_debit_cap\x18\x03 \x01(\x03\"\x8a\x01\n\x07Partner\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12\x12\n\nlegal_name\x18\x02 \x01(\t\x12\x10\n\x08programs\x18\x03 \x03(\t\x12\x45\n\x12settlement_account\x18\x04 \x01(\x0b\x32).pointclear.partners.v1.SettlementAccount\"J\n\x16RegisterPartnerRequest\x12\x30\n\x07partner\x18\x01 \x01(\x0b\x32\x1f.pointclear.partners.v1.Partner\"K\n\x17RegisterPartnerResponse\x12\x30\n\x07partner\x18\x01 \x01(\x0b\x32\x1f.pointclear.partners.v1.Partner\"\x15\n\x13ListPartnersRequest\"I\n\x14ListPartnersResponse\x12\x31\n\x08partners\x18\x01 \x03(\x0b\x32\x1f.pointclear.partners.v1.Partner\"M\n\x12RegisterKeyRequest\x12\x37\n\tkey_event\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"?\n\x13RegisterKeyResponse\x12(\n\x03key\x18\x01 \x01(\x0b\x32\x1b.pointclear.partners.v1.Key\"K\n\x10RevokeKeyRequest\x12\x37\n\tkey_event\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"=\n\x11RevokeKeyResponse\x12(\n\x03key\x18\x01 \x01(\x0b\x32\x1b.pointclear.partners.v1.Key\"!\n\x0fListKeysRequest\x12\x0e\n\x06holder\x18\x01 \x01(\t\"O\n\x10ListKeysResponse\x12)\n\x04keys\x18\x01 \x03(\x0b\x32\x1b.pointclear.partners.v1.Key\x12\x10\n\x08\x61udience\x18\x02 \x01(\t\"e\n\x07TaxRate\x12\x10\n\x08tax_code\x18\x01 \x01(\t\x12\x14\n\x0c\x62\x61sis_points\x18\x02 \x01(\x05\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_from\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"B\n\x11\x41\x64\x64TaxRateRequest\x12-\n\x04rate\x18\x01 \x01(\x0b\x32\x1f.pointclear.partners.v1.TaxRate\"C\n\x12\x41\x64\x64TaxRateResponse\x12-\n\x04rate\x18\x01 \x01(\x0b\x32\x1f.pointclear.partners.v1.TaxRate\"<\n\x13ListTaxRatesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"_\n\x14ListTaxRatesResponse\x12.\n\x05rates\x18\x01 \x03(\x0b\x32\x1f.pointclear.partners.v1.TaxRate\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"R\n\x17ProposeAgreementRequest\x12\x37\n\tagreement\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"P\n\x18ProposeAgreementResponse\x12\x34\n\tagreement\x18\x01 \x01(\x0b\x32!.pointclear.partners.v1.Agreement\"O\n\x14SignAgreementRequest\x12\x37\n\tagreement\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"M\n\x15SignAgreementResponse\x12\x34\n\tagreement\x18\x01 \x01(\x0b\x32!.pointclear.partners.v1.Agreement\"A\n\x18\x41\x63tivateAgreementRequest\x12\x14\n\x0c\x61greement_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\"Q\n\x19\x41\x63tivateAgreementResponse\x12\x34\n\tagreement\x18\x01 \x01(\x0b\x32!.pointclear.partners.v1.Agreement\"\x17\n\x15ListAgreementsRequest\"O\n\x16ListAgreementsResponse\x12\x35\n\nagreements\x18\x01 \x03(\x0b\x32!.pointclear.partners.v1.Agreement\"\x8a\x02\n\tAgreement\x12\x14\n\x0c\x61greement_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x35\n\x05state\x18\x03 \x01(\x0e\x32&.pointclear.partners.v1.AgreementState\x12\x36\n\x08\x65nvelope\x18\x04 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x65\x66\x66\x65\x63tive_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xa4\x01\n\x0e\x41greementState\x12\x1f\n\x1b\x41GREEMENT_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41GREEMENT_STATE_PROPOSED\x10\x01\x12\x1a\n\x16\x41GREEMENT_STATE_SIGNED\x10\x02\x12\x1c\n\x18\x41GREEMENT_STATE_IN_FORCE\x10\x03\x12\x19\n\x15\x41GREEMENT_STATE_ENDED\x10\x04\x32\xd3\x0c\n\x0fPartnersService\x12r\n\x0fRegisterPartner\x12..pointclear.partners.v1.RegisterPartnerRequest\x1a/.pointclear.partners.v1.RegisterPartnerResponse\x12i\n\x0cListPartners\x12+.pointclear.partners.v1.ListPartnersRequest\x1a,.pointclear.partners.v1.ListPartnersResponse\x12\x66\n\x0bRegisterKey\x12*.pointclear.partners.v1.RegisterKeyRequest\x1a+.pointclear.partners.v1.RegisterKeyResponse\x12`\n\tRevokeKey\x12(.pointclear.partners.v1.RevokeKeyRequest\x1a).pointclear.partners.v1.RevokeKeyResponse\x12]\n\x08ListKeys\x12\'.pointclear.partners.v1.ListKeysRequest\x1a(.pointclear.partners.v1.ListKeysResponse\x12\x63\n\nAddTaxRate\x12).pointclear.partners.v1.AddTaxRateRequest\x1a*.pointclear.partners.v1.AddTaxRateResponse\x12i\n\x0cListTaxRates\x12+.pointclear.partners.v1.ListTaxRatesRequest\x1a,.pointclear.partners.v1.ListTaxRatesResponse\x12u\n\x10ProposeAgreement\x12/.pointclear.partners.v1.ProposeAgreementRequest\x1a\x30.pointclear.partners.v1.ProposeAgreementResponse\x12l\n\rSignAgreement\x12,.pointclear.partners.v1.SignAgreementRequest\x1a-.pointclear.partners.v1.SignAgreementResponse\x12x\n\x11\x41\x63tivateAgreement\x12\x30.pointclear.partners.v1.ActivateAgreementRequest\x1a\x31.pointclear.partners.v1.ActivateAgreementResponse\x12o\n\x0eListAgreements\x12-.pointclear.partners.v1.ListAgreementsRequest\x1a..pointclear.partners.v1.ListAgreementsResponse\x12\x66\n\x0bSetSwitches\x12*.pointclear.partners.v1.SetSwitchesRequest\x1a+.pointclear.partners.v1.SetSwitchesResponse\x12i\n\x0cListSwitches\x12+.pointclear.partners.v1.ListSwitchesRequest\x1a,.pointclear.partners.v1.ListSwitchesResponse\x12`\n\tSetLimits\x12(.pointclear.partners.v1.SetLimitsRequest\x1a).pointclear.partners.v1.SetLimitsResponse\x12\x63\n\nListLimits\x12).pointclear.partners.v1.ListLimitsRequest\x1a*.pointclear.partners.v1.ListLimitsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pointclear.partners.v1.partners_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AGREEMENTSTATE']._serialized_start=2157
-  _globals['_AGREEMENTSTATE']._serialized_end=2321
-  _globals['_SETTLEMENTACCOUNT']._serialized_start=177
-  _globals['_SETTLEMENTACCOUNT']._serialized_end=252
-  _globals['_PARTNER']._serialized_start=255
-  _globals['_PARTNER']._serialized_end=393
-  _globals['_REGISTERPARTNERREQUEST']._serialized_start=395
-  _globals['_REGISTERPARTNERREQUEST']._serialized_end=469
-  _globals['_REGISTERPARTNERRESPONSE']._serialized_start=471
-  _globals['_REGISTERPARTNERRESPONSE']._serialized_end=546
-  _globals['_LISTPARTNERSREQUEST']._serialized_start=548
-  _globals['_LISTPARTNERSREQUEST']._serialized_end=569
-  _globals['_LISTPARTNERSRESPONSE']._serialized_start=571
-  _globals['_LISTPARTNERSRESPONSE']._serialized_end=644
-  _globals['_REGISTERKEYREQUEST']._serialized_start=646
-  _globals['_REGISTERKEYREQUEST']._serialized_end=723
-  _globals['_REGISTERKEYRESPONSE']._serialized_start=725
-  _globals['_REGISTERKEYRESPONSE']._serialized_end=788
-  _globals['_LISTKEYSREQUEST']._serialized_start=790
-  _globals['_LISTKEYSREQUEST']._serialized_end=823
-  _globals['_LISTKEYSRESPONSE']._serialized_start=825
-  _globals['_LISTKEYSRESPONSE']._serialized_end=904
-  _globals['_TAXRATE']._serialized_start=906
-  _globals['_TAXRATE']._serialized_end=1007
-  _globals['_ADDTAXRATEREQUEST']._serialized_start=1009
-  _globals['_ADDTAXRATEREQUEST']._serialized_end=1075
-  _globals['_ADDTAXRATERESPONSE']._serialized_start=1077
-  _globals['_ADDTAXRATERESPONSE']._serialized_end=1144
-  _globals['_LISTTAXRATESREQUEST']._serialized_start=1146
-  _globals['_LISTTAXRATESREQUEST']._serialized_end=1206
-  _globals['_LISTTAXRATESRESPONSE']._serialized_start=1208
-  _globals['_LISTTAXRATESRESPONSE']._serialized_end=1303
-  _globals['_PROPOSEAGREEMENTREQUEST']._serialized_start=1305
-  _globals['_PROPOSEAGREEMENTREQUEST']._serialized_end=1387
-  _globals['_PROPOSEAGREEMENTRESPONSE']._serialized_start=1389
-  _globals['_PROPOSEAGREEMENTRESPONSE']._serialized_end=1469
-  _globals['_SIGNAGREEMENTREQUEST']._serialized_start=1471
-  _globals['_SIGNAGREEMENTREQUEST']._serialized_end=1550
-  _globals['_SIGNAGREEMENTRESPONSE']._serialized_start=1552
-  _globals['_SIGNAGREEMENTRESPONSE']._serialized_end=1629
-  _globals['_ACTIVATEAGREEMENTREQUEST']._serialized_start=1631
-  _globals['_ACTIVATEAGREEMENTREQUEST']._serialized_end=1696
-  _globals['_ACTIVATEAGREEMENTRESPONSE']._serialized_start=1698
-  _globals['_ACTIVATEAGREEMENTRESPONSE']._serialized_end=1779
-  _globals['_LISTAGREEMENTSREQUEST']._serialized_start=1781
-  _globals['_LISTAGREEMENTSREQUEST']._serialized_end=1804
-  _globals['_LISTAGREEMENTSRESPONSE']._serialized_start=1806
-  _globals['_LISTAGREEMENTSRESPONSE']._serialized_end=1885
-  _globals['_AGREEMENT']._serialized_start=1888
-  _globals['_AGREEMENT']._serialized_end=2154
-  _globals['_PARTNERSSERVICE']._serialized_start=2324
-  _globals['_PARTNERSSERVICE']._serialized_end=3435
+  _globals['_AGREEMENTSTATE']._serialized_start=2334
+  _globals['_AGREEMENTSTATE']._serialized_end=2498
+  _globals['_SETTLEMENTACCOUNT']._serialized_start=214
+  _globals['_SETTLEMENTACCOUNT']._serialized_end=289
+  _globals['_PARTNER']._serialized_start=292
+  _globals['_PARTNER']._serialized_end=430
+  _globals['_REGISTERPARTNERREQUEST']._serialized_start=432
+  _globals['_REGISTERPARTNERREQUEST']._serialized_end=506
+  _globals['_REGISTERPARTNERRESPONSE']._serialized_start=508
+  _globals['_REGISTERPARTNERRESPONSE']._serialized_end=583
+  _globals['_LISTPARTNERSREQUEST']._serialized_start=585
+  _globals['_LISTPARTNERSREQUEST']._serialized_end=606
+  _globals['_LISTPARTNERSRESPONSE']._serialized_start=608
+  _globals['_LISTPARTNERSRESPONSE']._serialized_end=681
+  _globals['_REGISTERKEYREQUEST']._serialized_start=683
+  _globals['_REGISTERKEYREQUEST']._serialized_end=760
+  _globals['_REGISTERKEYRESPONSE']._serialized_start=762
+  _globals['_REGISTERKEYRESPONSE']._serialized_end=825
+  _globals['_REVOKEKEYREQUEST']._serialized_start=827
+  _globals['_REVOKEKEYREQUEST']._serialized_end=902
+  _globals['_REVOKEKEYRESPONSE']._serialized_start=904
+  _globals['_REVOKEKEYRESPONSE']._serialized_end=965
+  _globals['_LISTKEYSREQUEST']._serialized_start=967
+  _globals['_LISTKEYSREQUEST']._serialized_end=1000
+  _globals['_LISTKEYSRESPONSE']._serialized_start=1002
+  _globals['_LISTKEYSRESPONSE']._serialized_end=1081
+  _globals['_TAXRATE']._serialized_start=1083
+  _globals['_TAXRATE']._serialized_end=1184
+  _globals['_ADDTAXRATEREQUEST']._serialized_start=1186
+  _globals['_ADDTAXRATEREQUEST']._serialized_end=1252
+  _globals['_ADDTAXRATERESPONSE']._serialized_start=1254
+  _globals['_ADDTAXRATERESPONSE']._serialized_end=1321
+  _globals['_LISTTAXRATESREQUEST']._serialized_start=1323
+  _globals['_LISTTAXRATESREQUEST']._serialized_end=1383
+  _globals['_LISTTAXRATESRESPONSE']._serialized_start=1385
+  _globals['_LISTTAXRATESRESPONSE']._serialized_end=1480
+  _globals['_PROPOSEAGREEMENTREQUEST']._serialized_start=1482
+  _globals['_PROPOSEAGREEMENTREQUEST']._serialized_end=1564
+  _globals['_PROPOSEAGREEMENTRESPONSE']._serialized_start=1566
+  _globals['_PROPOSEAGREEMENTRESPONSE']._serialized_end=1646
+  _globals['_SIGNAGREEMENTREQUEST']._serialized_start=1648
+  _globals['_SIGNAGREEMENTREQUEST']._serialized_end=1727
+  _globals['_SIGNAGREEMENTRESPONSE']._serialized_start=1729
+  _globals['_SIGNAGREEMENTRESPONSE']._serialized_end=1806
+  _globals['_ACTIVATEAGREEMENTREQUEST']._serialized_start=1808
+  _globals['_ACTIVATEAGREEMENTREQUEST']._serialized_end=1873
+  _globals['_ACTIVATEAGREEMENTRESPONSE']._serialized_start=1875
+  _globals['_ACTIVATEAGREEMENTRESPONSE']._serialized_end=1956
+  _globals['_LISTAGREEMENTSREQUEST']._serialized_start=1958
+  _globals['_LISTAGREEMENTSREQUEST']._serialized_end=1981
+  _globals['_LISTAGREEMENTSRESPONSE']._serialized_start=1983
+  _globals['_LISTAGREEMENTSRESPONSE']._serialized_end=2062
+  _globals['_AGREEMENT']._serialized_start=2065
+  _globals['_AGREEMENT']._serialized_end=2331
+  _globals['_PARTNERSSERVICE']._serialized_start=2501
+  _globals['_PARTNERSSERVICE']._serialized_end=4120
 # @@protoc_insertion_point(module_scope)

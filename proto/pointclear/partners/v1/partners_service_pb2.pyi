@@ -260,6 +260,54 @@ class RegisterKeyResponse(_message.Message):
 Global___RegisterKeyResponse: _TypeAlias = RegisterKeyResponse  # noqa: Y015
 
 @_typing.final
+class RevokeKeyRequest(_message.Message):
+    """Request of RevokeKey."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_EVENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def key_event(self) -> _envelope_pb2.SignedEnvelope:
+        """A `key-event`, signed by those who may revoke the key."""
+
+    def __init__(
+        self,
+        *,
+        key_event: _envelope_pb2.SignedEnvelope | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key_event", b"key_event"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_event", b"key_event"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeKeyRequest: _TypeAlias = RevokeKeyRequest  # noqa: Y015
+
+@_typing.final
+class RevokeKeyResponse(_message.Message):
+    """Response of RevokeKey."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def key(self) -> _key_pb2.Key:
+        """The key with the log index of its revocation."""
+
+    def __init__(
+        self,
+        *,
+        key: _key_pb2.Key | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeKeyResponse: _TypeAlias = RevokeKeyResponse  # noqa: Y015
+
+@_typing.final
 class ListKeysRequest(_message.Message):
     """Request of ListKeys."""
 

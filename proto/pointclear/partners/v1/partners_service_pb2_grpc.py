@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from pointclear.partners.v1 import limits_pb2 as pointclear_dot_partners_dot_v1_dot_limits__pb2
 from pointclear.partners.v1 import partners_service_pb2 as pointclear_dot_partners_dot_v1_dot_partners__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -50,6 +51,11 @@ class PartnersServiceStub:
                 request_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.RegisterKeyRequest.SerializeToString,
                 response_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.RegisterKeyResponse.FromString,
                 _registered_method=True)
+        self.RevokeKey = channel.unary_unary(
+                '/pointclear.partners.v1.PartnersService/RevokeKey',
+                request_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.RevokeKeyRequest.SerializeToString,
+                response_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.RevokeKeyResponse.FromString,
+                _registered_method=True)
         self.ListKeys = channel.unary_unary(
                 '/pointclear.partners.v1.PartnersService/ListKeys',
                 request_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ListKeysRequest.SerializeToString,
@@ -85,6 +91,26 @@ class PartnersServiceStub:
                 request_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ListAgreementsRequest.SerializeToString,
                 response_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ListAgreementsResponse.FromString,
                 _registered_method=True)
+        self.SetSwitches = channel.unary_unary(
+                '/pointclear.partners.v1.PartnersService/SetSwitches',
+                request_serializer=pointclear_dot_partners_dot_v1_dot_limits__pb2.SetSwitchesRequest.SerializeToString,
+                response_deserializer=pointclear_dot_partners_dot_v1_dot_limits__pb2.SetSwitchesResponse.FromString,
+                _registered_method=True)
+        self.ListSwitches = channel.unary_unary(
+                '/pointclear.partners.v1.PartnersService/ListSwitches',
+                request_serializer=pointclear_dot_partners_dot_v1_dot_limits__pb2.ListSwitchesRequest.SerializeToString,
+                response_deserializer=pointclear_dot_partners_dot_v1_dot_limits__pb2.ListSwitchesResponse.FromString,
+                _registered_method=True)
+        self.SetLimits = channel.unary_unary(
+                '/pointclear.partners.v1.PartnersService/SetLimits',
+                request_serializer=pointclear_dot_partners_dot_v1_dot_limits__pb2.SetLimitsRequest.SerializeToString,
+                response_deserializer=pointclear_dot_partners_dot_v1_dot_limits__pb2.SetLimitsResponse.FromString,
+                _registered_method=True)
+        self.ListLimits = channel.unary_unary(
+                '/pointclear.partners.v1.PartnersService/ListLimits',
+                request_serializer=pointclear_dot_partners_dot_v1_dot_limits__pb2.ListLimitsRequest.SerializeToString,
+                response_deserializer=pointclear_dot_partners_dot_v1_dot_limits__pb2.ListLimitsResponse.FromString,
+                _registered_method=True)
 
 
 class PartnersServiceServicer:
@@ -107,6 +133,13 @@ class PartnersServiceServicer:
 
     def RegisterKey(self, request, context):
         """Registers a key by a `key-event` envelope.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeKey(self, request, context):
+        """Ends a key's force at once, by a `key-event` envelope.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -161,6 +194,34 @@ class PartnersServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetSwitches(self, request, context):
+        """Operators: sets all switches of a partner, a corridor or a program. They hold for every order decided after it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSwitches(self, request, context):
+        """Lists switches; a partner sees its own, its programs' and its corridors'.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetLimits(self, request, context):
+        """Operators: sets all limits of a partner, a corridor or a program.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListLimits(self, request, context):
+        """Lists limits; a partner sees its own and those of its own programs and of the corridors it sends through.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PartnersServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -178,6 +239,11 @@ def add_PartnersServiceServicer_to_server(servicer, server):
                     servicer.RegisterKey,
                     request_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.RegisterKeyRequest.FromString,
                     response_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.RegisterKeyResponse.SerializeToString,
+            ),
+            'RevokeKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeKey,
+                    request_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.RevokeKeyRequest.FromString,
+                    response_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.RevokeKeyResponse.SerializeToString,
             ),
             'ListKeys': grpc.unary_unary_rpc_method_handler(
                     servicer.ListKeys,
@@ -213,6 +279,26 @@ def add_PartnersServiceServicer_to_server(servicer, server):
                     servicer.ListAgreements,
                     request_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ListAgreementsRequest.FromString,
                     response_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ListAgreementsResponse.SerializeToString,
+            ),
+            'SetSwitches': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetSwitches,
+                    request_deserializer=pointclear_dot_partners_dot_v1_dot_limits__pb2.SetSwitchesRequest.FromString,
+                    response_serializer=pointclear_dot_partners_dot_v1_dot_limits__pb2.SetSwitchesResponse.SerializeToString,
+            ),
+            'ListSwitches': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSwitches,
+                    request_deserializer=pointclear_dot_partners_dot_v1_dot_limits__pb2.ListSwitchesRequest.FromString,
+                    response_serializer=pointclear_dot_partners_dot_v1_dot_limits__pb2.ListSwitchesResponse.SerializeToString,
+            ),
+            'SetLimits': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetLimits,
+                    request_deserializer=pointclear_dot_partners_dot_v1_dot_limits__pb2.SetLimitsRequest.FromString,
+                    response_serializer=pointclear_dot_partners_dot_v1_dot_limits__pb2.SetLimitsResponse.SerializeToString,
+            ),
+            'ListLimits': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLimits,
+                    request_deserializer=pointclear_dot_partners_dot_v1_dot_limits__pb2.ListLimitsRequest.FromString,
+                    response_serializer=pointclear_dot_partners_dot_v1_dot_limits__pb2.ListLimitsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -297,6 +383,33 @@ class PartnersService:
             '/pointclear.partners.v1.PartnersService/RegisterKey',
             pointclear_dot_partners_dot_v1_dot_partners__service__pb2.RegisterKeyRequest.SerializeToString,
             pointclear_dot_partners_dot_v1_dot_partners__service__pb2.RegisterKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.partners.v1.PartnersService/RevokeKey',
+            pointclear_dot_partners_dot_v1_dot_partners__service__pb2.RevokeKeyRequest.SerializeToString,
+            pointclear_dot_partners_dot_v1_dot_partners__service__pb2.RevokeKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -486,6 +599,114 @@ class PartnersService:
             '/pointclear.partners.v1.PartnersService/ListAgreements',
             pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ListAgreementsRequest.SerializeToString,
             pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ListAgreementsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetSwitches(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.partners.v1.PartnersService/SetSwitches',
+            pointclear_dot_partners_dot_v1_dot_limits__pb2.SetSwitchesRequest.SerializeToString,
+            pointclear_dot_partners_dot_v1_dot_limits__pb2.SetSwitchesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSwitches(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.partners.v1.PartnersService/ListSwitches',
+            pointclear_dot_partners_dot_v1_dot_limits__pb2.ListSwitchesRequest.SerializeToString,
+            pointclear_dot_partners_dot_v1_dot_limits__pb2.ListSwitchesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetLimits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.partners.v1.PartnersService/SetLimits',
+            pointclear_dot_partners_dot_v1_dot_limits__pb2.SetLimitsRequest.SerializeToString,
+            pointclear_dot_partners_dot_v1_dot_limits__pb2.SetLimitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLimits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.partners.v1.PartnersService/ListLimits',
+            pointclear_dot_partners_dot_v1_dot_limits__pb2.ListLimitsRequest.SerializeToString,
+            pointclear_dot_partners_dot_v1_dot_limits__pb2.ListLimitsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,7 @@ Who takes part, with which keys, on what terms."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from pointclear.partners.v1 import limits_pb2 as _limits_pb2
 from pointclear.partners.v1 import partners_service_pb2 as _partners_service_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -39,6 +40,8 @@ class PartnersServiceStub:
     """Lists the partners; a partner sees itself and those it has an agreement with."""
     RegisterKey: _grpc.UnaryUnaryMultiCallable[_partners_service_pb2.RegisterKeyRequest, _partners_service_pb2.RegisterKeyResponse]
     """Registers a key by a `key-event` envelope."""
+    RevokeKey: _grpc.UnaryUnaryMultiCallable[_partners_service_pb2.RevokeKeyRequest, _partners_service_pb2.RevokeKeyResponse]
+    """Ends a key's force at once, by a `key-event` envelope."""
     ListKeys: _grpc.UnaryUnaryMultiCallable[_partners_service_pb2.ListKeysRequest, _partners_service_pb2.ListKeysResponse]
     """Lists the keys of a holder; the exchange's own are open to every caller."""
     AddTaxRate: _grpc.UnaryUnaryMultiCallable[_partners_service_pb2.AddTaxRateRequest, _partners_service_pb2.AddTaxRateResponse]
@@ -53,6 +56,14 @@ class PartnersServiceStub:
     """Operators: puts a counter-signed version in force, ending the one before it."""
     ListAgreements: _grpc.UnaryUnaryMultiCallable[_partners_service_pb2.ListAgreementsRequest, _partners_service_pb2.ListAgreementsResponse]
     """Lists agreement versions; a partner sees its own."""
+    SetSwitches: _grpc.UnaryUnaryMultiCallable[_limits_pb2.SetSwitchesRequest, _limits_pb2.SetSwitchesResponse]
+    """Operators: sets all switches of a partner, a corridor or a program. They hold for every order decided after it."""
+    ListSwitches: _grpc.UnaryUnaryMultiCallable[_limits_pb2.ListSwitchesRequest, _limits_pb2.ListSwitchesResponse]
+    """Lists switches; a partner sees its own, its programs' and its corridors'."""
+    SetLimits: _grpc.UnaryUnaryMultiCallable[_limits_pb2.SetLimitsRequest, _limits_pb2.SetLimitsResponse]
+    """Operators: sets all limits of a partner, a corridor or a program."""
+    ListLimits: _grpc.UnaryUnaryMultiCallable[_limits_pb2.ListLimitsRequest, _limits_pb2.ListLimitsResponse]
+    """Lists limits; a partner sees its own and those of its own programs and of the corridors it sends through."""
 
 @_typing.type_check_only
 class PartnersServiceAsyncStub(PartnersServiceStub):
@@ -65,6 +76,8 @@ class PartnersServiceAsyncStub(PartnersServiceStub):
     """Lists the partners; a partner sees itself and those it has an agreement with."""
     RegisterKey: _aio.UnaryUnaryMultiCallable[_partners_service_pb2.RegisterKeyRequest, _partners_service_pb2.RegisterKeyResponse]  # type: ignore[assignment]
     """Registers a key by a `key-event` envelope."""
+    RevokeKey: _aio.UnaryUnaryMultiCallable[_partners_service_pb2.RevokeKeyRequest, _partners_service_pb2.RevokeKeyResponse]  # type: ignore[assignment]
+    """Ends a key's force at once, by a `key-event` envelope."""
     ListKeys: _aio.UnaryUnaryMultiCallable[_partners_service_pb2.ListKeysRequest, _partners_service_pb2.ListKeysResponse]  # type: ignore[assignment]
     """Lists the keys of a holder; the exchange's own are open to every caller."""
     AddTaxRate: _aio.UnaryUnaryMultiCallable[_partners_service_pb2.AddTaxRateRequest, _partners_service_pb2.AddTaxRateResponse]  # type: ignore[assignment]
@@ -79,6 +92,14 @@ class PartnersServiceAsyncStub(PartnersServiceStub):
     """Operators: puts a counter-signed version in force, ending the one before it."""
     ListAgreements: _aio.UnaryUnaryMultiCallable[_partners_service_pb2.ListAgreementsRequest, _partners_service_pb2.ListAgreementsResponse]  # type: ignore[assignment]
     """Lists agreement versions; a partner sees its own."""
+    SetSwitches: _aio.UnaryUnaryMultiCallable[_limits_pb2.SetSwitchesRequest, _limits_pb2.SetSwitchesResponse]  # type: ignore[assignment]
+    """Operators: sets all switches of a partner, a corridor or a program. They hold for every order decided after it."""
+    ListSwitches: _aio.UnaryUnaryMultiCallable[_limits_pb2.ListSwitchesRequest, _limits_pb2.ListSwitchesResponse]  # type: ignore[assignment]
+    """Lists switches; a partner sees its own, its programs' and its corridors'."""
+    SetLimits: _aio.UnaryUnaryMultiCallable[_limits_pb2.SetLimitsRequest, _limits_pb2.SetLimitsResponse]  # type: ignore[assignment]
+    """Operators: sets all limits of a partner, a corridor or a program."""
+    ListLimits: _aio.UnaryUnaryMultiCallable[_limits_pb2.ListLimitsRequest, _limits_pb2.ListLimitsResponse]  # type: ignore[assignment]
+    """Lists limits; a partner sees its own and those of its own programs and of the corridors it sends through."""
 
 class PartnersServiceServicer(metaclass=_abc_1.ABCMeta):
     """Partners, keys and agreements."""
@@ -106,6 +127,14 @@ class PartnersServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_partners_service_pb2.RegisterKeyResponse, _abc.Awaitable[_partners_service_pb2.RegisterKeyResponse]]:
         """Registers a key by a `key-event` envelope."""
+
+    @_abc_1.abstractmethod
+    def RevokeKey(
+        self,
+        request: _partners_service_pb2.RevokeKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_partners_service_pb2.RevokeKeyResponse, _abc.Awaitable[_partners_service_pb2.RevokeKeyResponse]]:
+        """Ends a key's force at once, by a `key-event` envelope."""
 
     @_abc_1.abstractmethod
     def ListKeys(
@@ -162,5 +191,37 @@ class PartnersServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_partners_service_pb2.ListAgreementsResponse, _abc.Awaitable[_partners_service_pb2.ListAgreementsResponse]]:
         """Lists agreement versions; a partner sees its own."""
+
+    @_abc_1.abstractmethod
+    def SetSwitches(
+        self,
+        request: _limits_pb2.SetSwitchesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_limits_pb2.SetSwitchesResponse, _abc.Awaitable[_limits_pb2.SetSwitchesResponse]]:
+        """Operators: sets all switches of a partner, a corridor or a program. They hold for every order decided after it."""
+
+    @_abc_1.abstractmethod
+    def ListSwitches(
+        self,
+        request: _limits_pb2.ListSwitchesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_limits_pb2.ListSwitchesResponse, _abc.Awaitable[_limits_pb2.ListSwitchesResponse]]:
+        """Lists switches; a partner sees its own, its programs' and its corridors'."""
+
+    @_abc_1.abstractmethod
+    def SetLimits(
+        self,
+        request: _limits_pb2.SetLimitsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_limits_pb2.SetLimitsResponse, _abc.Awaitable[_limits_pb2.SetLimitsResponse]]:
+        """Operators: sets all limits of a partner, a corridor or a program."""
+
+    @_abc_1.abstractmethod
+    def ListLimits(
+        self,
+        request: _limits_pb2.ListLimitsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_limits_pb2.ListLimitsResponse, _abc.Awaitable[_limits_pb2.ListLimitsResponse]]:
+        """Lists limits; a partner sees its own and those of its own programs and of the corridors it sends through."""
 
 def add_PartnersServiceServicer_to_server(servicer: PartnersServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

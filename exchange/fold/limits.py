@@ -1,0 +1,65 @@
+"""Decides what sets switches and limits. Pure but for the run that it is given."""
+
+from dataclasses import replace
+
+from exchange.commands import Result
+from exchange.fold.run import Run
+from exchange.ledger.accounts import position_account
+from partners.commands import SetLimits, SetSwitches
+from partners.errors import Reason, Refused
+from partners.limits.values import (
+    CorridorLimits,
+    CorridorSwitches,
+    Limits,
+    PartnerLimits,
+    PartnerSwitches,
+    Switches,
+)
+from partners.registry import Registry
+
+SWITCHES_BODY = "application/vnd.pointclear.switches.v1+protobuf"
+LIMITS_BODY = "application/vnd.pointclear.limits.v1+protobuf"
+"""What the bodies of these entries are."""
+
+
+def set_switches(run: Run, command: SetSwitches) -> Result:
+    """Switches hold for every order that is decided after them, in the same batch too."""
+    entry_key = f"switches/{command.change_id}"
+    if entry_key in run.entries:
+        return run.same_body(entry_key, command.body, "change_id", Reason.MODIFIED_REQUEST)
+    check_subject(run.registry, command.switches, "switches")
+    run.registry = run.registry.with_switches(command.switches)
+    return run.enter(entry_key, SWITCHES_BODY, command.body, effect=command.switches)
+
+
+def set_limits(run: Run, command: SetLimits) -> Result:
+    """A cap below what is owed stops new debits and nothing else: what was decided stands."""
+    entry_key = f"limits/{command.change_id}"
+    if entry_key in run.entries:
+        return run.same_body(entry_key, command.body, "change_id", Reason.MODIFIED_REQUEST)
+    check_subject(run.registry, command.limits, "limits")
+    run.registry = run.registry.with_limits(command.limits)
+    if isinstance(command.limits, PartnerLimits):
+        partner = run.registry.partners[command.limits.partner_id]
+        account = position_account(run.registry.units[partner.currency].number, partner.number)
+        run.balances[account] = replace(run.balances[account], floor=-partner.net_debit_cap)
+    return run.enter(entry_key, LIMITS_BODY, command.body, effect=command.limits)
+
+
+def check_subject(registry: Registry, of: Switches | Limits, field: str) -> None:
+    """Raise Refused (PARTNER_UNKNOWN or PROGRAM_UNKNOWN) unless there is what they are set for."""
+    match of:
+        case PartnerSwitches(partner_id=name) | PartnerLimits(partner_id=name):
+            if name not in registry.partners:
+                at = f"{field}.partner.partner_id"
+                raise Refused(Reason.PARTNER_UNKNOWN, at, f"there is no partner {name}")
+        case CorridorSwitches() | CorridorLimits():
+            for end in ("source_program", "target_program"):
+                check_program(registry, getattr(of, end), f"{field}.corridor.{end}")
+        case _:
+            check_program(registry, of.program_id, f"{field}.program.program_id")
+
+
+def check_program(registry: Registry, program: str, field: str) -> None:
+    if program not in registry.programs:
+        raise Refused(Reason.PROGRAM_UNKNOWN, field, f"there is no program {program}")

@@ -1,0 +1,146 @@
+"""What the host's key folder holds: the exchange's signers, its TLS, the operators' public keys.
+
+    <data-dir>/keys/<purpose>.pem              the key in use: receipts, statements, log
+    <data-dir>/keys/<purpose>.event.json       its key event, where one was made
+    <data-dir>/keys/<purpose>.<key_id>.pem     a key that was in use before; it still signs what
+                                               names it
+
+Effects: reads files.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography.x509 import load_pem_x509_certificates
+
+from exchange.cli.exchange_keys import EXCHANGE_PURPOSES, KEY_LIFETIME
+from exchange.cli.files import read_private
+from exchange.cli.key_rotation import event_path_of
+from exchange.errors import CannotStart
+from partners.commands import AddKey
+from partners.envelope import Envelope, from_json, to_json
+from partners.errors import Refused
+from partners.key_events import EXCHANGE, Registration
+from partners.key_files import FileSigner, load_key_file, read_passphrase_file, read_public_key
+from partners.keys import KEY_ID_CHARS, Purpose, key_id_of
+from partners.signers import Signers
+from partners.wire import key_event_from_payload
+
+
+@dataclass(frozen=True, slots=True)
+class HostKey:
+    """A public key for which the host itself vouches."""
+
+    holder: str
+    purpose: Purpose
+    public_key: bytes
+    event: Envelope | None = None
+    """Signed by the key itself, and by the one that it followed."""
+
+    @property
+    def key_id(self) -> str:
+        """Names the key."""
+        return key_id_of(self.public_key)
+
+    def command(self, audience: str, now: datetime) -> AddKey:
+        """What registers the key; without an event it is good for ten years from now."""
+        valid_from, valid_until = now - timedelta(minutes=1), now + KEY_LIFETIME
+        if self.event is not None:
+            event = key_event_from_payload(self.event.payload, audience)
+            if not isinstance(event, Registration) or event.public_key != self.public_key:
+                raise CannotStart(
+                    f"the event beside the key {self.key_id} is not its own",
+                    "restore it from its backup",
+                )
+            valid_from, valid_until = event.valid_from, event.valid_until
+        return AddKey(
+            self.holder,
+            self.purpose.value,
+            self.key_id,
+            self.public_key,
+            valid_from,
+            valid_until,
+            (),
+            to_json(self.event).encode() if self.event else b"",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HostKeys:
+    """What the host's key folder holds."""
+
+    signers: Signers
+    public_keys: tuple[HostKey, ...]
+    """The exchange's own, those in use last, and the operators'."""
+    tls_key: bytes
+    tls_certificate: bytes
+    ca_certificate: bytes
+
+
+def load_host_keys(data_dir: Path) -> HostKeys:
+    """Read the keys of `<data-dir>/keys` and the operators' public keys; raises KeyFileError,
+    FileError or CannotStart.
+    """
+    folder = data_dir / "keys"
+    try:
+        held = load_signers(folder)
+        own = tuple(
+            HostKey(EXCHANGE, purpose, signer.public_key, _event_beside(signer.path))
+            for purpose, signers in held.items()
+            for signer in reversed(signers)
+        )
+        return HostKeys(
+            Signers(held, lambda: load_signers(folder)),
+            own + tuple(_operators_keys(data_dir / "operators")),
+            read_private(folder / "tls-key.pem"),
+            read_certificate(folder / "tls.pem"),
+            read_certificate(folder / "ca.pem"),
+        )
+    except FileNotFoundError as error:
+        raise CannotStart(
+            f"{error.filename} is missing", f"run `pointclear init --data-dir {data_dir}` first"
+        ) from None
+
+
+def load_signers(folder: Path) -> dict[Purpose, tuple[FileSigner, ...]]:
+    """For each purpose the signer in use, then those before it. Raises KeyFileError."""
+    passphrase = read_passphrase_file(folder / "passphrase")
+    return {
+        purpose: tuple(
+            load_key_file(path, passphrase)
+            for path in (
+                folder / f"{purpose.lower()}.pem",
+                *sorted(folder.glob(f"{purpose.lower()}.{'[0-9a-f]' * KEY_ID_CHARS}.pem")),
+            )
+        )
+        for purpose in EXCHANGE_PURPOSES
+    }
+
+
+def read_certificate(path: Path) -> bytes:
+    """A PEM certificate, as gRPC takes it; raises CannotStart for anything else."""
+    content = path.read_bytes()
+    try:
+        load_pem_x509_certificates(content)
+    except ValueError:
+        # gRPC would say so in a way that looks like a port in use.
+        raise CannotStart(f"{path} holds no certificate", "restore it from its backup") from None
+    return content
+
+
+def _operators_keys(folder: Path) -> Iterator[HostKey]:
+    for path in sorted(folder.glob("*.pub.pem")):
+        holder = f"operator/{path.name.removesuffix('.pub.pem')}"
+        yield HostKey(holder, Purpose.OPERATOR, read_public_key(path))
+
+
+def _event_beside(path: Path) -> Envelope | None:
+    beside = event_path_of(path)
+    if not beside.exists():
+        return None
+    try:
+        return from_json(beside.read_text(encoding="utf-8"))
+    except (Refused, UnicodeDecodeError):
+        raise CannotStart(f"{beside} is no key event", "restore it from its backup") from None

@@ -1,0 +1,24 @@
+"""Signs what a partner's stream holds, by the key that the payload names. Pure but for the signers.
+
+The payload was serialised once, with its key's id inside, and is stored as it is. So whoever holds
+that key makes the same envelope at any later time: Ed25519 gives the same bytes each time.
+"""
+
+from exchange import wire
+from exchange.seal import PayloadKind
+from partners import envelope as dsse
+from partners.envelope import Envelope
+from partners.keys import Purpose
+from partners.signers import Signers
+
+
+def sign_entry(signers: Signers, kind: PayloadKind, payload: bytes) -> Envelope:
+    """The envelope of a stream entry's payload.
+
+    Raises Refused(TRY_LATER) where the key that it names is not held here.
+    """
+    if kind is PayloadKind.RECEIPT:
+        payload_type, key_id = dsse.TRANSFER_RECEIPT, wire.receipt_key_id(payload)
+    else:
+        payload_type, key_id = dsse.CREDIT_NOTICE, wire.notice_key_id(payload)
+    return dsse.sign(signers.named(Purpose.RECEIPTS, key_id), payload_type, payload)

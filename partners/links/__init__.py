@@ -1,0 +1,1 @@
+"""Links between a member's accounts in two programs."""
