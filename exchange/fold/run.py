@@ -34,7 +34,6 @@ class Run:
         self.entries = dict(state.entries)
         self.windows = dict(state.windows)
         self.balances = dict(state.balances)
-        self.sums = dict(state.window_sums)
         self.tallies = dict(state.tallies)
         self.resolved = state.resolved
         self.links = dict(state.links)
@@ -55,6 +54,12 @@ class Run:
             self.resolved,
             self.links,
         )
+
+    @property
+    def sums(self) -> dict[Cell, int]:
+        """The windows' sums with what the batch has added so far."""
+        before = self.before.window_sums
+        return {**before, **{cell: before.get(cell, 0) + by for cell, by in self.steps.items()}}
 
     def open_windows(self) -> dict[str, Window]:
         return {w.currency: w for w in self.windows.values() if w.state == "OPEN"}
@@ -79,7 +84,6 @@ class Run:
             for cell, amount in window_steps(posting):
                 key = (window.number, cell)
                 self.steps[key] = self.steps.get(key, 0) + amount
-                self.sums[key] = self.sums.get(key, 0) + amount
 
     def enter(
         self,
