@@ -20,6 +20,7 @@ from uuid import UUID
 from exchange.cli.app import MigrateOptions, ServeOptions, Wiring, build_app
 from exchange.cli.demo.coalition import CURRENCY
 from exchange.cli.demo.command import add_demo_command
+from exchange.cli.wiring import Fault, FsckOptions, Told
 
 if TYPE_CHECKING:
     import grpc
@@ -35,12 +36,14 @@ if TYPE_CHECKING:
     from exchange.registry_view import RegistryView
     from exchange.server import Exchange
     from exchange.settings import Settings
+    from partners.environment import Environment
     from partners.links.service import LookUps
+    from partners.operators.roles import Role
 
 
 def main() -> None:
     """Run the command line."""
-    app = build_app(Wiring(serve=serve, migrate=migrate, config=config))
+    app = build_app(Wiring(serve=serve, migrate=migrate, config=config, fsck=fsck))
     add_demo_command(app, simulated_bank)
     app()
 
@@ -68,13 +71,16 @@ def serve(options: ServeOptions) -> None:
     loaded = settings.load(dict(options.settings), options.data_dir, options.config).settings
     log = logs.start_logging(loaded.log_format, loaded.log_level, sys.stderr)
     # First what only `init` makes: a directory that it never made has no keys either.
-    audience = server.load_audience(options.data_dir)
-    keys = host_keys.load_host_keys(options.data_dir)
+    audience, environment = server.load_deployment(options.data_dir)
+    server.check_four_eyes(loaded.four_eyes == "on", environment)
+    keys = host_keys.load_host_keys(options.data_dir, loaded.token_uris())
     with database.service_database(
         options.data_dir, loaded.database_url, loaded.pool_size, log.info
     ) as opened:
-        stored_from = database.claim(opened.engine, audience)
-        deployment = Deployment(loaded, keys, audience, stored_from, opened, log, options.json)
+        stored_from = database.claim(opened.engine, audience, environment)
+        deployment = Deployment(
+            loaded, keys, audience, environment, stored_from, opened, log, options.json
+        )
         with asyncio.Runner(loop_factory=server.loop_factory()) as runner:
             runner.run(serve_until_told(deployment))
     log.info("stopped")
@@ -87,6 +93,7 @@ class Deployment:
     settings: "Settings"
     keys: "HostKeys"
     audience: str
+    environment: "Environment"
     stored_from: datetime
     database: "Database"
     log: "Logger"
@@ -127,17 +134,20 @@ async def serve_until_told(deployment: Deployment) -> None:
             metrics,
             settings.queue_max,
             settings.batch_max,
+            vouched_roles(deployment.environment),
         ) as exchange,
     ):
         door = door_of(settings, exchange.registry, metrics, log)
         async with listening(
-            handlers(exchange, door, look_ups_of(settings)),
+            handlers(exchange, door, look_ups_of(settings), four_eyes=settings.four_eyes == "on"),
             deployment.keys,
             settings.listen,
             channel_limits(settings),
             door.under_way,
             health,
         ) as address:
+            if settings.four_eyes == "off":
+                log.warning("four_eyes is off: one operator may do what takes two")
             server.spare_the_collector()
             readiness.serves(exchange.sequencer)
             log.info("started", address=address, http=http_address, audience=deployment.audience)
@@ -145,6 +155,14 @@ async def serve_until_told(deployment: Deployment) -> None:
             await server.told_to_stop()
             readiness.stops()
             log.info("stopping", calls=door.under_way.calls)
+
+
+def vouched_roles(environment: "Environment") -> "frozenset[Role]":
+    """What the host's own operators may do: in production only what makes others able to."""
+    from partners.environment import Environment
+    from partners.operators.roles import ALL_ROLES, Role
+
+    return frozenset((Role.OPERATOR,)) if environment is Environment.PRODUCTION else ALL_ROLES
 
 
 def door_of(
@@ -196,13 +214,20 @@ def channel_limits(settings: "Settings") -> "ChannelLimits":
 def descriptors() -> "tuple[ServiceDescriptor, ...]":
     """The services of the wire."""
     from pointclear.exchange.v1 import exchange_service_pb2
-    from pointclear.partners.v1 import link_service_pb2, partners_service_pb2
+    from pointclear.partners.v1 import (
+        action_service_pb2,
+        link_service_pb2,
+        operator_service_pb2,
+        partners_service_pb2,
+    )
     from pointclear.settlement.v1 import settlement_service_pb2
 
     return (
         exchange_service_pb2.DESCRIPTOR.services_by_name["ExchangeService"],
         partners_service_pb2.DESCRIPTOR.services_by_name["PartnersService"],
         link_service_pb2.DESCRIPTOR.services_by_name["LinkService"],
+        operator_service_pb2.DESCRIPTOR.services_by_name["OperatorService"],
+        action_service_pb2.DESCRIPTOR.services_by_name["ActionService"],
         settlement_service_pb2.DESCRIPTOR.services_by_name["SettlementService"],
     )
 
@@ -225,37 +250,65 @@ def look_ups_of(settings: "Settings") -> "LookUps":
 
 
 def handlers(
-    exchange: "Exchange", door: "Door", look_ups: "LookUps"
+    exchange: "Exchange", door: "Door", look_ups: "LookUps", *, four_eyes: bool = True
 ) -> tuple["grpc.GenericRpcHandler", ...]:
     """Every service, given what it needs and no more."""
+    from exchange.dispatch import dispatch_to
     from exchange.edge import service_handler
     from exchange.forgetting import empty_orders
     from exchange.server import now
     from exchange.service import ExchangeService
+    from partners.actions.service import ActionService
     from partners.links.service import LinkService
+    from partners.operators.service import OperatorService
     from partners.service import PartnersService
     from settlement.service import SettlementService
 
     engine, audience, signers = exchange.engine, exchange.audience, exchange.keys.signers
-    transfers = ExchangeService(
+    named = {each.name: each for each in descriptors()}
+    plain = {
+        "ExchangeService": ExchangeService(
+            engine,
+            exchange.sequencer.submit,
+            exchange.registry,
+            audience,
+            signers,
+            exchange.stored_from,
+            now,
+        ),
+        "PartnersService": PartnersService(
+            engine, exchange.carry_out, exchange.registry, audience, now
+        ),
+        "LinkService": LinkService(
+            engine,
+            exchange.carry_out,
+            exchange.registry,
+            audience,
+            look_ups,
+            empty_orders,
+            now,
+            new_id,
+        ),
+        "OperatorService": OperatorService(
+            exchange.carry_out, exchange.registry, audience, exchange.keys.certifiers, now
+        ),
+        "SettlementService": SettlementService(engine, exchange.submit, audience, signers),
+    }
+    dispatch = dispatch_to(
+        ((named[name], each) for name, each in plain.items()), door.message_bytes_max
+    )
+    acting = ActionService(
         engine,
-        exchange.sequencer.submit,
+        exchange.carry_out,
         exchange.registry,
         audience,
-        signers,
-        exchange.stored_from,
+        dispatch,
         now,
+        four_eyes=four_eyes,
     )
-    partners = PartnersService(engine, exchange.carry_out, exchange.registry, audience)
-    links = LinkService(
-        engine, exchange.carry_out, exchange.registry, audience, look_ups, empty_orders, now, new_id
-    )
-    settlement = SettlementService(engine, exchange.submit, audience, signers)
     return tuple(
-        service_handler(descriptor, implementation, door)
-        for descriptor, implementation in zip(
-            descriptors(), (transfers, partners, links, settlement), strict=True
-        )
+        service_handler(named[name], each, door)
+        for name, each in {**plain, "ActionService": acting}.items()
     )
 
 
@@ -277,6 +330,34 @@ def migrate(options: MigrateOptions) -> None:
         return
     with embedded_postgres.start(Path(options.data_dir), say=say) as running:
         database.migrate_at(running.url(embedded_postgres.OWNER_ROLE), say)
+
+
+def fsck(options: FsckOptions, told: Told) -> list[Fault]:
+    """Everything in the database that breaks a rule of the books, or is not what was signed and
+    logged; raises PointclearError when it cannot look.
+
+    It may run beside a server: it reads one snapshot, and changes nothing.
+    """
+    from exchange import database, embedded_postgres
+    from settlement.evidence import check_evidence, rows_to_check
+    from settlement.invariants import check_books
+
+    def look(connection: Any) -> list[Fault]:
+        findings = list(check_books(connection))
+        done, total = 0, rows_to_check(connection)
+
+        def progress(rows: int) -> None:
+            nonlocal done
+            done += rows
+            told(done, total)
+
+        findings += check_evidence(connection, progress)
+        return [Fault(each.rule, each.subject, each.found) for each in findings]
+
+    if options.database_url is not None:
+        return database.read_at(options.database_url, look)
+    with embedded_postgres.start(Path(options.data_dir), say=say) as running:
+        return database.read_at(running.url(embedded_postgres.SERVICE_ROLE), look)
 
 
 def announce(address: str, audience: str, http_address: str, *, as_json: bool) -> None:

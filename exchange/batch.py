@@ -10,6 +10,7 @@ unknown: the batch is never run again, it is looked up by its first leaf. Whatev
 ledger forgets what it knew of the database.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,6 +21,7 @@ import psycopg2
 from sqlalchemy import Connection, Engine
 
 from exchange import store, wire
+from exchange.cap_alerts import CapAlert
 from exchange.commands import (
     REGISTRY_EFFECTS,
     Answer,
@@ -38,6 +40,8 @@ from exchange.seal import Letterhead, PayloadKind, Sealed, StreamHead, seal
 from partners.errors import PointclearError, Refused
 from partners.registry import Registry
 from partners.store import load_registry
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +89,20 @@ class Ledger:
         new_salt: Callable[[], bytes],
         limits: Limits = NO_LIMITS,
         observer: Observer = UNOBSERVED,
+        renewed: Callable[[Letterhead], Letterhead] = lambda letterhead: letterhead,
     ) -> None:
-        """`now` is read once a batch; `new_salt` gives 32 random bytes."""
+        """`now` is read once a batch; `new_salt` gives 32 random bytes; `renewed` is asked for the
+        letterhead when its keys were revoked.
+        """
         self.engine = engine
         self.letterhead = letterhead
         self.now = now
         self.new_salt = new_salt
         self.limits = limits
         self.observer = observer
+        self.renewed = renewed
         self.registry = Registry()
+        self._member_secret = b""
         self._known: _Known | None = None
         self._session: Connection | None = None
 
@@ -162,6 +171,9 @@ class Ledger:
         self.registry = replace(folded.state.registry, revision=revision)
         self._known = _Known(replace(folded.state, registry=self.registry), heads)
         self.observer.recorded(folded.outcomes)
+        if folded.alerts:
+            self.observer.alerted(folded.alerts)
+            tell_alerts(folded.alerts, self.registry)
         return decided
 
     def was_committed(self, unknown: "CommitUnknown") -> bool:
@@ -198,11 +210,23 @@ class Ledger:
         registry = known.state.registry if known else self.registry
         if registry.revision != head.terms_revision or known is None:
             registry = load_registry(connection, head.terms_revision, self.letterhead.audience)
+        altered = store.load_altered(connection, registry, commands) - registry.altered
+        if altered:
+            log.error("agreements are not stored as they were signed: %s", sorted(altered))
+            registry = registry.with_altered(altered)
+        promotion_points = dict(known.state.promotion_points) if known and fresh else {}
+        held = store.load_held(connection, commands)
+        promoted = store.promotions_touched(registry, commands, held.values())
+        promoted -= {(agreement_id, version) for agreement_id, version, _ in promotion_points}
+        promotion_points |= store.load_promotion_points(connection, promoted)
         accounts = store.accounts_touched(registry, commands)
         balances = dict(known.state.balances) if known and fresh else {}
         if accounts is not None:
             accounts -= balances.keys()
         balances |= store.load_balances(connection, accounts)
+        links = store.load_links(connection, commands)
+        if not self._member_secret:
+            self._member_secret = store.load_member_secret(connection)
         return State(
             head.next_index,
             head.recorded_at,
@@ -214,7 +238,14 @@ class Ledger:
             store.load_sums(connection, commands),
             known.state.tallies if known and fresh else store.load_tallies(connection),
             store.load_resolved(connection, commands),
-            store.load_links(connection, commands),
+            links,
+            store.load_day_tallies(
+                connection, registry, self._member_secret, links, held, commands
+            ),
+            held,
+            self._member_secret,
+            promotion_points,
+            store.load_proposals(connection, commands),
         )
 
     def load_windows(
@@ -238,10 +269,13 @@ class Ledger:
             partners[name].number
             for each in folded.outcomes
             if isinstance(each, Recorded)
-            for name in (each.source_partner, each.target_partner)
+            for name in (each.source_partner, each.target_partner, *each.funders)
             if name
         }
         heads |= store.load_stream_heads(connection, sorted(numbers - heads.keys()))
+        if self.letterhead.is_spent(folded.state.registry):
+            # The keys that this process started with were revoked: it takes up what lies there now.
+            self.letterhead = self.renewed(self.letterhead)
         sealed = seal(
             folded.outcomes,
             folded.state.registry,
@@ -251,6 +285,18 @@ class Ledger:
             self.new_salt,
         )
         return sealed, heads | dict(sealed.stream_heads)
+
+
+def tell_alerts(alerts: Sequence[CapAlert], registry: Registry) -> None:
+    """Log the positions that came near their caps."""
+    names = {each.number: name for name, each in registry.partners.items()}
+    for each in alerts:
+        log.warning(
+            "%s has used %d %% or more of its net debit cap since log index %d",
+            names[each.partner_number],
+            each.level,
+            each.log_index,
+        )
 
 
 def terms_changes(folded: Folded) -> int:

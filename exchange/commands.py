@@ -6,27 +6,32 @@ the writer needs. Between them stands `exchange.fold`, which decides.
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import StrEnum
 from typing import get_args
 from uuid import UUID
 
 from exchange.ledger.accounts import Account
 from exchange.ledger.postings import Posting
-from partners.agreement import Terms
-from partners.commands import (
-    Activate,
-    AddKey,
-    AddPartner,
-    AddTaxRate,
-    RevokeKey,
-    SetLimits,
-    SetSwitches,
-)
+from partners.actions.commands import ApproveAction, ProposeAction
+from partners.agreement import HUB, Terms
+from partners.commands import CounterSign, PartnersCommand, Propose, Withdraw
 from partners.conversion import Conversion
 from partners.errors import Reason, Refused
+from partners.life import PartnerState
 from partners.limits.values import Limits, Switches
 from partners.links.commands import LinkCommand
 from partners.links.link import Link, LinkMember
+from partners.operators.commands import ChangeRoles, MovePartner
+from partners.operators.roles import Role
 from partners.registry import Force, Partner, RegisteredKey, Tax, TaxRate, Unit
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLot:
+    """Source points that would have expired together."""
+
+    points: int
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,9 @@ class Order:
     signature: bytes
     link_id: UUID | None = None
     """In place of both members."""
+    segment: str = ""
+    """Empty for none."""
+    source_lots: tuple[SourceLot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +102,36 @@ class Book:
     step: WindowStep | None = None
 
 
+class Verdict(StrEnum):
+    """What becomes of a transfer that was held."""
+
+    RELEASED = "RELEASED"
+    REFUSED = "REFUSED"
+    CANCELLED = "CANCELLED"
+
+
+@dataclass(frozen=True, slots=True)
+class DecideHeld:
+    """Releases or refuses a held transfer, or cancels it for its sender."""
+
+    transfer_id: UUID
+    verdict: Verdict
+    partner_id: str = ""
+    """Of who cancels."""
+
+
 Command = (
     Order
-    | AddPartner
-    | AddKey
-    | RevokeKey
-    | AddTaxRate
-    | Activate
+    | PartnersCommand
+    | LinkCommand
     | OpenWindow
     | CloseWindow
     | Book
-    | LinkCommand
-    | SetSwitches
-    | SetLimits
+    | DecideHeld
+    | ProposeAction
+    | ApproveAction
+    | ChangeRoles
+    | MovePartner
 )
 
 
@@ -134,9 +159,43 @@ class Answer:
     """What was ordered, as far as it is known here."""
 
 
+class TransferState(StrEnum):
+    """How a transfer stands, as its record states it."""
+
+    COMMITTED = "COMMITTED"
+    REFUSED = "REFUSED"
+    HELD = "HELD"
+    """It waits for an operator's review; its amounts are reserved."""
+    ABORTED = "ABORTED"
+    """It was held, and is void."""
+
+
+Counted = tuple[str, int, int]
+"""The subject of a day's tally, the day, and what was added to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A transfer that was held for review."""
+
+    log_index: int
+    recorded_at: datetime
+    order: Order
+    """As far as the record tells: members, reference and signature may be missing."""
+    postings: tuple[Posting, ...]
+    """Its pending postings."""
+    counted: tuple[Counted, ...] = ()
+    """What goes back if it is voided: members' tallies do not."""
+    promotions: tuple[str, ...] = ()
+    """Ids of the promotions whose bonuses are reserved."""
+    verdict: Verdict | None = None
+    decided_index: int = 0
+    """Where the verdict is recorded, if there is one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """An order's outcome as it will be recorded: committed or refused."""
+    """An order's outcome as it will be recorded: committed, refused, held, or what ends a hold."""
 
     log_index: int
     recorded_at: datetime
@@ -146,9 +205,28 @@ class Recorded:
     refusal: Refused | None
     terms: Terms | None
     conversion: Conversion | None
-    tax_basis_points: int
     window: Window | None
     postings: tuple[Posting, ...]
+    state: TransferState = TransferState.COMMITTED
+    decides: UUID | None = None
+    """The transfer whose hold ends here."""
+    verdict: Verdict | None = None
+    """How it ends."""
+    counted: tuple[Counted, ...] = ()
+    """Of a hold: what goes back if it is voided."""
+    promotions: tuple[str, ...] = ()
+    """Of a hold: whose bonuses are reserved."""
+
+    @property
+    def funders(self) -> tuple[str, ...]:
+        """The partners that pay for its bonuses and are neither source nor target, by name."""
+        paying = {
+            funder.name
+            for bonus in (self.conversion.bonuses if self.conversion else ())
+            for funder, amount in zip(bonus.promotion.funders, bonus.shares, strict=True)
+            if amount
+        }
+        return tuple(sorted(paying - {HUB, self.source_partner, self.target_partner}))
 
     @property
     def reason(self) -> Reason | None:
@@ -180,6 +258,45 @@ class KeyRevoked:
 
     key_id: str
     revoked_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A round of an agreement version that was opened."""
+
+    command: Propose
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class CounterSigned:
+    """A signature that a round got."""
+
+    command: CounterSign
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A round that was taken back."""
+
+    command: Withdraw
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Activated:
+    """A version's force, and the round that came into it."""
+
+    force: Force
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Terminated:
+    """An end that a notice gave to a version."""
+
+    force: Force
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,12 +348,32 @@ class MemberErased:
     links: tuple[Link, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class RolesChanged:
+    """An operator's roles from now on."""
+
+    operator: str
+    roles: frozenset[Role]
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerMoved:
+    """A partner's state from now on."""
+
+    partner_id: str
+    state: PartnerState
+
+
 Effect = (
     PartnerAdded
     | RegisteredKey
     | KeyRevoked
     | TaxRateAdded
-    | Force
+    | Proposed
+    | CounterSigned
+    | Withdrawn
+    | Activated
+    | Terminated
     | WindowOpened
     | WindowClosed
     | WindowStep
@@ -246,16 +383,23 @@ Effect = (
     | MemberErased
     | Switches
     | Limits
+    | ProposeAction
+    | ApproveAction
+    | RolesChanged
+    | PartnerMoved
 )
 REGISTRY_EFFECTS = (
     PartnerAdded,
     RegisteredKey,
     KeyRevoked,
     TaxRateAdded,
-    Force,
+    Activated,
+    Terminated,
     LinkFrozen,
     LinksRequired,
     MemberErased,
+    RolesChanged,
+    PartnerMoved,
     *get_args(Switches),
     *get_args(Limits),
 )

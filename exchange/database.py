@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg2
 import sqlalchemy.exc
@@ -19,8 +19,11 @@ from exchange import embedded_postgres, reads
 from exchange.embedded_postgres import OWNER_ROLE, SERVICE_ROLE
 from exchange.errors import CannotStart
 from exchange.ledger.migration import migrate, require_revision
+from partners.environment import Environment
 from partners.queries import load_queries
 from partners.store import utc
+
+_T = TypeVar("_T")
 
 MEASURES = load_queries(Path(__file__).parent / "ledger" / "measures.sql")
 """What is asked of a running database to watch it."""
@@ -109,6 +112,23 @@ def service_database(
         engine.dispose()
 
 
+def read_at(url: str, read: Callable[[Any], _T]) -> _T:
+    """What `read` makes of the database at the service's URL, whose schema must be this program's;
+    `read` is given a connection on which no transaction has begun.
+    """
+    engine = engine_of(url)
+    try:
+        with connected(engine) as connection:
+            require_revision(connection)
+            connection.rollback()
+            try:
+                return read(connection)
+            finally:
+                connection.rollback()
+    finally:
+        engine.dispose()
+
+
 def migrate_at(owner_url: str, say: Callable[[str], None]) -> None:
     """Migrate the database of the owner's URL."""
     engine = engine_of(owner_url)
@@ -167,11 +187,11 @@ def _first_line(error: object) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-def claim(engine: Engine, audience: str) -> datetime:
-    """Make the database this audience's and its partitions ready; returns the first moment whose
+def claim(engine: Engine, audience: str, environment: Environment) -> datetime:
+    """Make the database this deployment's and its partitions ready; returns the first moment whose
     transfer ids are stored.
 
-    Raises CannotStart when the database belongs to another audience.
+    Raises CannotStart when the database belongs to another audience or environment.
     """
     with engine.begin() as transaction:
         connection = transaction.connection.dbapi_connection
@@ -181,6 +201,13 @@ def claim(engine: Engine, audience: str) -> datetime:
             raise CannotStart(
                 f"the database belongs to {claimed}, this data directory to {audience}",
                 "give each deployment a database of its own",
+            )
+        reads.QUERIES.claim_environment(connection, environment=environment.value)
+        found = reads.QUERIES.environment(connection)
+        if found != environment:
+            raise CannotStart(
+                f"the database is for {found}, this data directory for {environment}",
+                "restore deployment.json from its backup",
             )
     return ensure_partitions(engine)
 

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 MESSAGE_BYTES_MAX = 64 * 1024
 """Of a request, unless the method is in `LARGE_METHODS`."""
 LARGE_MESSAGE_BYTES_MAX = 1024 * 1024
-LARGE_METHODS = frozenset({"BatchCreateTransfers", "ImportBankFile"})
+LARGE_METHODS = frozenset({"BatchCreateTransfers", "ImportBankFile", "Act"})
 """Methods that take larger requests."""
 RECEIVE_SPARE_BYTES = 1024
 """How much more gRPC itself lets in, so that our own refusal is what a caller normally sees."""
@@ -62,7 +62,7 @@ class UnderWay:
         """Whether calls that come now are answered with TRY_LATER."""
 
 
-async def _nobody_is_unknown(_caller: Caller) -> None:
+async def _nobody_is_unknown(_caller: Caller, _method: str) -> None:
     """Takes the certificate's word."""
 
 
@@ -72,8 +72,9 @@ class Door:
 
     message_bytes_max: int = MESSAGE_BYTES_MAX
     large_message_bytes_max: int = LARGE_MESSAGE_BYTES_MAX
-    require: Callable[[Caller], Awaitable[None]] = _nobody_is_unknown
-    """Raises Refused(CALLER_UNKNOWN) for a caller whom the registry does not know."""
+    require: Callable[[Caller, str], Awaitable[None]] = _nobody_is_unknown
+    """Raises Refused(CALLER_UNKNOWN) for a caller whom the registry does not know, and
+    Refused(ACTION_REQUIRED) for an operator who must sign for the method of this full name."""
     spend: Callable[[Caller, int], None] = lambda _caller, _cost: None
     """Takes a call's cost from its caller's rate; raises Refused(RATE_LIMITED)."""
     ended: Callable[[Call], None] = lambda _call: None
@@ -107,6 +108,7 @@ def _method_handler(
     request_class = GetMessageClass(method.input_type)
     large = method.name in LARGE_METHODS
     limit = door.large_message_bytes_max if large else door.message_bytes_max
+    full_name = f"{method.containing_service.full_name}/{method.name}"
 
     async def read(raw: bytes, context: Context, course: "Course") -> tuple[Message, Caller]:
         if door.under_way.closed:
@@ -115,7 +117,7 @@ def _method_handler(
             raise Refused(Reason.MESSAGE_TOO_LARGE, "", f"{method.name} takes {limit} bytes")
         caller = caller_of(context)
         course.caller = caller.holder
-        await door.require(caller)
+        await door.require(caller, full_name)
         try:
             request: Message | None = request_class.FromString(raw)
         except DecodeError:

@@ -4,14 +4,21 @@
     <data-dir>/keys/<purpose>.event.json       its key event, where one was made
     <data-dir>/keys/<purpose>.<key_id>.pem     a key that was in use before; it still signs what
                                                names it
+    <data-dir>/operators/<name>.pub.pem        keys of the operators whom the host vouches for
+    <data-dir>/certifiers/*.pem                public keys of sandboxes whose reports count here
 
-Effects: reads files.
+A setting may name keys in PKCS#11 tokens; then the first of them is in use, and the files' keys are
+of those before it. Of a key in a token only the event lies here:
+<purpose>.<key_id>.event.json.
+
+Effects: reads files, opens tokens.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 from cryptography.x509 import load_pem_x509_certificates
 
@@ -19,14 +26,20 @@ from exchange.cli.exchange_keys import EXCHANGE_PURPOSES, KEY_LIFETIME
 from exchange.cli.files import read_private
 from exchange.cli.key_rotation import event_path_of
 from exchange.errors import CannotStart
+from exchange.token_keys import TokenSigner, parse_token_uri
 from partners.commands import AddKey
 from partners.envelope import Envelope, from_json, to_json
 from partners.errors import Refused
 from partners.key_events import EXCHANGE, Registration
 from partners.key_files import FileSigner, load_key_file, read_passphrase_file, read_public_key
-from partners.keys import KEY_ID_CHARS, Purpose, key_id_of
+from partners.keys import KEY_ID_CHARS, Purpose, VerifyKey, key_id_of
 from partners.signers import Signers
 from partners.wire import key_event_from_payload
+
+HostSigner = FileSigner | TokenSigner
+TokenUris = Mapping[Purpose, Sequence[str]]
+"""PKCS#11 URIs by purpose, the one in use first."""
+NO_TOKENS: TokenUris = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,26 +87,30 @@ class HostKeys:
     signers: Signers
     public_keys: tuple[HostKey, ...]
     """The exchange's own, those in use last, and the operators'."""
+    certifiers: Mapping[str, VerifyKey]
+    """The keys of sandboxes whose certification reports count here, by id."""
     tls_key: bytes
     tls_certificate: bytes
     ca_certificate: bytes
 
 
-def load_host_keys(data_dir: Path) -> HostKeys:
-    """Read the keys of `<data-dir>/keys` and the operators' public keys; raises KeyFileError,
-    FileError or CannotStart.
+def load_host_keys(data_dir: Path, tokens: TokenUris = NO_TOKENS) -> HostKeys:
+    """Read the keys of `<data-dir>/keys` and of `tokens`, and the operators' public keys.
+
+    Raises KeyFileError, FileError or CannotStart.
     """
     folder = data_dir / "keys"
     try:
-        held = load_signers(folder)
+        held = load_signers(folder, tokens)
         own = tuple(
-            HostKey(EXCHANGE, purpose, signer.public_key, _event_beside(signer.path))
+            HostKey(EXCHANGE, purpose, signer.public_key, _event_of(folder, purpose, signer))
             for purpose, signers in held.items()
             for signer in reversed(signers)
         )
         return HostKeys(
-            Signers(held, lambda: load_signers(folder)),
+            Signers(held, lambda: load_signers(folder, tokens)),
             own + tuple(_operators_keys(data_dir / "operators")),
+            _certifiers(data_dir / "certifiers"),
             read_private(folder / "tls-key.pem"),
             read_certificate(folder / "tls.pem"),
             read_certificate(folder / "ca.pem"),
@@ -104,19 +121,23 @@ def load_host_keys(data_dir: Path) -> HostKeys:
         ) from None
 
 
-def load_signers(folder: Path) -> dict[Purpose, tuple[FileSigner, ...]]:
-    """For each purpose the signer in use, then those before it. Raises KeyFileError."""
+def load_signers(
+    folder: Path, tokens: TokenUris = NO_TOKENS
+) -> dict[Purpose, tuple[HostSigner, ...]]:
+    """For each purpose the signer in use, then those before it; those in tokens go before those in
+    files. Raises KeyFileError or CannotStart.
+    """
     passphrase = read_passphrase_file(folder / "passphrase")
-    return {
-        purpose: tuple(
-            load_key_file(path, passphrase)
-            for path in (
-                folder / f"{purpose.lower()}.pem",
-                *sorted(folder.glob(f"{purpose.lower()}.{'[0-9a-f]' * KEY_ID_CHARS}.pem")),
-            )
-        )
-        for purpose in EXCHANGE_PURPOSES
-    }
+    held: dict[Purpose, tuple[HostSigner, ...]] = {}
+    for purpose in EXCHANGE_PURPOSES:
+        in_tokens = [TokenSigner(parse_token_uri(uri)) for uri in tokens.get(purpose, ())]
+        in_use = folder / f"{purpose.lower()}.pem"
+        before = folder.glob(f"{purpose.lower()}.{'[0-9a-f]' * KEY_ID_CHARS}.pem")
+        # Where the key in use is in a token there need not be one in a file.
+        in_files = [in_use] if in_use.exists() or not in_tokens else []
+        files = [load_key_file(path, passphrase) for path in (*in_files, *sorted(before))]
+        held[purpose] = (*in_tokens, *files)
+    return held
 
 
 def read_certificate(path: Path) -> bytes:
@@ -130,14 +151,22 @@ def read_certificate(path: Path) -> bytes:
     return content
 
 
+def _certifiers(folder: Path) -> dict[str, VerifyKey]:
+    found = [VerifyKey.of(read_public_key(path)) for path in sorted(folder.glob("*.pem"))]
+    return {key.key_id: key for key in found}
+
+
 def _operators_keys(folder: Path) -> Iterator[HostKey]:
     for path in sorted(folder.glob("*.pub.pem")):
         holder = f"operator/{path.name.removesuffix('.pub.pem')}"
         yield HostKey(holder, Purpose.OPERATOR, read_public_key(path))
 
 
-def _event_beside(path: Path) -> Envelope | None:
-    beside = event_path_of(path)
+def _event_of(folder: Path, purpose: Purpose, signer: HostSigner) -> Envelope | None:
+    if isinstance(signer, FileSigner):
+        beside = event_path_of(signer.path)
+    else:
+        beside = folder / f"{purpose.lower()}.{signer.key_id}.event.json"
     if not beside.exists():
         return None
     try:

@@ -19,6 +19,7 @@ from prometheus_client import (
 )
 
 from exchange.calls import Call
+from exchange.cap_alerts import LEVELS, CapAlert
 from exchange.commands import Outcome, Recorded
 from exchange.observer import Observer, Step
 
@@ -87,6 +88,14 @@ class Metrics(Observer):
             ("reason",),
             registry=registry,
         )
+        self._cap_alerts = Counter(
+            "pointclear_cap_alerts",
+            "Positions that came to a level of their net debit cap, in percent.",
+            ("level",),
+            registry=registry,
+        )
+        for level in LEVELS:
+            self._cap_alerts.labels(str(level))
         self._windows = Gauge(
             "pointclear_window_age_seconds",
             "How long the settlement window has been open.",
@@ -140,6 +149,11 @@ class Metrics(Observer):
                 self._transfers.labels(order.source_program, order.target_program).inc()
             else:
                 self._refusals.labels(each.reason.value).inc()
+
+    def alerted(self, alerts: Sequence[CapAlert]) -> None:
+        """Positions came near their caps."""
+        for each in alerts:
+            self._cap_alerts.labels(str(each.level)).inc()
 
     def database_lost(self) -> None:
         """A call or a batch lost the database."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
+from exchange.cap_alerts import CapAlert
 from exchange.commands import Outcome
 
 Step = Literal["wait", "read", "fold", "write", "commit", "sign", "answer"]
@@ -32,6 +33,9 @@ class Observer:
 
     def recorded(self, outcomes: Sequence[Outcome]) -> None:
         """These outcomes were committed."""
+
+    def alerted(self, alerts: Sequence[CapAlert]) -> None:
+        """These positions came near their caps by what was committed."""
 
     def database_lost(self) -> None:
         """A batch lost the database."""

@@ -26,10 +26,12 @@ class OwnEntry:
     """None where it is no longer stored, and where it was emptied to forget a member."""
     linked_member: str
     """The caller's own member by the link that the order names, empty where it names none."""
+    superseded: bool = False
+    """Whether it is a hold that has been decided: a later entry says how."""
 
 
 def _entry(row: Any) -> OwnEntry:
-    record, seq, kind, payload, order, member = row
+    record, seq, kind, payload, order, member, superseded = row
     return OwnEntry(
         bytes(record),
         seq,
@@ -37,6 +39,7 @@ def _entry(row: Any) -> OwnEntry:
         bytes(payload),
         bytes(order) if order else None,
         member or "",
+        superseded,
     )
 
 
@@ -81,6 +84,12 @@ def own_stream_point(connection: Any, partner_id: str, stream_seq: int) -> tuple
         connection, partner_id=partner_id, stream_seq=stream_seq
     )
     return log_index, recorded_at
+
+
+def held_transfers(connection: Any, after_index: int, entries_max: int) -> tuple[bytes, ...]:
+    """The records of transfers that wait for review, oldest first, after a log index."""
+    rows = QUERIES.held_transfers(connection, after_index=after_index, entries_max=entries_max)
+    return tuple(bytes(record) for (record,) in rows)
 
 
 def window_range(connection: Any, window_id: str) -> tuple[int, int | None] | None:

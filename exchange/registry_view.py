@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from exchange.batch import Ledger
 from partners import store
+from partners.actions.rules import check_direct_call
 from partners.caller import Caller
 from partners.errors import Reason, Refused
 from partners.registry import Registry
@@ -41,12 +42,18 @@ class RegistryView:
         if any(key_id not in self.current.keys for key_id in key_ids):
             await self.refresh()
 
-    async def require(self, caller: Caller) -> None:
+    async def require(self, caller: Caller, method: str) -> None:
         """Raise Refused(CALLER_UNKNOWN) for a caller who is not registered, though the authority
-        gave out a certificate.
+        gave out a certificate; and what `check_direct_call` raises for an operator.
         """
-        if not registered(self.current, caller) and not registered(await self.refresh(), caller):
+        # Another process may have revoked an operator's last key a moment ago, so an operator is
+        # always looked up. A partner's calls are many, and its signatures are judged later.
+        if not caller.is_operator and registered(self.current, caller):
+            return
+        if not registered(await self.refresh(), caller):
             raise Refused(Reason.CALLER_UNKNOWN, "", f"{caller.holder} is not registered here")
+        if caller.is_operator:
+            check_direct_call(method, self.current.operators[caller.name])
 
     async def refresh(self) -> Registry:
         """Read the database again if the terms have changed; returns the newest snapshot."""
@@ -66,7 +73,11 @@ class RegistryView:
 
 
 def registered(registry: Registry, caller: Caller) -> bool:
-    """Whether a partner is one of the coalition's, or an operator has a key here."""
+    """Whether a partner is one of the coalition's, or an operator has a role and not only revoked
+    keys.
+    """
     if caller.is_operator:
-        return any(key.holder == caller.holder for key in registry.keys.values())
+        keys = [key for key in registry.keys.values() if key.holder == caller.holder]
+        in_force = not keys or any(key.revoked_index is None for key in keys)
+        return in_force and bool(registry.operators.get(caller.name))
     return caller.name in registry.partners

@@ -3,12 +3,14 @@
 The columns of each tuple are those of the statement of that name in `ledger/prepared.sql`.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from exchange.commands import Outcome, Recorded
+from exchange.commands import Outcome, Recorded, TransferState
 from exchange.fold import Cell, Folded, State, Tally
 from exchange.ledger.postings import Balance, MoneyCell, PointsCell
+from exchange.promotions import PromotionPoints
 from exchange.seal import Sealed
 from partners.registry import Registry
 
@@ -34,7 +36,17 @@ def rows_of(before: State, folded: Folded, sealed: Sealed) -> dict[str, Rows]:
         "write_balances": balance_rows(before.balances, folded.state.balances),
         "write_money": money_rows(folded.window_steps),
         "write_points": points_rows(folded.window_steps),
+        "write_holds": hold_rows(folded.outcomes, registry),
+        "write_verdicts": verdict_rows(folded.outcomes),
+        "write_day_tallies": [
+            (subject, each.day, each.transfers, each.amount)
+            for subject, each in folded.state.day_tallies.items()
+            if before.day_tallies.get(subject) is not each
+        ],
         "write_tallies": tally_rows(before.tallies, folded.state.tallies, registry),
+        "write_promotion_points": promotion_rows(
+            before.promotion_points, folded.state.promotion_points
+        ),
     }
 
 
@@ -54,7 +66,36 @@ def request_rows(outcomes: Iterable[Outcome], registry: Registry) -> Rows:
             str(each.order.link_id) if each.order.link_id else None,
         )
         for each in outcomes
-        if isinstance(each, Recorded)
+        if isinstance(each, Recorded) and each.decides is None
+    ]
+
+
+def hold_rows(outcomes: Iterable[Outcome], registry: Registry) -> Rows:
+    """The transfers that wait for review."""
+    return [
+        (
+            str(each.order.transfer_id),
+            registry.partners[each.source_partner].number,
+            each.log_index,
+            json.dumps(
+                {
+                    "counted": each.counted,
+                    "promotions": each.promotions,
+                    "segment": each.order.segment,
+                }
+            ),
+        )
+        for each in outcomes
+        if isinstance(each, Recorded) and each.state is TransferState.HELD
+    ]
+
+
+def verdict_rows(outcomes: Iterable[Outcome]) -> Rows:
+    """What became of those that waited."""
+    return [
+        (str(each.decides), each.verdict.value, each.log_index)
+        for each in outcomes
+        if isinstance(each, Recorded) and each.decides is not None and each.verdict is not None
     ]
 
 
@@ -127,6 +168,13 @@ def points_rows(steps: Mapping[Cell, int]) -> Rows:
         for (window, cell), by in steps.items()
         if isinstance(cell, PointsCell)
     ]
+
+
+def promotion_rows(before: PromotionPoints, after: PromotionPoints) -> Rows:
+    """What promotions have granted, where that changed. One whose agreement the batch put in force
+    was written with it, at 0.
+    """
+    return [(*key, points) for key, points in after.items() if before.get(key, 0) != points]
 
 
 def tally_rows(before: Mapping[str, Tally], after: Mapping[str, Tally], registry: Registry) -> Rows:

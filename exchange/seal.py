@@ -5,8 +5,10 @@ Pure but for the salts, which are an argument. Rules kept here:
 
 - A leaf commits to `SHA-256(salt ‖ record)` under a type byte; without the salt nobody learns what
   it holds.
-- What concerns the source alone is in its own part, to which the record commits under a salt of its
-  own.
+- What concerns the source or the target alone is in a part of its own, to which the record commits
+  under a salt of its own.
+- Whoever pays for a bonus and is neither source nor target gets the record as well: it signed the
+  terms that the record applies.
 - A stream's entries are numbered without gap and each names the digest of the one before it.
 - Payloads name their signing key, so the signature can be made at any time after the commit, by
   anyone who has the key: Ed25519 gives the same bytes each time. No payload names a key that was
@@ -21,10 +23,11 @@ from enum import IntEnum
 from uuid import UUID
 
 from exchange import wire
-from exchange.commands import Booked, Outcome, Recorded
+from exchange.commands import Booked, Outcome, Recorded, TransferState
 from exchange.fold import InvariantBroken
 from exchange.ledger.names import account_names
 from exchange.log.merkle import Frontier, leaf_data, leaf_hash
+from exchange.parts import NO_PART, Part
 from partners.registry import Registry
 
 
@@ -34,6 +37,16 @@ class LeafKind(IntEnum):
     TRANSFER = 1
     REFUSAL = 2
     ENTRY = 3
+    HOLD = 4
+    """A transfer that waits for review."""
+
+
+LEAF_KINDS = {
+    TransferState.COMMITTED: LeafKind.TRANSFER,
+    TransferState.REFUSED: LeafKind.REFUSAL,
+    TransferState.ABORTED: LeafKind.REFUSAL,
+    TransferState.HELD: LeafKind.HOLD,
+}
 
 
 class PayloadKind(IntEnum):
@@ -41,6 +54,15 @@ class PayloadKind(IntEnum):
 
     RECEIPT = 1
     NOTICE = 2
+    FUNDING = 3
+
+
+PAPERS = {
+    PayloadKind.RECEIPT: wire.transfer_receipt,
+    PayloadKind.NOTICE: wire.credit_notice,
+    PayloadKind.FUNDING: wire.funding_notice,
+}
+"""How each is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +122,26 @@ class Letterhead:
     """The keys that this process can sign receipts with; new ones name the first."""
 
     def key_id_at(self, log_index: int, registry: Registry) -> str:
-        """The first of the keys that is not revoked at a log index.
+        """The first of the keys that is registered and not revoked at a log index; else one that is
+        not registered.
 
-        Raises InvariantBroken where all are: nothing may be recorded that cannot be signed.
+        Raises InvariantBroken where all are revoked: nothing may be recorded that cannot be signed.
         """
+        unregistered = [each for each in self.receipts_key_ids if each not in registry.keys]
         for key_id in self.receipts_key_ids:
             key = registry.keys.get(key_id)
-            if key is None or key.revoked_index is None or log_index < key.revoked_index:
+            if key and (key.revoked_index is None or log_index < key.revoked_index):
                 return key_id
+        if unregistered:
+            return unregistered[0]
         raise InvariantBroken("every key for receipts that this server holds was revoked")
+
+    def is_spent(self, registry: Registry) -> bool:
+        """Whether none of the keys is registered and not revoked."""
+        return all(
+            key_id not in registry.keys or registry.keys[key_id].revoked_index is not None
+            for key_id in self.receipts_key_ids
+        )
 
 
 def seal(
@@ -162,36 +195,22 @@ class _Desk:
 
     def seal_transfer(self, outcome: Recorded) -> None:
         committed = outcome.refusal is None
-        part = wire.source_part(outcome)
-        part_salt = self.new_salt() if part else b""
-        part_sha256 = hashlib.sha256(part_salt + part).digest() if part else b""
-        record = wire.transfer_record(outcome, part_sha256)
-        kind = LeafKind.TRANSFER if committed else LeafKind.REFUSAL
+        source_part = self.part_of(wire.source_part(outcome))
+        target_part = self.part_of(wire.target_part(outcome))
+        record = wire.transfer_record(outcome, source_part.sha256, target_part.sha256)
+        kind = LEAF_KINDS[outcome.state]
         salt = self.keep(outcome, kind, record, outcome.order.transfer_id, None)
-        head, partner_id = self.letterhead, outcome.source_partner
-        key_id = head.key_id_at(outcome.log_index, self.registry)
-        number = self.registry.partners[partner_id].number
-        seq, previous = self.next_in_stream(number)
-        receipt = wire.transfer_receipt(
-            head.audience,
-            partner_id,
-            seq,
-            previous,
-            key_id,
-            record,
-            salt,
-            part,
-            part_salt,
-        )
-        self.file(number, seq, outcome.log_index, PayloadKind.RECEIPT, receipt)
+        self.file(outcome, outcome.source_partner, PayloadKind.RECEIPT, record, salt, source_part)
         if committed:
-            partner_id = outcome.target_partner
-            number = self.registry.partners[partner_id].number
-            seq, previous = self.next_in_stream(number)
-            notice = wire.credit_notice(
-                head.audience, partner_id, seq, previous, key_id, record, salt
+            self.file(
+                outcome, outcome.target_partner, PayloadKind.NOTICE, record, salt, target_part
             )
-            self.file(number, seq, outcome.log_index, PayloadKind.NOTICE, notice)
+        for funder in outcome.funders:
+            self.file(outcome, funder, PayloadKind.FUNDING, record, salt, NO_PART)
+
+    def part_of(self, part: bytes) -> Part:
+        """A part under a salt of its own; none where it is empty."""
+        return Part(part, self.new_salt()) if part else NO_PART
 
     def seal_entry(self, outcome: Booked) -> None:
         record = wire.entry_record(outcome, account_names(self.registry, outcome.postings))
@@ -227,8 +246,26 @@ class _Desk:
         return head.last_seq + 1, head.last_sha256
 
     def file(
-        self, number: int, seq: int, log_index: int, kind: PayloadKind, payload: bytes
+        self,
+        outcome: Recorded,
+        partner_id: str,
+        kind: PayloadKind,
+        record: bytes,
+        salt: bytes,
+        part: Part,
     ) -> None:
         """Append to a partner's stream."""
+        number = self.registry.partners[partner_id].number
+        seq, previous = self.next_in_stream(number)
+        payload = PAPERS[kind](
+            self.letterhead.audience,
+            partner_id,
+            seq,
+            previous,
+            self.letterhead.key_id_at(outcome.log_index, self.registry),
+            record,
+            salt,
+            part,
+        )
         self.heads[number] = StreamHead(seq, hashlib.sha256(payload).digest())
-        self.entries.append(StreamEntry(number, seq, log_index, kind, payload))
+        self.entries.append(StreamEntry(number, seq, outcome.log_index, kind, payload))

@@ -12,13 +12,14 @@ import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Engine
 
 from exchange.batch import Ledger
+from exchange.cli.exchange_keys import EXCHANGE_PURPOSES
 from exchange.commands import Command, Result
 from exchange.database import ensure_partitions
 from exchange.errors import CannotStart
@@ -30,8 +31,11 @@ from exchange.observer import UNOBSERVED, Observer
 from exchange.registry_view import RegistryView
 from exchange.seal import Letterhead
 from exchange.sequencer import BATCH_MAX, QUEUE_MAX, Sequencer
+from partners.environment import Environment
 from partners.errors import Refused
 from partners.keys import Purpose
+from partners.operators.commands import ChangeRoles
+from partners.operators.roles import ALL_ROLES, Role
 from partners.registry import RegisteredKey
 
 log = logging.getLogger(__name__)
@@ -43,20 +47,31 @@ YOUNG_MAX = 5000
 """Objects that calls may leave before the garbage collector looks at them."""
 
 
-def load_audience(data_dir: Path) -> str:
-    """The exchange and environment that this data directory was made for; raises CannotStart when
+def load_deployment(data_dir: Path) -> tuple[str, Environment]:
+    """The audience and environment that this data directory was made for; raises CannotStart when
     it was not made.
     """
     path = data_dir / "deployment.json"
     try:
-        audience = json.loads(path.read_text(encoding="utf-8"))["audience"]
+        document = json.loads(path.read_text(encoding="utf-8"))
+        # One that was made before environments had a name was for development.
+        environment = Environment(document.get("environment", Environment.DEVELOPMENT))
+        return str(document["audience"]), environment
     except FileNotFoundError:
         raise CannotStart(
             f"{path} is missing", f"run `pointclear init --data-dir {data_dir}` first"
         ) from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise CannotStart(f"{path} is not readable", "restore it from a backup") from None
-    return str(audience)
+
+
+def check_four_eyes(four_eyes: bool, environment: Environment) -> None:
+    """Raise CannotStart where one operator could do in production what takes two."""
+    if not four_eyes and environment is Environment.PRODUCTION:
+        raise CannotStart(
+            "four_eyes is off, and this is a deployment for production",
+            "set four_eyes to on: only development and sandboxes may do without",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +111,19 @@ async def exchange(
     observer: Observer = UNOBSERVED,
     queue_max: int = QUEUE_MAX,
     batch_max: int = BATCH_MAX,
+    vouched_roles: frozenset[Role] = ALL_ROLES,
 ) -> AsyncIterator[Exchange]:
-    """The sequencer at work, with the host's own keys registered; on leaving, what is queued is
-    carried out first.
+    """The sequencer at work, with the host's own keys registered and its operators in
+    `vouched_roles`; on leaving, what is queued is carried out first.
     """
     letterhead = Letterhead(audience, keys.signers.key_ids(Purpose.RECEIPTS))
+
+    def renewed(spent: Letterhead) -> Letterhead:
+        keys.signers.read_again()
+        return replace(spent, receipts_key_ids=keys.signers.key_ids(Purpose.RECEIPTS))
+
     ledger = Ledger(
-        engine, letterhead, now, lambda: secrets.token_bytes(SALT_BYTES), limits, observer
+        engine, letterhead, now, lambda: secrets.token_bytes(SALT_BYTES), limits, observer, renewed
     )
     view = RegistryView(engine, ledger, audience)
     sequencer = Sequencer(ledger, keys.signers, asyncio.get_running_loop(), queue_max, batch_max)
@@ -110,10 +131,8 @@ async def exchange(
     opened = Exchange(engine, sequencer, view, audience, stored_from, keys)
     partitions = asyncio.create_task(keep_partitions(engine))
     try:
-        known: Mapping[str, RegisteredKey] = (await view.refresh()).keys
-        for key in keys.public_keys:
-            if key.key_id not in known:
-                await opened.carry_out(key.command(audience, now()))
+        await register_host_keys(opened, vouched_roles)
+        require_in_force(keys, (await view.refresh()).keys)
         yield opened
     finally:
         partitions.cancel()
@@ -130,6 +149,33 @@ def spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_MAX)
+
+
+async def register_host_keys(opened: Exchange, roles: frozenset[Role]) -> None:
+    """Register the host's own keys, and the operators whom it vouches for in these roles.
+
+    A crash leaves some of them registered; the next start registers the others.
+    """
+    registry = await opened.registry.refresh()
+    for key in opened.keys.public_keys:
+        if key.key_id not in registry.keys:
+            await opened.carry_out(key.command(opened.audience, now()))
+        kind, _, name = key.holder.partition("/")
+        if kind == "operator" and name not in registry.operators:
+            await opened.carry_out(ChangeRoles(name, "host", grant=roles, new=True))
+
+
+def require_in_force(keys: HostKeys, known: Mapping[str, RegisteredKey]) -> None:
+    """Raise CannotStart where a key in use was revoked, or is outside its validity: what it signed
+    would not verify.
+    """
+    for purpose in EXCHANGE_PURPOSES:
+        key = known[keys.signers[purpose].key_id]
+        if key.revoked_index is not None or not key.valid_from <= now() < key.valid_until:
+            raise CannotStart(
+                f"the exchange's key for {purpose.lower()}, {key.key_id}, is not in force",
+                f"run `pointclear key rotate --purpose {purpose.lower()}`",
+            )
 
 
 async def told_to_stop() -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from exchange import reads, wire
 from exchange.admission import admit
-from exchange.commands import Command, Order
+from exchange.commands import Command, DecideHeld, Order, Verdict
 from exchange.reading.service import Reading
 from exchange.reads import OwnEntry
 from exchange.registry_view import RegistryView
@@ -58,6 +58,7 @@ class ExchangeService:
         self.simulate_transfer = reading.simulate_transfer
         self.get_position = reading.get_position
         self.list_corridors = reading.list_corridors
+        self.list_held_transfers = reading.list_held_transfers
         self._engine = engine
         self._submit = submit
         self._registry = registry
@@ -107,6 +108,36 @@ class ExchangeService:
             state=record.state, reason=record.reason, entry=self._stream_entry(found)
         )
 
+    async def release_transfer(
+        self, request: pb.ReleaseTransferRequest, caller: Caller
+    ) -> pb.ReleaseTransferResponse:
+        """Operators: let a held transfer take place."""
+        caller.require_operator()
+        await self._decide(request.transfer_id, Verdict.RELEASED)
+        return pb.ReleaseTransferResponse(state=transfer_pb2.TRANSFER_STATE_COMMITTED)
+
+    async def refuse_transfer(
+        self, request: pb.RefuseTransferRequest, caller: Caller
+    ) -> pb.RefuseTransferResponse:
+        """Operators: void a held transfer."""
+        caller.require_operator()
+        await self._decide(request.transfer_id, Verdict.REFUSED)
+        return pb.RefuseTransferResponse(state=transfer_pb2.TRANSFER_STATE_ABORTED)
+
+    async def cancel_transfer(
+        self, request: pb.CancelTransferRequest, caller: Caller
+    ) -> pb.CancelTransferResponse:
+        """The sender: void a transfer of its own that is held."""
+        partner_id = caller.require_partner()
+        await self._decide(request.transfer_id, Verdict.CANCELLED, partner_id)
+        return pb.CancelTransferResponse(state=transfer_pb2.TRANSFER_STATE_ABORTED)
+
+    async def _decide(self, raw_id: bytes, verdict: Verdict, partner_id: str = "") -> None:
+        transfer_id = uuid7(raw_id, "transfer_id")
+        reply = await self._submit([DecideHeld(transfer_id, verdict, partner_id)])[0]
+        if isinstance(reply.result, Refused):
+            raise reply.result
+
     async def list_receipts(
         self, request: pb.ListReceiptsRequest, caller: Caller
     ) -> pb.ListReceiptsResponse:
@@ -147,15 +178,25 @@ class ExchangeService:
         return await asyncio.to_thread(read)
 
     def _stream_entry(self, entry: OwnEntry) -> pb.StreamEntry:
-        is_receipt = entry.kind is PayloadKind.RECEIPT
         envelope = sign_entry(self._signers, entry.kind, entry.payload)
-        member = entry.linked_member
-        if not member and entry.order_payload is not None:
-            order = transfer_pb2.TransferOrder.FromString(entry.order_payload)
-            member = order.source_member if is_receipt else order.target_member
         return pb.StreamEntry(
-            stream_seq=entry.stream_seq, envelope=envelope_to_proto(envelope), member=member
+            stream_seq=entry.stream_seq,
+            envelope=envelope_to_proto(envelope),
+            member=entry.linked_member or own_member(entry),
         )
+
+
+def own_member(entry: OwnEntry) -> str:
+    """The caller's own member in a transfer, as long as the order is stored. One that it only funds
+    has none.
+    """
+    order = transfer_pb2.TransferOrder.FromString(entry.order_payload or b"")
+    members = {
+        PayloadKind.RECEIPT: order.source_member,
+        PayloadKind.NOTICE: order.target_member,
+        PayloadKind.FUNDING: "",
+    }
+    return members[entry.kind]
 
 
 def _attempt(check: Callable[..., Order], *arguments: Any) -> Admitted:

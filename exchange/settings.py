@@ -24,6 +24,8 @@ from sqlalchemy.exc import ArgumentError
 
 from exchange.cli.wiring import DEFAULT_LISTEN
 from exchange.errors import CannotStart
+from exchange.token_keys import parse_token_uri
+from partners.keys import Purpose
 
 PREFIX = "POINTCLEAR_"
 FILE_NAME = "pointclear.toml"
@@ -43,6 +45,16 @@ def _host_and_port(text: str) -> str:
 HostPort = Annotated[str, AfterValidator(_host_and_port)]
 
 
+def _token_uris(text: str) -> str:
+    for uri in text.split():
+        parse_token_uri(uri)
+    return text
+
+
+TokenUris = Annotated[str, AfterValidator(_token_uris)]
+"""One or more PKCS#11 URIs, the one in use first."""
+
+
 class Settings(BaseSettings):
     """What a server is run with. Sizes are in bytes and times in seconds where a name says so."""
 
@@ -56,6 +68,17 @@ class Settings(BaseSettings):
     )
     database_url: str | None = Field(
         None, description="The service role's database; the embedded one unless given."
+    )
+    signer_receipts: TokenUris | None = Field(
+        None,
+        description="PKCS#11 URIs of the keys for receipts, the one in use first;"
+        " keys/receipts.pem unless given.",
+    )
+    signer_statements: TokenUris | None = Field(
+        None, description="The same for statements; keys/statements.pem unless given."
+    )
+    signer_log: TokenUris | None = Field(
+        None, description="The same for the log; keys/log.pem unless given."
     )
     log_format: Literal["auto", "json", "text"] = Field(
         "auto", description="auto is text on a terminal and JSON elsewhere."
@@ -86,6 +109,9 @@ class Settings(BaseSettings):
     simulated_programs: str | None = Field(
         None, description="Programs with made-up members: ids with commas between. For sandboxes."
     )
+    four_eyes: Literal["on", "off"] = Field(
+        "on", description="off: one operator may do what takes two; never in production."
+    )
     grace_seconds: float = Field(
         10, ge=0, le=3600, description="How long a stop waits for calls under way."
     )
@@ -110,6 +136,15 @@ class Settings(BaseSettings):
     connection_age_grace_seconds: int = Field(
         60, ge=1, description="How long its calls may take after that."
     )
+
+    def token_uris(self) -> dict[Purpose, tuple[str, ...]]:
+        """Where the exchange's signers are that do not lie in files, by purpose."""
+        given = {
+            Purpose.RECEIPTS: self.signer_receipts,
+            Purpose.STATEMENTS: self.signer_statements,
+            Purpose.LOG: self.signer_log,
+        }
+        return {purpose: tuple((text or "").split()) for purpose, text in given.items()}
 
     @classmethod
     def settings_customise_sources(

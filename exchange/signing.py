@@ -11,14 +11,18 @@ from partners.envelope import Envelope
 from partners.keys import Purpose
 from partners.signers import Signers
 
+PAPERS = {
+    PayloadKind.RECEIPT: (dsse.TRANSFER_RECEIPT, wire.receipt_key_id),
+    PayloadKind.NOTICE: (dsse.CREDIT_NOTICE, wire.notice_key_id),
+    PayloadKind.FUNDING: (dsse.FUNDING_NOTICE, wire.funding_key_id),
+}
+"""As what each is signed, and how to read the key that it names."""
+
 
 def sign_entry(signers: Signers, kind: PayloadKind, payload: bytes) -> Envelope:
     """The envelope of a stream entry's payload.
 
     Raises Refused(TRY_LATER) where the key that it names is not held here.
     """
-    if kind is PayloadKind.RECEIPT:
-        payload_type, key_id = dsse.TRANSFER_RECEIPT, wire.receipt_key_id(payload)
-    else:
-        payload_type, key_id = dsse.CREDIT_NOTICE, wire.notice_key_id(payload)
-    return dsse.sign(signers.named(Purpose.RECEIPTS, key_id), payload_type, payload)
+    payload_type, key_id_of = PAPERS[kind]
+    return dsse.sign(signers.named(Purpose.RECEIPTS, key_id_of(payload)), payload_type, payload)

@@ -5,6 +5,7 @@ All functions take the sequencer's psycopg2 connection; those that read or write
 `begin` and `commit`.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,11 +15,15 @@ from uuid import UUID
 
 from exchange import wire
 from exchange.commands import (
+    Activated,
     Answer,
     Book,
     Booked,
     CloseWindow,
     Command,
+    CounterSigned,
+    DecideHeld,
+    Held,
     KeyRevoked,
     LinkChanged,
     LinkFrozen,
@@ -28,14 +33,28 @@ from exchange.commands import (
     Order,
     Outcome,
     PartnerAdded,
+    PartnerMoved,
+    Proposed,
+    RolesChanged,
     TaxRateAdded,
+    Terminated,
+    Verdict,
     Window,
     WindowClosed,
     WindowOpened,
     WindowStep,
+    Withdrawn,
 )
+from exchange.day_limits import DayTally, is_limited, member_subjects, subjects_of
 from exchange.fold import Cell, Folded, State, Tally, link_entry_key, window_id
+from exchange.fold.agreements import (
+    proposal_key,
+    signature_key,
+    termination_key,
+    withdrawal_key,
+)
 from exchange.fold.taxes import tax_entry_key
+from exchange.fold.terms import activation_key
 from exchange.ledger.accounts import (
     HubAccount,
     PointsAccount,
@@ -45,18 +64,27 @@ from exchange.ledger.accounts import (
     tax_account,
 )
 from exchange.ledger.array_literal import array_literal
-from exchange.ledger.postings import Balance, Code, MoneyCell, PostingRef
+from exchange.ledger.postings import Balance, Code, MoneyCell, Phase, Posting, PostingRef
 from exchange.log.merkle import Frontier
+from exchange.promotions import PromotionKey
 from exchange.rows import rows_of
 from exchange.seal import Sealed, StreamHead
+from exchange.transfer_postings import funder_account
+from partners.actions import store as actions
+from partners.actions.commands import ApproveAction, ProposeAction
+from partners.agreement import Terms
 from partners.commands import (
     Activate,
     AddKey,
     AddPartner,
     AddTaxRate,
+    CounterSign,
+    Propose,
     RevokeKey,
     SetLimits,
     SetSwitches,
+    Terminate,
+    Withdraw,
 )
 from partners.limits.values import (
     CorridorLimits,
@@ -69,8 +97,11 @@ from partners.limits.values import (
 from partners.links.commands import ConfirmLink, EraseMember, FreezeLink, RevokeLink, StartLink
 from partners.links.link import Link, LinkMember
 from partners.links.store import link_of_row
+from partners.negotiation.proposal import Proposal
+from partners.negotiation.store import proposal_of
+from partners.operators.commands import ChangeRoles, MovePartner
 from partners.queries import load_queries
-from partners.registry import Force, RegisteredKey, Registry
+from partners.registry import RegisteredKey, Registry
 from partners.store import utc
 
 LEDGER = Path(__file__).parent / "ledger"
@@ -171,6 +202,88 @@ def load_tallies(connection: Any) -> dict[str, Tally]:
     return {row[0]: Tally(row[1], row[2]) for row in QUERIES.tallies(connection)}
 
 
+def load_held(connection: Any, commands: Iterable[Command]) -> dict[UUID, Held]:
+    """The transfers that these commands decide, if they were ever held."""
+    ids = [str(each.transfer_id) for each in commands if isinstance(each, DecideHeld)]
+    if not ids:
+        return {}
+    rows = list(QUERIES.held(connection, transfer_ids=ids))
+    pending: dict[int, list[Posting]] = {row[1]: [] for row in rows}
+    for index, code, debit, credit, amount, phase in QUERIES.postings_of(
+        connection, log_indexes=sorted(pending)
+    ):
+        pending[index].append(Posting(Code(code), debit, credit, amount, Phase(phase)))
+    held = {}
+    for transfer_id, index, recorded_at, record, kept, verdict, decided_index in rows:
+        facts = json.loads(kept)
+        held[UUID(str(transfer_id))] = Held(
+            index,
+            utc(recorded_at),
+            wire.held_order(bytes(record), facts["segment"]),
+            tuple(pending[index]),
+            tuple((subject, day, amount) for subject, day, amount in facts["counted"]),
+            tuple(facts["promotions"]),
+            Verdict(verdict) if verdict else None,
+            decided_index,
+        )
+    return held
+
+
+def load_day_tallies(
+    connection: Any,
+    registry: Registry,
+    secret: bytes,
+    links: Mapping[UUID, Link],
+    held: Mapping[UUID, Held],
+    commands: Sequence[Command],
+) -> dict[str, DayTally]:
+    """What was counted of everything under which these commands may be limited."""
+    limits_may_come = any(isinstance(each, SetLimits | Activate) for each in commands)
+    subjects = {
+        subject
+        for each in commands
+        if isinstance(each, Order) and (limits_may_come or is_limited(registry, each))
+        for subject in subjects_of(registry, secret, each, members_named(each, links, commands))
+    }
+    subjects |= {subject for each in held.values() for subject, _day, _amount in each.counted}
+    if not subjects:
+        return {}
+    rows = QUERIES.day_tallies(connection, subjects=sorted(subjects))
+    return {subject: DayTally(*tally) for subject, *tally in rows}
+
+
+def load_corridor_tallies(connection: Any, terms: Terms) -> dict[str, DayTally]:
+    """What was counted of a corridor, its sender and its target program."""
+    source, target = terms.source_program, terms.target_program
+    subjects = [
+        CorridorLimits(source, target).subject,
+        PartnerLimits(terms.source_partner).subject,
+        ProgramLimits(target).subject,
+    ]
+    rows = QUERIES.day_tallies(connection, subjects=subjects)
+    return {subject: DayTally(*tally) for subject, *tally in rows}
+
+
+def members_named(
+    order: Order, links: Mapping[UUID, Link], commands: Iterable[Command]
+) -> list[tuple[str, str]]:
+    """The members of source and target program whom an order may be for: its own, or those of its
+    link, which the batch itself may bring in.
+    """
+    if order.link_id is None:
+        return [(order.source_member, order.target_member)]
+    known = dict(links[order.link_id].members) if order.link_id in links else {}
+    for each in commands:
+        if isinstance(each, StartLink | ConfirmLink) and each.link_id == order.link_id:
+            known.setdefault(each.member.program, each.member.member)
+    return [(known.get(order.source_program, ""), known.get(order.target_program, ""))]
+
+
+def load_member_secret(connection: Any) -> bytes:
+    """The secret under which members are counted."""
+    return bytes(QUERIES.member_secret(connection))
+
+
 def load_resolved(connection: Any, commands: Iterable[Command]) -> frozenset[PostingRef]:
     """Those pending postings which these commands would resolve and which were resolved before."""
     indexes = {
@@ -184,6 +297,61 @@ def load_resolved(connection: Any, commands: Iterable[Command]) -> frozenset[Pos
         return frozenset()
     rows = QUERIES.resolved(connection, log_indexes=sorted(indexes))
     return frozenset(PostingRef(index, place) for index, place in rows)
+
+
+def load_promotion_points(
+    connection: Any, names: Iterable[tuple[str, int]]
+) -> dict[PromotionKey, int]:
+    """The bonus points that the promotions of these agreement versions have granted."""
+    wanted = sorted(names)
+    if not wanted:
+        return {}
+    rows = QUERIES.promotion_points(
+        connection,
+        agreement_ids=[agreement_id for agreement_id, _ in wanted],
+        versions=[version for _, version in wanted],
+    )
+    return {
+        (agreement_id, version, promotion): granted
+        for agreement_id, version, promotion, granted in rows
+    }
+
+
+def load_altered(
+    connection: Any, registry: Registry, commands: Iterable[Command]
+) -> frozenset[tuple[str, int]]:
+    """Which of the activated versions that these orders name are not stored as the snapshot has
+    them, whose signatures were verified: their rows were altered by other hands.
+    """
+    named = sorted(
+        {
+            (each.agreement_id, each.agreement_version)
+            for each in commands
+            if isinstance(each, Order)
+        }
+        & registry.agreements.keys()
+    )
+    if not named:
+        return frozenset()
+    ids, versions = zip(*named, strict=True)
+    rows = QUERIES.stored_forces(connection, agreement_ids=list(ids), versions=list(versions))
+    stored = {(row[0], row[1]): (bytes(row[2]), *row[3:]) for row in rows}
+    forces = {name: registry.agreements[name] for name in named}
+    return frozenset(
+        name
+        for name, force in forces.items()
+        if stored.get(name) != (force.terms.sha256, force.effective_from, force.effective_until)
+    )
+
+
+def load_proposals(connection: Any, commands: Iterable[Command]) -> dict[tuple[str, int], Proposal]:
+    """The newest proposals of the agreement versions that these commands name."""
+    names = sorted({name for name in map(version_named, commands) if name})
+    if not names:
+        return {}
+    ids, versions = zip(*names, strict=True)
+    rows = QUERIES.newest_proposals(connection, agreement_ids=list(ids), versions=list(versions))
+    return {(row[0], row[1]): proposal_of(row[2:]) for row in rows}
 
 
 def load_leaf(connection: Any, log_index: int) -> bytes | None:
@@ -259,18 +427,37 @@ def entry_key_of(command: Command) -> str:
             return tax_entry_key(command)
         case RevokeKey():
             return f"revoke-key/{command.key_id}"
+        case Propose(terms=terms):
+            return proposal_key(terms.agreement_id, terms.version, terms.sha256)
+        case CounterSign():
+            return signature_key(command)
+        case Withdraw():
+            return withdrawal_key(command)
         case Activate():
-            return f"agreement/{command.terms.agreement_id}/{command.terms.version}"
-        case Book():
+            return activation_key(command)
+        case Terminate():
+            return termination_key(command)
+        case Book() | ProposeAction() | ApproveAction() | ChangeRoles() | MovePartner():
             return command.entry_key
         case SetSwitches():
             return f"switches/{command.change_id}"
         case SetLimits():
             return f"limits/{command.change_id}"
-        case Order() | OpenWindow() | CloseWindow():
+        case Order() | OpenWindow() | CloseWindow() | DecideHeld():
             return ""
         case _:
             return link_entry_key(command)
+
+
+def version_named(command: Command) -> tuple[str, int] | None:
+    """The agreement version that a command negotiates or activates."""
+    match command:
+        case Propose(terms=terms) | CounterSign(terms=terms) | Activate(terms=terms):
+            return terms.name
+        case Withdraw():
+            return command.agreement_id, command.version
+        case _:
+            return None
 
 
 def window_named(command: Command) -> str:
@@ -297,6 +484,9 @@ def accounts_touched(registry: Registry, commands: Iterable[Command]) -> set[int
             case Book():
                 for posting in command.postings:
                     accounts |= {posting.debit, posting.credit}
+            case DecideHeld():
+                # Which accounts it posts to is in the hold.
+                return None
             case SetLimits(limits=PartnerLimits(partner_id=name)) if name in registry.partners:
                 partner = registry.partners[name]
                 money = registry.units[partner.currency].number
@@ -309,7 +499,34 @@ def accounts_touched(registry: Registry, commands: Iterable[Command]) -> set[int
     for source, target in corridors:
         if source in registry.programs and target in registry.programs:
             accounts |= corridor_accounts(registry, source, target)
+    for version in promotions_touched(registry, commands):
+        accounts |= funding_accounts(registry, registry.agreements[version].terms)
     return accounts
+
+
+def promotions_touched(
+    registry: Registry, commands: Iterable[Command], held: Iterable[Held] = ()
+) -> set[tuple[str, int]]:
+    """The agreement versions with promotions under which these commands order, or decide what was
+    held.
+    """
+    orders = [each for each in commands if isinstance(each, Order)]
+    orders += [each.order for each in held]
+    named = {(each.agreement_id, each.agreement_version) for each in orders}
+    return {
+        name
+        for name in named
+        if (force := registry.agreements.get(name)) is not None and force.terms.promotions
+    }
+
+
+def funding_accounts(registry: Registry, terms: Terms) -> set[int]:
+    """The accounts that the funders of these terms' promotions pay from."""
+    return {
+        funder_account(registry, terms, each.name)
+        for promotion in terms.promotions
+        for each in promotion.funders
+    }
 
 
 def corridor_accounts(registry: Registry, source: str, target: str) -> set[int]:
@@ -411,7 +628,9 @@ def write_effect(
             )
         case KeyRevoked(key_id, revoked_index):
             QUERIES.revoke_key(connection, key_id=key_id, revoked_index=revoked_index)
-        case Force() as force:
+        case Proposed() | CounterSigned() | Withdrawn() as negotiated:
+            write_negotiated(connection, negotiated, outcome.log_index)
+        case Activated(force, round_number):
             terms = force.terms
             source = registry.points_unit(terms.source_program).number
             target = registry.points_unit(terms.target_program).number
@@ -419,8 +638,25 @@ def write_effect(
                 connection,
                 agreement_id=terms.agreement_id,
                 version=terms.version,
+                round=round_number,
                 corridor=source << 32 | target,
                 effective_from=force.effective_from,
+                effective_until=force.effective_until,
+                log_index=outcome.log_index,
+            )
+            QUERIES.write_promotions(
+                connection,
+                agreement_id=terms.agreement_id,
+                version=terms.version,
+                promotion_ids=[each.promotion_id for each in terms.promotions],
+                budgets=[each.budget_points for each in terms.promotions],
+            )
+        case Terminated(force):
+            QUERIES.write_termination(
+                connection,
+                agreement_id=force.terms.agreement_id,
+                version=force.terms.version,
+                effective_until=force.effective_until,
                 log_index=outcome.log_index,
             )
         case WindowOpened(opened):
@@ -451,6 +687,25 @@ def write_effect(
             for link in erased.links:
                 write_link(connection, link)
             QUERIES.forget_member(connection, program=erased.program, member=erased.member)
+            secret = load_member_secret(connection)
+            subjects = member_subjects(registry, secret, erased.program, erased.member)
+            QUERIES.forget_day_tallies(connection, subjects=sorted(subjects))
+        case ProposeAction() | ApproveAction() as signed:
+            write_action(connection, signed, outcome.log_index, outcome.recorded_at)
+        case PartnerMoved(partner_id, state):
+            QUERIES.write_partner_state(
+                connection,
+                partner_number=registry.partners[partner_id].number,
+                log_index=outcome.log_index,
+                state=state.value,
+            )
+        case RolesChanged(operator, roles):
+            QUERIES.write_roles(
+                connection,
+                operator=operator,
+                roles=sorted(roles),
+                log_index=outcome.log_index,
+            )
         case None:
             pass
 
@@ -488,6 +743,82 @@ def write_restraint(connection: Any, kind: str, subject: str, outcome: Booked) -
     """A subject's switches or limits, as the leaf states them, in place of those before."""
     QUERIES.write_restraint(
         connection, kind=kind, subject=subject, body=outcome.body, log_index=outcome.log_index
+    )
+
+
+def write_action(
+    connection: Any, signed: ProposeAction | ApproveAction, log_index: int, recorded_at: datetime
+) -> None:
+    """An operator's action, or the approval of one."""
+    action_id = str(signed.action.action_id)
+    if isinstance(signed, ApproveAction):
+        actions.QUERIES.approve(
+            connection,
+            action_id=action_id,
+            maker=signed.maker.operator,
+            checker=signed.checker.operator,
+            key_id=signed.checker.key_id,
+            signature=signed.checker.signature,
+            log_index=log_index,
+            recorded_at=recorded_at,
+        )
+        return
+    actions.QUERIES.propose(
+        connection,
+        action_id=action_id,
+        maker=signed.maker.operator,
+        method=signed.action.method,
+        payload=signed.action.payload,
+        key_id=signed.maker.key_id,
+        signature=signed.maker.signature,
+        two_person=signed.two_person,
+        log_index=log_index,
+        recorded_at=recorded_at,
+    )
+    if signed.request is not None:
+        actions.QUERIES.keep_request(connection, action_id=action_id, request=signed.request)
+
+
+def write_negotiated(
+    connection: Any, effect: Proposed | CounterSigned | Withdrawn, log_index: int
+) -> None:
+    """A round of an agreement version: opened, signed by one more, or taken back."""
+    match effect:
+        case Proposed(command, round_number):
+            QUERIES.write_proposal(
+                connection,
+                agreement_id=command.terms.agreement_id,
+                version=command.terms.version,
+                round=round_number,
+                source_partner=command.terms.source_partner,
+                target_partner=command.terms.target_partner,
+                proposer=command.partner_id,
+                signatories=list(command.terms.signatories),
+                is_counter=command.is_counter,
+                payload=command.payload,
+                log_index=log_index,
+            )
+        case CounterSigned():
+            pass
+        case Withdrawn(command=withdrawn):
+            QUERIES.write_withdrawal(
+                connection,
+                agreement_id=withdrawn.agreement_id,
+                version=withdrawn.version,
+                round=effect.round,
+                log_index=log_index,
+            )
+            return
+    signed = effect.command
+    QUERIES.write_agreement_signature(
+        connection,
+        agreement_id=signed.terms.agreement_id,
+        version=signed.terms.version,
+        round=effect.round,
+        partner_id=signed.partner_id,
+        key_id=signed.key_id,
+        signature=signed.signature,
+        log_index=log_index,
     )
 
 

@@ -2,33 +2,29 @@
 transfer. Pure.
 
 The order of the checks is part of the protocol. The first that fails answers: clock, parties,
-switches, agreement in force, members, amounts, limits, window, and last the books: the payer's
-position and what they can count. A simulation passes the very same functions, so it answers what
-the order would be answered.
+switches, agreement in force, members, segment and lots, amounts with promotions and their budgets,
+limits, window, and last the books: the payer's position, the others', and what they can count. A
+simulation passes the very same functions, so it answers what the order would be answered.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from uuid import UUID
 
-from exchange.commands import Order, Window
-from exchange.ledger.accounts import (
-    HubAccount,
-    PointsAccount,
-    hub_account,
-    points_account,
-    position_account,
-    tax_account,
-)
-from exchange.ledger.postings import Balance, Code, CounterFull, OutOfBounds, Posting, post
+from exchange.commands import Order, Verdict, Window
+from exchange.day_limits import DayTally, Transfer, check_day_limits
+from exchange.ledger.postings import Balance, CounterFull, OutOfBounds, Phase, Posting, post
 from exchange.linked_members import check_members
+from exchange.promotions import PromotionPoints, check_amount, covered
 from exchange.switches import check_switches
-from partners.agreement import Terms
-from partners.conversion import Conversion, convert
+from exchange.transfer_postings import payee_account, payer_account, transfer_postings
+from partners.agreement import ExpiryRule, Promotion, Terms
+from partners.conversion import Conversion, base_points, convert, segment_named
 from partners.errors import Reason, Refused
 from partners.links.link import Link
-from partners.registry import Partner, Registry
+from partners.registry import Registry
 
 CLOCK_SKEW = timedelta(seconds=30)
 """How far a sender's clock may run ahead of ours."""
@@ -36,13 +32,16 @@ CLOCK_SKEW = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """An order that may be committed if the position allows it."""
+    """An order that may be committed if the positions allow it."""
 
     terms: Terms
     conversion: Conversion
-    tax_basis_points: int
     window: Window
     postings: tuple[Posting, ...]
+    payer: int
+    """Number of the source's position."""
+    payee: int
+    """Number of the target's."""
 
 
 def target_partner_of(registry: Registry, order: Order) -> str:
@@ -54,27 +53,72 @@ def plan_transfer(
     registry: Registry,
     open_windows: dict[str, Window],
     links: Mapping[UUID, Link],
+    granted: PromotionPoints,
     order: Order,
     now: datetime,
 ) -> Plan:
-    """Decide everything about an order but its position; raises the Refused that answers it."""
+    """Decide everything about an order but the positions; raises the Refused that answers it.
+
+    `granted` holds every promotion of the order's agreement.
+    """
     check_clock(order, now)
     check_parties(registry, order)
     check_switches(registry, order.source_program, order.target_program)
     terms = agreement_in_force(registry, order, now)
     check_members(registry, links, order, now)
-    tax_basis_points = registry.taxes[terms.fee.tax_code].basis_points_at(now)
-    conversion = convert(terms, order.source_points, tax_basis_points)
-    if order.target_points != conversion.target_points:
-        raise Refused(
-            Reason.AMOUNT_MISMATCH,
-            "target_points",
-            f"the points become {conversion.target_points}, not {order.target_points}",
-            {"targetPoints": str(conversion.target_points)},
-        )
-    return plan_conversion(
-        registry, open_windows, terms, order.source_points, conversion, tax_basis_points
+    segment_named(terms, order.segment)
+    check_lots(terms, order)
+    conversion = convert_at(registry, terms, order.source_points, order.segment, granted, now)
+    running = terms.promotions_at(now)
+    check_amount(terms, running, order.source_points, order.target_points, conversion)
+    return plan_conversion(registry, open_windows, terms, order.source_points, conversion)
+
+
+def convert_at(
+    registry: Registry,
+    terms: Terms,
+    source_points: int,
+    segment_id: str,
+    granted: PromotionPoints,
+    now: datetime,
+) -> Conversion:
+    """What points become at `now`: with the tax rates of the time, and with the promotions that run
+    and whose budgets cover the bonus. Raises Refused(SEGMENT_UNKNOWN or INCREMENT).
+    """
+    segment_named(terms, segment_id)
+    base = base_points(terms, source_points)
+    promotions = covered(terms, terms.promotions_at(now), base, granted)
+    return convert_with(registry, terms, source_points, segment_id, promotions, now)
+
+
+def convert_with(
+    registry: Registry,
+    terms: Terms,
+    source_points: int,
+    segment_id: str,
+    promotions: tuple[Promotion, ...],
+    moment: datetime,
+) -> Conversion:
+    """What points become with these promotions and with the tax rates of `moment`."""
+    value_tax = registry.taxes[terms.value_tax_code] if terms.value_tax_code else None
+    return convert(
+        terms,
+        source_points,
+        registry.taxes[terms.fee.tax_code].basis_points_at(moment),
+        value_tax.basis_points_at(moment) if value_tax else 0,
+        segment_id=segment_id,
+        promotions=promotions,
     )
+
+
+def reserved(plan: Plan) -> Plan:
+    """The plan with its postings pending: they count against the payer and the funders at once.
+    What the target bears is left out: it comes with the value.
+    """
+    pending = tuple(
+        replace(each, phase=Phase.PENDING) for each in plan.postings if each.debit != plan.payee
+    )
+    return replace(plan, postings=pending)
 
 
 def plan_conversion(
@@ -83,7 +127,6 @@ def plan_conversion(
     terms: Terms,
     source_points: int,
     conversion: Conversion,
-    tax_basis_points: int,
 ) -> Plan:
     """Decide whether points may be converted under terms in force; raises Refused(LIMIT_EXCEEDED
     or WINDOW_STATE).
@@ -95,15 +138,16 @@ def plan_conversion(
     return Plan(
         terms,
         conversion,
-        tax_basis_points,
         window,
-        postings(registry, terms, source_points, conversion),
+        transfer_postings(registry, terms, source_points, conversion),
+        payer_account(registry, terms),
+        payee_account(registry, terms),
     )
 
 
 def post_plan(balances: dict[int, Balance], plan: Plan) -> None:
-    """Apply a plan's postings; raises Refused(LIMIT_EXCEEDED or NET_DEBIT_CAP_EXCEEDED) with
-    `balances` as they were when the books have no room for it.
+    """Apply a plan's postings; raises Refused(LIMIT_EXCEEDED, NET_DEBIT_CAP_EXCEEDED or
+    COUNTERPARTY_LIMIT) with `balances` as they were when the books have no room for it.
     """
     try:
         post(balances, plan.postings)
@@ -114,13 +158,29 @@ def post_plan(balances: dict[int, Balance], plan: Plan) -> None:
             "source_points",
             "the books cannot count so many points or so much",
         ) from None
-    except OutOfBounds:
-        # Of a transfer's accounts only the payer's position has a bound that a debit can meet.
+    except OutOfBounds as bound:
+        # The payer comes first among the postings, so where its own cap stands, that answers.
+        if bound.account != plan.payer:
+            raise Refused(
+                Reason.COUNTERPARTY_LIMIT, "", "another party has no room for the transfer"
+            ) from None
         raise Refused(
             Reason.NET_DEBIT_CAP_EXCEEDED,
             "",
             "the transfer would take your position beyond your net debit cap",
         ) from None
+
+
+def held_for_review() -> Refused:
+    """What a transfer is answered with while an operator is to look at it."""
+    return Refused(Reason.HELD_FOR_REVIEW, "", "the transfer is held until an operator decides it")
+
+
+def refused_by(verdict: Verdict) -> Refused:
+    """What the sender of a voided transfer is answered with."""
+    if verdict is Verdict.CANCELLED:
+        return Refused(Reason.TRANSFER_CANCELLED, "", "you cancelled it while it was held")
+    return Refused(Reason.REVIEW_REFUSED, "", "an operator refused the transfer after its review")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,23 +198,28 @@ def simulate_transfer(
     registry: Registry,
     open_windows: dict[str, Window],
     balances: Mapping[int, Balance],
+    granted: PromotionPoints,
     terms: Terms,
     source_points: int,
+    segment_id: str,
     now: datetime,
+    tallies: Mapping[str, DayTally] = MappingProxyType({}),
 ) -> Simulation:
     """What `source_points` would come to at `now`, under terms in force; nothing given is changed.
 
-    `balances` holds all accounts of the corridor.
+    `balances` holds all accounts of the corridor, `granted` every promotion of the terms, `tallies`
+    what was counted of the corridor. Limits of members are left out: nobody is named.
     """
     conversion = None
-    tax_basis_points = registry.taxes[terms.fee.tax_code].basis_points_at(now)
     try:
         check_switches(registry, terms.source_program, terms.target_program)
-        conversion = convert(terms, source_points, tax_basis_points)
-        plan = plan_conversion(
-            registry, open_windows, terms, source_points, conversion, tax_basis_points
-        )
+        conversion = convert_at(registry, terms, source_points, segment_id, granted, now)
+        plan = plan_conversion(registry, open_windows, terms, source_points, conversion)
+        simulated = Transfer(terms, source_points, conversion.target_points, conversion.value)
+        passed = check_day_limits(registry, b"", tallies, simulated, now)
         post_plan(dict(balances), plan)
+        if passed.is_held:
+            raise held_for_review()
     except Refused as refusal:
         return Simulation(terms, conversion, refusal)
     return Simulation(terms, conversion, None)
@@ -199,6 +264,12 @@ def check_parties(registry: Registry, order: Order) -> None:
 
 def agreement_in_force(registry: Registry, order: Order, now: datetime) -> Terms:
     """The terms that the order names, if they are in force for its corridor."""
+    if (order.agreement_id, order.agreement_version) in registry.altered:
+        raise Refused(
+            Reason.AGREEMENT_ALTERED,
+            "agreement_id",
+            f"version {order.agreement_version} of {order.agreement_id} is not stored as signed",
+        )
     force = registry.agreements.get((order.agreement_id, order.agreement_version))
     if force is None:
         raise Refused(
@@ -220,6 +291,19 @@ def agreement_in_force(registry: Registry, order: Order, now: datetime) -> Terms
     return terms
 
 
+def check_lots(terms: Terms, order: Order) -> None:
+    """An order states the lots of its source points exactly where they pass their expiry on."""
+    inherits = terms.expiry.rule is ExpiryRule.INHERIT
+    if inherits != bool(order.source_lots):
+        raise Refused(
+            Reason.LOTS_MISMATCH,
+            "source_lots",
+            "the agreement inherits the expiry of the source points, so the order states their lots"
+            if inherits
+            else "the agreement inherits no expiry, so the order states no lots",
+        )
+
+
 def check_limits(terms: Terms, source_points: int) -> None:
     """The agreement's least and most points of one transfer."""
     least, most = terms.minimum_source_points, terms.maximum_source_points
@@ -230,40 +314,3 @@ def check_limits(terms: Terms, source_points: int) -> None:
             f"a transfer is of {least} to {most} points",
             {"minimumPoints": str(least), "maximumPoints": str(most)},
         )
-
-
-def postings(
-    registry: Registry, terms: Terms, source_points: int, conversion: Conversion
-) -> tuple[Posting, ...]:
-    """The postings of a transfer that nobody has to confirm: points out, points in, value, fee,
-    tax.
-    """
-    source: Partner = registry.partners[terms.source_partner]
-    target: Partner = registry.partners[terms.target_partner]
-    out_unit = registry.points_unit(terms.source_program).number
-    in_unit = registry.points_unit(terms.target_program).number
-    money = registry.units[terms.currency].number
-    payer = position_account(money, source.number)
-    rows = (
-        (
-            Code.OUT,
-            points_account(out_unit, PointsAccount.MEMBERS),
-            points_account(out_unit, PointsAccount.REDEEMED),
-            source_points,
-        ),
-        (
-            Code.IN,
-            points_account(in_unit, PointsAccount.GRANTED),
-            points_account(in_unit, PointsAccount.MEMBERS),
-            conversion.target_points,
-        ),
-        (Code.VALUE, payer, position_account(money, target.number), conversion.value),
-        (Code.FEE, payer, hub_account(money, HubAccount.FEES), conversion.fee),
-        (
-            Code.TAX,
-            payer,
-            tax_account(money, registry.taxes[terms.fee.tax_code].number),
-            conversion.tax,
-        ),
-    )
-    return tuple(Posting(*row) for row in rows if row[3])

@@ -7,6 +7,7 @@ The identity is the one URI name of the certificate: `pointclear://partner/<part
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
+from uuid import UUID
 
 from partners.errors import Reason, Refused
 from partners.points import check_id
@@ -20,6 +21,8 @@ class Caller:
 
     kind: Literal["partner", "operator"]
     name: str
+    action_id: UUID | None = None
+    """Of an operator's call that came as a signed action: which one."""
 
     @classmethod
     def from_uris(cls, uris: Sequence[str]) -> Self:
@@ -60,6 +63,15 @@ class Caller:
         """Raise Refused(ROLE_MISSING) for a partner."""
         if not self.is_operator:
             raise Refused(Reason.ROLE_MISSING, "", "this call is an operator's")
+
+    def require_action(self) -> UUID:
+        """The id of the signed action that this call is part of; raises Refused(ROLE_MISSING) for a
+        partner and Refused(ACTION_REQUIRED) for an operator's bare call.
+        """
+        self.require_operator()
+        if self.action_id is None:
+            raise Refused(Reason.ACTION_REQUIRED, "", "this call comes as a signed action only")
+        return self.action_id
 
     def require_partner(self) -> str:
         """The partner's id; raises Refused(ROLE_MISSING) for an operator."""

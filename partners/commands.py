@@ -66,14 +66,73 @@ class RevokeKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Propose:
+    """Opens a round of an agreement version: a brand signed these terms, and no other has yet."""
+
+    terms: Terms
+    partner_id: str
+    key_id: str
+    signature: bytes
+    payload: bytes
+    is_counter: bool
+    """Whether it replaces an open proposal of another brand."""
+    body: bytes
+    """The signed agreement; the leaf's body."""
+
+
+@dataclass(frozen=True, slots=True)
+class CounterSign:
+    """Adds the signature of another brand to the newest proposal of a version."""
+
+    terms: Terms
+    partner_id: str
+    key_id: str
+    signature: bytes
+    body: bytes
+    """The agreement with this signature; the leaf's body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Takes a proposal back."""
+
+    agreement_id: str
+    version: int
+    sha256: bytes
+    """Digest of the proposal's payload."""
+    partner_id: str
+    key_id: str
+    body: bytes
+    """The signed withdrawal; the leaf's body."""
+
+
+@dataclass(frozen=True, slots=True)
 class Activate:
-    """Puts a counter-signed agreement version in force from now on."""
+    """Puts a version that all have signed in force."""
 
     terms: Terms
     body: bytes
-    """The agreement's payload; the leaf's body."""
-    key_ids: tuple[str, ...] = ()
-    """The keys under which both brands signed."""
+    """The agreement with its signatures, and the instants asked for; the leaf's body."""
+    effective_from: datetime | None = None
+    """None means from its own entry's time on."""
+    effective_until: datetime | None = None
+    """Exclusive; None means until another version begins, or a notice ends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terminate:
+    """Ends an activated version at a future instant: a brand's notice, or the operator's."""
+
+    agreement_id: str
+    version: int
+    sha256: bytes
+    """Digest of the version's payload; empty where the operator names none."""
+    effective_until: datetime
+    key_id: str
+    """That signed the notice; empty for the operator's."""
+    body_type: str
+    body: bytes
+    """The notice; the leaf's body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +155,9 @@ class SetLimits:
     limits: Limits
     body: bytes
     """The limits in their one encoding; the leaf's body."""
+
+
+Negotiating = Propose | CounterSign | Withdraw | Activate | Terminate
+PartnersCommand = (
+    AddPartner | AddKey | RevokeKey | AddTaxRate | Negotiating | SetSwitches | SetLimits
+)

@@ -50,6 +50,11 @@ SETTLEMENT_ACCOUNT: Final = _payload_type("settlement-account")
 DISPUTE: Final = _payload_type("dispute")
 OPERATOR_ACTION: Final = _payload_type("operator-action")
 CERTIFICATION_REPORT: Final = _payload_type("certification-report")
+AGREEMENT_WITHDRAWAL: Final = _payload_type("agreement-withdrawal")
+AGREEMENT_TERMINATION: Final = _payload_type("agreement-termination")
+
+ENVELOPE_BODY: Final = "application/vnd.dsse.envelope.v1+json"
+"""What an envelope is as the body of an entry of the log."""
 
 _Member = TypeVar("_Member")
 

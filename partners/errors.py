@@ -40,6 +40,8 @@ class Reason(StrEnum):
     SIGNER_NOT_CALLER = "SIGNER_NOT_CALLER"
     NOT_A_PARTY = "NOT_A_PARTY"
     ROLE_MISSING = "ROLE_MISSING"
+    ACTION_REQUIRED = "ACTION_REQUIRED"
+    CHECKER_IS_MAKER = "CHECKER_IS_MAKER"
 
     MESSAGE_TOO_LARGE = "MESSAGE_TOO_LARGE"
     ENVELOPE_MALFORMED = "ENVELOPE_MALFORMED"
@@ -50,6 +52,7 @@ class Reason(StrEnum):
     FIELD_INVALID = "FIELD_INVALID"
     AMOUNT_MISMATCH = "AMOUNT_MISMATCH"
     INCREMENT = "INCREMENT"
+    LOTS_MISMATCH = "LOTS_MISMATCH"
     KEY_WEAK = "KEY_WEAK"
     POSSESSION_UNPROVEN = "POSSESSION_UNPROVEN"
     TERMS_INVALID = "TERMS_INVALID"
@@ -63,6 +66,8 @@ class Reason(StrEnum):
     WINDOW_UNKNOWN = "WINDOW_UNKNOWN"
     STATEMENT_UNKNOWN = "STATEMENT_UNKNOWN"
     LINK_UNKNOWN = "LINK_UNKNOWN"
+    OPERATOR_UNKNOWN = "OPERATOR_UNKNOWN"
+    ACTION_UNKNOWN = "ACTION_UNKNOWN"
 
     MODIFIED_REQUEST = "MODIFIED_REQUEST"
     KEY_IN_USE = "KEY_IN_USE"
@@ -98,6 +103,17 @@ class Reason(StrEnum):
     WINDOW_STATE = "WINDOW_STATE"
     EFFECTIVE_IN_PAST = "EFFECTIVE_IN_PAST"
     FREE_LUNCH = "FREE_LUNCH"
+    ACTION_EXPIRED = "ACTION_EXPIRED"
+    PARTNER_STATE = "PARTNER_STATE"
+    CERTIFICATION_MISSING = "CERTIFICATION_MISSING"
+    AGREEMENT_ALTERED = "AGREEMENT_ALTERED"
+    AGREEMENT_STATE = "AGREEMENT_STATE"
+    AGREEMENT_OVERLAPS = "AGREEMENT_OVERLAPS"
+    TERMS_DIFFER = "TERMS_DIFFER"
+    NOTICE_TOO_SHORT = "NOTICE_TOO_SHORT"
+    REVIEW_REFUSED = "REVIEW_REFUSED"
+    TRANSFER_CANCELLED = "TRANSFER_CANCELLED"
+    TRANSFER_STATE = "TRANSFER_STATE"
 
     RATE_LIMITED = "RATE_LIMITED"
     QUEUE_FULL = "QUEUE_FULL"
@@ -139,6 +155,16 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "PERMISSION_DENIED",
             Retry.NEVER,
             "Ask an administrator of the coalition for the role that this action needs.",
+        ),
+        Reason.ACTION_REQUIRED: Rule(
+            "PERMISSION_DENIED",
+            Retry.NEVER,
+            "Send the call as a signed operator-action through ActionService/Act.",
+        ),
+        Reason.CHECKER_IS_MAKER: Rule(
+            "PERMISSION_DENIED",
+            Retry.NEVER,
+            "Have another operator who may check this call sign the same bytes.",
         ),
         Reason.MESSAGE_TOO_LARGE: Rule(
             "INVALID_ARGUMENT",
@@ -184,6 +210,11 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "INVALID_ARGUMENT",
             Retry.NEVER,
             "Choose an amount that is a whole number of the agreement's increments.",
+        ),
+        Reason.LOTS_MISMATCH: Rule(
+            "INVALID_ARGUMENT",
+            Retry.NEVER,
+            "State the source lots where the agreement inherits their expiry, and nowhere else.",
         ),
         Reason.KEY_WEAK: Rule(
             "INVALID_ARGUMENT",
@@ -244,6 +275,16 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "NOT_FOUND",
             Retry.NEVER,
             "Check the link id, or list your links.",
+        ),
+        Reason.OPERATOR_UNKNOWN: Rule(
+            "NOT_FOUND",
+            Retry.NEVER,
+            "Check the operator's name, or list the operators.",
+        ),
+        Reason.ACTION_UNKNOWN: Rule(
+            "NOT_FOUND",
+            Retry.NEVER,
+            "Check the action id, or list the actions.",
         ),
         Reason.MODIFIED_REQUEST: Rule(
             "ALREADY_EXISTS",
@@ -402,6 +443,63 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "FAILED_PRECONDITION",
             Retry.NEW_ID,
             "Lower a rate on the loop that is named, or start after its interval; then sign anew.",
+        ),
+        Reason.PARTNER_STATE: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEW_ID,
+            "Look up the partner's state and do what comes before this step.",
+        ),
+        Reason.CERTIFICATION_MISSING: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEW_ID,
+            "Have the partner certified in a sandbox that this deployment trusts, and send that"
+            " report.",
+        ),
+        Reason.ACTION_EXPIRED: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEW_ID,
+            "Make a new action and have it signed again.",
+        ),
+        Reason.AGREEMENT_ALTERED: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEW_ID,
+            "Tell the operator, who must check the database; nothing is converted by terms that"
+            " nobody signed.",
+        ),
+        Reason.AGREEMENT_STATE: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEVER,
+            "Read the version's state, and do what comes before this step.",
+        ),
+        Reason.AGREEMENT_OVERLAPS: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEVER,
+            "Choose instants at which no other version of the corridor is in force or about to be.",
+        ),
+        Reason.TERMS_DIFFER: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEVER,
+            "Read the version as it stands, and sign or name exactly those bytes.",
+        ),
+        Reason.NOTICE_TOO_SHORT: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEVER,
+            "Name an instant that is at least the notice period ahead.",
+        ),
+        Reason.REVIEW_REFUSED: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEVER,
+            "Give the member the points back, and ask the operator before anything else is sent.",
+        ),
+        Reason.TRANSFER_CANCELLED: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEW_ID,
+            "Give the member the points back; a new order needs a new id.",
+        ),
+        Reason.TRANSFER_STATE: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEVER,
+            "Look the transfer up: it was decided before, and stays so.",
         ),
         Reason.RATE_LIMITED: Rule(
             "RESOURCE_EXHAUSTED",

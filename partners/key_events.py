@@ -7,6 +7,7 @@
   partner had such a key before, the word of one operator is not enough: two must have signed, so
   that nobody alone can take a partner's place.
 - An operator alone revokes a partner's key, at once: that can hurt nobody but by delay.
+- An operator's word counts with the role `operator`.
 - For keys of operators and of the exchange two operators are needed. The exchange's are registered
   by its host, never by a call.
 """
@@ -18,6 +19,7 @@ from enum import StrEnum
 
 from partners.errors import Reason, Refused
 from partners.keys import Purpose, key_id_of
+from partners.operators.roles import Role, require_role
 from partners.registry import RegisteredKey, Registry
 
 EXCHANGE = "exchange"
@@ -89,7 +91,8 @@ def operators_needed(registry: Registry, event: Registration | Revocation) -> in
 def check_authority(
     registry: Registry, event: Registration | Revocation, signers: Sequence[RegisteredKey]
 ) -> None:
-    """Raise Refused(COUNTER_SIGNATURE_MISSING) unless enough of those who may have signed.
+    """Raise Refused(COUNTER_SIGNATURE_MISSING) unless enough of those who may have signed, and
+    Refused(ROLE_MISSING) for an operator without the role.
 
     `signers` are in force, and each may vouch for the holder.
     """
@@ -97,6 +100,9 @@ def check_authority(
         return
     needed = operators_needed(registry, event)
     operators = {key.holder for key in signers}
+    for holder in sorted(operators):
+        name = holder.partition("/")[2]
+        require_role(Role.OPERATOR, registry.operators.get(name, frozenset()), name)
     if len(operators) < needed:
         raise Refused(
             Reason.COUNTER_SIGNATURE_MISSING,

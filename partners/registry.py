@@ -12,9 +12,12 @@ from types import MappingProxyType
 from uuid import UUID
 
 from partners.agreement import Terms
+from partners.environment import Environment
 from partners.free_lunch import Worths
 from partners.keys import Purpose
+from partners.life import PartnerState
 from partners.limits.values import Limits, PartnerLimits, Restraints, Switches
+from partners.operators.roles import Role
 from partners.points import CurrencyScale
 
 
@@ -30,6 +33,7 @@ class Partner:
     currency: str
     net_debit_cap: int
     """As it stands, in units of the currency's scale."""
+    state: PartnerState = PartnerState.SANDBOX
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,13 @@ class Registry:
     worths: Worths | None = field(default=None, compare=False)
     """Where they are known, worths of the programs' points at which no agreement gains that is in
     force or will be. They follow from the agreements, and are kept because finding them costs."""
+    operators: Mapping[str, frozenset[Role]] = field(default_factory=lambda: MappingProxyType({}))
+    """What each operator may do, by name; one without any role may not call."""
+    environment: Environment = Environment.DEVELOPMENT
+    altered: frozenset[tuple[str, int]] = frozenset()
+    """Activated versions whose stored rows are not what was signed and logged, by agreement id and
+    version: nothing is converted by them."""
+    """What the deployment is for; it never changes."""
 
     def points_unit(self, program_id: str) -> Unit:
         """The unit of a registered program's points."""
@@ -160,6 +171,19 @@ class Registry:
     def with_tax(self, tax: Tax) -> "Registry":
         """The snapshot after a code was added, or one of its rates."""
         return replace(self, taxes={**self.taxes, tax.code: tax})
+
+    def with_partner_state(self, partner_id: str, state: PartnerState) -> "Registry":
+        """The snapshot after a step in a partner's life."""
+        moved = replace(self.partners[partner_id], state=state)
+        return replace(self, partners={**self.partners, partner_id: moved})
+
+    def with_operator(self, name: str, roles: frozenset[Role]) -> "Registry":
+        """The snapshot after an operator got these roles and no others."""
+        return replace(self, operators={**self.operators, name: roles})
+
+    def with_altered(self, names: Iterable[tuple[str, int]]) -> "Registry":
+        """The snapshot after rows of these versions were found altered."""
+        return replace(self, altered=self.altered | frozenset(names))
 
     def with_force(self, force: Force) -> "Registry":
         """The snapshot after a version came into force; what was in force on its corridor ends when
@@ -207,6 +231,11 @@ class Registry:
         """A partner's limits: those with which it was registered until others are set."""
         found = self.restraints.partner_limits.get(partner.partner_id)
         return found or PartnerLimits(partner.partner_id, net_debit_cap=partner.net_debit_cap)
+
+    def with_end(self, name: tuple[str, int], effective_until: datetime) -> "Registry":
+        """The snapshot after an activated version was given an end."""
+        force = replace(self.agreements[name], effective_until=effective_until)
+        return replace(self, agreements={**self.agreements, name: force})
 
 
 def same_corridor(one: Terms, other: Terms) -> bool:

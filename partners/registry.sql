@@ -26,14 +26,25 @@ SELECT key_id, holder, purpose, public_key, valid_from, valid_until, registered_
 -- name: restraints()
 SELECT kind, body FROM restraint ORDER BY kind, subject;
 
+-- name: environment$
+SELECT environment FROM deployment;
+
+-- name: partner_states()
+-- Each partner's state as it stands.
+SELECT DISTINCT ON (partner_number) partner_number, state FROM partner_state ORDER BY partner_number, log_index DESC;
+
+-- name: operators()
+-- Each operator's roles as they stand.
+SELECT DISTINCT ON (operator) operator, roles FROM operator_roles ORDER BY operator, log_index DESC;
+
 -- name: forces()
-SELECT a.payload, lower(f.effective), upper(f.effective)
-FROM agreement_force AS f JOIN agreement AS a USING (agreement_id, version);
+SELECT a.agreement_id, a.version, a.payload, lower(f.effective), upper(f.effective)
+FROM agreement_force AS f JOIN agreement AS a USING (agreement_id, version, round);
 
 -- name: force_signatures()
 -- The signatures under every version that was ever in force.
 SELECT s.agreement_id, s.version, s.key_id, s.signature FROM agreement_signature AS s
-JOIN agreement_force AS f USING (agreement_id, version) ORDER BY s.agreement_id, s.version, s.key_id;
+JOIN agreement_force AS f USING (agreement_id, version, round) ORDER BY s.agreement_id, s.version, s.key_id;
 
 -- name: link_required()
 SELECT program_id FROM program WHERE link_required;
@@ -42,28 +53,3 @@ SELECT program_id FROM program WHERE link_required;
 -- The members whom an operator has frozen, and the links through which.
 SELECT m.program_id, m.member, array_agg(m.link_id::text)
 FROM link AS l JOIN link_member AS m USING (link_id) WHERE l.frozen GROUP BY m.program_id, m.member;
-
--- name: propose!
--- Stores a version's payload; a repeat changes nothing.
-INSERT INTO agreement (agreement_id, version, source_partner, target_partner, payload)
-VALUES (:agreement_id, :version, :source_partner, :target_partner, :payload) ON CONFLICT DO NOTHING;
-
--- name: add_signature!
-INSERT INTO agreement_signature (agreement_id, version, partner_id, key_id, signature)
-VALUES (:agreement_id, :version, :partner_id, :key_id, :signature) ON CONFLICT DO NOTHING;
-
--- name: agreement_payload$
-SELECT payload FROM agreement WHERE agreement_id = :agreement_id AND version = :version;
-
--- name: agreement_signatures(agreement_id, version)
-SELECT partner_id, key_id, signature FROM agreement_signature
-WHERE agreement_id = :agreement_id AND version = :version ORDER BY partner_id;
-
--- name: agreements(partner_id)
--- All versions, or those to which a partner is a party.
-SELECT a.agreement_id, a.version, a.payload, lower(f.effective), upper(f.effective),
-    (SELECT json_agg(json_build_array(s.key_id, encode(s.signature, 'hex')) ORDER BY s.partner_id)
-     FROM agreement_signature AS s WHERE (s.agreement_id, s.version) = (a.agreement_id, a.version))
-FROM agreement AS a LEFT JOIN agreement_force AS f USING (agreement_id, version)
-WHERE :partner_id::text IS NULL OR :partner_id::text IN (a.source_partner, a.target_partner)
-ORDER BY a.agreement_id, a.version;

@@ -2,28 +2,17 @@
 is kept verbatim.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy import Engine
 
-from partners import store
-from partners.agreement import HUB, Bearer, Terms
-from partners.agreement_checks import check_terms
+from partners.agreement import HUB
 from partners.caller import Caller
-from partners.commands import (
-    Activate,
-    AddKey,
-    AddPartner,
-    AddTaxRate,
-    RevokeKey,
-    SetLimits,
-    SetSwitches,
-)
+from partners.commands import AddKey, AddPartner, PartnersCommand, RevokeKey
 from partners.envelope import (
     KEY_EVENT,
-    RATE_AGREEMENT,
     Envelope,
     check_shape,
     require_type,
@@ -34,23 +23,20 @@ from partners.key_checks import check_public_key
 from partners.key_events import EXCHANGE, PARTNER_PURPOSES, Registration, Revocation
 from partners.keys import Purpose
 from partners.limits.service import SettingLimits
+from partners.negotiation.service import Negotiation
+from partners.paging import Paged, page_of
 from partners.points import POINTS_MAX, check_id, currency_scale
-from partners.registry import Registry
+from partners.registry import RegisteredKey, Registry
 from partners.signing import (
-    verified_signer,
-    verify_agreement,
     verify_registration,
     verify_revocation,
 )
 from partners.taxes.service import Taxes
 from partners.wire import (
     envelope_from_proto,
-    envelope_to_proto,
     key_event_from_payload,
     key_to_proto,
     partner_to_proto,
-    terms_from_payload,
-    time_to_proto,
 )
 from pointclear.partners.v1 import key_pb2
 from pointclear.partners.v1 import partners_service_pb2 as pb
@@ -60,10 +46,7 @@ NAME_MAX = 200
 PROGRAMS_MAX = 16
 """Programs of one partner."""
 
-CarryOut = Callable[
-    [AddPartner | AddKey | RevokeKey | AddTaxRate | Activate | SetSwitches | SetLimits],
-    Awaitable[object],
-]
+CarryOut = Callable[[PartnersCommand], Awaitable[object]]
 """Has the sequencer carry a command out; raises the Refused that answers it."""
 
 
@@ -78,9 +61,24 @@ class PartnersService:
     """The handlers. They raise Refused; the edge maps it to the wire."""
 
     def __init__(
-        self, engine: Engine, carry_out: CarryOut, registry: NewestRegistry, audience: str
+        self,
+        engine: Engine,
+        carry_out: CarryOut,
+        registry: NewestRegistry,
+        audience: str,
+        now: Callable[[], datetime],
     ) -> None:
-        """`audience` is what every signed statement must be addressed to."""
+        """`audience` is what every signed statement must be addressed to; `now` reads the clock."""
+        negotiation = Negotiation(engine, carry_out, registry, audience, now)
+        self.propose_agreement = negotiation.propose_agreement
+        self.counter_agreement = negotiation.counter_agreement
+        self.sign_agreement = negotiation.sign_agreement
+        self.withdraw_agreement = negotiation.withdraw_agreement
+        self.activate_agreement = negotiation.activate_agreement
+        self.terminate_agreement = negotiation.terminate_agreement
+        self.end_agreement = negotiation.end_agreement
+        self.get_agreement = negotiation.get_agreement
+        self.list_agreements = negotiation.list_agreements
         taxes = Taxes(carry_out, registry)
         self.add_tax_rate = taxes.add_tax_rate
         self.list_tax_rates = taxes.list_tax_rates
@@ -89,7 +87,6 @@ class PartnersService:
         self.list_switches = limits.list_switches
         self.set_limits = limits.set_limits
         self.list_limits = limits.list_limits
-        self._engine = engine
         self._carry_out = carry_out
         self._registry = registry
         self._audience = audience
@@ -123,8 +120,11 @@ class PartnersService:
             ):
                 partner = show_partner(registry, partner_id)
                 partner.settlement_account.net_debit_cap = 0
+                partner.ClearField("state")
                 shown.append(partner)
-        return pb.ListPartnersResponse(partners=shown)
+        paged = Paged(caller.holder, b"partners", request.page_size, request.page_token)
+        page = page_of(shown, lambda each: each.partner_id, paged)
+        return pb.ListPartnersResponse(partners=page.items, next_page_token=page.next_token)
 
     async def register_key(
         self, request: pb.RegisterKeyRequest, caller: Caller
@@ -150,95 +150,21 @@ class PartnersService:
         registry = await self._registry.refresh()
         visible = caller.is_operator or holder in (caller.holder, "exchange")
         keys = [key for key in registry.keys.values() if visible and key.holder == holder]
-        keys.sort(key=lambda key: key.registered_index)
-        return pb.ListKeysResponse(
-            keys=[key_to_proto(key) for key in keys], audience=self._audience
+        keys.sort(key=key_name)
+        listed = b"keys " + holder.encode()
+        page = page_of(
+            keys, key_name, Paged(caller.holder, listed, request.page_size, request.page_token)
         )
-
-    async def propose_agreement(
-        self, request: pb.ProposeAgreementRequest, caller: Caller
-    ) -> pb.ProposeAgreementResponse:
-        """A brand proposes terms."""
-        stored = await self._sign(envelope_from_proto(request.agreement), caller, proposed=True)
-        return pb.ProposeAgreementResponse(agreement=stored)
-
-    async def sign_agreement(
-        self, request: pb.SignAgreementRequest, caller: Caller
-    ) -> pb.SignAgreementResponse:
-        """The other brand counter-signs the same bytes."""
-        stored = await self._sign(envelope_from_proto(request.agreement), caller, proposed=False)
-        return pb.SignAgreementResponse(agreement=stored)
-
-    async def activate_agreement(
-        self, request: pb.ActivateAgreementRequest, caller: Caller
-    ) -> pb.ActivateAgreementResponse:
-        """Operators: put a counter-signed version in force now."""
-        caller.require_operator()
-        registry = await self._registry.refresh()
-        stored = await self._stored(request.agreement_id, request.version, None)
-        if stored is None:
-            raise unknown_agreement(request.agreement_id, request.version)
-        terms = terms_from_payload(stored.envelope, self._audience)
-        verify_agreement(stored.envelope, terms, registry.keys)
-        key_ids = tuple(each.key_id for each in stored.envelope.signatures)
-        await self._carry_out(Activate(terms, stored.envelope.payload, key_ids))
-        stored = await self._stored(request.agreement_id, request.version, None)
-        assert stored is not None, "an activated version is stored"
-        return pb.ActivateAgreementResponse(agreement=show_agreement(stored))
-
-    async def list_agreements(
-        self, request: pb.ListAgreementsRequest, caller: Caller
-    ) -> pb.ListAgreementsResponse:
-        """All versions for an operator, its own for a partner."""
-        partner_id = None if caller.is_operator else caller.name
-        stored = await self._database(store.list_agreements, partner_id)
-        return pb.ListAgreementsResponse(agreements=[show_agreement(each) for each in stored])
+        return pb.ListKeysResponse(
+            keys=map(key_to_proto, page.items),
+            audience=self._audience,
+            next_page_token=page.next_token,
+        )
 
     async def _changed(self, command: AddKey | RevokeKey) -> key_pb2.Key:
         await self._carry_out(command)
         registry = await self._registry.refresh()
         return key_to_proto(registry.keys[command.key_id])
-
-    async def _sign(self, envelope: Envelope, caller: Caller, *, proposed: bool) -> pb.Agreement:
-        partner_id = caller.require_partner()
-        registry = await self._registry.refresh()
-        key = verified_signer(envelope, RATE_AGREEMENT, Purpose.AGREEMENTS, registry)
-        if key.holder != f"partner/{partner_id}":
-            raise Refused(Reason.SIGNER_NOT_CALLER, "signatures", "the key is another partner's")
-        terms = terms_from_payload(envelope, self._audience)
-        check_terms(terms)
-        check_known(registry, terms, partner_id)
-        if not proposed and await self._stored(terms.agreement_id, terms.version, None) is None:
-            raise unknown_agreement(terms.agreement_id, terms.version)
-        payload = await self._database(
-            store.store_signature, terms, envelope, partner_id, envelope.signatures[0]
-        )
-        if payload != envelope.payload:
-            raise Refused(
-                Reason.ALREADY_EXISTS,
-                "agreement_id",
-                f"version {terms.version} of {terms.agreement_id} was proposed with other terms",
-            )
-        stored = await self._stored(terms.agreement_id, terms.version, partner_id)
-        assert stored is not None, "a signed version is stored"
-        return show_agreement(stored)
-
-    async def _stored(
-        self, agreement_id: str, version: int, partner_id: str | None
-    ) -> store.StoredAgreement | None:
-        rows: tuple[store.StoredAgreement, ...] = await self._database(
-            store.list_agreements, partner_id
-        )
-        return next(
-            (r for r in rows if (r.agreement_id, r.version) == (agreement_id, version)), None
-        )
-
-    async def _database(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        def run() -> Any:
-            with self._engine.begin() as transaction:
-                return work(transaction.connection.dbapi_connection, *arguments)
-
-        return await asyncio.to_thread(run)
 
 
 def partner_command(partner: pb.Partner) -> AddPartner:
@@ -260,6 +186,8 @@ def partner_command(partner: pb.Partner) -> AddPartner:
         )
     for program in partner.programs:
         check_id(program, "partner.programs")
+    if partner.state:
+        raise Refused(Reason.FIELD_INVALID, "partner.state", "the state is the exchange's to say")
     account = partner.settlement_account
     currency_scale(account.currency, "partner.settlement_account.currency")
     if not 0 <= account.net_debit_cap <= POINTS_MAX:
@@ -334,74 +262,12 @@ def check_purpose(event: Registration) -> None:
         )
 
 
-def check_known(registry: Registry, terms: Terms, signer: str) -> None:
-    """Raise Refused unless both brands have these programs and the signer is one of them."""
-    if signer not in terms.signatories:
-        raise Refused(Reason.NOT_A_PARTY, "agreement", "the agreement is between other brands")
-    for partner_id, program, field in (
-        (terms.source_partner, terms.source_program, "source"),
-        (terms.target_partner, terms.target_program, "target"),
-    ):
-        if partner_id not in registry.partners:
-            raise Refused(Reason.PARTNER_UNKNOWN, f"{field}_partner", f"no partner {partner_id}")
-        if registry.programs.get(program) != partner_id:
-            raise Refused(
-                Reason.PROGRAM_UNKNOWN, f"{field}_program", f"{partner_id} has no {program}"
-            )
-    check_taxes(registry, terms)
-    check_built(terms)
-    for partner_id in terms.other_funders:
-        if partner_id not in registry.partners:
-            raise Refused(Reason.PARTNER_UNKNOWN, "promotions", f"no partner {partner_id}")
-
-
-def check_built(terms: Terms) -> None:
-    """Raise Refused(TERMS_INVALID) for terms that transfers do not honour yet."""
-    plain = terms.fee.bearer is Bearer.SOURCE and terms.price.points == 1
-    if terms.segments or terms.promotions or terms.value_tax_code or not plain:
-        raise Refused(Reason.TERMS_INVALID, "agreement", "transfers do not honour all of this yet")
-
-
-def check_taxes(registry: Registry, terms: Terms) -> None:
-    """Raise Refused(TERMS_INVALID) unless the taxes of the terms are in the table."""
-    for code, field in (
-        (terms.fee.tax_code, "tax_code"),
-        (terms.value_tax_code, "value_tax_code"),
-    ):
-        if code and code not in registry.taxes:
-            raise Refused(Reason.TERMS_INVALID, field, f"there is no tax {code}")
-
-
-def unknown_agreement(agreement_id: str, version: int) -> Refused:
-    """The refusal for a version that is not there."""
-    return Refused(
-        Reason.AGREEMENT_UNKNOWN, "agreement_id", f"there is no version {version} of {agreement_id}"
-    )
+def key_name(key: RegisteredKey) -> str:
+    """Where a key stands among its holder's: by registration."""
+    return f"{key.registered_index:020d}"
 
 
 def show_partner(registry: Registry, partner_id: str) -> pb.Partner:
     """A partner as the wire shows it."""
     partner = registry.partners[partner_id]
     return partner_to_proto(partner, registry.currencies[partner.currency].scale)
-
-
-def show_agreement(stored: store.StoredAgreement) -> pb.Agreement:
-    """A version as the wire shows it."""
-    state = pb.AGREEMENT_STATE_PROPOSED
-    if len(stored.envelope.signatures) > 1:
-        state = pb.AGREEMENT_STATE_SIGNED
-    if stored.effective_from is not None:
-        state = pb.AGREEMENT_STATE_IN_FORCE
-    if stored.effective_until is not None:
-        state = pb.AGREEMENT_STATE_ENDED
-    shown = pb.Agreement(
-        agreement_id=stored.agreement_id,
-        version=stored.version,
-        state=state,
-        envelope=envelope_to_proto(stored.envelope),
-    )
-    if stored.effective_from is not None:
-        shown.effective_from.CopyFrom(time_to_proto(stored.effective_from))
-    if stored.effective_until is not None:
-        shown.effective_until.CopyFrom(time_to_proto(stored.effective_until))
-    return shown

@@ -41,13 +41,19 @@ class Signers:
         """The keys of a purpose, the one in use first."""
         return tuple(each.key_id for each in self._held[purpose])
 
+    def read_again(self) -> None:
+        """Learn of the keys that were taken into use since this process started."""
+        if self._reload is not None:
+            self._held = self._reload()
+            self._by_key_id = _by_key_id(self._held)
+
     def named(self, purpose: Purpose, key_id: str) -> Signer:
         """The signer of this very key.
 
         Raises Refused(TRY_LATER) where the host does not hold it: another may.
         """
-        if (purpose, key_id) not in self._by_key_id and self._reload is not None:
-            self._by_key_id = _by_key_id(self._reload())
+        if (purpose, key_id) not in self._by_key_id:
+            self.read_again()
         signer = self._by_key_id.get((purpose, key_id))
         if signer is None:
             raise Refused(

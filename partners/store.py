@@ -1,22 +1,21 @@
-"""Reads the registry's snapshot from the database, and keeps what was proposed and signed. The edge
-of this package.
+"""Reads the registry's snapshot from the database. The edge of this package.
 
 Terms are parsed from the bytes that both brands signed, after verifying both signatures again: a
 row that was altered by SQL does not become a rate.
 """
 
-import json
-from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from partners.agreement import Terms
 from partners.envelope import RATE_AGREEMENT, Envelope, Signature
+from partners.environment import Environment
+from partners.errors import Refused
 from partners.keys import Purpose
+from partners.life import PartnerState
 from partners.limits.wire import limits_from_body, switches_from_body
+from partners.operators.roles import Role
 from partners.points import currency_scale
 from partners.queries import load_queries
 from partners.registry import Force, Partner, RegisteredKey, Registry, Tax, TaxRate, Unit
@@ -30,20 +29,16 @@ def load_registry(connection: Any, revision: int, audience: str) -> Registry:
     """The snapshot at a terms revision; `connection` is a psycopg2 connection in the transaction
     that read the revision.
 
-    Raises Refused when an agreement in force no longer verifies.
+    An agreement that no longer verifies is not part of it, but named as altered.
     """
     units = {name: Unit(number, name, scale) for number, name, scale in QUERIES.units(connection)}
+    states = {number: PartnerState(state) for number, state in QUERIES.partner_states(connection)}
     partners = {
-        row[1]: Partner(row[0], row[1], row[2], tuple(row[3]), row[4], row[5])
+        row[1]: Partner(row[0], row[1], row[2], tuple(row[3]), row[4], row[5], states[row[0]])
         for row in QUERIES.partners(connection)
     }
-    keys = {
-        row[0]: RegisteredKey(
-            row[0], row[1], Purpose(row[2]), bytes(row[3]), utc(row[4]), utc(row[5]), row[6], row[7]
-        )
-        for row in QUERIES.keys(connection)
-    }
-    forces = load_forces(connection, keys, audience)
+    keys = load_keys(connection)
+    forces, altered = load_forces(connection, keys, audience)
     registry = Registry(
         revision,
         partners,
@@ -62,6 +57,11 @@ def load_registry(connection: Any, revision: int, audience: str) -> Registry:
             (program, member): frozenset(map(UUID, link_ids))
             for program, member, link_ids in QUERIES.frozen_members(connection)
         },
+        operators={
+            name: frozenset(map(Role, roles)) for name, roles in QUERIES.operators(connection)
+        },
+        environment=Environment(QUERIES.environment(connection) or Environment.DEVELOPMENT),
+        altered=altered,
     )
     for kind, body in QUERIES.restraints(connection):
         if kind == "switches":
@@ -69,6 +69,16 @@ def load_registry(connection: Any, revision: int, audience: str) -> Registry:
         else:
             registry = registry.with_limits(limits_from_body(bytes(body)))
     return registry
+
+
+def load_keys(connection: Any) -> dict[str, RegisteredKey]:
+    """Every key that was ever registered, by its id."""
+    return {
+        row[0]: RegisteredKey(
+            row[0], row[1], Purpose(row[2]), bytes(row[3]), utc(row[4]), utc(row[5]), row[6], row[7]
+        )
+        for row in QUERIES.keys(connection)
+    }
 
 
 def load_taxes(connection: Any) -> dict[str, Tax]:
@@ -81,81 +91,34 @@ def load_taxes(connection: Any) -> dict[str, Tax]:
     }
 
 
-def load_forces(connection: Any, keys: dict[str, RegisteredKey], audience: str) -> Iterable[Force]:
-    """Every version that is or was in force, both of its signatures verified again."""
+def load_forces(
+    connection: Any, keys: dict[str, RegisteredKey], audience: str
+) -> tuple[tuple[Force, ...], frozenset[tuple[str, int]]]:
+    """Every version that is or was in force, all of its signatures verified again; and the names of
+    those that are not stored as they were signed.
+    """
     signatures: dict[tuple[str, int], list[Signature]] = {}
     for agreement_id, version, key_id, signature in QUERIES.force_signatures(connection):
         signatures.setdefault((agreement_id, version), []).append(
             Signature(key_id, bytes(signature))
         )
-    for payload, effective_from, effective_until in QUERIES.forces(connection):
-        bare = Envelope(RATE_AGREEMENT, bytes(payload), ())
-        terms = terms_from_payload(bare, audience)
-        signed = tuple(signatures.get((terms.agreement_id, terms.version), ()))
-        verify_agreement(Envelope(RATE_AGREEMENT, bytes(payload), signed), terms, keys)
-        yield Force(terms, utc(effective_from), utc(effective_until) if effective_until else None)
+    forces, altered = [], set()
+    for agreement_id, version, payload, begins, ends in QUERIES.forces(connection):
+        name = (agreement_id, version)
+        signed = Envelope(RATE_AGREEMENT, bytes(payload), tuple(signatures.get(name, ())))
+        try:
+            terms = terms_from_payload(signed, audience)
+            verify_agreement(signed, terms, keys)
+        except Refused:
+            altered.add(name)
+            continue
+        if terms.name != name:
+            altered.add(name)
+            continue
+        forces.append(Force(terms, utc(begins), utc(ends) if ends else None))
+    return tuple(forces), frozenset(altered)
 
 
 def utc(moment: datetime) -> datetime:
     """The instant in UTC, whatever the session's time zone is."""
     return moment.astimezone(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredAgreement:
-    """A version with the signatures so far."""
-
-    agreement_id: str
-    version: int
-    envelope: Envelope
-    effective_from: datetime | None
-    effective_until: datetime | None
-
-
-def list_agreements(connection: Any, partner_id: str | None) -> tuple[StoredAgreement, ...]:
-    """All versions, or those to which `partner_id` is a party."""
-    rows = QUERIES.agreements(connection, partner_id=partner_id)
-    return tuple(
-        StoredAgreement(
-            agreement_id,
-            version,
-            Envelope(RATE_AGREEMENT, bytes(payload), _signatures(signed)),
-            utc(begins) if begins else None,
-            utc(ends) if ends else None,
-        )
-        for agreement_id, version, payload, begins, ends, signed in rows
-    )
-
-
-def _signatures(rows: Any) -> tuple[Signature, ...]:
-    pairs = json.loads(rows) if isinstance(rows, str) else rows or []
-    return tuple(Signature(key_id, bytes.fromhex(signature)) for key_id, signature in pairs)
-
-
-def store_signature(
-    connection: Any, terms: Terms, envelope: Envelope, partner_id: str, signature: Signature
-) -> bytes:
-    """Keep a proposal or a counter-signature; a repeat changes nothing. Returns the payload that
-    the version has.
-
-    A crash before the commit leaves nothing; after it the caller's repeat finds the rows and
-    changes nothing.
-    """
-    name = {"agreement_id": terms.agreement_id, "version": terms.version}
-    QUERIES.propose(
-        connection,
-        **name,
-        source_partner=terms.source_partner,
-        target_partner=terms.target_partner,
-        payload=envelope.payload,
-    )
-    stored = bytes(QUERIES.agreement_payload(connection, **name))
-    if stored == envelope.payload:
-        QUERIES.add_signature(
-            connection,
-            **name,
-            partner_id=partner_id,
-            key_id=signature.key_id,
-            signature=signature.signature,
-        )
-    return stored

@@ -148,6 +148,20 @@ def terms_from_payload(envelope: Envelope, audience: str) -> Terms:
     )
 
 
+def segment_to_proto(segment: Segment) -> agreement_pb2.Segment:
+    """A segment as the wire shows it."""
+    return agreement_pb2.Segment(
+        segment_id=segment.segment_id,
+        multiplier_numerator=segment.numerator,
+        multiplier_denominator=segment.denominator,
+    )
+
+
+def bearer_to_proto(bearer: Bearer) -> agreement_pb2.Bearer.ValueType:
+    """Who bears a fee, as the wire names it."""
+    return agreement_pb2.Bearer.Value(f"BEARER_{bearer}")
+
+
 def _price(message: agreement_pb2.RateAgreement) -> Price:
     if message.price_per_thousand_target_points == 0:
         return Price(message.price_per_target_point)
@@ -298,4 +312,5 @@ def partner_to_proto(partner: Partner, scale: int) -> partners_service_pb2.Partn
         settlement_account=partners_service_pb2.SettlementAccount(
             currency=partner.currency, scale=scale, net_debit_cap=partner.net_debit_cap
         ),
+        state=partners_service_pb2.PartnerState.Value(f"PARTNER_STATE_{partner.state}"),
     )

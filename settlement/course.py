@@ -19,7 +19,10 @@ from typing import Any, TypeVar
 from sqlalchemy import Engine
 
 from exchange.commands import Book, Booked, Command, Repeated, Result
+from exchange.fold import InvariantBroken
 from partners.errors import Reason, Refused
+from partners.keys import Purpose
+from partners.signers import Signers
 from settlement import settling, store
 from settlement.bank import BankStatement, check_account, match, parse_bank_file
 from settlement.stating import state_window
@@ -47,13 +50,13 @@ class Course:
         engine: Engine,
         submit: Callable[[Command], Awaitable[Result]],
         audience: str,
-        signing_key_id: str,
+        signers: Signers,
     ) -> None:
-        """`signing_key_id` names the exchange's key for statements."""
+        """`signers` holds the exchange's keys for statements."""
         self._engine = engine
         self._submit = submit
         self._audience = audience
-        self._signing_key_id = signing_key_id
+        self._signers = signers
         self._turn = asyncio.Lock()
 
     async def settle(self, window_id: str) -> tuple[Leg, ...]:
@@ -73,8 +76,21 @@ class Course:
                 await self._square_up(window)
             return await self.read(store.legs, window)
 
+    async def _signing_key_id(self) -> str:
+        """The key in use for statements; where that was revoked, the one that took its place."""
+        held = self._signers.key_ids(Purpose.STATEMENTS)
+        revoked = await self.read(store.revoked_keys, held)
+        if revoked.issuperset(held):
+            self._signers.read_again()
+            held = self._signers.key_ids(Purpose.STATEMENTS)
+        good = [each for each in held if each not in revoked]
+        if not good:
+            raise InvariantBroken("every key for statements that this server holds was revoked")
+        return good[0]
+
     async def _state(self, window: SettlementWindow) -> None:
-        payloads = await self.read(state_window, window, self._audience, self._signing_key_id)
+        signing_key_id = await self._signing_key_id()
+        payloads = await self.read(state_window, window, self._audience, signing_key_id)
         # A crash between two statements leaves some booked; the next run books the rest, with the
         # same bytes.
         await all_of(

@@ -37,6 +37,8 @@ RULES = (
     "streams_are_gapless",
     "payments_are_stated",
     "settled_windows_are_paid",
+    "bonuses_are_what_promotions_granted",
+    "keys_are_as_recorded",
 )
 """Names of the queries, in the order in which they are asked."""
 

@@ -162,6 +162,20 @@ FROM stream_head AS h JOIN partner AS p USING (partner_number) LEFT JOIN stream_
 GROUP BY p.partner_id, h.last_seq
 HAVING count(s.stream_seq) <> h.last_seq OR coalesce(max(s.stream_seq), 0) <> h.last_seq;
 
+-- name: bonuses_are_what_promotions_granted()
+-- What the promotions of a program granted is what bonuses posted, those on hold counted.
+WITH granted AS (
+    SELECT (f.corridor & 4294967295)::integer AS unit_number, sum(p.granted_points) AS points
+    FROM promotion AS p JOIN agreement_force AS f USING (agreement_id, version) GROUP BY 1
+), posted AS (
+    SELECT (debit >> 20)::integer AS unit_number,
+        sum(CASE phase WHEN 3 THEN 0 WHEN 4 THEN -amount ELSE amount END) AS points
+    FROM posting WHERE code = 3 GROUP BY 1
+)
+SELECT u.name, concat('granted ', coalesce(g.points, 0), ', posted ', coalesce(p.points, 0))
+FROM granted AS g FULL JOIN posted AS p USING (unit_number) JOIN unit AS u USING (unit_number)
+WHERE coalesce(g.points, 0) <> coalesce(p.points, 0);
+
 -- name: payments_are_stated()
 -- Legs and line files belong to windows that were closed, and stated windows have a line file for every partner of theirs.
 SELECT w.window_id, p.partner_id
@@ -170,6 +184,15 @@ JOIN partner AS p ON p.currency = w.currency AND p.registered_index < w.end_inde
 LEFT JOIN line_file AS f USING (window_number, partner_number)
 LEFT JOIN record AS r ON r.entry_key = 'statement/' || w.window_id || '/' || p.partner_id
 WHERE w.state IN ('PENDING_SETTLEMENT', 'SETTLED') AND (f.sha256 IS NULL OR r.log_index IS NULL);
+
+-- name: keys_are_as_recorded()
+-- A key's force begins and ends where the log has its events, whatever its row says.
+SELECT k.key_id,
+    concat('registered at ', k.registered_index, ', revoked at ', k.revoked_index, ', the log has ', r.log_index, ' and ', e.log_index)
+FROM signing_key AS k
+LEFT JOIN record AS r ON r.entry_key = 'key/' || k.key_id
+LEFT JOIN record AS e ON e.entry_key = 'revoke-key/' || k.key_id
+WHERE k.registered_index IS DISTINCT FROM r.log_index OR k.revoked_index IS DISTINCT FROM e.log_index;
 
 -- name: settled_windows_are_paid()
 -- Every leg of a settled window is confirmed by the bank.

@@ -5,11 +5,14 @@ Format: RFC 4180 (CRLF, quotes only where needed), UTF-8, one header row of `COL
 cells in every row. The first cell says what a row is:
 
     LINE    a transfer
-    TOTAL   control totals, for role `source` and then `target`; `transfer_id` counts the lines
+    TOTAL   control totals, for roles `source`, `target`, `funder`; `transfer_id` counts the lines
     END     the end marker, last; `transfer_id` holds the window id, `own_reference` the partner id
 
-`value`, `fee` and `tax` are decimals with all digits of the currency's scale, signed from the
-partner's view, so that each column adds up to the statement. A text cell that begins with `=`, `+`,
+`value`, `value_tax`, `promotion`, `fee` and `tax` are decimals with all digits of the currency's
+scale, signed from the partner's view, so that each column adds up to the statement. `promotions`
+says whose money `promotion` is: `<promotion>/<funder>=<amount>` for each share, with a space
+between two. A target sees all shares, its own among them, which is a memo and not in `promotion`;
+others see their own. A text cell that begins with `=`, `+`,
 `-`, `@`, a tab, a carriage return or an apostrophe is written with an apostrophe before it, because
 spreadsheets run such cells; our own numbers are not touched. A file has exactly one form: equal
 lines give equal bytes, and reading refuses any other bytes.
@@ -35,10 +38,18 @@ COLUMNS = (
     "target_program",
     "source_points",
     "target_points",
+    "bonus_points",
+    "agreement_id",
+    "segment",
     "rate_source_units",
     "rate_target_units",
     "price_per_target_point",
+    "price_per_thousand",
     "value",
+    "value_tax",
+    "value_tax_code",
+    "promotion",
+    "promotions",
     "fee",
     "tax",
     "tax_code",
@@ -59,6 +70,18 @@ class Role(StrEnum):
 
     SOURCE = "source"
     TARGET = "target"
+    FUNDER = "funder"
+    """Neither, but it pays for a bonus."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A funder's part of a bonus."""
+
+    promotion_id: str
+    funder: str
+    amount: int
+    """In units of the currency's scale, not negative."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +99,25 @@ class Line:
     target_program: str
     source_points: int
     target_points: int
+    """All that was granted, bonuses among it."""
+    bonus_points: int
+    agreement_id: str
+    segment: str
     rate_source_units: int
     rate_target_units: int
     price_per_target_point: int
+    """0 where a thousand are priced."""
+    price_per_thousand: int
     value: int
+    value_tax: int
+    value_tax_code: str
+    promotion: int
+    promotions: tuple[Share, ...]
+    """Those that are the partner's business, its own among them."""
     fee: int
     tax: int
     tax_code: str
-    """Empty for the target, which bears no fee."""
+    """Empty for whoever does not bear the fee."""
     currency: str
     state: str
     recorded_at: datetime
@@ -97,7 +131,10 @@ class Totals:
     count: int = 0
     source_points: int = 0
     target_points: int = 0
+    bonus_points: int = 0
     value: int = 0
+    value_tax: int = 0
+    promotion: int = 0
     fee: int = 0
     tax: int = 0
 
@@ -120,7 +157,17 @@ class LineFile:
 def total(lines: Iterable[Line]) -> Totals:
     """Control totals of `lines`."""
     rows = [
-        (1, line.source_points, line.target_points, line.value, line.fee, line.tax)
+        (
+            1,
+            line.source_points,
+            line.target_points,
+            line.bonus_points,
+            line.value,
+            line.value_tax,
+            line.promotion,
+            line.fee,
+            line.tax,
+        )
         for line in lines
     ]
     return Totals(*(sum(column) for column in zip(*rows, strict=True)))
@@ -166,10 +213,20 @@ def _cells(line: Line, scale: int) -> list[str]:
         _neutralised(line.target_program),
         str(line.source_points),
         str(line.target_points),
+        str(line.bonus_points),
+        _neutralised(line.agreement_id),
+        _neutralised(line.segment),
         str(line.rate_source_units),
         str(line.rate_target_units),
-        money(line.price_per_target_point),
+        money(line.price_per_target_point) if line.price_per_target_point else "",
+        money(line.price_per_thousand) if line.price_per_thousand else "",
         money(line.value),
+        money(line.value_tax),
+        _neutralised(line.value_tax_code),
+        money(line.promotion),
+        " ".join(
+            f"{each.promotion_id}/{each.funder}={money(each.amount)}" for each in line.promotions
+        ),
         money(line.fee),
         money(line.tax),
         _neutralised(line.tax_code),
@@ -187,7 +244,10 @@ def _total_cells(role: Role, totals: Totals, scale: int) -> list[str]:
         "role": role.value,
         "source_points": str(totals.source_points),
         "target_points": str(totals.target_points),
+        "bonus_points": str(totals.bonus_points),
         "value": format_amount(totals.value, scale),
+        "value_tax": format_amount(totals.value_tax, scale),
+        "promotion": format_amount(totals.promotion, scale),
         "fee": format_amount(totals.fee, scale),
         "tax": format_amount(totals.tax, scale),
     }
@@ -195,11 +255,13 @@ def _total_cells(role: Role, totals: Totals, scale: int) -> list[str]:
 
 
 def _parse(rows: list[list[str]]) -> LineFile:
-    if len(rows) < 4 or rows[-1][:1] != ["END"]:
+    if len(rows) < 5 or rows[-1][:1] != ["END"]:
         raise ValueError("the end marker is missing, so the file may be cut short")
     if any(len(row) != len(COLUMNS) for row in rows) or tuple(rows[0]) != COLUMNS:
         raise ValueError("the columns are not those of a line file")
-    *body, source_total, target_total, end = (dict(zip(COLUMNS, r, strict=True)) for r in rows[1:])
+    *body, source_total, target_total, funder_total, end = (
+        dict(zip(COLUMNS, row, strict=True)) for row in rows[1:]
+    )
     scale = len(source_total["value"].partition(".")[2])
     file = LineFile(
         end["transfer_id"],
@@ -207,7 +269,7 @@ def _parse(rows: list[list[str]]) -> LineFile:
         scale,
         tuple(_line(row, scale) for row in body),
     )
-    for role, row in ((Role.SOURCE, source_total), (Role.TARGET, target_total)):
+    for role, row in zip(Role, (source_total, target_total, funder_total), strict=True):
         if list(row.values()) != _total_cells(role, file.totals(role), scale):
             raise ValueError(f"the control totals of role {role} are not those of the lines")
     return file
@@ -224,10 +286,18 @@ def _line(row: dict[str, str], scale: int) -> Line:
         _original(row["target_program"]),
         int(row["source_points"]),
         int(row["target_points"]),
+        int(row["bonus_points"]),
+        _original(row["agreement_id"]),
+        _original(row["segment"]),
         int(row["rate_source_units"]),
         int(row["rate_target_units"]),
-        parse_amount(row["price_per_target_point"], scale),
+        parse_amount(row["price_per_target_point"] or "0", scale),
+        parse_amount(row["price_per_thousand"] or "0", scale),
         parse_amount(row["value"], scale),
+        parse_amount(row["value_tax"], scale),
+        _original(row["value_tax_code"]),
+        parse_amount(row["promotion"], scale),
+        tuple(_share(each, scale) for each in row["promotions"].split()),
         parse_amount(row["fee"], scale),
         parse_amount(row["tax"], scale),
         _original(row["tax_code"]),
@@ -236,6 +306,12 @@ def _line(row: dict[str, str], scale: int) -> Line:
         datetime.strptime(row["recorded_at"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC),
         int(row["log_index"]),
     )
+
+
+def _share(text: str, scale: int) -> Share:
+    name, _, amount = text.partition("=")
+    promotion_id, _, funder = name.partition("/")
+    return Share(promotion_id, funder, parse_amount(amount, scale))
 
 
 def _neutralised(text: str) -> str:

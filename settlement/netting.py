@@ -29,6 +29,10 @@ class Figures:
     fees: int
     taxes: tuple[tuple[str, int], ...]
     """Tax code and amount, by code; none that is 0."""
+    value_tax: int
+    """Tax on value, both directions together."""
+    promotions: int
+    """Bonuses that the partner paid for or was paid for."""
     payments_since: int
     """What the bank confirmed in the window, positive when paid by the partner."""
 
@@ -40,6 +44,8 @@ class Figures:
             + self.incoming_value
             + self.fees
             + sum(amount for _, amount in self.taxes)
+            + self.value_tax
+            + self.promotions
         )
 
 
@@ -86,7 +92,7 @@ def figures(
     given as `incoming_value` (from the lines). `tax_codes` maps a tax number to its code. Raises
     InvariantBroken for a sum that no line of a statement shows.
     """
-    value = fees = payments = 0
+    value = fees = value_tax = promotions = payments = 0
     taxes: dict[str, int] = {}
     for each in sums:
         if each.party != partner_number:
@@ -95,6 +101,10 @@ def figures(
             value += each.amount
         elif each.code == Code.FEE:
             fees += each.amount
+        elif each.code == Code.VALUE_TAX:
+            value_tax += each.amount
+        elif each.code == Code.PROMO:
+            promotions += each.amount
         elif each.code == Code.TAX:
             code = tax_codes[each.tax_number]
             taxes[code] = taxes.get(code, 0) + each.amount
@@ -107,6 +117,8 @@ def figures(
         incoming_value=incoming_value,
         fees=fees,
         taxes=tuple((code, amount) for code, amount in sorted(taxes.items()) if amount),
+        value_tax=value_tax,
+        promotions=promotions,
         payments_since=payments,
     )
 

@@ -42,7 +42,7 @@ class SettlementService:
         for statements.
         """
         self._signers = signers
-        self._course = Course(engine, submit, audience, signers[Purpose.STATEMENTS].key_id)
+        self._course = Course(engine, submit, audience, signers)
 
     # Windows
 

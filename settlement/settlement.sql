@@ -75,9 +75,10 @@ WHERE w.window_number = ANY (:window_numbers)
 ORDER BY w.window_number, party.number;
 
 -- name: program_points(window_number)
--- Points by program: what was surrendered (OUT) and what was granted (IN).
+-- Points by program: what was surrendered (OUT), what was granted (IN and BONUS_IN), and what of that was a bonus.
 SELECT g.program_id, coalesce(sum(p.points) FILTER (WHERE p.code = 1), 0)::bigint,
-    coalesce(sum(p.points) FILTER (WHERE p.code = 2), 0)::bigint
+    coalesce(sum(p.points) FILTER (WHERE p.code IN (2, 3)), 0)::bigint,
+    coalesce(sum(p.points) FILTER (WHERE p.code = 3), 0)::bigint
 FROM window_points AS p JOIN program AS g USING (unit_number)
 WHERE p.window_number = :window_number
 GROUP BY g.program_id;
@@ -143,3 +144,7 @@ SELECT pg_advisory_xact_lock(:number);
 
 -- name: unit_number(name)$
 SELECT unit_number FROM unit WHERE name = :name;
+
+-- name: revoked_keys(key_ids)
+-- Those of these keys that were revoked.
+SELECT key_id FROM signing_key WHERE key_id = ANY (:key_ids) AND revoked_index IS NOT NULL;

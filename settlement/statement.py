@@ -6,13 +6,13 @@ nothing is stated.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
 from exchange.fold import InvariantBroken
 from partners.registry import Partner
-from settlement.line_file import LineFile, Role, write_line_file
+from settlement.line_file import Line, LineFile, Role, write_line_file
 from settlement.netting import Figures, pay
 from settlement.references import leg_reference
 from settlement.windows import SettlementWindow, TreeHead
@@ -25,6 +25,30 @@ class ProgramPoints:
     program_id: str
     points_out: int
     points_in: int
+    """Bonuses among them."""
+    bonus_points: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ValueTax:
+    """Tax of one code on value that left the partner, and on value that came to it."""
+
+    tax_code: str
+    outgoing: int
+    incoming: int
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionLine:
+    """What one funder paid for one promotion, from the partner's view."""
+
+    agreement_id: str
+    promotion_id: str
+    funder: str
+    amount: int
+    """What moved: negative where the partner paid."""
+    own_share: int
+    """What the partner bears itself, of bonuses of its own program: a memo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +77,11 @@ class Statement:
     incoming_value: int
     fees: int
     taxes: tuple[tuple[str, int], ...]
+    value_taxes: tuple[ValueTax, ...]
+    """By code."""
+    promotions: int
+    promotion_lines: tuple[PromotionLine, ...]
+    """By agreement, promotion and funder."""
     net: int
     due: int
     payment: int
@@ -75,29 +104,85 @@ def check_lines(figures: Figures, points: Mapping[str, ProgramPoints], lines: Li
     """Raise InvariantBroken unless the lines add up to what the window's sums say."""
     source, target = lines.totals(Role.SOURCE), lines.totals(Role.TARGET)
     taxes: dict[str, int] = {}
-    moved: dict[tuple[str, Role], int] = {}
+    moved: dict[tuple[str, str], int] = {}
     for line in lines.lines:
         if line.tax:
             taxes[line.tax_code] = taxes.get(line.tax_code, 0) + line.tax
-        own, count = (
-            (line.source_program, line.source_points)
-            if line.role is Role.SOURCE
-            else (line.target_program, line.target_points)
-        )
-        moved[own, line.role] = moved.get((own, line.role), 0) + count
+        for key, count in _points_of(line):
+            moved[key] = moved.get(key, 0) + count
     stated = {
-        (each.program_id, role): count
+        (each.program_id, what): count
         for each in points.values()
-        for role, count in ((Role.SOURCE, each.points_out), (Role.TARGET, each.points_in))
+        for what, count in (
+            ("out", each.points_out),
+            ("in", each.points_in),
+            ("bonus", each.bonus_points),
+        )
         if count
     }
-    by_sums = (figures.outgoing_value, figures.incoming_value, figures.fees, dict(figures.taxes))
-    by_lines = (source.value, target.value, source.fee + target.fee, taxes)
+    moved = {key: count for key, count in moved.items() if count}
+    by_sums = (
+        figures.outgoing_value,
+        figures.incoming_value,
+        figures.fees,
+        dict(figures.taxes),
+        figures.value_tax,
+        figures.promotions,
+    )
+    by_lines = (
+        source.value,
+        target.value,
+        source.fee + target.fee,
+        taxes,
+        source.value_tax + target.value_tax,
+        sum(line.promotion for line in lines.lines),
+    )
     if by_sums != by_lines or stated != moved:
         raise InvariantBroken(
             f"the lines of {lines.partner_id} in {lines.window_id} come to {by_lines} and {moved}, "
             f"the window's sums to {by_sums} and {stated}"
         )
+
+
+def _points_of(line: Line) -> tuple[tuple[tuple[str, str], int], ...]:
+    """What a line moved of the partner's own programs; a funder's points are others'."""
+    if line.role is Role.SOURCE:
+        return (((line.source_program, "out"), line.source_points),)
+    if line.role is Role.TARGET:
+        return (
+            ((line.target_program, "in"), line.target_points),
+            ((line.target_program, "bonus"), line.bonus_points),
+        )
+    return ()
+
+
+def value_taxes(lines: Iterable[Line]) -> tuple[ValueTax, ...]:
+    """Tax on value by code, none that is 0 both ways."""
+    sums: dict[str, dict[Role, int]] = {}
+    for line in lines:
+        if line.value_tax:
+            of_code = sums.setdefault(line.value_tax_code, {Role.SOURCE: 0, Role.TARGET: 0})
+            of_code[line.role] += line.value_tax
+    return tuple(
+        ValueTax(code, each[Role.SOURCE], each[Role.TARGET]) for code, each in sorted(sums.items())
+    )
+
+
+def promotion_lines(partner_id: str, lines: Iterable[Line]) -> tuple[PromotionLine, ...]:
+    """What each promotion cost whom, as far as it is the partner's business."""
+    sums: dict[tuple[str, str, str], tuple[int, int]] = {}
+    for line in lines:
+        for share in line.promotions:
+            key = (line.agreement_id, share.promotion_id, share.funder)
+            moved, own = sums.get(key, (0, 0))
+            if line.role is not Role.TARGET:
+                moved -= share.amount
+            elif share.funder == partner_id:
+                own += share.amount
+            else:
+                moved += share.amount
+            sums[key] = (moved, own)
+    return tuple(PromotionLine(*key, *figures) for key, figures in sorted(sums.items()))
 
 
 def statement_of(
@@ -133,6 +218,9 @@ def statement_of(
         incoming_value=figures.incoming_value,
         fees=figures.fees,
         taxes=figures.taxes,
+        value_taxes=value_taxes(lines.lines),
+        promotions=figures.promotions,
+        promotion_lines=promotion_lines(partner.partner_id, lines.lines),
         net=figures.net,
         due=payment.due,
         payment=payment.payment,

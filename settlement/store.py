@@ -5,7 +5,7 @@ connection.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,12 @@ def _window(row: Any) -> SettlementWindow:
         TreeHead(first_index, bytes(first_root)),
         None if end_index is None else TreeHead(end_index, bytes(root)),
     )
+
+
+def revoked_keys(connection: Any, key_ids: Sequence[str]) -> frozenset[str]:
+    """Those of these keys that were revoked."""
+    rows = QUERIES.revoked_keys(connection, key_ids=list(key_ids))
+    return frozenset(row[0] for row in rows)
 
 
 def window_named(connection: Any, window_id: str) -> SettlementWindow:
@@ -143,7 +149,7 @@ def window_sums(connection: Any, window: SettlementWindow) -> tuple[WindowSum, .
 def program_points(connection: Any, window: SettlementWindow) -> dict[str, ProgramPoints]:
     """The points of each program that the window moved."""
     rows = QUERIES.program_points(connection, window_number=window.number)
-    return {program: ProgramPoints(program, out, granted) for program, out, granted in rows}
+    return {row[0]: ProgramPoints(*row) for row in rows}
 
 
 def stream_ranges(connection: Any, window: SettlementWindow) -> dict[int, StreamRange]:

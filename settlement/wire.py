@@ -5,19 +5,22 @@ Payloads are serialised once, deterministically, and stored; after that they are
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 from exchange.fold import InvariantBroken
-from pointclear.exchange.v1 import transfer_pb2
+from pointclear.exchange.v1 import record_pb2, transfer_pb2
+from pointclear.partners.v1 import partners_service_pb2
 from pointclear.settlement.v1 import settlement_service_pb2 as pb
 from pointclear.settlement.v1 import statement_pb2
-from settlement.line_file import Line, Role
-from settlement.statement import ProgramPoints, Statement
+from settlement.line_file import Line, Role, Share
+from settlement.statement import ProgramPoints, PromotionLine, Statement, ValueTax
 from settlement.windows import Leg, NetPosition, SettlementWindow, TreeHead
 
 RECEIPT_KIND = 1
 NOTICE_KIND = 2
+FUNDING_KIND = 3
 """Numbers of the payload kinds in `stream_entry`."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -30,7 +33,10 @@ def statement_payload(statement: Statement) -> bytes:
         taxes=[statement_pb2.TaxLine(tax_code=code, amount=n) for code, n in statement.taxes],
         points=[
             statement_pb2.ProgramPoints(
-                program_id=each.program_id, points_out=each.points_out, points_in=each.points_in
+                program_id=each.program_id,
+                points_out=each.points_out,
+                points_in=each.points_in,
+                bonus_points=each.bonus_points,
             )
             for each in statement.points
         ],
@@ -57,6 +63,23 @@ def statement_payload(statement: Statement) -> bytes:
         first_stream_seq=statement.first_stream_seq,
         last_stream_seq=statement.last_stream_seq,
         signing_key_id=statement.signing_key_id,
+        value_taxes=[
+            statement_pb2.ValueTaxLine(
+                tax_code=each.tax_code, outgoing=each.outgoing, incoming=each.incoming
+            )
+            for each in statement.value_taxes
+        ],
+        promotions=statement.promotions,
+        promotion_lines=[
+            statement_pb2.PromotionLine(
+                agreement_id=each.agreement_id,
+                promotion_id=each.promotion_id,
+                funder=each.funder,
+                amount=each.amount,
+                own_share=each.own_share,
+            )
+            for each in statement.promotion_lines
+        ],
     )
     return message.SerializeToString(deterministic=True)
 
@@ -76,6 +99,16 @@ def parse_statement(payload: bytes) -> Statement:
         incoming_value=message.incoming_value,
         fees=message.fees,
         taxes=tuple((each.tax_code, each.amount) for each in message.taxes),
+        value_taxes=tuple(
+            ValueTax(each.tax_code, each.outgoing, each.incoming) for each in message.value_taxes
+        ),
+        promotions=message.promotions,
+        promotion_lines=tuple(
+            PromotionLine(
+                each.agreement_id, each.promotion_id, each.funder, each.amount, each.own_share
+            )
+            for each in message.promotion_lines
+        ),
         net=message.net,
         due=message.due,
         payment=message.payment,
@@ -84,7 +117,7 @@ def parse_statement(payload: bytes) -> Statement:
         payments_since=message.payments_since,
         net_debit_cap=message.net_debit_cap,
         points=tuple(
-            ProgramPoints(each.program_id, each.points_out, each.points_in)
+            ProgramPoints(each.program_id, each.points_out, each.points_in, each.bonus_points)
             for each in message.points
         ),
         line_count=message.line_count,
@@ -97,22 +130,16 @@ def parse_statement(payload: bytes) -> Statement:
     )
 
 
+Fee = transfer_pb2.SourcePart | transfer_pb2.TargetPart
+
+
 def line_of(window_id: str, payload_kind: int, payload: bytes, order: bytes | None) -> Line | None:
     """The line of one stream entry, or None for a refused order.
 
     `order` is the payload of the partner's own order, while it is stored. Raises InvariantBroken
     for a transfer that another window counts.
     """
-    if payload_kind == RECEIPT_KIND:
-        receipt = transfer_pb2.TransferReceipt.FromString(payload)
-        record = transfer_pb2.TransferRecord.FromString(receipt.record)
-        part = transfer_pb2.SourcePart.FromString(receipt.source_part)
-        role, sign = Role.SOURCE, -1
-    else:
-        notice = transfer_pb2.CreditNotice.FromString(payload)
-        record = transfer_pb2.TransferRecord.FromString(notice.record)
-        part = transfer_pb2.SourcePart()
-        role, sign = Role.TARGET, 1
+    role, partner_id, record, fee = _read_entry(payload_kind, payload)
     if record.state != transfer_pb2.TRANSFER_STATE_COMMITTED:
         return None
     if record.window_id != window_id:
@@ -122,6 +149,9 @@ def line_of(window_id: str, payload_kind: int, payload: bytes, order: bytes | No
     reference = ""
     if role is Role.SOURCE and order is not None:
         reference = transfer_pb2.TransferOrder.FromString(order).partner_reference
+    # What the source pays for points comes to the target; a funder has no part in it.
+    sign = {Role.SOURCE: -1, Role.TARGET: 1, Role.FUNDER: 0}[role]
+    shares = _shares(role, partner_id, record)
     return Line(
         transfer_id=UUID(bytes=record.transfer_id),
         role=role,
@@ -130,19 +160,61 @@ def line_of(window_id: str, payload_kind: int, payload: bytes, order: bytes | No
         target_program=record.target_program,
         source_points=record.source_points,
         target_points=record.target_points,
+        bonus_points=sum(each.bonus_points for each in record.promotions),
+        agreement_id=record.agreement_id,
+        segment=record.segment.segment_id,
         rate_source_units=record.block_rate.source_units,
         rate_target_units=record.block_rate.target_units,
         price_per_target_point=record.price_per_target_point,
+        price_per_thousand=record.price_per_thousand_target_points,
         value=sign * record.value,
-        fee=-part.fee,
-        tax=-part.tax,
-        tax_code=part.tax_code,
+        value_tax=sign * record.value_tax,
+        value_tax_code=record.value_tax_code if role is not Role.FUNDER else "",
+        promotion=_promotion(role, partner_id, shares),
+        promotions=shares,
+        fee=-fee.fee,
+        tax=-fee.tax,
+        tax_code=fee.tax_code,
         currency=record.settlement_currency,
         state="COMMITTED",
         # Its own ToDatetime gives a naive value; the log's time has whole microseconds.
         recorded_at=_EPOCH + timedelta(microseconds=record.recorded_at.ToMicroseconds()),
         log_index=record.log_index,
     )
+
+
+def _read_entry(
+    payload_kind: int, payload: bytes
+) -> tuple[Role, str, transfer_pb2.TransferRecord, Fee]:
+    """Which side the partner is, its id, the record, and the part that may hold a fee."""
+    fee: Fee = transfer_pb2.SourcePart()
+    entry: transfer_pb2.TransferReceipt | transfer_pb2.CreditNotice | transfer_pb2.FundingNotice
+    if payload_kind == RECEIPT_KIND:
+        role, entry = Role.SOURCE, transfer_pb2.TransferReceipt.FromString(payload)
+        fee = transfer_pb2.SourcePart.FromString(entry.source_part)
+    elif payload_kind == NOTICE_KIND:
+        role, entry = Role.TARGET, transfer_pb2.CreditNotice.FromString(payload)
+        fee = transfer_pb2.TargetPart.FromString(entry.target_part)
+    else:
+        role, entry = Role.FUNDER, transfer_pb2.FundingNotice.FromString(payload)
+    return role, entry.partner_id, transfer_pb2.TransferRecord.FromString(entry.record), fee
+
+
+def _shares(role: Role, partner_id: str, record: transfer_pb2.TransferRecord) -> tuple[Share, ...]:
+    """The shares that are the partner's business: the target's all, others' their own."""
+    return tuple(
+        Share(promotion.promotion_id, share.funder, share.amount)
+        for promotion in record.promotions
+        for share in promotion.shares
+        if share.amount and (role is Role.TARGET or share.funder == partner_id)
+    )
+
+
+def _promotion(role: Role, partner_id: str, shares: tuple[Share, ...]) -> int:
+    """What moved for bonuses, from the partner's view; what a target bears itself does not."""
+    if role is Role.TARGET:
+        return sum(each.amount for each in shares if each.funder != partner_id)
+    return -sum(each.amount for each in shares)
 
 
 def window_message(window: SettlementWindow, nets: Iterable[NetPosition] = ()) -> pb.Window:
@@ -172,3 +244,44 @@ def leg_message(leg: Leg) -> pb.Leg:
 
 def _tree_message(tree: TreeHead) -> statement_pb2.TreeHead:
     return statement_pb2.TreeHead(size=tree.size, root=tree.root)
+
+
+@dataclass(frozen=True, slots=True)
+class Chained:
+    """What an entry of a stream says of its place, and the record that it carries."""
+
+    partner_id: str
+    stream_seq: int
+    previous_sha256: bytes
+    record: bytes
+
+
+def chained(kind: int, payload: bytes) -> Chained:
+    """The place of a stream's payload, by its kind."""
+    message: transfer_pb2.TransferReceipt | transfer_pb2.CreditNotice | transfer_pb2.FundingNotice
+    if kind == RECEIPT_KIND:
+        message = transfer_pb2.TransferReceipt.FromString(payload)
+    elif kind == NOTICE_KIND:
+        message = transfer_pb2.CreditNotice.FromString(payload)
+    else:
+        message = transfer_pb2.FundingNotice.FromString(payload)
+    return Chained(message.partner_id, message.stream_seq, message.previous_sha256, message.record)
+
+
+def recorded_index(record: bytes, *, is_entry: bool) -> int:
+    """The log index that a record states."""
+    if is_entry:
+        return record_pb2.EntryRecord.FromString(record).log_index
+    return transfer_pb2.TransferRecord.FromString(record).log_index
+
+
+def recorded_agreement(record: bytes) -> tuple[tuple[str, int], bytes]:
+    """The agreement version that a transfer's record names, and its digest."""
+    message = transfer_pb2.TransferRecord.FromString(record)
+    return (message.agreement_id, message.agreement_version), message.agreement_sha256
+
+
+def rate_of_body(body: bytes) -> tuple[str, datetime, int]:
+    """Code, instant and basis points of the rate that an entry's body states."""
+    rate = partners_service_pb2.TaxRate.FromString(body)
+    return rate.tax_code, rate.effective_from.ToDatetime(UTC), rate.basis_points

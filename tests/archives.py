@@ -147,7 +147,11 @@ class Archive:
         value = given * price
         fee = -(-value // 100)
         part = pb.SourcePart(
-            fee=fee, tax_code="vat6", tax_basis_points=600, tax=half_even(fee * 6, 100)
+            fee=fee,
+            tax_code="vat6",
+            tax_basis_points=600,
+            tax=half_even(fee * 6, 100),
+            fee_terms=pb.FeeTerms(basis_points=100),
         )
         part_salt = digest(b"part", bytes([self.size]))
         record = self._record(source, target, points, given)
@@ -279,10 +283,18 @@ def _line(
         record.target_program,
         record.source_points,
         record.target_points,
+        0,
+        record.agreement_id,
+        "",
         record.block_rate.source_units,
         record.block_rate.target_units,
         record.price_per_target_point,
+        0,
         -record.value if role == "source" else record.value,
+        0,
+        "",
+        0,
+        (),
         -part.fee,
         -part.tax,
         part.tax_code,

@@ -9,7 +9,7 @@ order is what a sender's bytes become.
 import hashlib
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
-from itertools import permutations
+from itertools import chain, permutations
 from typing import Any
 from uuid import UUID
 
@@ -17,22 +17,40 @@ from exchange import wire
 from exchange.commands import Command, OpenWindow, Order
 from exchange.fold import Folded, State, fold
 from exchange.seal import Letterhead
+from partners.actions.commands import Action, ActionSigner, ApproveAction, ProposeAction
+from partners.actions.verification import SignedAction
 from partners.agreement import Terms
 from partners.commands import (
     Activate,
     AddKey,
     AddPartner,
     AddTaxRate,
+    CounterSign,
+    Propose,
     RevokeKey,
     SetLimits,
     SetSwitches,
+    Terminate,
+    Withdraw,
 )
-from partners.envelope import RATE_AGREEMENT, TRANSFER_ORDER, Envelope, Signature, sign
+from partners.conversion import target_points
+from partners.envelope import (
+    ENVELOPE_BODY,
+    OPERATOR_ACTION,
+    RATE_AGREEMENT,
+    TRANSFER_ORDER,
+    Envelope,
+    Signature,
+    sign,
+    to_json,
+)
 from partners.keys import Purpose, SeedSigner
 from partners.limits.values import Limits, Switches
 from partners.limits.wire import limits_body, switches_body
 from partners.links.commands import ConfirmLink, StartLink
 from partners.links.link import LinkMember, LinkMethod
+from partners.negotiation.wire import activation_body
+from partners.operators.roles import Role
 from partners.registry import Registry, Tax, TaxRate
 from partners.wire import terms_from_payload, time_to_proto
 from pointclear.exchange.v1.transfer_pb2 import TransferOrder
@@ -133,6 +151,17 @@ def transfer_id(number: int, at: datetime = NOW) -> UUID:
     return UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62 | number)
 
 
+def expected_points(under: Terms, points: int, segment: str = "") -> int:
+    """What these source points become at `NOW`, with every promotion that runs; also for points
+    that are no whole increments.
+    """
+    whole = points - points % under.increment_source_points
+    known = segment if any(each.segment_id == segment for each in under.segments) else ""
+    return target_points(under, whole, known, under.promotions_at(NOW)) + (
+        points % under.increment_source_points // under.rate.source_units * under.rate.target_units
+    )
+
+
 def order_payload(number: int = 1, under: Terms = TERMS, **changes: Any) -> bytes:
     """The bytes of a valid order under `under`; `changes` are fields of the message."""
     points = changes.get("source_points", 100)
@@ -145,7 +174,7 @@ def order_payload(number: int = 1, under: Terms = TERMS, **changes: Any) -> byte
         "source_member": "canary-source-4711",
         "target_member": "canary-target-0815",
         "source_points": points,
-        "target_points": max(1, points // under.rate.source_units * under.rate.target_units),
+        "target_points": max(1, expected_points(under, points, changes.get("segment", ""))),
         "agreement_id": under.agreement_id,
         "agreement_version": under.version,
         "issued_at": time_to_proto(NOW - timedelta(seconds=1)),
@@ -272,9 +301,70 @@ def revoke_key(holder: str, purpose: Purpose, *by: SeedSigner, **changes: Any) -
     return RevokeKey(**fields | changes)
 
 
-def activate(payload: bytes) -> Activate:
-    """Puts an agreement in force."""
-    return Activate(terms_of(payload), payload)
+def agreements_signer(brand: str) -> SeedSigner:
+    """The key with which a brand signs agreements."""
+    return signer(f"partner/{brand}", Purpose.AGREEMENTS)
+
+
+def propose(payload: bytes, by: str = "", *, is_counter: bool = False) -> Propose:
+    """A brand, the source unless told, proposes an agreement."""
+    under = terms_of(payload)
+    brand = by or under.source_partner
+    key = agreements_signer(brand)
+    envelope = sign(key, RATE_AGREEMENT, payload)
+    signature, body = envelope.signatures[0].signature, to_json(envelope).encode()
+    return Propose(under, brand, key.key_id, signature, payload, is_counter, body)
+
+
+def counter_sign(payload: bytes, by: str = "") -> CounterSign:
+    """A brand, the target unless told, counter-signs an agreement."""
+    under = terms_of(payload)
+    brand = by or under.target_partner
+    key = agreements_signer(brand)
+    envelope = sign(key, RATE_AGREEMENT, payload)
+    signature, body = envelope.signatures[0].signature, to_json(envelope).encode()
+    return CounterSign(under, brand, key.key_id, signature, body)
+
+
+def withdraw(payload: bytes, by: str = "") -> Withdraw:
+    """A brand, the source unless told, takes its proposal back."""
+    under = terms_of(payload)
+    brand = by or under.source_partner
+    key_id = agreements_signer(brand).key_id
+    return Withdraw(*under.name, under.sha256, brand, key_id, b"withdrawn by " + brand.encode())
+
+
+def activate(
+    payload: bytes, begins: datetime | None = None, ends: datetime | None = None
+) -> Activate:
+    """Puts an agreement that all have signed in force, now unless told."""
+    under = terms_of(payload)
+    signatures = [
+        sign(agreements_signer(brand), RATE_AGREEMENT, payload).signatures[0]
+        for brand in under.signatories
+    ]
+    envelope = Envelope(RATE_AGREEMENT, payload, tuple(signatures))
+    return Activate(under, activation_body(envelope, begins, ends), begins, ends)
+
+
+def terminate(payload: bytes, until: datetime, by: str = "") -> Terminate:
+    """A brand, the source unless told, gives notice of an agreement."""
+    under = terms_of(payload)
+    brand = by or under.source_partner
+    key_id = agreements_signer(brand).key_id
+    body = f"{brand} until {until.isoformat()}".encode()
+    return Terminate(*under.name, under.sha256, until, key_id, ENVELOPE_BODY, body)
+
+
+def agreed(payload: bytes) -> tuple[Command, ...]:
+    """The source proposes an agreement, and whoever else it binds signs."""
+    _, *others = terms_of(payload).signatories
+    return (propose(payload), *(counter_sign(payload, brand) for brand in others))
+
+
+def in_force(payload: bytes) -> tuple[Command, ...]:
+    """All sign an agreement, and it is put in force."""
+    return (*agreed(payload), activate(payload))
 
 
 def set_switches(number: int, switches: Switches) -> SetSwitches:
@@ -311,11 +401,20 @@ def partners_and_keys(cap: int = CAP) -> tuple[Command, ...]:
 def founding(
     cap: int = CAP, agreements: Iterable[bytes] | None = None, *, opened: bool = True
 ) -> tuple[Command, ...]:
-    """The commands that make a coalition ready to transfer; all versions 1 unless told."""
-    if agreements is None:
-        agreements = [payload for name, payload in AGREEMENTS.items() if name[2] == 1]
+    """The commands that make a coalition ready to transfer: of the agreements given, all are in
+    force; of all there are, the versions 1 are, and the others are signed.
+    """
+    signed = list(AGREEMENTS.values() if agreements is None else agreements)
+    chosen = [
+        payload for payload in signed if agreements is not None or terms_of(payload).version == 1
+    ]
     window = (OPENING,) if opened else ()
-    return (*partners_and_keys(cap), *map(activate, agreements), *window)
+    return (
+        *partners_and_keys(cap),
+        *chain.from_iterable(map(agreed, signed)),
+        *map(activate, chosen),
+        *window,
+    )
 
 
 NOTHING = State(0, EPOCH, Registry(taxes=TAXES))
@@ -335,3 +434,45 @@ def a_registry(*commands: Command) -> Registry:
 def fold_one(state: State, command: Command, now: datetime = NOW) -> Folded:
     """One batch of one."""
     return fold(state, [command], now)
+
+
+# Operators
+
+
+def an_action(number: int, reason: str = "", **changes: Any) -> SignedAction:
+    """Ada's action of this number, that ben has approved; its signatures are not real ones."""
+    fields: dict[str, Any] = {
+        "action_id": transfer_id(number),
+        "maker": "ada",
+        "method": "pointclear.partners.v1.OperatorService/GrantRole",
+        "reason": reason,
+        "issued_at": NOW - timedelta(minutes=5),
+        "expires_at": NOW + timedelta(hours=1),
+        "payload": f"{number} {reason}".encode(),
+    }
+    action = Action(**fields | changes)
+    maker, checker = (
+        ActionSigner(
+            name, signer(f"operator/{name}", Purpose.OPERATOR).key_id, Role.OPERATOR, bytes(64)
+        )
+        for name in ("ada", "ben")
+    )
+    signatures = tuple(Signature(each.key_id, each.signature) for each in (maker, checker))
+    alone = Envelope(OPERATOR_ACTION, action.payload, signatures[:1])
+    both = Envelope(OPERATOR_ACTION, action.payload, signatures)
+    return SignedAction(
+        ProposeAction(action, maker, True, to_json(alone).encode(), b"request"),
+        ApproveAction(action, maker, checker, to_json(both).encode()),
+    )
+
+
+def propose_action(number: int, reason: str = "") -> ProposeAction:
+    """Ada's action of this number."""
+    return an_action(number, reason).proposal
+
+
+def approve_action(number: int) -> ApproveAction:
+    """Ben's approval of it."""
+    approval = an_action(number).approval
+    assert approval is not None
+    return approval

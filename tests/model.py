@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from uuid import UUID
 
 from pointclear.common.v1.refusal_pb2 import Reason
 from pointclear.exchange.v1.record_pb2 import EntryRecord
@@ -23,7 +24,13 @@ from pointclear.exchange.v1.transfer_pb2 import (
     TransferOrder,
     TransferRecord,
 )
-from pointclear.partners.v1.agreement_pb2 import RateAgreement
+from pointclear.partners.v1.agreement_life_pb2 import AgreementActivation
+from pointclear.partners.v1.agreement_pb2 import (
+    BEARER_SOURCE,
+    EXPIRY_RULE_INHERIT,
+    Promotion,
+    RateAgreement,
+)
 from pointclear.partners.v1.limits_pb2 import Limits, Switches
 from pointclear.partners.v1.partners_service_pb2 import Partner, TaxRate
 from pointclear.settlement.v1.statement_pb2 import SettlementStatement
@@ -35,6 +42,12 @@ CENT = 10_000
 SINCE_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 SKEW = timedelta(seconds=30)
 HUB = "hub"
+NEVER = datetime.max.replace(tzinfo=UTC)
+UNCOUNTED = (
+    *("key", "revoke-key", "action", "operator", "partner-state", "stated", "settled"),
+    *("proposal", "signature", "withdrawal"),
+)
+"""Kinds of entries that neither books nor terms depend on: here nobody is suspended."""
 
 Cell = tuple[str, str, str, str, str]
 """Window, party, counterparty, code, tax code."""
@@ -52,6 +65,18 @@ class Verdict:
     window_id: str = ""
 
 
+LINK_STARTED = ("link_id", "source_program", "target_program", "source_member_sha256")
+
+
+@dataclass
+class ModelLink:
+    """Where a link stands."""
+
+    programs: set[str]
+    state: str = "PENDING"
+    frozen: bool = False
+
+
 @dataclass
 class Model:
     """The books and the terms, by name."""
@@ -66,10 +91,14 @@ class Model:
     """By program."""
     versions: dict[tuple[str, int], RateAgreement] = field(default_factory=dict)
     """That were ever in force."""
-    in_force: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
-    """By corridor."""
+    begins: dict[tuple[str, int], datetime] = field(default_factory=dict)
+    ends: dict[tuple[str, int], datetime] = field(default_factory=dict)
+    """By version: from when it is in force, and until when where an end was set."""
     stopped: set[tuple[str, ...]] = field(default_factory=set)
     """Switches that are out of the ordinary: who or what, and which."""
+    links: dict[str, ModelLink] = field(default_factory=dict)
+    demanding: set[str] = field(default_factory=set)
+    """The programs whose orders name a link."""
     window: dict[str, str] = field(default_factory=dict)
     """The open one, by currency."""
     posted: Counter[str] = field(default_factory=Counter)
@@ -79,6 +108,8 @@ class Model:
     sums: Counter[Cell] = field(default_factory=Counter)
     points: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """Window, program, code."""
+    granted: Counter[tuple[str, int, str]] = field(default_factory=Counter)
+    """Bonus points by agreement, version and promotion."""
     carried: Counter[str] = field(default_factory=Counter)
     payments: dict[tuple[str, str], int] = field(default_factory=dict)
     """What a statement asks for, by window and partner."""
@@ -93,17 +124,31 @@ class Model:
         if reason:
             return Verdict(reason)
         terms = self.versions[order.agreement_id, order.agreement_version]
-        value = order.target_points * terms.price_per_target_point
-        fee = math.ceil(Fraction(value * terms.fee_basis_points, 10_000))
+        base, uplift = points_of(terms, order)
+        promotions = self.promotions(terms, base, now)
+        value = int((base + uplift) * price_of(terms))
+        fee = fee_of(terms, value, base + uplift)
         # Python rounds a fraction half to even, as the books do.
-        rate = max(each for each in self.taxes[terms.tax_code] if each[0] <= now)[1]
-        tax = round(Fraction(fee * rate, 10_000))
-        payer = f"{order.partner_id}.position"
-        available = self.posted[payer] - self.held[payer]
-        if available - value - fee - tax < min(-self.caps[order.partner_id], available):
-            return Verdict("NET_DEBIT_CAP_EXCEEDED")
-        window = self.window[terms.settlement_currency]
+        tax = round(Fraction(fee * self.tax_rate(terms.tax_code, now), 10_000))
+        value_tax = round(
+            Fraction(value * self.tax_rate(terms.value_tax_code or "none", now), 10_000)
+        )
         target = self.brands[order.target_program]
+        source_bears = terms.fee_bearer == BEARER_SOURCE
+        costs = Counter({order.partner_id: value + value_tax, target: -value - value_tax})
+        costs[order.partner_id if source_bears else target] += fee + tax
+        paid = [share for each in promotions for share in shares_of(terms, each, base)]
+        for funder, amount in paid:
+            if funder != target:
+                costs[funder] += amount
+                costs[target] -= amount
+        for party in (order.partner_id, *sorted(costs.keys() - {order.partner_id, HUB})):
+            available = self.posted[f"{party}.position"] - self.held[f"{party}.position"]
+            if available - costs[party] < min(-self.caps[party], available):
+                own = party == order.partner_id
+                return Verdict("NET_DEBIT_CAP_EXCEEDED" if own else "COUNTERPARTY_LIMIT")
+        payer = f"{order.partner_id}.position"
+        window = self.window[terms.settlement_currency]
         self.move(
             f"{order.source_program}.members",
             f"{order.source_program}.redeemed",
@@ -115,14 +160,59 @@ class Model:
             f"{order.target_program}.members",
             order.target_points,
         )
-        self.points[window, order.target_program, "IN"] += order.target_points
-        self.move(payer, f"{target}.position", value)
-        self.move(payer, "hub.fees", fee)
-        self.move(payer, f"hub.tax.{terms.tax_code}", tax)
+        self.points[window, order.target_program, "IN"] += base + uplift
+        bonus = order.target_points - base - uplift
+        self.points[window, order.target_program, "BONUS_IN"] += bonus
+        self.move(payer, f"{target}.position", value + value_tax)
         self.count(window, order.partner_id, target, "VALUE", value)
-        self.count(window, order.partner_id, HUB, "FEE", fee)
-        self.count(window, order.partner_id, HUB, "TAX", tax, terms.tax_code)
+        self.count(window, order.partner_id, target, "VALUE_TAX", value_tax)
+        for funder, amount in paid:
+            if funder != target:
+                account = "hub.promotions" if funder == HUB else f"{funder}.position"
+                self.move(account, f"{target}.position", amount)
+                self.count(window, funder, target, "PROMO", amount)
+        for each in promotions:
+            name = (terms.agreement_id, terms.version, each.promotion_id)
+            self.granted[name] += bonus_of(each, base)
+        bearer = order.partner_id if source_bears else target
+        self.move(f"{bearer}.position", "hub.fees", fee)
+        self.move(f"{bearer}.position", f"hub.tax.{terms.tax_code}", tax)
+        self.count(window, bearer, HUB, "FEE", fee)
+        self.count(window, bearer, HUB, "TAX", tax, terms.tax_code)
         return Verdict("", value, fee, tax, window)
+
+    def tax_rate(self, code: str, now: datetime) -> int:
+        """Basis points at a time."""
+        return max(each for each in self.taxes[code] if each[0] <= now)[1]
+
+    def promotions(self, terms: RateAgreement, base: int, now: datetime) -> list[Promotion]:
+        """Those that run and whose budgets cover the bonus."""
+        return [
+            each
+            for each in terms.promotions
+            if each.effective_from.ToDatetime(UTC) <= now < each.effective_until.ToDatetime(UTC)
+            and self.granted[terms.agreement_id, terms.version, each.promotion_id]
+            + bonus_of(each, base)
+            <= each.budget_points
+        ]
+
+    def amount_fault(self, terms: RateAgreement, order: TransferOrder, now: datetime) -> str:
+        """Whether the order expects what it gets, or what it would get of larger budgets."""
+        base, uplift = points_of(terms, order)
+        covered = self.promotions(terms, base, now)
+        given = base + uplift + sum(bonus_of(each, base) for each in covered)
+        if order.target_points == given:
+            return ""
+        others = [
+            bonus_of(each, base)
+            for each in terms.promotions
+            if each.effective_from.ToDatetime(UTC) <= now < each.effective_until.ToDatetime(UTC)
+            and each not in covered
+        ]
+        totals = {given}
+        for bonus in others:
+            totals |= {total + bonus for total in totals}
+        return "PROMOTION_EXHAUSTED" if order.target_points in totals else "AMOUNT_MISMATCH"
 
     def fault(self, order: TransferOrder, now: datetime) -> str:
         """The first check that an order fails, the books' own left out."""
@@ -141,19 +231,49 @@ class Model:
         name = (order.agreement_id, order.agreement_version)
         if name not in self.versions:
             return "AGREEMENT_UNKNOWN"
-        if self.in_force.get(corridor) != name:
+        if self.in_force(corridor, now) != name:
             return "AGREEMENT_NOT_IN_FORCE"
+        if reason := self.link_fault(order, corridor):
+            return reason
         terms = self.versions[name]
-        blocks = Fraction(order.source_points, terms.block_rate.source_units)
+        if order.segment and order.segment not in {each.segment_id for each in terms.segments}:
+            return "SEGMENT_UNKNOWN"
+        if (terms.expiry_rule == EXPIRY_RULE_INHERIT) != bool(order.source_lots):
+            return "LOTS_MISMATCH"
         if order.source_points % terms.increment_source_points != 0:
             return "INCREMENT"
-        if blocks * terms.block_rate.target_units != order.target_points:
-            return "AMOUNT_MISMATCH"
+        if fault := self.amount_fault(terms, order, now):
+            return fault
         if order.source_points < terms.minimum_source_points:
             return "LIMIT_EXCEEDED"
         if order.source_points > terms.maximum_source_points:
             return "LIMIT_EXCEEDED"
         return "" if terms.settlement_currency in self.window else "WINDOW_STATE"
+
+    def link_fault(self, order: TransferOrder, corridor: tuple[str, str]) -> str:
+        """What is wrong with the link that an order names, or should. Whether a member whom it
+        names itself is frozen the log does not say: it holds no reference.
+        """
+        if not order.link_id:
+            return "LINK_REQUIRED" if self.demanding & set(corridor) else ""
+        link = self.links.get(str(UUID(bytes=order.link_id)))
+        if link is None or set(corridor) != link.programs:
+            return "LINK_UNKNOWN"
+        if link.state != "ACTIVE":
+            return "LINK_STATE"
+        return "MEMBER_FROZEN" if link.frozen else ""
+
+    def link(self, link_id: str, step: str, body: bytes) -> None:
+        """A link begins, is confirmed, ends or is frozen."""
+        if step == "start":
+            started = json.loads(body)
+            assert set(started) == {*LINK_STARTED}
+            programs = {started["source_program"], started["target_program"]}
+            self.links[link_id] = ModelLink(programs)
+        elif step == "frozen":
+            self.links[link_id].frozen = json.loads(body)["frozen"]
+        else:
+            self.links[link_id].state = {"confirm": "ACTIVE", "revoke": "REVOKED"}[step]
 
     def switched_off(self, source: str, target: str) -> str:
         """The first switch that stands in the way of a corridor."""
@@ -165,6 +285,18 @@ class Model:
         if {("maintenance", source), ("maintenance", target)} & off:
             return "PROGRAM_IN_MAINTENANCE"
         return "SETTLEMENT_ON_HOLD" if {("hold", sender), ("hold", receiver)} & off else ""
+
+    def in_force(self, corridor: tuple[str, str], now: datetime) -> tuple[str, int] | None:
+        """The version that began last on a corridor, unless it has ended."""
+        begun = {
+            name: begins
+            for name, begins in self.begins.items()
+            if begins <= now and corridor_of(self.versions[name]) == corridor
+        }
+        newest = max(begun, key=lambda name: begun[name], default=None)
+        if newest is None or self.ends.get(newest, NEVER) <= now:
+            return None
+        return newest
 
     # Entries
 
@@ -180,10 +312,12 @@ class Model:
             begins = added.effective_from.ToDatetime(UTC)
             self.taxes.setdefault(added.tax_code, []).append((begins, added.basis_points))
         elif kind == "agreement":
-            terms = RateAgreement.FromString(entry.body)
-            self.versions[terms.agreement_id, terms.version] = terms
-            corridor = (terms.source_program, terms.target_program)
-            self.in_force[corridor] = (terms.agreement_id, terms.version)
+            self.activation(
+                AgreementActivation.FromString(entry.body), entry.recorded_at.ToDatetime(UTC)
+            )
+        elif kind == "termination":
+            agreement_id, version, until = name.split("/")
+            self.ends[agreement_id, int(version)] = datetime.fromisoformat(until)
         elif kind == "open":
             self.window[json.loads(entry.body)["currency"]] = name
         elif kind == "close":
@@ -197,6 +331,16 @@ class Model:
             limits = Limits.FromString(entry.body)
             if limits.HasField("partner"):
                 self.caps[limits.partner.partner_id] = limits.partner.net_debit_cap
+        elif kind == "link":
+            link_id, step = name.split("/")[:2]
+            self.link(link_id, step, entry.body)
+        elif kind == "links-required":
+            program = name.partition("/")[0]
+            demanded = json.loads(entry.body)["required"]
+            self.demanding = self.demanding - {program} | ({program} if demanded else set())
+        elif kind == "erasure":
+            for link_id in json.loads(entry.body)["links"]:
+                self.links[link_id].state = "REVOKED"
         elif kind == "statement":
             self.statement(SettlementStatement.FromString(entry.body))
         elif kind == "leg":
@@ -204,7 +348,7 @@ class Model:
         elif kind == "bank":
             self.bank(name.partition("/")[0], entry.body.decode())
         else:
-            assert kind in ("key", "revoke-key", "stated", "settled"), f"the model knows no {kind}"
+            assert kind in UNCOUNTED, f"the model knows no {kind}"
 
     def switch(self, switches: Switches) -> None:
         """All switches of one subject are set anew."""
@@ -218,6 +362,18 @@ class Model:
         }
         named = {name for name in positions if all(name)}
         self.stopped = (self.stopped - named) | {name for name in named if positions[name]}
+
+    def activation(self, activation: AgreementActivation, recorded_at: datetime) -> None:
+        """A version is put in force; one that is in force then ends by itself."""
+        terms = RateAgreement.FromString(activation.agreement.payload)
+        name = (terms.agreement_id, terms.version)
+        self.versions[name] = terms
+        scheduled = activation.HasField("effective_from")
+        begins = activation.effective_from.ToDatetime(UTC) if scheduled else recorded_at
+        assert begins >= recorded_at, "nothing begins in the past"
+        self.begins[name] = begins
+        if activation.HasField("effective_until"):
+            self.ends[name] = activation.effective_until.ToDatetime(UTC)
 
     def statement(self, stated: SettlementStatement) -> None:
         """A partner's window: what is due, and whole cents of it paid, rounded down."""
@@ -288,6 +444,51 @@ class Model:
                 found[party] += amount
         assert sum(found.values()) == 0
         return {party: net for party, net in found.items() if net}
+
+
+def points_of(terms: RateAgreement, order: TransferOrder) -> tuple[int, int]:
+    """What whole blocks give, and what the segment adds."""
+    rate = Fraction(terms.block_rate.target_units, terms.block_rate.source_units)
+    base = math.floor(order.source_points * rate)
+    multiplier = Fraction(1)
+    for each in terms.segments:
+        if each.segment_id == order.segment:
+            multiplier = Fraction(each.multiplier_numerator, each.multiplier_denominator)
+    return base, math.floor(base * (multiplier - 1))
+
+
+def bonus_of(promotion: Promotion, base: int) -> int:
+    """What a promotion adds."""
+    return math.floor(Fraction(base * promotion.bonus_basis_points, 10_000))
+
+
+def price_of(terms: RateAgreement) -> Fraction:
+    """Of one target point."""
+    per_thousand = Fraction(terms.price_per_thousand_target_points, 1_000)
+    return terms.price_per_target_point + per_thousand
+
+
+def fee_of(terms: RateAgreement, value: int, points: int) -> int:
+    """The fee, rounded up and held between its bounds."""
+    fee = math.ceil(Fraction(value * terms.fee_basis_points, 10_000))
+    fee += points * terms.fee_per_target_point + terms.fee_fixed
+    return min(max(fee, terms.fee_minimum), terms.fee_maximum or fee + terms.fee_minimum)
+
+
+def shares_of(terms: RateAgreement, promotion: Promotion, base: int) -> list[tuple[str, int]]:
+    """Who pays what of a bonus: whole units first, what is left to the largest remainders."""
+    value = bonus_of(promotion, base) * price_of(terms)
+    exact = [value * Fraction(each.share_basis_points, 10_000) for each in promotion.funders]
+    parts = [math.floor(each) for each in exact]
+    while sum(parts) < value:
+        behind = [each - part for each, part in zip(exact, parts, strict=True)]
+        parts[behind.index(max(behind))] += 1
+    return [(each.funder, part) for each, part in zip(promotion.funders, parts, strict=True)]
+
+
+def corridor_of(terms: RateAgreement) -> tuple[str, str]:
+    """Source and target program."""
+    return terms.source_program, terms.target_program
 
 
 @dataclass(frozen=True, slots=True)

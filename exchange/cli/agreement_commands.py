@@ -1,44 +1,35 @@
-"""`agreement propose`, `sign`, `activate` and `list`."""
+"""`agreement propose`, `sign` and `list`."""
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from exchange.cli.agreements import (
-    ListedAgreement,
-    ProposedTerms,
-    agreement_payload,
-    find_version,
-    list_versions,
-)
+from exchange.cli.agreement_answers import answer_version
+from exchange.cli.agreement_life import activate, counter, show, terminate, withdraw
+from exchange.cli.agreements import ListedAgreement, find_version, list_versions
 from exchange.cli.connection import connect
-from exchange.cli.documents import agreement_document, terms_document
-from exchange.cli.files import write_output
+from exchange.cli.documents import agreement_document
+from exchange.cli.files import read_file
 from exchange.cli.options import (
     DEFAULT_DATA_DIR,
     DataDirOption,
     EitherProfileOption,
     JsonOption,
-    OperatorProfileOption,
     PartnerProfileOption,
     ServerOption,
     either_profile,
-    operator_profile,
-    parse_rate,
     partner_profile,
 )
-from exchange.cli.output import Command, answer, pairs, table
-from partners.agreement import Terms
+from exchange.cli.output import Command, answer, table
+from exchange.cli.terms_file import read_terms, terms_payload
 from partners.agreement_checks import check_terms
-from partners.envelope import RATE_AGREEMENT, sign, to_json
+from partners.envelope import RATE_AGREEMENT, sign
+from partners.errors import Reason, Refused
 from partners.keys import Purpose
-from partners.points import currency_scale, parse_amount
-from partners.wire import envelope_from_proto, envelope_to_proto, terms_from_payload
+from partners.wire import envelope_to_proto, terms_from_payload
 from pointclear.partners.v1.partners_service_pb2 import (
-    ActivateAgreementRequest,
-    Agreement,
     ProposeAgreementRequest,
     SignAgreementRequest,
 )
@@ -47,32 +38,55 @@ from pointclear.partners.v1.partners_service_pb2 import (
 def agreement_app() -> typer.Typer:
     """The commands about agreements."""
     app = typer.Typer(
-        no_args_is_help=True, help="Propose, counter-sign, activate and list rate agreements."
+        no_args_is_help=True, help="Negotiate rate agreements, put them in force, and end them."
     )
     app.command("propose", cls=Command)(propose)
     app.command("sign", cls=Command)(counter_sign_version)
+    app.command("counter", cls=Command)(counter)
+    app.command("withdraw", cls=Command)(withdraw)
     app.command("activate", cls=Command)(activate)
+    app.command("terminate", cls=Command)(terminate)
+    app.command("show", cls=Command)(show)
     app.command("list", cls=Command)(list_agreements)
     return app
 
 
 def propose(
-    agreement_id: Annotated[str, typer.Option("--id", help="Names the agreement.")],
-    source_program: Annotated[str, typer.Option(help="Program whose points are surrendered.")],
-    target_program: Annotated[str, typer.Option(help="Program whose points are granted.")],
-    rate: Annotated[
-        str,
-        typer.Option(metavar="N:M", help="N source points give M target points, such as 50:25."),
-    ],
-    maximum: Annotated[int, typer.Option(help="Most source points in one transfer.")],
-    currency: Annotated[str, typer.Option(help="ISO 4217 code of the settlement currency.")],
-    price: Annotated[
-        str, typer.Option(metavar="AMOUNT", help="Price of one target point, such as 0.0196.")
-    ],
-    fee_bps: Annotated[int, typer.Option(help="The operator's fee in basis points of the value.")],
-    tax: Annotated[str, typer.Option(help="Code of the tax on the fee, such as vat6.")],
     profile_dir: PartnerProfileOption,
-    version: Annotated[int, typer.Option(help="Counts from 1.")] = 1,
+    terms: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="All terms from a file, JSON or TOML (*.toml): those that `agreement list --json`"
+            " shows. Options that are named as well go before it.",
+        ),
+    ] = None,
+    agreement_id: Annotated[str | None, typer.Option("--id", help="Names the agreement.")] = None,
+    source_program: Annotated[
+        str | None, typer.Option(help="Program whose points are surrendered.")
+    ] = None,
+    target_program: Annotated[
+        str | None, typer.Option(help="Program whose points are granted.")
+    ] = None,
+    rate: Annotated[
+        str | None,
+        typer.Option(metavar="N:M", help="N source points give M target points, such as 50:25."),
+    ] = None,
+    maximum: Annotated[int | None, typer.Option(help="Most source points in one transfer.")] = None,
+    currency: Annotated[
+        str | None, typer.Option(help="ISO 4217 code of the settlement currency.")
+    ] = None,
+    price: Annotated[
+        str | None,
+        typer.Option(metavar="AMOUNT", help="Price of one target point, such as 0.0196."),
+    ] = None,
+    fee_bps: Annotated[
+        int | None, typer.Option(help="The operator's fee in basis points of the value.")
+    ] = None,
+    tax: Annotated[
+        str | None, typer.Option(help="Code of the tax on the fee, such as vat6.")
+    ] = None,
+    version: Annotated[int | None, typer.Option(help="Counts from 1. [default: 1]")] = None,
     source_partner: Annotated[str | None, typer.Option(help="[default: the caller]")] = None,
     target_partner: Annotated[str | None, typer.Option(help="[default: the caller]")] = None,
     minimum: Annotated[
@@ -88,28 +102,37 @@ def propose(
     server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Propose terms, signed; either brand may."""
+    """Propose terms, signed; either brand may.
+
+    What has no option (segments, promotions, further fees, limits of members, the expiry rule) is
+    stated in a file of terms.
+    """
     profile = partner_profile(profile_dir, server)
-    source_units, target_units = parse_rate(rate)
-    payload = agreement_payload(
-        ProposedTerms(
-            audience=profile.audience,
-            agreement_id=agreement_id,
-            version=version,
-            source_partner=source_partner or profile.caller.name,
-            target_partner=target_partner or profile.caller.name,
-            source_program=source_program,
-            target_program=target_program,
-            rate=(source_units, target_units),
-            minimum=source_units if minimum is None else minimum,
-            maximum=maximum,
-            increment=source_units if increment is None else increment,
-            currency=currency,
-            price=parse_amount(price, currency_scale(currency).scale, "price_per_target_point"),
-            fee_basis_points=fee_bps,
-            tax_code=tax,
-            issued_at=datetime.now(UTC),
-        )
+    named = {
+        "agreement_id": agreement_id,
+        "version": version,
+        "source_partner": source_partner,
+        "target_partner": target_partner,
+        "source_program": source_program,
+        "target_program": target_program,
+        "rate": rate,
+        "minimum_source_points": minimum,
+        "maximum_source_points": maximum,
+        "increment_source_points": increment,
+        "currency": currency,
+        "price_per_target_point": price,
+        "fee_basis_points": fee_bps,
+        "tax_code": tax,
+    }
+    payload = terms_payload(
+        {
+            "source_partner": profile.caller.name,
+            "target_partner": profile.caller.name,
+            **(read_terms(read_file(terms).decode(), terms.suffix == ".toml") if terms else {}),
+            **{name: value for name, value in named.items() if value is not None},
+        },
+        profile.audience,
+        datetime.now(UTC),
     )
     envelope = sign(profile.signer(Purpose.AGREEMENTS), RATE_AGREEMENT, payload)
     # Terms that nobody could sign are refused before they leave.
@@ -119,13 +142,17 @@ def propose(
             connection.partners.ProposeAgreement,
             ProposeAgreementRequest(agreement=envelope_to_proto(envelope)),
         )
-    _answer_version(as_json, "Proposed", response.agreement, profile.audience, out)
+    answer_version(as_json, "Proposed", response.agreement, profile.audience, out)
 
 
 def counter_sign_version(
     agreement_id: Annotated[str, typer.Argument(metavar="ID", help="The agreement.")],
     version: Annotated[int, typer.Argument(metavar="VERSION", help="Its number.")],
     profile_dir: PartnerProfileOption,
+    sha256: Annotated[
+        str | None,
+        typer.Option(metavar="HEX", help="Sign only the terms with this SHA-256."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the signed agreement here.")
     ] = None,
@@ -138,6 +165,12 @@ def counter_sign_version(
     with connect(profile) as connection:
         proposed = find_version(list_versions(connection), agreement_id, version)
         check_terms(proposed.terms)
+        if sha256 is not None and sha256.lower() != proposed.terms.sha256.hex():
+            raise Refused(
+                Reason.TERMS_DIFFER,
+                "sha256",
+                f"the newest proposal is {proposed.terms.sha256.hex()}",
+            )
         payload = proposed.message.envelope.payload
         response = connection.call(
             connection.partners.SignAgreement,
@@ -145,25 +178,7 @@ def counter_sign_version(
                 agreement=envelope_to_proto(sign(signer, RATE_AGREEMENT, payload))
             ),
         )
-    _answer_version(as_json, "Signed", response.agreement, profile.audience, out)
-
-
-def activate(
-    agreement_id: Annotated[str, typer.Argument(metavar="ID", help="The agreement.")],
-    version: Annotated[int, typer.Argument(metavar="VERSION", help="Its number.")],
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Put a counter-signed version in force; the one in force before it ends."""
-    profile = operator_profile(profile_dir, data_dir, server)
-    with connect(profile) as connection:
-        response = connection.call(
-            connection.partners.ActivateAgreement,
-            ActivateAgreementRequest(agreement_id=agreement_id, version=version),
-        )
-    _answer_version(as_json, "Activated", response.agreement, profile.audience, None)
+    answer_version(as_json, "Signed", response.agreement, profile.audience, out)
 
 
 def list_agreements(
@@ -193,26 +208,12 @@ def _row(listed: ListedAgreement) -> tuple[object, ...]:
         document["version"],
         f"{document['source_program']} → {document['target_program']}",
         document["rate"],
-        f"{document['price_per_target_point']} {document['currency']}",
+        _price_of(document),
         document["state"],
     )
 
 
-def _answer_version(
-    as_json: bool, verb: str, message: Agreement, audience: str, out: Path | None
-) -> None:
-    envelope = envelope_from_proto(message.envelope)
-    if out is not None:
-        write_output(out, (to_json(envelope) + "\n").encode())
-    terms = terms_from_payload(envelope, audience)
-    document = agreement_document(message, terms)
-    answer(
-        as_json,
-        document,
-        f"{verb} {terms.agreement_id} version {terms.version}: {document['state']}",
-        *(() if verb == "Activated" else (_terms_table(terms),)),
-    )
-
-
-def _terms_table(terms: Terms) -> object:
-    return pairs((name.replace("_", " "), value) for name, value in terms_document(terms).items())
+def _price_of(document: dict[str, Any]) -> str:
+    single = document.get("price_per_target_point")
+    per = "" if single else " per thousand"
+    return f"{single or document['price_per_thousand_target_points']} {document['currency']}{per}"

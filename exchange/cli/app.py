@@ -15,20 +15,27 @@ __all__ = ["MigrateOptions", "ServeOptions", "Wiring", "build_app"]
 
 
 def build_app(wiring: Wiring) -> typer.Typer:
-    """The whole command line. Exit codes: 0 done, 1 refused, 2 usage, 3 unavailable."""
+    """The whole command line. Exit codes: 0 done, 1 refused, 2 usage, 3 unavailable, 4 waits."""
     # gRPC reads this once, when it is imported, and otherwise writes a line of its own about every
     # failed handshake to stderr, where `--json` promises one document. Hence the imports down here.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # `serve` starts the database's programs from a process in which gRPC has threads. Its handlers
     # of a fork have crashed the child before it could become the other program.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    from exchange.cli.action_commands import actions_app, trail_app
     from exchange.cli.agreement_commands import agreement_app
     from exchange.cli.deployment_commands import add_deployment_commands
+    from exchange.cli.fsck_command import add_fsck_command
     from exchange.cli.key_commands import key_app
     from exchange.cli.limit_commands import limits_app
+    from exchange.cli.link_commands import link_app
+    from exchange.cli.member_commands import member_app
+    from exchange.cli.operator_commands import operator_app
     from exchange.cli.output import Command
     from exchange.cli.partner_commands import partner_app
+    from exchange.cli.rate_commands import rates_app
     from exchange.cli.reading_commands import add_reading_commands
+    from exchange.cli.review_commands import cancel, review_app
     from exchange.cli.settlement_commands import add_settlement_commands
     from exchange.cli.switch_commands import switches_app
     from exchange.cli.tax_commands import tax_app
@@ -40,7 +47,8 @@ def build_app(wiring: Wiring) -> typer.Typer:
         name="pointclear",
         help=(
             "A clearing house for loyalty points."
-            " Exit codes: 0 done, 1 refused, 2 usage, 3 unavailable."
+            " Exit codes: 0 done, 1 refused, 2 usage, 3 unavailable,"
+            " 4 waits for a second operator."
         ),
         no_args_is_help=True,
         add_completion=False,
@@ -48,12 +56,21 @@ def build_app(wiring: Wiring) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     add_deployment_commands(app, wiring)
+    add_fsck_command(app, wiring)
     app.add_typer(partner_app(), name="partner")
+    app.add_typer(operator_app(), name="operator")
+    app.add_typer(actions_app(), name="actions")
+    app.add_typer(trail_app(), name="trail")
     app.add_typer(key_app(), name="key")
     app.add_typer(agreement_app(), name="agreement")
+    app.add_typer(rates_app(), name="rates")
     app.add_typer(tax_app(), name="tax")
     app.add_typer(switches_app(), name="switches")
     app.add_typer(limits_app(), name="limits")
+    app.add_typer(link_app(), name="link")
+    app.add_typer(member_app(), name="member")
+    app.add_typer(review_app(), name="review")
+    app.command("cancel", cls=Command)(cancel)
     add_transfer_commands(app)
     add_reading_commands(app)
     app.add_typer(window_app(), name="window")

@@ -14,7 +14,7 @@ Effects: the network. The rules kept here:
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -29,17 +29,22 @@ from exchange.cli.failure import (
     unavailable,
 )
 from exchange.cli.profile import Profile
+from exchange.cli.signed_actions import ActingChannel, Desk
 from partners.keys import Purpose, VerifyKey
 from partners.wire import envelope_from_proto, purpose_from_proto
 from pointclear.common.v1.envelope_pb2 import SignedEnvelope
 from pointclear.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceStub
+from pointclear.partners.v1.action_service_pb2_grpc import ActionServiceStub
 from pointclear.partners.v1.key_pb2 import Key
 from pointclear.partners.v1.link_service_pb2_grpc import LinkServiceStub
-from pointclear.partners.v1.partners_service_pb2 import ListKeysRequest, ListKeysResponse
+from pointclear.partners.v1.operator_service_pb2_grpc import OperatorServiceStub
+from pointclear.partners.v1.partners_service_pb2 import ListKeysRequest
 from pointclear.partners.v1.partners_service_pb2_grpc import PartnersServiceStub
 from pointclear.settlement.v1.settlement_service_pb2_grpc import SettlementServiceStub
 
 CALL_TIMEOUT_S = 60.0
+PAGE_SIZE = 500
+"""As many as one page holds."""
 ERROR_DOMAIN = "pointclear"
 EXCHANGE = "exchange"
 """The holder of the exchange's own keys."""
@@ -73,6 +78,8 @@ class Connection:
     exchange: ExchangeServiceStub
     partners: PartnersServiceStub
     links: LinkServiceStub
+    operators: OperatorServiceStub
+    actions: ActionServiceStub
     settlement: SettlementServiceStub
 
     def call(
@@ -96,12 +103,24 @@ class Connection:
         except grpc.RpcError as error:
             raise Failed(failure_of_call(error, self.profile.server)) from None
 
+    def pages(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
+        """Every page of a list, from the first; `request` is one that has a size and a token.
+        Raises Failed.
+        """
+        wanted = type(request)()
+        wanted.CopyFrom(request)
+        wanted.page_size = PAGE_SIZE
+        while True:
+            page = self.call(method, wanted)
+            yield page
+            wanted.page_token = page.next_page_token
+            if not wanted.page_token:
+                return
+
     def keys(self, holder: str = "") -> tuple[Key, ...]:
         """The registered keys of a holder; the caller's own when it is empty. Raises Failed."""
-        response: ListKeysResponse = self.call(
-            self.partners.ListKeys, ListKeysRequest(holder=holder)
-        )
-        return tuple(response.keys)
+        pages = self.pages(self.partners.ListKeys, ListKeysRequest(holder=holder))
+        return tuple(key for page in pages for key in page.keys)
 
     def exchange_keys(self, purpose: Purpose) -> dict[str, VerifyKey]:
         """The exchange's keys of one purpose by id, as the exchange names them over the
@@ -115,14 +134,21 @@ class Connection:
 
 
 @contextmanager
-def connect(profile: Profile) -> Iterator[Connection]:
-    """A channel that closes at the end, with every service's stub."""
-    with open_channel(profile) as channel:
+def connect(profile: Profile, reason: str = "") -> Iterator[Connection]:
+    """A channel that closes at the end, with every service's stub.
+
+    What an operator changes on it is signed with the profile's key, for `reason`.
+    """
+    with open_channel(profile) as opened:
+        acts = profile.caller.is_operator
+        channel = ActingChannel(opened, Desk(profile, reason)) if acts else opened
         yield Connection(
             profile,
             ExchangeServiceStub(channel),
             PartnersServiceStub(channel),
             LinkServiceStub(channel),
+            OperatorServiceStub(channel),
+            ActionServiceStub(channel),
             SettlementServiceStub(channel),
         )
 

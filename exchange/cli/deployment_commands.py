@@ -11,6 +11,7 @@ from exchange.cli.options import DEFAULT_DATA_DIR, DataDirOption, JsonOption
 from exchange.cli.output import Command, answer, pairs, table
 from exchange.cli.profile import DEFAULT_SERVER
 from exchange.cli.wiring import MigrateOptions, ServeOptions, Wiring
+from partners.environment import Environment
 
 ListenOption = Annotated[
     str | None, typer.Option(metavar="HOST:PORT", help="Where to listen. [default: 127.0.0.1:7443]")
@@ -125,21 +126,35 @@ def init(
         str,
         typer.Option(metavar="HOST:PORT", help="The address that clients' profiles will name."),
     ] = DEFAULT_SERVER,
+    environment: Annotated[
+        Environment,
+        typer.Option(help="In production what takes two people always takes two."),
+    ] = Environment.DEVELOPMENT,
+    production: Annotated[
+        bool, typer.Option("--production", help="The same as --environment production.")
+    ] = False,
+    operator: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A first operator; may be repeated. [default: operator]"),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make the data directory of a new exchange.
 
-    It gets a development CA, TLS, the exchange's keys and the first operator.
-    A directory that holds an exchange already is refused and left as it is.
+    It gets a development CA, TLS, the exchange's keys and the first operators; in production at
+    least two are named. A directory that holds an exchange already is refused and left as it is.
     """
-    made = initialise(data_dir, audience, server, datetime.now(UTC))
+    chosen = Environment.PRODUCTION if production else environment
+    made = initialise(data_dir, audience, server, datetime.now(UTC), chosen, operator or ())
     answer(
         as_json,
         {
             "data_dir": str(made.data_dir),
             "audience": made.audience,
             "server": made.server,
-            "operator_profile": str(made.data_dir / "operator"),
+            "environment": made.environment,
+            "operator_profiles": {name: str(path) for name, path in made.operator_profiles.items()},
+            "operator_profile": str(next(iter(made.operator_profiles.values()))),
             "operator_key_id": made.operator_key_id,
             "exchange_key_ids": made.exchange_key_ids,
         },
@@ -147,7 +162,8 @@ def init(
         pairs(
             [
                 ("audience", made.audience),
-                ("operator", made.data_dir / "operator"),
+                ("environment", made.environment),
+                *((f"operator {name}", path) for name, path in made.operator_profiles.items()),
                 ("server", made.server),
             ]
         ),

@@ -4,6 +4,7 @@ Points are integers, money is a decimal figure of the currency's scale, times ar
 digests are hex.
 """
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -11,11 +12,17 @@ from uuid import UUID
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from exchange.cli.proofs import Proof
-from partners.agreement import Terms
+from partners.agreement import ExpiryRule, Promotion, Terms
 from partners.points import currency_scale, format_amount
+from partners.wire import time_to_proto
 from pointclear.common.v1 import refusal_pb2
 from pointclear.exchange.v1 import exchange_service_pb2, transfer_pb2
-from pointclear.partners.v1 import key_pb2, partners_service_pb2
+from pointclear.partners.v1 import (
+    key_pb2,
+    link_service_pb2,
+    operator_service_pb2,
+    partners_service_pb2,
+)
 from pointclear.settlement.v1 import settlement_service_pb2, statement_pb2
 
 
@@ -41,6 +48,20 @@ def partner_document(partner: partners_service_pb2.Partner) -> dict[str, Any]:
         "programs": list(partner.programs),
         "currency": account.currency,
         "net_debit_cap": money(account.net_debit_cap, account.currency),
+        "state": partners_service_pb2.PartnerState.Name(partner.state).removeprefix(
+            "PARTNER_STATE_"
+        )
+        if partner.state
+        else "",
+    }
+
+
+def operator_document(operator: operator_service_pb2.Operator) -> dict[str, Any]:
+    """An operator and its roles."""
+    names = [operator_service_pb2.Role.Name(role) for role in operator.roles]
+    return {
+        "name": operator.name,
+        "roles": [each.removeprefix("ROLE_").lower().replace("_", "-") for each in names],
     }
 
 
@@ -58,6 +79,23 @@ def key_document(key: key_pb2.Key) -> dict[str, Any]:
     }
 
 
+def link_document(link: link_service_pb2.Link) -> dict[str, Any]:
+    """A link as one of its brands sees it."""
+    method = link_service_pb2.LinkMethod.Name(link.method).removeprefix("LINK_METHOD_")
+    return {
+        "link_id": str(UUID(bytes=link.link_id)),
+        "source_program": link.source_program,
+        "target_program": link.target_program,
+        "state": link_service_pb2.LinkState.Name(link.state).removeprefix("LINK_STATE_"),
+        "member": link.member,
+        "started_at": instant(link.started_at),
+        "lapses_at": instant(link.lapses_at),
+        "confirmed_at": instant(link.confirmed_at),
+        "method": None if method == "UNSPECIFIED" else method,
+        "consent_version": link.consent_version,
+    }
+
+
 def terms_document(terms: Terms) -> dict[str, Any]:
     """The terms of an agreement version."""
     return {
@@ -72,10 +110,57 @@ def terms_document(terms: Terms) -> dict[str, Any]:
         "maximum_source_points": terms.maximum_source_points,
         "increment_source_points": terms.increment_source_points,
         "currency": terms.currency,
-        "price_per_target_point": money(terms.price.units, terms.currency),
+        "price_per_target_point"
+        if terms.price.points == 1
+        else "price_per_thousand_target_points": money(terms.price.units, terms.currency),
         "fee_basis_points": terms.fee.basis_points,
+        "fee_bearer": str(terms.fee.bearer),
         "tax_code": terms.fee.tax_code,
+        **further_terms(terms),
         "sha256": terms.sha256.hex(),
+    }
+
+
+def further_terms(terms: Terms) -> dict[str, Any]:
+    """The terms that an agreement need not have, those that it has."""
+    fee, currency = terms.fee, terms.currency
+    return {
+        name: value
+        for name, value in {
+            "fee_per_target_point": fee.per_target_point and money(fee.per_target_point, currency),
+            "fee_fixed": fee.fixed and money(fee.fixed, currency),
+            "fee_minimum": fee.minimum and money(fee.minimum, currency),
+            "fee_maximum": fee.maximum and money(fee.maximum, currency),
+            "fee_refundable": fee.refundable,
+            "value_tax_code": terms.value_tax_code,
+            "segments": [
+                {
+                    "segment_id": each.segment_id,
+                    "multiplier": f"{each.numerator}:{each.denominator}",
+                }
+                for each in terms.segments
+            ],
+            "promotions": [promotion_document(each) for each in terms.promotions],
+            "member_limits": {
+                name: limit for name, limit in asdict(terms.member_limits).items() if limit
+            },
+            "expiry_rule": "" if terms.expiry.rule is ExpiryRule.FRESH else str(terms.expiry.rule),
+            "expiry_days": terms.expiry.days,
+            "notice_days": terms.notice_days,
+        }.items()
+        if value
+    }
+
+
+def promotion_document(promotion: Promotion) -> dict[str, Any]:
+    """A promotion of an agreement."""
+    return {
+        "promotion_id": promotion.promotion_id,
+        "bonus_basis_points": promotion.bonus_basis_points,
+        "effective_from": instant(time_to_proto(promotion.effective_from)),
+        "effective_until": instant(time_to_proto(promotion.effective_until)),
+        "budget_points": promotion.budget_points,
+        "funders": {each.name: each.share_basis_points for each in promotion.funders},
     }
 
 
@@ -85,6 +170,8 @@ def agreement_document(agreement: partners_service_pb2.Agreement, terms: Terms) 
     return {
         **terms_document(terms),
         "state": state.removeprefix("AGREEMENT_STATE_"),
+        "proposer": agreement.proposer,
+        "round": agreement.round,
         "signed_by_keys": [each.key_id for each in agreement.envelope.signatures],
         "effective_from": instant(agreement.effective_from),
         "effective_until": instant(agreement.effective_until),
@@ -93,7 +180,7 @@ def agreement_document(agreement: partners_service_pb2.Agreement, terms: Terms) 
 
 def proof_document(proof: Proof) -> dict[str, Any]:
     """A receipt or a credit notice."""
-    record, part = proof.record, proof.source_part
+    record, part = proof.record, proof.source_part or proof.target_part
     currency = record.settlement_currency
     document: dict[str, Any] = {
         "kind": proof.envelope.payload_type.split(".")[-2],
@@ -191,6 +278,7 @@ def position_document(position: exchange_service_pb2.Position) -> dict[str, Any]
         "collateral": figure(position.collateral),
         "net_debit_cap": figure(position.net_debit_cap),
         "headroom": figure(position.headroom),
+        "alert_level": position.alert_level,
     }
 
 

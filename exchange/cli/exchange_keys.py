@@ -10,9 +10,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from exchange.cli.files import FileError, read_file
-from exchange.cli.key_events import NewKey, key_with_event, registration
+from exchange.cli.files import PRIVATE_MODE, FileError, read_file, write_new
+from exchange.cli.key_events import NewKey, event_text, key_with_event, registration
 from exchange.cli.key_rotation import KeyFolder
+from exchange.token_keys import make_token_key, parse_token_uri
+from partners.envelope import KEY_EVENT, counter_sign, sign
 from partners.key_events import EXCHANGE
 from partners.key_files import FileSigner
 from partners.keys import Purpose, Signer
@@ -57,6 +59,28 @@ def rotate_exchange_key(data_dir: Path, purpose: Purpose, now: datetime) -> NewK
     # A crash before this leaves the old key in use, which is good; a repeat makes no other.
     folder.take_into_use(purpose)
     return key
+
+
+def make_exchange_token_key(data_dir: Path, purpose: Purpose, uri: str, now: datetime) -> str:
+    """Make the exchange's next key of a purpose in a PKCS#11 token, and its event, which the key in
+    the file vouches for; returns its id. It is in use once the setting names it first.
+
+    Raises FileError, KeyFileError or CannotStart.
+    """
+    audience, folder = load_audience(data_dir), KeyFolder.of_host(data_dir)
+    try:
+        signer = make_token_key(parse_token_uri(uri))
+    except ValueError as error:
+        raise FileError(f"{uri}: {error}") from None
+    # A crash before the event leaves a key in the token: the same command goes on with it.
+    path = folder.path / f"{purpose.lower()}.{signer.key_id}.event.json"
+    if not path.exists():
+        payload = registration(audience, EXCHANGE, purpose, signer.public_key, now, KEY_LIFETIME)
+        event = sign(signer, KEY_EVENT, payload)
+        if folder.in_use(purpose).exists():
+            event = counter_sign(folder.signer(folder.in_use(purpose)), event)
+        write_new(path, event_text(event), PRIVATE_MODE)
+    return signer.key_id
 
 
 def _with_event(

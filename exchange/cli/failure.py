@@ -1,7 +1,7 @@
 """Why a command did not do what was asked, as one value, and the exit code that says so.
 
 Pure. Exit codes: 0 done, 1 refused (by the exchange or by a check of ours), 2 usage, 3 unavailable
-(the exchange, a file or a port could not be used).
+(the exchange, a file or a port could not be used), 4 waits for a second operator.
 """
 
 from collections.abc import Mapping
@@ -21,6 +21,7 @@ class ExitCode(IntEnum):
     REFUSED = 1
     USAGE = 2
     UNAVAILABLE = 3
+    WAITS = 4
 
 
 UNAVAILABLE = "UNAVAILABLE"

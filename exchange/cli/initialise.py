@@ -1,18 +1,21 @@
 """Makes the data directory of a deployment: authority, TLS, the exchange's keys and the first
-operator.
+operators.
 
-    deployment.json            {"audience": "..."}: written last, so that a half-made directory
-                               does not look made
+    deployment.json            {"audience": "...", "environment": "development"}: written last, so
+                               that a half-made directory does not look made
+    pointclear.toml            but for production: that one operator may do what takes two
     keys/                      0700: ca.pem, ca-key.pem, tls.pem, tls-key.pem, receipts.pem,
                                statements.pem, log.pem with their events, passphrase
-    operator/                  the first operator's profile
-    operators/operator.pub.pem public keys that `serve` registers
+    operator/                  the first operator's profile, unless operators are named
+    operators/<name>/          profiles of the operators that are named
+    operators/<name>.pub.pem   public keys that `serve` registers
 
 Effects: writes files, each whole or not at all, none ever replaced. After a crash the next run goes
 on from what is there. The database is not made here: `serve` makes it.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -48,15 +51,22 @@ from exchange.cli.profile import (
     ensure_key,
     ensure_passphrase,
     key_path,
+    load_profile,
     write_profile_document,
 )
+from partners.environment import Environment
 from partners.errors import Reason, Refused
-from partners.key_files import write_public_key
+from partners.key_files import FileSigner, write_public_key
 from partners.keys import Purpose
+from partners.points import check_id
 
 DEFAULT_AUDIENCE = "pointclear.local/development"
+SETTINGS_FILE = "pointclear.toml"
 OPERATOR = "operator"
-OPERATOR_IDENTITY = f"pointclear://operator/{OPERATOR}"
+DEVELOPMENT_SETTINGS = """\
+# One operator may do here what takes two in production.
+four_eyes = "off"
+"""
 
 _DATA_DIRECTORY_MODE = 0o711
 """The database runs as another user when started by root, and must be able to pass through."""
@@ -68,18 +78,32 @@ class Initialised:
 
     data_dir: Path
     audience: str
+    environment: Environment
     server: str
-    """The address in the operator's profile."""
+    """The address in the operators' profiles."""
+    operator_profiles: dict[str, Path]
+    """By name."""
     operator_key_id: str
+    """Of the first."""
     exchange_key_ids: dict[str, str]
     """Key id by purpose."""
 
 
-def initialise(data_dir: Path, audience: str, server: str, now: datetime) -> Initialised:
+def initialise(
+    data_dir: Path,
+    audience: str,
+    server: str,
+    now: datetime,
+    environment: Environment = Environment.DEVELOPMENT,
+    operators: Sequence[str] = (),
+) -> Initialised:
     """Make the data directory.
 
-    Raises Refused(ALREADY_EXISTS), having touched nothing, where it is made already.
+    Raises Refused(ALREADY_EXISTS), having touched nothing, where it is made already, and
+    Refused(FIELD_INVALID) for production with fewer than two operators: what takes two people could
+    never be done.
     """
+    check_operators(environment, operators)
     if (data_dir / DEPLOYMENT_FILE).exists():
         raise Refused(
             Reason.ALREADY_EXISTS, "data_dir", f"{data_dir} holds an exchange already; it is kept"
@@ -94,10 +118,28 @@ def initialise(data_dir: Path, audience: str, server: str, now: datetime) -> Ini
         purpose.lower(): ensure_exchange_key(data_dir, purpose, audience, now).signer.key_id
         for purpose in EXCHANGE_PURPOSES
     }
-    operator_key_id = _ensure_operator(data_dir, authority, audience, server, now)
-    document = json.dumps({"audience": audience}) + "\n"
+    profiles = {name: data_dir / "operators" / name for name in operators} or {
+        OPERATOR: data_dir / OPERATOR
+    }
+    key_ids = [
+        _ensure_operator(data_dir, directory, authority, name, audience, server, now)
+        for name, directory in profiles.items()
+    ]
+    if environment is not Environment.PRODUCTION:
+        _ensure(data_dir / SETTINGS_FILE, DEVELOPMENT_SETTINGS.encode(), PUBLIC_MODE)
+    document = json.dumps({"audience": audience, "environment": environment}) + "\n"
     write_new(data_dir / DEPLOYMENT_FILE, document.encode(), PUBLIC_MODE)
-    return Initialised(data_dir, audience, server, operator_key_id, exchange_key_ids)
+    return Initialised(
+        data_dir, audience, environment, server, profiles, key_ids[0], exchange_key_ids
+    )
+
+
+def check_operators(environment: Environment, operators: Sequence[str]) -> None:
+    """Raise Refused(FIELD_INVALID) unless these can operate a deployment."""
+    for name in operators:
+        check_id(name, "operator")
+    if environment is Environment.PRODUCTION and len(set(operators)) < 2:
+        raise Refused(Reason.FIELD_INVALID, "operator", "production needs two operators: name each")
 
 
 def load_authority(data_dir: Path) -> CertificateAuthority:
@@ -139,18 +181,43 @@ def _ensure_server_certificate(keys: Path, authority: CertificateAuthority, now:
     _ensure(keys / "tls.pem", pem(certificate), PUBLIC_MODE)
 
 
-def _ensure_operator(
-    data_dir: Path, authority: CertificateAuthority, audience: str, server: str, now: datetime
-) -> str:
-    directory = data_dir / "operator"
-    ensure_client_tls(directory, authority, OPERATOR_IDENTITY, now)
+def make_operator_profile(
+    directory: Path,
+    authority: CertificateAuthority,
+    name: str,
+    audience: str,
+    server: str,
+    now: datetime,
+) -> FileSigner:
+    """Make an operator's profile, or complete one that was half made; returns its signing key.
+
+    Raises Refused(ALREADY_EXISTS) for another's.
+    """
+    identity = f"pointclear://operator/{name}"
+    complete = (directory / PROFILE_FILE).exists()
+    if complete and load_profile(directory).identity != identity:
+        raise Refused(Reason.ALREADY_EXISTS, "out", f"{directory} is the profile of someone else")
+    ensure_client_tls(directory, authority, identity, now)
     signer = ensure_key(key_path(directory, Purpose.OPERATOR), ensure_passphrase(directory))
-    public = data_dir / "operators" / f"{OPERATOR}.pub.pem"
+    if not complete:
+        write_profile_document(directory, identity, server, audience)
+    return signer
+
+
+def _ensure_operator(
+    data_dir: Path,
+    directory: Path,
+    authority: CertificateAuthority,
+    name: str,
+    audience: str,
+    server: str,
+    now: datetime,
+) -> str:
+    public = data_dir / "operators" / f"{name}.pub.pem"
     make_directory(public.parent, 0o755)
+    signer = make_operator_profile(directory, authority, name, audience, server, now)
     if not public.exists():
         write_public_key(public, signer.public_key)
-    if not (directory / PROFILE_FILE).exists():
-        write_profile_document(directory, OPERATOR_IDENTITY, server, audience)
     return signer.key_id
 
 

@@ -8,18 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from exchange.cli.connection import Connection, connect
+from exchange.cli.connection import connect
 from exchange.cli.documents import key_document
-from exchange.cli.exchange_keys import EXCHANGE_PURPOSES, rotate_exchange_key
+from exchange.cli.exchange_keys import (
+    EXCHANGE_PURPOSES,
+    make_exchange_token_key,
+    rotate_exchange_key,
+)
 from exchange.cli.files import write_output
+from exchange.cli.key_event_commands import own_signer, register, revoke, show_event, sign_event
 from exchange.cli.key_events import (
     NewKey,
-    event_document,
-    event_text,
     key_with_event,
-    read_event,
     registration,
-    revocation,
 )
 from exchange.cli.key_rotation import KeyFolder
 from exchange.cli.onboarding import KEY_LIFETIME, register_key
@@ -31,20 +32,12 @@ from exchange.cli.options import (
     ServerOption,
     either_profile,
 )
-from exchange.cli.output import Command, answer, json_text, pairs, table
+from exchange.cli.output import Command, answer, json_text, table
 from exchange.cli.profile import Profile
-from partners.envelope import KEY_EVENT, Envelope, counter_sign, sign
-from partners.key_events import PARTNER_PURPOSES, RevocationReason
+from partners.key_events import EXCHANGE, PARTNER_PURPOSES
 from partners.key_files import public_key_pem
-from partners.keys import Purpose, Signer
-from partners.wire import envelope_to_proto
+from partners.keys import Purpose
 from pointclear.partners.v1.key_pb2 import Key
-from pointclear.partners.v1.partners_service_pb2 import (
-    RegisterKeyRequest,
-    RegisterKeyResponse,
-    RevokeKeyRequest,
-    RevokeKeyResponse,
-)
 
 
 class PurposeName(StrEnum):
@@ -58,22 +51,6 @@ class PurposeName(StrEnum):
     OPERATOR = "operator"
 
 
-class ReasonName(StrEnum):
-    """Why a key is revoked, as it is typed."""
-
-    COMPROMISED = "compromised"
-    LOST = "lost"
-    SUPERSEDED = "superseded"
-    CEASED = "ceased"
-
-
-EventArgument = Annotated[
-    Path, typer.Argument(metavar="EVENT", exists=True, help="A key event in DSSE's JSON form.")
-]
-OutOption = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Write the event here for others to sign, and send nothing."),
-]
 PurposeOption = Annotated[PurposeName, typer.Option(help="What the key may sign.")]
 
 
@@ -91,6 +68,10 @@ def key_app() -> typer.Typer:
 
 def rotate(
     purpose: PurposeOption,
+    token: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help="Of the exchange: make it in this PKCS#11 token."),
+    ] = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     profile_dir: EitherProfileOption = None,
     server: ServerOption = None,
@@ -107,17 +88,21 @@ def rotate(
     """
     kind = Purpose[purpose.name]
     if profile_dir is None and kind in EXCHANGE_PURPOSES:
-        made = rotate_exchange_key(data_dir, kind, datetime.now(UTC))
-        answer(
-            as_json,
-            {"key": {"key_id": made.signer.key_id, "holder": "exchange", "purpose": kind.value}},
-            f"Made key {made.signer.key_id} for {purpose}; restart the servers, one by one",
-        )
+        if token is None:
+            made = rotate_exchange_key(data_dir, kind, datetime.now(UTC)).signer.key_id
+            then = "restart the servers, one by one"
+        else:
+            made = make_exchange_token_key(data_dir, kind, token, datetime.now(UTC))
+            then = f"put its URI first in signer_{purpose} and restart the servers, one by one"
+        document = {"key_id": made, "holder": EXCHANGE, "purpose": kind.value}
+        answer(as_json, {"key": document}, f"Made key {made} for {purpose}; {then}")
         return
+    if token is not None:
+        raise typer.BadParameter("a token is for a key of the exchange, on its host")
     profile = either_profile(profile_dir, data_dir, server)
     folder = _folder_of(profile, kind)
     folder.finish_earlier_rotation(kind)
-    key = _next_key(profile, folder, kind, lambda: (_own_signer(profile),))
+    key = _next_key(profile, folder, kind, lambda: (own_signer(profile),))
     with connect(profile) as connection:
         registered = register_key(connection, key)
     # A crash before this leaves the old key in use, which is good; a repeat registers no other.
@@ -158,98 +143,9 @@ def recover(
         text = f"Key {registered.key_id} is registered for {purpose}; it signs from now on"
         answer(as_json, {"key": key_document(registered)}, text)
         return
-    _show_event(
+    show_event(
         as_json, key.event, profile, out, "Two operators must sign this, and one of them send it."
     )
-
-
-def revoke(
-    key_id: Annotated[
-        str | None, typer.Argument(metavar="KEY_ID", help="The key whose force is to end.")
-    ] = None,
-    reason: Annotated[ReasonName, typer.Option(help="Why.")] = ReasonName.COMPROMISED,
-    holder: Annotated[
-        str, typer.Option(help="partner/ID, operator/NAME or exchange; your own if empty.")
-    ] = "",
-    event_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--event", metavar="FILE", exists=True, help="Send this event, signed by all it needs."
-        ),
-    ] = None,
-    out: OutOption = None,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """End a key's force at once: what is recorded from then on may not rest on it.
-
-    A partner revokes its own keys with its key for agreements; one operator revokes a partner's.
-    For a key of an operator or of the exchange two operators sign: write the event with --out, have
-    the other sign it (`key sign`), and send it with --event.
-    """
-    profile = either_profile(profile_dir, data_dir, server)
-    if (key_id is None) == (event_file is None):
-        raise typer.BadParameter("name either the key or, with --event, a signed event")
-    if event_file is not None:
-        event = read_event(event_file)
-    else:
-        payload = revocation(
-            profile.audience,
-            holder or profile.caller.holder,
-            key_id or "",
-            RevocationReason[reason.name],
-        )
-        event = sign(_own_signer(profile), KEY_EVENT, payload)
-    if out is not None:
-        _show_event(as_json, event, profile, out, "Have it signed and send it with --event.")
-        return
-    with connect(profile) as connection:
-        response: RevokeKeyResponse = connection.call(
-            connection.partners.RevokeKey, RevokeKeyRequest(key_event=envelope_to_proto(event))
-        )
-    key = response.key
-    answer(
-        as_json,
-        {"key": key_document(key)},
-        f"Revoked key {key.key_id} of {key.holder} at log index {key.revoked_index}",
-    )
-
-
-def register(
-    event_file: EventArgument,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Send a key event that registers a key, signed by all that it needs."""
-    event = read_event(event_file)
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
-        key = _register(connection, event)
-    answer(
-        as_json,
-        {"key": key_document(key)},
-        f"Registered key {key.key_id} of {key.holder} at log index {key.registered_index}",
-    )
-
-
-def sign_event(
-    event_file: EventArgument,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Write the signed event here.")],
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Add your signature to a key event, after showing what it asks for.
-
-    An operator signs with its key, a partner with its key for agreements. Nothing is sent. Ask the
-    holder, another way, whether the key id is theirs.
-    """
-    profile = either_profile(profile_dir, data_dir, None)
-    event = counter_sign(_own_signer(profile), read_event(event_file))
-    _show_event(as_json, event, profile, out, "Signed. Send it with `key register` or `key revoke`")
 
 
 def list_keys(
@@ -310,12 +206,6 @@ def _folder_of(profile: Profile, purpose: Purpose) -> KeyFolder:
     return KeyFolder.of_profile(profile.directory)
 
 
-def _own_signer(profile: Profile) -> Signer:
-    """The key with which a profile speaks for keys."""
-    is_operator = profile.caller.is_operator
-    return profile.signer(Purpose.OPERATOR if is_operator else Purpose.AGREEMENTS)
-
-
 def _next_key(profile: Profile, folder: KeyFolder, purpose: Purpose, vouching: Any) -> NewKey:
     signer = folder.signer(folder.following(purpose))
 
@@ -330,28 +220,3 @@ def _next_key(profile: Profile, folder: KeyFolder, purpose: Purpose, vouching: A
         )
 
     return key_with_event(signer, payload, vouching)
-
-
-def _register(connection: Connection, event: Envelope) -> Key:
-    response: RegisterKeyResponse = connection.call(
-        connection.partners.RegisterKey, RegisterKeyRequest(key_event=envelope_to_proto(event))
-    )
-    return response.key
-
-
-def _show_event(
-    as_json: bool, event: Envelope, profile: Profile, out: Path | None, text: str
-) -> None:
-    if out is not None:
-        write_output(out, event_text(event))
-    facts = event_document(event, profile.audience)
-    answer(
-        as_json,
-        {"event": facts},
-        pairs([(name, _shown(value)) for name, value in facts.items()]),
-        text,
-    )
-
-
-def _shown(value: Any) -> str:
-    return ", ".join(value) if isinstance(value, list) else str(value)

@@ -19,6 +19,7 @@ from exchange.cli.options import (
     EitherProfileOption,
     JsonOption,
     OperatorProfileOption,
+    ReasonOption,
     ServerOption,
     either_profile,
     operator_profile,
@@ -73,6 +74,7 @@ def partner(
     value_per_day: Annotated[
         str | None, typer.Option(metavar="AMOUNT", help="Of what it sends; 0 is no limit.")
     ] = None,
+    reason: ReasonOption = "",
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     profile_dir: OperatorProfileOption = None,
     server: ServerOption = None,
@@ -82,7 +84,7 @@ def partner(
 
     A cap below what the partner owes stops new debits and nothing else.
     """
-    with connect(operator_profile(profile_dir, data_dir, server)) as connection:
+    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
         currencies = _currencies(connection)
         if partner_id not in currencies:
             raise Refused(Reason.PARTNER_UNKNOWN, "partner_id", f"there is no partner {partner_id}")
@@ -121,6 +123,7 @@ def corridor(
     review_above_points: Points = None,
     review_member_transfers_per_day: Count = None,
     review_member_points_per_day: Points = None,
+    reason: ReasonOption = "",
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     profile_dir: OperatorProfileOption = None,
     server: ServerOption = None,
@@ -141,7 +144,7 @@ def corridor(
         "review_member_transfers_per_day": review_member_transfers_per_day,
         "review_member_points_per_day": review_member_points_per_day,
     }
-    with connect(operator_profile(profile_dir, data_dir, server)) as connection:
+    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
         _show(as_json, [_change(connection, CorridorLimits(source, target), changes)], {})
 
 
@@ -150,6 +153,7 @@ def program(
     points_per_day: Annotated[
         int, typer.Option(metavar="POINTS", min=0, help="Granted in all; 0 is no limit.")
     ],
+    reason: ReasonOption = "",
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     profile_dir: OperatorProfileOption = None,
     server: ServerOption = None,
@@ -157,7 +161,7 @@ def program(
 ) -> None:
     """Limit the points that a program takes in from others in a day."""
     changes = {"target_points_per_day": points_per_day}
-    with connect(operator_profile(profile_dir, data_dir, server)) as connection:
+    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
         _show(as_json, [_change(connection, ProgramLimits(program_id), changes)], {})
 
 

@@ -56,6 +56,15 @@ ServerOption = Annotated[
         "--server", metavar="HOST:PORT", help="The exchange, if not the one in the profile."
     ),
 ]
+ReasonOption = Annotated[
+    str,
+    typer.Option(
+        "--reason",
+        metavar="TEXT",
+        envvar="POINTCLEAR_REASON",
+        help="Why, for the trail; needed where four_eyes is on. Nothing about a person.",
+    ),
+]
 WindowArgument = Annotated[
     str, typer.Argument(metavar="WINDOW_ID", help="The window, such as usd-2017-01-01.")
 ]

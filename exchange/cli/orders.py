@@ -32,6 +32,7 @@ def build_order(
     expires_at: datetime | Timestamp,
     partner_reference: str = "",
     link_id: bytes = b"",
+    segment: str = "",
 ) -> bytes:
     """The payload of an order, in the one encoding that the exchange takes.
 
@@ -55,6 +56,7 @@ def build_order(
         expires_at=time_to_proto(expires_at) if isinstance(expires_at, datetime) else expires_at,
         partner_reference=partner_reference,
         link_id=link_id,
+        segment=segment,
     ).SerializeToString(deterministic=True)
 
 

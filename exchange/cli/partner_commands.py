@@ -9,6 +9,7 @@ import typer
 from exchange.cli.connection import connect
 from exchange.cli.documents import key_document, partner_document
 from exchange.cli.initialise import load_authority
+from exchange.cli.life_commands import add_life_commands
 from exchange.cli.onboarding import (
     make_partner_profile,
     new_key,
@@ -20,6 +21,7 @@ from exchange.cli.options import (
     EitherProfileOption,
     JsonOption,
     OperatorProfileOption,
+    ReasonOption,
     ServerOption,
     either_profile,
     operator_profile,
@@ -31,7 +33,6 @@ from partners.keys import Purpose
 from partners.points import currency_scale, parse_amount
 from pointclear.partners.v1.partners_service_pb2 import (
     ListPartnersRequest,
-    ListPartnersResponse,
     Partner,
     RegisterPartnerRequest,
     RegisterPartnerResponse,
@@ -41,9 +42,10 @@ from pointclear.partners.v1.partners_service_pb2 import (
 
 def partner_app() -> typer.Typer:
     """The commands about partners."""
-    app = typer.Typer(no_args_is_help=True, help="Add and list the coalition's partners.")
+    app = typer.Typer(no_args_is_help=True, help="The coalition's partners.")
     app.command("add", cls=Command)(add)
     app.command("list", cls=Command)(list_partners)
+    add_life_commands(app)
     return app
 
 
@@ -56,6 +58,7 @@ def add(
     currency: Annotated[str, typer.Option(help="ISO 4217 code of the currency it settles in.")],
     cap: Annotated[str, typer.Option(metavar="AMOUNT", help="Net debit cap, such as 5000.00.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to make the partner's profile.")],
+    reason: ReasonOption = "",
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     profile_dir: OperatorProfileOption = None,
     server: ServerOption = None,
@@ -70,7 +73,7 @@ def add(
     authority = load_authority(data_dir)
     cap_units = parse_amount(cap, currency_scale(currency).scale, "net_debit_cap")
     now = datetime.now(UTC)
-    with connect(profile) as connection:
+    with connect(profile, reason) as connection:
         # The exchange judges the partner before anything is made for it.
         registered: RegisterPartnerResponse = connection.call(
             connection.partners.RegisterPartner,
@@ -134,15 +137,13 @@ def list_partners(
     A partner sees itself and those it has an agreement with.
     """
     with connect(either_profile(profile_dir, data_dir, server)) as connection:
-        response: ListPartnersResponse = connection.call(
-            connection.partners.ListPartners, ListPartnersRequest()
-        )
-    documents = [partner_document(each) for each in response.partners]
+        pages = connection.pages(connection.partners.ListPartners, ListPartnersRequest())
+        documents = [partner_document(each) for page in pages for each in page.partners]
     answer(
         as_json,
         {"partners": documents},
         table(
-            ("partner", "name", "programs", "net debit cap", "currency"),
+            ("partner", "name", "programs", "net debit cap", "currency", "state"),
             [
                 (
                     each["partner_id"],
@@ -150,6 +151,7 @@ def list_partners(
                     ", ".join(each["programs"]),
                     each["net_debit_cap"],
                     each["currency"],
+                    each["state"] or "-",
                 )
                 for each in documents
             ],

@@ -1,6 +1,6 @@
 """What the exchange signed for this client: checked against its keys, and read.
 
-Pure. A receipt, a credit notice or a statement is good when its signature is the exchange's, by a
+Pure. A receipt, a notice or a statement is good when its signature is the exchange's, by a
 key of the right purpose, and when it is addressed to this exchange's audience and to this partner.
 `pointclear verify` checks more, from files alone.
 """
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from exchange.cli.failure import proof_invalid
 from partners.envelope import (
     CREDIT_NOTICE,
+    FUNDING_NOTICE,
     SETTLEMENT_STATEMENT,
     TRANSFER_RECEIPT,
     Envelope,
@@ -22,7 +23,9 @@ from partners.keys import VerifyKey
 from partners.wire import parse_strictly
 from pointclear.exchange.v1.transfer_pb2 import (
     CreditNotice,
+    FundingNotice,
     SourcePart,
+    TargetPart,
     TransferReceipt,
     TransferRecord,
 )
@@ -37,10 +40,12 @@ class Proof:
     """A receipt or a credit notice that verified."""
 
     envelope: Envelope
-    body: TransferReceipt | CreditNotice
+    body: TransferReceipt | CreditNotice | FundingNotice
     record: TransferRecord
     source_part: SourcePart | None
-    """On a committed transfer's receipt only."""
+    """On a committed transfer's receipt only, where the source bears the fee."""
+    target_part: TargetPart | None = None
+    """On a credit notice only, where it bears the fee or inherits expiry."""
 
     @property
     def sha256(self) -> bytes:
@@ -53,15 +58,17 @@ def read_proof(
 ) -> Proof:
     """Verify a receipt or credit notice and read it. Raises Failed(PROOF_INVALID)."""
     _check_signature(envelope, keys)
-    body: TransferReceipt | CreditNotice
+    body: TransferReceipt | CreditNotice | FundingNotice
     try:
         if envelope.payload_type == TRANSFER_RECEIPT:
             body = parse_strictly(TransferReceipt(), envelope.payload)
         elif envelope.payload_type == CREDIT_NOTICE:
             body = parse_strictly(CreditNotice(), envelope.payload)
+        elif envelope.payload_type == FUNDING_NOTICE:
+            body = parse_strictly(FundingNotice(), envelope.payload)
         else:
             raise proof_invalid(
-                f"{envelope.payload_type} is neither receipt nor credit notice", "payload_type"
+                f"{envelope.payload_type} is neither receipt nor notice", "payload_type"
             )
         record = parse_strictly(TransferRecord(), body.record)
         part = (
@@ -69,10 +76,15 @@ def read_proof(
             if isinstance(body, TransferReceipt) and body.source_part
             else None
         )
+        target_part = (
+            parse_strictly(TargetPart(), body.target_part)
+            if isinstance(body, CreditNotice) and body.target_part
+            else None
+        )
     except Refused as refusal:
         raise proof_invalid(refusal.text, refusal.field) from None
     _check_address(body.audience, body.partner_id, audience, partner_id)
-    return Proof(envelope, body, record, part)
+    return Proof(envelope, body, record, part, target_part)
 
 
 def check_answers(proof: Proof, order_payload: bytes, transfer_id: bytes) -> None:

@@ -36,7 +36,7 @@ from pointclear.exchange.v1.exchange_service_pb2 import (
 from pointclear.exchange.v1.transfer_pb2 import TransferState
 
 PAGE = 500
-STATES = ("COMMITTED", "REFUSED")
+STATES = ("COMMITTED", "REFUSED", "HELD", "ABORTED")
 
 
 def add_reading_commands(app: typer.Typer) -> None:
@@ -49,7 +49,7 @@ def add_reading_commands(app: typer.Typer) -> None:
 
 def transfers(
     profile_dir: PartnerProfileOption,
-    state: Annotated[str | None, typer.Option(help="COMMITTED or REFUSED.")] = None,
+    state: Annotated[str | None, typer.Option(help="COMMITTED, REFUSED, HELD or ABORTED.")] = None,
     program: Annotated[str, typer.Option(help="The source or the target program.")] = "",
     counterparty: Annotated[str, typer.Option(help="The other brand.")] = "",
     window: Annotated[
@@ -71,7 +71,7 @@ def transfers(
     For what proves them, see `receipts`.
     """
     if state not in (None, *STATES):
-        raise typer.BadParameter(f"{state!r} is neither COMMITTED nor REFUSED")
+        raise typer.BadParameter(f"{state!r} is none of {', '.join(STATES)}")
     wanted = TransferFilter(
         state=TransferState.Value(f"TRANSFER_STATE_{state or 'UNSPECIFIED'}"),
         program=program,

@@ -14,6 +14,7 @@ from exchange.cli.options import (
     EitherProfileOption,
     JsonOption,
     OperatorProfileOption,
+    ReasonOption,
     ServerOption,
     WindowArgument,
     either_profile,
@@ -53,6 +54,7 @@ def settle(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help="Also write the legs here.")
     ] = None,
+    reason: ReasonOption = "",
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     profile_dir: OperatorProfileOption = None,
     server: ServerOption = None,
@@ -64,7 +66,7 @@ def settle(
     """
     profile = operator_profile(profile_dir, data_dir, server)
     content = read_file(bank_file) if bank_file else None
-    with connect(profile) as connection:
+    with connect(profile, reason) as connection:
         response = _settle(connection, window_id)
         imported = None
         if content is not None:

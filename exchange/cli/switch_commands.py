@@ -17,6 +17,7 @@ from exchange.cli.options import (
     EitherProfileOption,
     JsonOption,
     OperatorProfileOption,
+    ReasonOption,
     ServerOption,
     either_profile,
     operator_profile,
@@ -66,6 +67,7 @@ def partner(
         bool | None,
         typer.Option("--hold-settlement/--no-hold-settlement", help="Hold its settlement."),
     ] = None,
+    reason: ReasonOption = "",
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     profile_dir: OperatorProfileOption = None,
     server: ServerOption = None,
@@ -75,7 +77,7 @@ def partner(
 
     They hold for every order that is decided from then on. What was committed stands.
     """
-    with connect(operator_profile(profile_dir, data_dir, server)) as connection:
+    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
         before = _standing(connection, PartnerSwitches(partner_id))
         assert isinstance(before, PartnerSwitches)
         after = PartnerSwitches(
@@ -92,13 +94,14 @@ def corridor(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="The source program.")],
     target: Annotated[str, typer.Argument(metavar="TARGET", help="The target program.")],
     is_open: Annotated[bool, typer.Option("--open/--closed", help="Whether orders pass.")],
+    reason: ReasonOption = "",
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     profile_dir: OperatorProfileOption = None,
     server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Open or close a corridor; its agreement stays as it is."""
-    with connect(operator_profile(profile_dir, data_dir, server)) as connection:
+    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
         _show(as_json, [_set(connection, CorridorSwitches(source, target, not is_open))])
 
 
@@ -107,13 +110,14 @@ def program(
     in_maintenance: Annotated[
         bool, typer.Option("--maintenance/--in-service", help="Whether orders pass.")
     ],
+    reason: ReasonOption = "",
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     profile_dir: OperatorProfileOption = None,
     server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Put a program into maintenance, or back into service."""
-    with connect(operator_profile(profile_dir, data_dir, server)) as connection:
+    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
         _show(as_json, [_set(connection, ProgramSwitches(program_id, in_maintenance))])
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from exchange.cli.connection import Connection, connect
+from exchange.cli.connection import connect
 from exchange.cli.documents import instant
 from exchange.cli.options import (
     DEFAULT_DATA_DIR,
@@ -13,6 +13,7 @@ from exchange.cli.options import (
     EitherProfileOption,
     JsonOption,
     OperatorProfileOption,
+    ReasonOption,
     ServerOption,
     either_profile,
     operator_profile,
@@ -24,7 +25,6 @@ from pointclear.partners.v1.partners_service_pb2 import (
     AddTaxRateRequest,
     AddTaxRateResponse,
     ListTaxRatesRequest,
-    ListTaxRatesResponse,
     TaxRate,
 )
 
@@ -48,6 +48,7 @@ def add(
             help="The day or instant from which it holds, ISO 8601; UTC if it names no offset.",
         ),
     ],
+    reason: ReasonOption = "",
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     profile_dir: OperatorProfileOption = None,
     server: ServerOption = None,
@@ -66,7 +67,7 @@ def add(
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    with connect(profile) as connection:
+    with connect(profile, reason) as connection:
         response: AddTaxRateResponse = connection.call(
             connection.partners.AddTaxRate, AddTaxRateRequest(rate=rate)
         )
@@ -87,7 +88,8 @@ def list_rates(
 ) -> None:
     """List every tax with its rates, past and to come."""
     with connect(either_profile(profile_dir, data_dir, server)) as connection:
-        rates = [rate_document(each) for each in all_rates(connection)]
+        pages = connection.pages(connection.partners.ListTaxRates, ListTaxRatesRequest())
+        rates = [rate_document(each) for page in pages for each in page.rates]
     now = datetime.now(UTC)
     answer(
         as_json,
@@ -106,21 +108,6 @@ def list_rates(
             right=("basis points",),
         ),
     )
-
-
-def all_rates(connection: Connection) -> list[TaxRate]:
-    """Every page of the list. Raises Failed."""
-    rates: list[TaxRate] = []
-    token = ""
-    while True:
-        page: ListTaxRatesResponse = connection.call(
-            connection.partners.ListTaxRates,
-            ListTaxRatesRequest(page_size=500, page_token=token),
-        )
-        rates += page.rates
-        token = page.next_page_token
-        if not token:
-            return rates
 
 
 def rate_document(rate: TaxRate) -> dict[str, Any]:

@@ -58,6 +58,8 @@ class Wanted:
     source_points: int
     target_points: int | None
     reference: str
+    link_id: bytes = b""
+    segment: str = ""
 
 
 def add_transfer_commands(app: typer.Typer) -> None:
@@ -74,13 +76,20 @@ def transfer(
             metavar="ID[:VERSION]", help="The agreement; without version, the one in force."
         ),
     ],
-    source_member: Annotated[str, typer.Option(help="Your id for the member.")],
-    target_member: Annotated[str, typer.Option(help="The target brand's id for the member.")],
     points: Annotated[int, typer.Option(help="Points to surrender.")],
     profile_dir: PartnerProfileOption,
-    target_points: Annotated[
-        int | None, typer.Option(help="Points to be granted. [default: by the agreement's rate]")
+    source_member: Annotated[str, typer.Option(help="Your id for the member.")] = "",
+    target_member: Annotated[str, typer.Option(help="The target brand's id for the member.")] = "",
+    link: Annotated[
+        str | None, typer.Option(metavar="LINK_ID", help="A link in place of both members.")
     ] = None,
+    target_points: Annotated[
+        int | None,
+        typer.Option(
+            help="Points to be granted. [default: by the agreement, with every promotion that runs]"
+        ),
+    ] = None,
+    segment: Annotated[str, typer.Option(help="The member's segment of the agreement.")] = "",
     source_program: Annotated[str | None, typer.Option(help="[default: the agreement's]")] = None,
     target_program: Annotated[str | None, typer.Option(help="[default: the agreement's]")] = None,
     reference: Annotated[str, typer.Option(help="Your own reference, at most 64 characters.")] = "",
@@ -108,6 +117,8 @@ def transfer(
 
     An order that was refused and recorded has a receipt too: --out keeps it.
     """
+    if (link is None) == (not source_member or not target_member):
+        raise typer.BadParameter("name --source-member and --target-member, or --link")
     profile = partner_profile(profile_dir, server)
     lifetime = parse_duration(expires_in)
     agreement_id, version = parse_agreement_name(agreement)
@@ -123,6 +134,8 @@ def transfer(
         source_points=points,
         target_points=target_points,
         reference=reference,
+        link_id=parse_uuid(link).bytes if link else b"",
+        segment=segment,
     )
     with connect(profile) as connection:
         if order is not None and order.exists():
@@ -240,7 +253,9 @@ def _complete(connection: Connection, wanted: Wanted) -> Wanted:
         agreement_version=terms.version,
         source_program=wanted.source_program or terms.source_program,
         target_program=wanted.target_program or terms.target_program,
-        target_points=target_points_of(terms, wanted.source_points)
+        target_points=target_points_of(
+            terms, wanted.source_points, wanted.segment, datetime.now(UTC)
+        )
         if wanted.target_points is None
         else wanted.target_points,
     )
@@ -264,6 +279,8 @@ def _sign(profile: Profile, wanted: Wanted, lifetime: timedelta) -> Envelope:
             issued_at=now,
             expires_at=now + lifetime,
             partner_reference=wanted.reference,
+            link_id=wanted.link_id,
+            segment=wanted.segment,
         )
     except ValueError as error:
         raise Refused(Reason.FIELD_INVALID, "", str(error)) from None

@@ -12,6 +12,7 @@ from exchange.cli.options import (
     EitherProfileOption,
     JsonOption,
     OperatorProfileOption,
+    ReasonOption,
     ServerOption,
     WindowArgument,
     either_profile,
@@ -45,6 +46,7 @@ def open_window(
     business_date: Annotated[
         str, typer.Option(metavar="YYYY-MM-DD", help="The day that the window settles.")
     ],
+    reason: ReasonOption = "",
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     profile_dir: OperatorProfileOption = None,
     server: ServerOption = None,
@@ -56,7 +58,7 @@ def open_window(
     """
     profile = operator_profile(profile_dir, data_dir, server)
     request = OpenWindowRequest(currency=currency, business_date=parse_date(business_date))
-    with connect(profile) as connection:
+    with connect(profile, reason) as connection:
         response: OpenWindowResponse = connection.call(connection.settlement.OpenWindow, request)
     document = window_document(response.window)
     answer(as_json, {"window": document}, f"{document['window_id']}: {document['state']}")
@@ -68,6 +70,7 @@ def close(
         str | None,
         typer.Option(metavar="YYYY-MM-DD", help="[default: the next calendar day]"),
     ] = None,
+    reason: ReasonOption = "",
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     profile_dir: OperatorProfileOption = None,
     server: ServerOption = None,
@@ -82,7 +85,7 @@ def close(
         window_id=window_id,
         next_business_date=parse_date(next_business_date) if next_business_date else "",
     )
-    with connect(profile) as connection:
+    with connect(profile, reason) as connection:
         response: CloseWindowResponse = connection.call(connection.settlement.CloseWindow, request)
     closed, following = window_document(response.window), window_document(response.next_window)
     answer(

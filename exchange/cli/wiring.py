@@ -33,6 +33,28 @@ class MigrateOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class FsckOptions:
+    """How `fsck` was called."""
+
+    data_dir: Path
+    database_url: str | None = None
+    """The service's; None means the embedded database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A rule that what is stored breaks, and where."""
+
+    rule: str
+    subject: str
+    found: str
+
+
+Told = Callable[[int, int], None]
+"""Told how many rows were looked at, of how many."""
+
+
+@dataclass(frozen=True, slots=True)
 class Wiring:
     """Runs what the command line itself cannot.
 
@@ -43,3 +65,5 @@ class Wiring:
     migrate: Callable[[MigrateOptions], None]
     config: Callable[[ServeOptions], Sequence[tuple[str, Any, str]]]
     """Gives name, value and origin of every setting."""
+    fsck: Callable[[FsckOptions, Told], Sequence[Fault]]
+    """Gives everything that is wrong in the database."""

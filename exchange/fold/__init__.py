@@ -15,11 +15,15 @@ Rules kept here:
 from collections.abc import Iterable
 from datetime import datetime
 
-from exchange.commands import Book, CloseWindow, Command, OpenWindow, Order, Result
+from exchange.commands import Book, CloseWindow, Command, DecideHeld, OpenWindow, Order, Result
+from exchange.fold.agreements import counter_sign, propose, terminate, withdraw
 from exchange.fold.keys import add_key, revoke_key
+from exchange.fold.life import move_partner
 from exchange.fold.limits import set_limits, set_switches
 from exchange.fold.links import decide_link, link_entry_key
+from exchange.fold.operators import approve_action, change_roles, propose_action
 from exchange.fold.orders import transfer
+from exchange.fold.review import decide_held
 from exchange.fold.run import Run
 from exchange.fold.state import (
     NO_LIMITS,
@@ -33,16 +37,22 @@ from exchange.fold.state import (
 from exchange.fold.taxes import add_tax_rate
 from exchange.fold.terms import activate, add_partner
 from exchange.fold.windows import book, close_window, open_window, window_id
+from partners.actions.commands import ApproveAction, ProposeAction
 from partners.commands import (
     Activate,
     AddKey,
     AddPartner,
     AddTaxRate,
+    CounterSign,
+    Propose,
     RevokeKey,
     SetLimits,
     SetSwitches,
+    Terminate,
+    Withdraw,
 )
 from partners.errors import Refused
+from partners.operators.commands import ChangeRoles, MovePartner
 
 __all__ = [
     "NO_LIMITS",
@@ -64,7 +74,7 @@ def fold(
     """Decide `commands` in their order at the clock reading `now`."""
     run = Run(state, max(now, state.recorded_at), limits)
     results = tuple(decide(run, command) for command in commands)
-    return Folded(run.state_after(), results, tuple(run.outcomes), run.steps)
+    return Folded(run.state_after(), results, tuple(run.outcomes), run.steps, tuple(run.alerts))
 
 
 def decide(run: Run, command: Command) -> Result:
@@ -81,8 +91,16 @@ def decide(run: Run, command: Command) -> Result:
                 return add_tax_rate(run, command)
             case RevokeKey():
                 return revoke_key(run, command)
+            case Propose():
+                return propose(run, command)
+            case CounterSign():
+                return counter_sign(run, command)
+            case Withdraw():
+                return withdraw(run, command)
             case Activate():
                 return activate(run, command)
+            case Terminate():
+                return terminate(run, command)
             case OpenWindow():
                 return open_window(run, command)
             case CloseWindow():
@@ -93,6 +111,16 @@ def decide(run: Run, command: Command) -> Result:
                 return set_switches(run, command)
             case SetLimits():
                 return set_limits(run, command)
+            case ProposeAction():
+                return propose_action(run, command)
+            case ApproveAction():
+                return approve_action(run, command)
+            case ChangeRoles():
+                return change_roles(run, command)
+            case MovePartner():
+                return move_partner(run, command)
+            case DecideHeld():
+                return decide_held(run, command)
             case _:
                 return decide_link(run, command)
     except Refused as refusal:

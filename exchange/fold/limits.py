@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from exchange.cap_alerts import CapAlert, level_of
 from exchange.commands import Result
 from exchange.fold.run import Run
 from exchange.ledger.accounts import position_account
@@ -42,7 +43,11 @@ def set_limits(run: Run, command: SetLimits) -> Result:
     if isinstance(command.limits, PartnerLimits):
         partner = run.registry.partners[command.limits.partner_id]
         account = position_account(run.registry.units[partner.currency].number, partner.number)
-        run.balances[account] = replace(run.balances[account], floor=-partner.net_debit_cap)
+        before = run.balances[account]
+        run.balances[account] = replace(before, floor=-partner.net_debit_cap)
+        level = level_of(before.available, -partner.net_debit_cap)
+        if level > level_of(before.available, before.floor):
+            run.alerts.append(CapAlert(run.index, partner.number, level))
     return run.enter(entry_key, LIMITS_BODY, command.body, effect=command.limits)
 
 

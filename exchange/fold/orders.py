@@ -2,14 +2,25 @@
 
 from exchange.commands import (
     Answer,
+    Held,
     Order,
     Recorded,
     Repeated,
     Result,
+    TransferState,
 )
+from exchange.day_limits import Passed, check_day_limits, is_limited, transfer_of
 from exchange.fold.run import Run
 from exchange.fold.state import Tally
-from exchange.transfer import Plan, plan_transfer, post_plan, target_partner_of
+from exchange.promotions import grants
+from exchange.transfer import (
+    Plan,
+    held_for_review,
+    plan_transfer,
+    post_plan,
+    reserved,
+    target_partner_of,
+)
 from partners.errors import Reason, Refused
 
 ORDER_FIELDS = (
@@ -25,6 +36,8 @@ ORDER_FIELDS = (
     "expires_at",
     "partner_reference",
     "link_id",
+    "segment",
+    "source_lots",
 )
 """Of an order, as the wire names and orders them."""
 
@@ -37,12 +50,66 @@ def transfer(run: Run, order: Order) -> Result:
     if key is None or not key.in_force(run.index, run.now):
         raise Refused(Reason.KEY_NOT_IN_FORCE, "signatures", "the order's key is not in force")
     try:
-        plan = plan_transfer(run.registry, run.open_windows(), run.links, order, run.now)
+        plan = plan_transfer(
+            run.registry, run.open_windows(), run.links, run.promotion_points, order, run.now
+        )
+        passed = day_limits(run, order, plan)
+        plan = reserved(plan) if passed.is_held else plan
         post_plan(run.balances, plan)
     except Refused as refusal:
         return record(run, order, refusal, None)
+    run.day_tallies |= passed.counted
+    run.grant(grants(plan.terms, plan.conversion))
+    if passed.is_held:
+        return hold(run, order, plan, passed)
     run.count(plan.postings, plan.window)
     return record(run, order, None, plan)
+
+
+def hold(run: Run, order: Order, plan: Plan, passed: Passed) -> Recorded:
+    """Record a transfer whose amounts are reserved until an operator decides it. The record states
+    no figures: nothing has moved.
+    """
+    promotions = tuple(each.promotion.promotion_id for each in plan.conversion.bonuses)
+    outcome = Recorded(
+        run.index,
+        run.now,
+        order,
+        source_partner=order.partner_id,
+        target_partner=target_partner_of(run.registry, order),
+        refusal=held_for_review(),
+        terms=None,
+        conversion=None,
+        window=plan.window,
+        postings=plan.postings,
+        state=TransferState.HELD,
+        counted=passed.returns,
+        promotions=promotions,
+    )
+    run.held[order.transfer_id] = Held(
+        run.index, run.now, order, plan.postings, passed.returns, promotions
+    )
+    return answered_with(run, outcome)
+
+
+def answered_with(run: Run, outcome: Recorded) -> Recorded:
+    """Append an outcome, which is what its id is answered with from now on."""
+    order = outcome.order
+    run.answers[order.transfer_id] = Answer(
+        outcome.source_partner, order.payload_sha256, outcome.log_index, order
+    )
+    run.append(outcome)
+    return outcome
+
+
+def day_limits(run: Run, order: Order, plan: Plan) -> Passed:
+    """What the order counts as; raises the Refused of the first limit of a day that it meets."""
+    if not is_limited(run.registry, order):
+        return Passed()
+    conversion = plan.conversion
+    transfer = transfer_of(order, run.links, plan.terms, conversion.target_points, conversion.value)
+    secret = run.before.member_secret
+    return check_day_limits(run.registry, secret, run.day_tallies, transfer, run.now)
 
 
 def record(run: Run, order: Order, refusal: Refused | None, plan: Plan | None) -> Recorded:
@@ -57,15 +124,11 @@ def record(run: Run, order: Order, refusal: Refused | None, plan: Plan | None) -
         refusal=refusal,
         terms=plan.terms if plan else None,
         conversion=plan.conversion if plan else None,
-        tax_basis_points=plan.tax_basis_points if plan else 0,
         window=plan.window if plan else None,
         postings=plan.postings if plan else (),
+        state=TransferState.REFUSED if refusal else TransferState.COMMITTED,
     )
-    run.answers[order.transfer_id] = Answer(
-        order.partner_id, order.payload_sha256, outcome.log_index, order
-    )
-    run.append(outcome)
-    return outcome
+    return answered_with(run, outcome)
 
 
 def tally(run: Run, partner_id: str) -> None:

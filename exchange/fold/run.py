@@ -3,8 +3,10 @@
 A run is private to one call of `fold`, so that `fold` is pure.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
+from exchange.cap_alerts import CapAlert, alerts_of
 from exchange.commands import (
     Booked,
     Effect,
@@ -18,6 +20,7 @@ from exchange.ledger.postings import (
     post,
     window_steps,
 )
+from exchange.promotions import PromotionKey
 from partners.errors import Reason, Refused
 
 
@@ -37,8 +40,13 @@ class Run:
         self.tallies = dict(state.tallies)
         self.resolved = state.resolved
         self.links = dict(state.links)
+        self.day_tallies = dict(state.day_tallies)
+        self.promotion_points = dict(state.promotion_points)
+        self.proposals = dict(state.proposals)
+        self.held = dict(state.held)
         self.steps: dict[Cell, int] = {}
         self.outcomes: list[Outcome] = []
+        self.alerts: list[CapAlert] = []
 
     def state_after(self) -> State:
         return State(
@@ -53,6 +61,11 @@ class Run:
             self.tallies,
             self.resolved,
             self.links,
+            self.day_tallies,
+            self.held,
+            self.before.member_secret,
+            self.promotion_points,
+            self.proposals,
         )
 
     @property
@@ -85,6 +98,11 @@ class Run:
                 key = (window.number, cell)
                 self.steps[key] = self.steps.get(key, 0) + amount
 
+    def grant(self, points: Mapping[PromotionKey, int]) -> None:
+        """Take bonus points from the promotions' budgets."""
+        for key, taken in points.items():
+            self.promotion_points[key] += taken
+
     def enter(
         self,
         entry_key: str,
@@ -112,5 +130,6 @@ class Run:
         return Repeated(index)
 
     def append(self, outcome: Outcome) -> None:
+        self.alerts += alerts_of(outcome.log_index, outcome.postings, self.balances)
         self.outcomes.append(outcome)
         self.index += 1

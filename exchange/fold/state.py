@@ -5,20 +5,25 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from exchange.cap_alerts import CapAlert
 from exchange.commands import (
     Answer,
+    Held,
     Outcome,
     Result,
     Window,
 )
+from exchange.day_limits import DayTally
 from exchange.ledger.postings import (
     Balance,
     MoneyCell,
     PointsCell,
     PostingRef,
 )
+from exchange.promotions import PromotionKey
 from partners.errors import PointclearError
 from partners.links.link import Link
+from partners.negotiation.proposal import Proposal
 from partners.registry import Registry
 
 
@@ -73,6 +78,16 @@ class State:
     """Those pending postings which the commands would resolve and which were resolved before."""
     links: Mapping[UUID, Link] = field(default_factory=dict)
     """Those that the commands name, and those of members who are to be forgotten."""
+    day_tallies: Mapping[str, DayTally] = field(default_factory=dict)
+    """By subject, of the newest day each; at least of all that a limit may count."""
+    held: Mapping[UUID, Held] = field(default_factory=dict)
+    """Transfers that were held, of those that the commands decide."""
+    member_secret: bytes = bytes(32)
+    """Under which members are counted."""
+    promotion_points: Mapping[PromotionKey, int] = field(default_factory=dict)
+    """Bonus points granted so far, of every promotion that the commands can touch."""
+    proposals: Mapping[tuple[str, int], Proposal] = field(default_factory=dict)
+    """The newest proposal of each agreement version that the commands name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +101,5 @@ class Folded:
     """Those that are written, in log order."""
     window_steps: Mapping[Cell, int]
     """What the batch adds to the windows' sums."""
+    alerts: tuple[CapAlert, ...] = ()
+    """Positions that came near their caps, in log order."""

@@ -3,23 +3,27 @@
 from datetime import timedelta
 
 from exchange.commands import (
+    Activated,
     PartnerAdded,
     Result,
 )
-from exchange.fold.free_lunch import without_free_lunch
+from exchange.fold.agreements import open_proposal, require_key
 from exchange.fold.run import Run
 from exchange.ledger.accounts import Account, hub_accounts, partner_accounts, program_accounts
 from exchange.ledger.postings import (
     Balance,
 )
+from exchange.promotions import key_of
 from partners.commands import Activate, AddPartner
-from partners.envelope import RATE_AGREEMENT
 from partners.errors import Reason, Refused
 from partners.points import currency_scale
+from partners.rate_set import without_free_lunch
 from partners.registry import Force, Partner, Registry, Unit, same_corridor
 
 PARTNER_BODY = "application/vnd.pointclear.partner.v1+protobuf"
 """What the body of a partner's entry is."""
+ACTIVATION_BODY = "application/vnd.pointclear.agreement-activation.v1+protobuf"
+"""What the body of an activation's entry is."""
 
 
 def add_partner(run: Run, command: AddPartner) -> Result:
@@ -79,9 +83,15 @@ def accounts_of(run: Run, partner: Partner, new_units: tuple[Unit, ...]) -> tupl
 
 def activate(run: Run, command: Activate) -> Result:
     terms = command.terms
-    name = (terms.agreement_id, terms.version)
-    if name in run.registry.agreements:
-        return run.same_body(f"agreement/{name[0]}/{name[1]}", command.body, "agreement_id")
+    entry_key = activation_key(command)
+    if entry_key in run.entries:
+        return run.same_body(entry_key, command.body, "agreement_id")
+    proposal = open_proposal(run, terms.name, terms.sha256)
+    if proposal.missing:
+        missing = ", ".join(proposal.missing)
+        raise Refused(Reason.COUNTER_SIGNATURE_MISSING, "agreement", f"not signed by {missing}")
+    for _, key_id in proposal.signatures:
+        require_key(run, key_id)
     check_parties(run.registry, terms.source_partner, terms.source_program, terms.currency)
     check_parties(run.registry, terms.target_partner, terms.target_program, terms.currency)
     for funder in terms.other_funders:
@@ -89,25 +99,59 @@ def activate(run: Run, command: Activate) -> Result:
     for code in terms.tax_codes:
         if code not in run.registry.taxes:
             raise Refused(Reason.TERMS_INVALID, "tax_code", f"there is no tax {code}")
-    for key_id in command.key_ids:
-        key = run.registry.keys.get(key_id)
-        if key is None or not key.in_force(run.index, run.now):
-            raise Refused(Reason.KEY_NOT_IN_FORCE, "agreement", f"key {key_id} is not in force")
     for agreement_id, version in run.registry.agreements:
         if agreement_id == terms.agreement_id and version > terms.version:
             raise Refused(
                 Reason.TERMS_INVALID, "version", f"version {version} was in force already"
             )
-    begins = run.now
-    for earlier in run.registry.agreements.values():
+    force = force_of(run, command)
+    # What begins later changes nothing until then, but what is known of all terms is known from
+    # now on.
+    since = force.effective_from if command.effective_from is None else run.now
+    run.registry = without_free_lunch(run.registry.with_force(force), since, (force,))
+    run.now = since
+    run.promotion_points |= {key_of(terms, each): 0 for each in terms.promotions}
+    effect = Activated(force, proposal.round)
+    return run.enter(entry_key, ACTIVATION_BODY, command.body, effect=effect)
+
+
+def activation_key(command: Activate) -> str:
+    """The key of an activation's entry: a version is activated once."""
+    return f"agreement/{command.terms.agreement_id}/{command.terms.version}"
+
+
+def force_of(run: Run, command: Activate) -> Force:
+    """The instants that an activation asks for.
+
+    Raises Refused(EFFECTIVE_IN_PAST, FIELD_INVALID or AGREEMENT_OVERLAPS). What is in force when
+    they begin ends then; what begins later must find them ended.
+    """
+    begins, ends = command.effective_from, command.effective_until
+    others = [
+        each
+        for each in run.registry.agreements.values()
+        if same_corridor(each.terms, command.terms)
+    ]
+    if begins is None:
         # Two versions in force within one clock reading would leave the earlier one no time at
         # all.
-        if same_corridor(earlier.terms, terms) and earlier.effective_from >= begins:
-            begins = earlier.effective_from + timedelta(microseconds=1)
-    force = Force(terms, begins)
-    run.registry = without_free_lunch(run.registry.with_force(force), begins, (force,))
-    run.now = begins
-    return run.enter(f"agreement/{name[0]}/{name[1]}", RATE_AGREEMENT, command.body, effect=force)
+        just_begun = any(each.effective_from == run.now for each in others)
+        begins = run.now + timedelta(microseconds=1) if just_begun else run.now
+    elif begins < run.now:
+        raise Refused(
+            Reason.EFFECTIVE_IN_PAST, "effective_from", f"it is {run.now.isoformat()} already"
+        )
+    if ends is not None and ends <= begins:
+        raise Refused(Reason.FIELD_INVALID, "effective_until", "terms end after they begin")
+    for each in others:
+        if begins <= each.effective_from and (ends is None or each.effective_from < ends):
+            name = f"version {each.terms.version} of {each.terms.agreement_id}"
+            raise Refused(
+                Reason.AGREEMENT_OVERLAPS,
+                "effective_from",
+                f"{name} is activated from {each.effective_from.isoformat()}",
+            )
+    return Force(command.terms, begins, ends)
 
 
 def check_parties(registry: Registry, partner_id: str, program_id: str, currency: str) -> None:

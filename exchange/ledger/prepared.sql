@@ -12,8 +12,8 @@ PREPARE read_head (uuid[]) AS
 SELECT h.next_index, h.frontier, h.recorded_at, h.terms_revision, a.*
 FROM head AS h
 LEFT JOIN (
-    SELECT r.transfer_id::text, p.partner_id, r.payload_sha256, r.log_index, r.payload, r.key_id, r.signature
-    FROM request AS r JOIN partner AS p USING (partner_number)
+    SELECT r.transfer_id::text, p.partner_id, r.payload_sha256, coalesce(v.decided_index, r.log_index), r.payload, r.key_id, r.signature
+    FROM request AS r JOIN partner AS p USING (partner_number) LEFT JOIN review AS v USING (transfer_id)
     WHERE r.transfer_id = ANY ($1)
 ) AS a ON true;
 
@@ -66,6 +66,25 @@ PREPARE write_tallies (integer[], bigint[], integer[]) AS
 INSERT INTO refusal_tally (partner_number, minute, refused)
 SELECT * FROM unnest($1, $2, $3)
 ON CONFLICT (partner_number) DO UPDATE SET minute = excluded.minute, refused = excluded.refused;
+
+PREPARE write_holds (uuid[], integer[], bigint[], text[]) AS
+INSERT INTO review (transfer_id, partner_number, log_index, facts)
+SELECT * FROM unnest($1, $2, $3, $4);
+
+PREPARE write_verdicts (uuid[], text[], bigint[]) AS
+UPDATE review AS v SET verdict = n.verdict, decided_index = n.decided_index
+FROM unnest($1, $2, $3) AS n (transfer_id, verdict, decided_index)
+WHERE v.transfer_id = n.transfer_id;
+
+PREPARE write_day_tallies (text[], integer[], bigint[], bigint[]) AS
+INSERT INTO day_tally (subject, day, transfers, amount)
+SELECT * FROM unnest($1, $2, $3, $4)
+ON CONFLICT (subject) DO UPDATE SET day = excluded.day, transfers = excluded.transfers, amount = excluded.amount;
+
+PREPARE write_promotion_points (text[], integer[], text[], bigint[]) AS
+UPDATE promotion AS p SET granted_points = n.points
+FROM unnest($1, $2, $3, $4) AS n (agreement_id, version, promotion_id, points)
+WHERE (p.agreement_id, p.version, p.promotion_id) = (n.agreement_id, n.version, n.promotion_id);
 
 PREPARE move_head (bigint, bytea, timestamptz, bigint) AS
 UPDATE head SET next_index = $1, frontier = $2, recorded_at = $3, terms_revision = $4;

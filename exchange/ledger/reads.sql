@@ -1,23 +1,26 @@
 -- What callers may read, always scoped by the caller.
 
 -- name: own_transfer(transfer_id, partner_id)^
--- One transfer as one of its parties sees it.
-SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload, m.member
+-- One transfer as one of its parties sees it: where it was held and decided, as it was decided.
+SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload, m.member, v.decided_index IS NOT NULL
 FROM record AS r
 JOIN stream_entry AS e USING (log_index)
 JOIN partner AS p USING (partner_number)
 LEFT JOIN request AS q ON q.transfer_id = r.transfer_id
 LEFT JOIN link_member AS m ON (m.link_id, m.partner_number) = (q.link_id, e.partner_number)
-WHERE r.transfer_id = :transfer_id::uuid AND p.partner_id = :partner_id;
+LEFT JOIN review AS v ON v.log_index = e.log_index
+WHERE r.transfer_id = :transfer_id::uuid AND p.partner_id = :partner_id
+ORDER BY r.log_index DESC LIMIT 1;
 
 -- name: own_stream(partner_id, after_seq, entries_max)
 -- The next entries of a partner's stream.
-SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload, m.member
+SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload, m.member, v.decided_index IS NOT NULL
 FROM stream_entry AS e
 JOIN partner AS p USING (partner_number)
 JOIN record AS r USING (log_index)
 LEFT JOIN request AS q ON q.transfer_id = r.transfer_id
 LEFT JOIN link_member AS m ON (m.link_id, m.partner_number) = (q.link_id, e.partner_number)
+LEFT JOIN review AS v ON v.log_index = e.log_index
 WHERE p.partner_id = :partner_id AND e.stream_seq > :after_seq
 ORDER BY e.stream_seq LIMIT :entries_max;
 
@@ -26,12 +29,13 @@ SELECT h.last_seq FROM stream_head AS h JOIN partner AS p USING (partner_number)
 
 -- name: own_stream_before(partner_id, from_seq, before_seq, entries_max)
 -- The newest entries in a range of a partner's stream.
-SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload, m.member
+SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload, m.member, v.decided_index IS NOT NULL
 FROM stream_entry AS e
 JOIN partner AS p USING (partner_number)
 JOIN record AS r USING (log_index)
 LEFT JOIN request AS q ON q.transfer_id = r.transfer_id
 LEFT JOIN link_member AS m ON (m.link_id, m.partner_number) = (q.link_id, e.partner_number)
+LEFT JOIN review AS v ON v.log_index = e.log_index
 WHERE p.partner_id = :partner_id AND e.stream_seq >= :from_seq AND e.stream_seq < :before_seq
 ORDER BY e.stream_seq DESC LIMIT :entries_max;
 
@@ -47,9 +51,11 @@ WHERE p.partner_id = :partner_id AND e.stream_seq = :stream_seq;
 -- The log indexes of a settlement window; an open one has no end.
 SELECT first_index, end_index FROM settlement_window WHERE window_id = :window_id;
 
--- name: log_time$
--- Time of the newest leaf.
-SELECT recorded_at FROM head;
+-- name: held_transfers(after_index, entries_max)
+-- The transfers that wait for review, oldest first.
+SELECT r.record FROM review AS v JOIN record AS r USING (log_index)
+WHERE v.decided_index IS NULL AND v.log_index > :after_index
+ORDER BY v.log_index LIMIT :entries_max;
 
 -- name: position(partner_id)^
 -- Where a partner stands in its currency: its balances, the nets of its unstated windows, its unconfirmed payments.
@@ -82,6 +88,13 @@ SELECT ensure_request_partitions(:now);
 -- name: claim_audience!
 -- The first start gives the database its audience; nothing changes it later.
 UPDATE deployment SET audience = :audience WHERE audience IS NULL;
+
+-- name: claim_environment!
+-- Likewise what it is for; a database that was claimed before environments had a name gets it at the next start.
+UPDATE deployment SET environment = :environment WHERE environment IS NULL;
+
+-- name: environment$
+SELECT environment FROM deployment;
 
 -- name: deployment^
 SELECT schema_revision, audience FROM deployment;

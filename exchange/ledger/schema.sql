@@ -8,7 +8,9 @@ CREATE TABLE deployment (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     schema_revision integer NOT NULL,
     -- Exchange and environment for which all statements in this database are meant; set at the first start, never changed.
-    audience text
+    audience text,
+    -- What the deployment is for; set with the audience.
+    environment text CHECK (environment IN ('development', 'sandbox', 'production'))
 );
 
 -- Units and accounts ---------------------------------------------------------------------------------------------
@@ -54,6 +56,14 @@ CREATE TABLE partner (
     -- At registration; as it stands it is in the partner's limits, and in its position's floor.
     net_debit_cap bigint NOT NULL CHECK (net_debit_cap >= 0),
     registered_index bigint NOT NULL
+);
+
+-- The steps of each partner's life; the newest says how it stands.
+CREATE TABLE partner_state (
+    partner_number integer NOT NULL REFERENCES partner,
+    log_index bigint NOT NULL,
+    state text NOT NULL CHECK (state IN ('SANDBOX', 'LIVE', 'SUSPENDED', 'EXITED')),
+    PRIMARY KEY (partner_number, log_index)
 );
 
 CREATE TABLE program (
@@ -107,37 +117,68 @@ CREATE TABLE signing_key (
     CHECK (valid_from < valid_until)
 );
 
--- What was signed is stored as it came; terms are always read from it, never from columns that might be edited.
+-- What was signed is stored as it came; terms are always read from it, never from columns that might be edited. A version
+-- is proposed in rounds, of which only the newest can be signed or activated.
 CREATE TABLE agreement (
     agreement_id text NOT NULL,
     version integer NOT NULL CHECK (version > 0),
+    round integer NOT NULL CHECK (round > 0),
     source_partner text NOT NULL REFERENCES partner (partner_id),
     target_partner text NOT NULL REFERENCES partner (partner_id),
+    proposer text NOT NULL REFERENCES partner (partner_id),
+    -- Whose signatures it needs.
+    signatories text[] NOT NULL,
+    -- Whether it replaced another brand's open proposal.
+    is_counter boolean NOT NULL,
     payload bytea NOT NULL,
-    PRIMARY KEY (agreement_id, version)
+    -- None of what was proposed before revision 9 is in the log until it was activated.
+    log_index bigint,
+    PRIMARY KEY (agreement_id, version, round)
 );
 
 CREATE TABLE agreement_signature (
     agreement_id text NOT NULL,
     version integer NOT NULL,
+    round integer NOT NULL,
     partner_id text NOT NULL REFERENCES partner (partner_id),
     key_id text NOT NULL REFERENCES signing_key,
     signature bytea NOT NULL CHECK (length(signature) = 64),
-    PRIMARY KEY (agreement_id, version, partner_id),
-    FOREIGN KEY (agreement_id, version) REFERENCES agreement
+    log_index bigint,
+    PRIMARY KEY (agreement_id, version, round, partner_id),
+    FOREIGN KEY (agreement_id, version, round) REFERENCES agreement
+);
+
+CREATE TABLE agreement_withdrawal (
+    agreement_id text NOT NULL,
+    version integer NOT NULL,
+    round integer NOT NULL,
+    log_index bigint NOT NULL,
+    PRIMARY KEY (agreement_id, version, round),
+    FOREIGN KEY (agreement_id, version, round) REFERENCES agreement
 );
 
 CREATE TABLE agreement_force (
     agreement_id text NOT NULL,
     version integer NOT NULL,
+    round integer NOT NULL,
     -- Source unit << 32 | target unit.
     corridor bigint NOT NULL,
     effective tstzrange NOT NULL CHECK (NOT isempty(effective)),
     log_index bigint NOT NULL,
     PRIMARY KEY (agreement_id, version),
-    FOREIGN KEY (agreement_id, version) REFERENCES agreement,
+    FOREIGN KEY (agreement_id, version, round) REFERENCES agreement,
     CONSTRAINT one_version_in_force_per_corridor
     EXCLUDE USING gist (int8range(corridor, corridor, '[]') WITH &&, effective WITH &&)
+);
+
+-- Ends that notices gave.
+CREATE TABLE agreement_termination (
+    agreement_id text NOT NULL,
+    version integer NOT NULL,
+    effective_until timestamptz NOT NULL,
+    log_index bigint NOT NULL,
+    PRIMARY KEY (agreement_id, version, effective_until),
+    FOREIGN KEY (agreement_id, version) REFERENCES agreement_force
 );
 
 -- Links and members ----------------------------------------------------------------------------------------------
@@ -180,6 +221,77 @@ CREATE TABLE look_up_tally (
     partner_number integer PRIMARY KEY REFERENCES partner,
     day date NOT NULL,
     asked integer NOT NULL CHECK (asked > 0)
+);
+
+-- Running totals of the promotions of every version that was put in force: what is on hold counts, and the budget is the
+-- last line behind the code that should have refused.
+CREATE TABLE promotion (
+    agreement_id text NOT NULL,
+    version integer NOT NULL,
+    promotion_id text NOT NULL,
+    budget_points bigint NOT NULL CHECK (budget_points > 0),
+    granted_points bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (agreement_id, version, promotion_id),
+    FOREIGN KEY (agreement_id, version) REFERENCES agreement_force,
+    CONSTRAINT promotion_within_budget CHECK (granted_points BETWEEN 0 AND budget_points)
+) WITH (fillfactor = 50);
+
+-- Operators and their actions ------------------------------------------------------------------------------------
+
+-- Each row is all that the operator may do from then on.
+CREATE TABLE operator_roles (
+    operator text NOT NULL,
+    log_index bigint NOT NULL,
+    roles text[] NOT NULL CHECK (roles <@ ARRAY['operator', 'rates', 'finance-maker', 'finance-checker', 'auditor']),
+    PRIMARY KEY (operator, log_index)
+);
+
+-- What operators signed, as it came, with the maker's signature.
+CREATE TABLE operator_action (
+    action_id uuid PRIMARY KEY,
+    maker text NOT NULL,
+    method text NOT NULL,
+    payload bytea NOT NULL,
+    key_id text NOT NULL REFERENCES signing_key,
+    signature bytea NOT NULL CHECK (length(signature) = 64),
+    two_person boolean NOT NULL,
+    log_index bigint NOT NULL UNIQUE,
+    recorded_at timestamptz NOT NULL,
+    UNIQUE (action_id, maker)
+);
+
+CREATE TABLE action_approval (
+    action_id uuid PRIMARY KEY,
+    maker text NOT NULL,
+    checker text NOT NULL,
+    key_id text NOT NULL REFERENCES signing_key,
+    signature bytea NOT NULL CHECK (length(signature) = 64),
+    log_index bigint NOT NULL UNIQUE,
+    recorded_at timestamptz NOT NULL,
+    FOREIGN KEY (action_id, maker) REFERENCES operator_action (action_id, maker),
+    -- The last line behind the code that should have refused.
+    CONSTRAINT checker_is_not_maker CHECK (checker <> maker)
+);
+
+-- The first answer to each action; every repeat gets it again.
+CREATE TABLE action_outcome (
+    action_id uuid PRIMARY KEY REFERENCES operator_action,
+    ended_at timestamptz NOT NULL,
+    response bytea,
+    refused_reason text,
+    refused_field text,
+    refused_text text,
+    CHECK ((response IS NULL) = (refused_reason IS NOT NULL)),
+    CHECK ((refused_reason IS NULL) = (refused_field IS NULL)),
+    CHECK ((refused_reason IS NULL) = (refused_text IS NULL)),
+    -- What machines read of a refusal: an object of texts, in JSON; NULL in outcomes that are older than the column.
+    refused_metadata text
+);
+
+-- The requests that actions name by digest. Apart from them, so that it can be dropped and the trail stands.
+CREATE TABLE action_request (
+    action_id uuid PRIMARY KEY REFERENCES operator_action,
+    request bytea NOT NULL
 );
 
 -- Settlement windows ---------------------------------------------------------------------------------------------
@@ -240,8 +352,8 @@ INSERT INTO head VALUES (true, 0, decode('0000000000000000', 'hex'), '1970-01-01
 
 CREATE TABLE record (
     log_index bigint PRIMARY KEY,
-    -- 1 transfer, 2 refusal, 3 other entry: the leaf's type byte.
-    kind smallint NOT NULL CHECK (kind IN (1, 2, 3)),
+    -- 1 transfer, 2 refusal, 3 other entry, 4 hold of a transfer: the leaf's type byte.
+    kind smallint NOT NULL CHECK (kind IN (1, 2, 3, 4)),
     transfer_id uuid,
     -- The idempotency key of an entry that is not a transfer.
     entry_key text,
@@ -252,7 +364,8 @@ CREATE TABLE record (
     CHECK ((transfer_id IS NULL) <> (entry_key IS NULL))
 );
 
-CREATE UNIQUE INDEX record_by_transfer ON record (transfer_id) WHERE transfer_id IS NOT NULL;
+-- A transfer has one outcome, and before it one hold at most.
+CREATE UNIQUE INDEX record_by_transfer ON record (transfer_id, (kind = 4)) WHERE transfer_id IS NOT NULL;
 CREATE UNIQUE INDEX record_by_entry_key ON record (entry_key) WHERE entry_key IS NOT NULL;
 
 CREATE TABLE posting (
@@ -287,8 +400,8 @@ CREATE TABLE stream_entry (
     partner_number integer NOT NULL,
     stream_seq bigint NOT NULL,
     log_index bigint NOT NULL,
-    -- 1 transfer-receipt, 2 credit-notice.
-    payload_kind smallint NOT NULL CHECK (payload_kind IN (1, 2)),
+    -- 1 transfer-receipt, 2 credit-notice, 3 funding-notice.
+    payload_kind smallint NOT NULL CHECK (payload_kind IN (1, 2, 3)),
     -- The bytes that are signed, with the signing key's name inside.
     payload bytea NOT NULL,
     PRIMARY KEY (partner_number, stream_seq)
@@ -303,6 +416,40 @@ CREATE TABLE refusal_tally (
     minute bigint NOT NULL,
     refused integer NOT NULL CHECK (refused > 0)
 ) WITH (fillfactor = 50);
+
+-- What was done in a day of UTC, for the limits on it: each subject's newest day. May be emptied at any time, and then the day
+-- begins anew. A member's subject is a keyed digest, never a reference.
+CREATE TABLE day_tally (
+    subject text PRIMARY KEY,
+    -- Days since 1970.
+    day integer NOT NULL,
+    transfers bigint NOT NULL CHECK (transfers >= 0),
+    amount bigint NOT NULL CHECK (amount >= 0)
+) WITH (fillfactor = 50);
+
+-- The key of those digests. Dropped with them, it leaves nothing that could be told from a reference.
+CREATE TABLE member_secret (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    secret bytea NOT NULL CHECK (length(secret) = 32)
+);
+
+INSERT INTO member_secret VALUES (true, uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()));
+
+-- Transfers that were held for review, and what became of each.
+CREATE TABLE review (
+    transfer_id uuid PRIMARY KEY,
+    partner_number integer NOT NULL REFERENCES partner,
+    log_index bigint NOT NULL UNIQUE,
+    -- What its record does not tell and its end needs, as JSON: its segment, its promotions, and of the day's limits what a void
+    -- gives back, none of a member's.
+    facts text NOT NULL,
+    verdict text CHECK (verdict IN ('RELEASED', 'REFUSED', 'CANCELLED')),
+    decided_index bigint UNIQUE,
+    CHECK ((verdict IS NULL) = (decided_index IS NULL)),
+    CHECK (decided_index > log_index)
+);
+
+CREATE INDEX review_waiting ON review (log_index) WHERE decided_index IS NULL;
 
 -- What came in. With `link_member` the only store of member references, so that it can be dropped by the month and the
 -- books stand. An order that is to be forgotten before that has an empty payload, and its digest still.
@@ -352,7 +499,8 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['record', 'posting', 'stream_entry', 'line_file', 'leg', 'agreement', 'agreement_signature', 'tax', 'tax_rate'] LOOP
+    FOREACH name IN ARRAY ARRAY['record', 'posting', 'stream_entry', 'line_file', 'leg', 'agreement', 'agreement_signature', 'agreement_withdrawal',
+        'agreement_termination', 'tax', 'tax_rate', 'partner_state', 'operator_roles', 'operator_action', 'action_approval', 'action_outcome'] LOOP
         EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON %I FOR EACH ROW EXECUTE FUNCTION refuse_change()', name);
         EXECUTE format('CREATE TRIGGER never_emptied BEFORE TRUNCATE ON %I EXECUTE FUNCTION refuse_change()', name);
         EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER append_only', name);
@@ -414,28 +562,34 @@ LEFT JOIN posting AS confirmed
 
 GRANT USAGE ON SCHEMA public TO pointclear_service;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO pointclear_service;
-GRANT INSERT ON unit, account, balance, partner, program, restraint, signing_key, agreement, agreement_signature, agreement_force, tax, tax_rate,
-    settlement_window, window_sum, window_points, record, posting, stream_head, stream_entry, refusal_tally, request, line_file, leg
+GRANT INSERT ON unit, account, balance, partner, program, restraint, signing_key, agreement, agreement_signature, agreement_withdrawal,
+    agreement_force, agreement_termination, tax, tax_rate, promotion, settlement_window, window_sum, window_points, record, posting,
+    stream_head, stream_entry, refusal_tally, request, line_file, leg, partner_state, operator_roles, operator_action,
+    action_approval, action_outcome, action_request
     TO pointclear_service;
-GRANT INSERT ON link, link_member, look_up_tally TO pointclear_service;
+GRANT INSERT ON link, link_member, look_up_tally, day_tally, review TO pointclear_service;
 GRANT UPDATE (debits_pending, debits_posted, credits_pending, credits_posted, version, floor, lowest) ON balance TO pointclear_service;
 GRANT UPDATE (body, log_index) ON restraint TO pointclear_service;
 GRANT UPDATE (effective) ON agreement_force TO pointclear_service;
 GRANT UPDATE (revoked_index) ON signing_key TO pointclear_service;
+GRANT UPDATE (granted_points) ON promotion TO pointclear_service;
 GRANT UPDATE (state, end_index, end_root) ON settlement_window TO pointclear_service;
 GRANT UPDATE (amount) ON window_sum TO pointclear_service;
 GRANT UPDATE (points) ON window_points TO pointclear_service;
 GRANT UPDATE (last_seq, last_sha256) ON stream_head TO pointclear_service;
 GRANT UPDATE (minute, refused) ON refusal_tally TO pointclear_service;
 GRANT UPDATE (next_index, frontier, recorded_at, terms_revision) ON head TO pointclear_service;
-GRANT UPDATE (audience) ON deployment TO pointclear_service;
+GRANT UPDATE (audience, environment) ON deployment TO pointclear_service;
 GRANT UPDATE (link_required) ON program TO pointclear_service;
 GRANT UPDATE (state, frozen, log_index, confirmed_at, method, consent_version) ON link TO pointclear_service;
 GRANT UPDATE (day, asked) ON look_up_tally TO pointclear_service;
+GRANT UPDATE (day, transfers, amount) ON day_tally TO pointclear_service;
+GRANT UPDATE (verdict, decided_index) ON review TO pointclear_service;
+GRANT DELETE ON day_tally TO pointclear_service;
 GRANT DELETE ON link_member TO pointclear_service;
 REVOKE EXECUTE ON FUNCTION empty_requests(uuid[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION empty_requests(uuid[]) TO pointclear_service;
 REVOKE EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) TO pointclear_service;
 
-INSERT INTO deployment VALUES (true, 4, NULL);
+INSERT INTO deployment VALUES (true, 10, NULL, NULL);

@@ -26,9 +26,34 @@ SELECT account_number, debits_pending, debits_posted, credits_pending, credits_p
 -- name: tallies()
 SELECT p.partner_id, t.minute, t.refused FROM refusal_tally AS t JOIN partner AS p USING (partner_number);
 
+-- name: held(transfer_ids)
+-- These transfers, if they were ever held, with their record.
+SELECT v.transfer_id, v.log_index, r.recorded_at, r.record, v.facts, v.verdict, coalesce(v.decided_index, 0)
+FROM review AS v JOIN record AS r USING (log_index) WHERE v.transfer_id = ANY (:transfer_ids::uuid[]);
+
+-- name: postings_of(log_indexes)
+SELECT log_index, code, debit, credit, amount, phase FROM posting
+WHERE log_index = ANY (:log_indexes::bigint[]) ORDER BY log_index, place;
+
+-- name: day_tallies(subjects)
+-- What these subjects did on their newest days.
+SELECT subject, day, transfers, amount FROM day_tally WHERE subject = ANY (:subjects::text[]);
+
+-- name: forget_day_tallies!
+DELETE FROM day_tally WHERE subject = ANY (:subjects::text[]);
+
+-- name: member_secret$
+SELECT secret FROM member_secret;
+
 -- name: resolved(log_indexes)
 -- Which pending postings of these entries were resolved.
 SELECT resolves_index, resolves_place FROM posting WHERE resolves_index = ANY (:log_indexes::bigint[]);
+
+-- name: promotion_points(agreement_ids, versions)
+-- What the promotions of these agreement versions have granted.
+SELECT agreement_id, version, promotion_id, granted_points
+FROM promotion JOIN unnest(:agreement_ids::text[], :versions::integer[]) AS wanted (agreement_id, version)
+    USING (agreement_id, version);
 
 -- name: leaf(log_index)$
 -- The leaf at an index, if it was committed.
@@ -87,6 +112,7 @@ INSERT INTO program (program_id, partner_number, place, unit_number)
 SELECT p.program_id, :partner_number, p.place, u.unit_number
 FROM unnest(:programs::text[]) WITH ORDINALITY AS p (program_id, place) JOIN unit AS u ON u.name = 'PTS:' || p.program_id;
 INSERT INTO stream_head (partner_number) VALUES (:partner_number);
+INSERT INTO partner_state (partner_number, log_index, state) VALUES (:partner_number, :log_index, 'SANDBOX');
 INSERT INTO account (account_number, name) SELECT * FROM unnest(:account_numbers::bigint[], :account_names::text[]);
 INSERT INTO balance (account_number, floor, lowest, ceiling)
 SELECT n.account_number, n.floor, n.floor, n.ceiling
@@ -111,12 +137,57 @@ INSERT INTO balance (account_number) SELECT * FROM unnest(:account_numbers::bigi
 -- name: revoke_key!
 UPDATE signing_key SET revoked_index = :revoked_index WHERE key_id = :key_id AND revoked_index IS NULL;
 
+-- name: newest_proposals(agreement_ids, versions)
+-- The newest proposal of each of these agreement versions, with who signed it by which key.
+SELECT DISTINCT ON (a.agreement_id, a.version)
+    a.agreement_id, a.version, a.round, a.proposer, sha256(a.payload), a.signatories, a.is_counter,
+    EXISTS (SELECT FROM agreement_withdrawal AS w WHERE (w.agreement_id, w.version, w.round) = (a.agreement_id, a.version, a.round)),
+    (SELECT json_agg(json_build_array(s.partner_id, s.key_id) ORDER BY s.log_index, s.partner_id)
+     FROM agreement_signature AS s WHERE (s.agreement_id, s.version, s.round) = (a.agreement_id, a.version, a.round))
+FROM agreement AS a JOIN unnest(:agreement_ids::text[], :versions::integer[]) AS n (agreement_id, version) USING (agreement_id, version)
+ORDER BY a.agreement_id, a.version, a.round DESC;
+
+-- name: stored_forces(agreement_ids, versions)
+-- What is stored of these activated versions.
+SELECT f.agreement_id, f.version, sha256(a.payload), lower(f.effective), upper(f.effective)
+FROM agreement_force AS f
+JOIN agreement AS a USING (agreement_id, version, round)
+JOIN unnest(:agreement_ids::text[], :versions::integer[]) AS n (agreement_id, version) USING (agreement_id, version);
+
+-- name: write_proposal!
+INSERT INTO agreement (agreement_id, version, round, source_partner, target_partner, proposer, signatories, is_counter, payload, log_index)
+VALUES (:agreement_id, :version, :round, :source_partner, :target_partner, :proposer, :signatories, :is_counter, :payload, :log_index);
+
+-- name: write_agreement_signature!
+INSERT INTO agreement_signature (agreement_id, version, round, partner_id, key_id, signature, log_index)
+VALUES (:agreement_id, :version, :round, :partner_id, :key_id, :signature, :log_index);
+
+-- name: write_withdrawal!
+INSERT INTO agreement_withdrawal (agreement_id, version, round, log_index) VALUES (:agreement_id, :version, :round, :log_index);
+
 -- name: write_force!
 -- The version in force on the corridor ends when this one begins; the exclusion constraint is the last line.
 UPDATE agreement_force SET effective = tstzrange(lower(effective), :effective_from)
 WHERE corridor = :corridor AND effective @> :effective_from::timestamptz;
-INSERT INTO agreement_force (agreement_id, version, corridor, effective, log_index)
-VALUES (:agreement_id, :version, :corridor, tstzrange(:effective_from, NULL), :log_index);
+INSERT INTO agreement_force (agreement_id, version, round, corridor, effective, log_index)
+VALUES (:agreement_id, :version, :round, :corridor, tstzrange(:effective_from, :effective_until), :log_index);
+
+-- name: write_termination!
+UPDATE agreement_force SET effective = tstzrange(lower(effective), :effective_until)
+WHERE agreement_id = :agreement_id AND version = :version;
+INSERT INTO agreement_termination (agreement_id, version, effective_until, log_index)
+VALUES (:agreement_id, :version, :effective_until, :log_index);
+
+-- name: write_partner_state!
+INSERT INTO partner_state (partner_number, log_index, state) VALUES (:partner_number, :log_index, :state);
+
+-- name: write_roles!
+INSERT INTO operator_roles (operator, log_index, roles) VALUES (:operator, :log_index, :roles::text[]);
+
+-- name: write_promotions!
+-- The budgets of a version's promotions.
+INSERT INTO promotion (agreement_id, version, promotion_id, budget_points)
+SELECT :agreement_id, :version, * FROM unnest(:promotion_ids::text[], :budgets::bigint[]);
 
 -- name: open_window!
 INSERT INTO settlement_window (window_number, window_id, currency, business_date, state, first_index, first_root)

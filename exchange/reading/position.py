@@ -8,6 +8,7 @@ unstated window nor a payment under way is what the statements have carried.
 from dataclasses import dataclass
 from typing import Any
 
+from exchange.cap_alerts import level_of
 from exchange.reads import QUERIES
 
 
@@ -38,6 +39,11 @@ class Position:
     def carried(self) -> int:
         """What the newest statement carries forward."""
         return self.balance - self.open - self.closed - self.stated
+
+    @property
+    def alert_level(self) -> int:
+        """The highest alert level of the cap that is reached, in percent; 0 for none."""
+        return level_of(self.balance - self.reserved, -self.net_debit_cap)
 
     @property
     def headroom(self) -> int:

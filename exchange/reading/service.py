@@ -15,14 +15,17 @@ from exchange.reading import wire
 from exchange.reading.listing import list_page
 from exchange.reading.position import read_position
 from exchange.reading.simulation import simulate
-from exchange.reads import OwnEntry
+from exchange.reads import OwnEntry, held_transfers
 from exchange.registry_view import RegistryView
+from exchange.seal import PayloadKind
 from partners.caller import Caller
 from partners.errors import Reason, Refused
+from partners.negotiation.store import log_moment
 from partners.paging import Paged, page_end, page_of, page_size, page_token
 from partners.points import POINTS_MAX, check_id
 from partners.registry import Force
 from pointclear.exchange.v1 import exchange_service_pb2 as pb
+from pointclear.exchange.v1 import transfer_pb2
 
 
 class Reading:
@@ -45,6 +48,9 @@ class Reading:
         end = page_end(caller.holder, listed, request.page_token)
 
         def read(entry: OwnEntry) -> pb.ListedTransfer | None:
+            if entry.kind is PayloadKind.FUNDING or entry.superseded:
+                # What a partner only funds is others' transfer; what was held is shown as it ended.
+                return None
             transfer = wire.listed_transfer(entry)
             return transfer if wire.is_wanted(transfer, partner_id, wanted) else None
 
@@ -70,7 +76,8 @@ class Reading:
                 Reason.PROGRAM_UNKNOWN, "source_program", "you have no program of that name"
             )
         points = request.source_points
-        simulation = await self._read(simulate, registry, corridor, points, self._now())
+        segment_id = check_id(request.segment, "segment") if request.segment else ""
+        simulation = await self._read(simulate, registry, corridor, points, segment_id, self._now())
         if simulation is None:
             # The same whether there is no such program or none that the caller has terms with.
             raise Refused(
@@ -90,16 +97,34 @@ class Reading:
             raise Refused(Reason.PARTNER_UNKNOWN, "partner_id", "there is no such partner")
         return pb.GetPositionResponse(position=wire.position_to_proto(position))
 
+    async def list_held_transfers(
+        self, request: pb.ListHeldTransfersRequest, caller: Caller
+    ) -> pb.ListHeldTransfersResponse:
+        """Operators: what waits for review, oldest first."""
+        caller.require_operator()
+        size = page_size(request.page_size)
+        end = page_end(caller.holder, b"held", request.page_token)
+        after = -1 if end is None else int(end)
+        records = [
+            transfer_pb2.TransferRecord.FromString(each)
+            for each in await self._read(held_transfers, after, size + 1)
+        ]
+        following = ""
+        if len(records) > size:
+            following = page_token(caller.holder, b"held", str(records[size - 1].log_index))
+        return pb.ListHeldTransfersResponse(transfers=records[:size], next_page_token=following)
+
     async def list_corridors(
         self, request: pb.ListCorridorsRequest, caller: Caller
     ) -> pb.ListCorridorsResponse:
         """The agreements in force: the caller's, or for an operator all."""
         registry = await self._registry.refresh()
+        moment = await self._read(log_moment, self._now())
         shown = sorted(
             (
                 force
                 for force in registry.agreements.values()
-                if force.effective_until is None and may_see(caller, force)
+                if force.covers(moment) and may_see(caller, force)
             ),
             key=corridor_name,
         )
@@ -125,10 +150,7 @@ class Reading:
 
 def may_see(caller: Caller, force: Force) -> bool:
     """Whether terms are the caller's to see."""
-    return caller.is_operator or caller.name in (
-        force.terms.source_partner,
-        force.terms.target_partner,
-    )
+    return caller.is_operator or caller.name in force.terms.signatories
 
 
 def corridor_name(force: Force) -> str:

@@ -8,10 +8,11 @@ from exchange.reading.position import Position
 from exchange.reads import OwnEntry
 from exchange.seal import PayloadKind
 from exchange.transfer import Simulation
+from partners.conversion import Conversion
 from partners.errors import Reason, Refused
 from partners.points import POINTS_MAX, check_id, check_reference
 from partners.registry import Force
-from partners.wire import time_from_proto, time_to_proto
+from partners.wire import bearer_to_proto, segment_to_proto, time_from_proto, time_to_proto
 from pointclear.exchange.v1 import exchange_service_pb2 as pb
 from pointclear.exchange.v1 import transfer_pb2
 from pointclear.partners.v1 import agreement_pb2
@@ -80,6 +81,7 @@ def position_to_proto(position: Position) -> pb.Position:
         collateral=position.collateral,
         net_debit_cap=position.net_debit_cap,
         headroom=position.headroom,
+        alert_level=position.alert_level,
     )
 
 
@@ -100,9 +102,12 @@ def corridor_to_proto(force: Force) -> pb.Corridor:
         maximum_source_points=terms.maximum_source_points,
         increment_source_points=terms.increment_source_points,
         settlement_currency=terms.currency,
-        price_per_target_point=terms.price.units,
+        price_per_target_point=terms.price.units if terms.price.points == 1 else 0,
+        price_per_thousand_target_points=terms.price.units if terms.price.points > 1 else 0,
         fee_basis_points=terms.fee.basis_points,
+        fee_bearer=bearer_to_proto(terms.fee.bearer),
         tax_code=terms.fee.tax_code,
+        segments=map(segment_to_proto, terms.segments),
         effective_from=time_to_proto(force.effective_from),
     )
 
@@ -116,11 +121,29 @@ def simulation_to_proto(simulation: Simulation) -> pb.SimulateTransferResponse:
         settlement_currency=terms.currency,
         tax_code=terms.fee.tax_code,
         refusal=wire.refusal_to_proto(refusal) if refusal else None,
+        fee_bearer=bearer_to_proto(terms.fee.bearer),
+        value_tax_code=terms.value_tax_code,
     )
     # Points past the agreement's most are converted too, and nothing bounds what they come to.
-    if conversion is not None and max(conversion.target_points, conversion.value) <= POINTS_MAX:
+    if conversion is not None and is_countable(conversion):
         response.target_points = conversion.target_points
         response.value = conversion.value
         response.fee = conversion.fee
         response.tax = conversion.tax
+        response.value_tax = conversion.value_tax
+        response.promotions.extend(map(wire.bonus_to_proto, conversion.bonuses))
     return response
+
+
+def is_countable(conversion: Conversion) -> bool:
+    """Whether every figure of a conversion fits the wire."""
+    return (
+        max(
+            conversion.target_points,
+            conversion.value,
+            conversion.value_tax,
+            conversion.fee,
+            *(each.value for each in conversion.bonuses),
+        )
+        <= POINTS_MAX
+    )

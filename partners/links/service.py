@@ -224,6 +224,7 @@ class LinkService:
         First the stored orders, then the links: a crash in between leaves the links, by which the
         same request finds what there is to forget once more.
         """
+        wire.check_salt(request.salt, "salt")
         links = orders = 0
         for named in await self._named(request, caller):
             orders += await asyncio.to_thread(

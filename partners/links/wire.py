@@ -16,9 +16,14 @@ from pointclear.partners.v1 import link_service_pb2 as pb
 def member_from_proto(program: str, member: str, salt: bytes) -> LinkMember:
     """A reference with its salt; raises Refused(FIELD_INVALID)."""
     check_reference(member, "member", required=True)
-    if len(salt) != SALT_BYTES:
-        raise Refused(Reason.FIELD_INVALID, "member_salt", f"a salt is {SALT_BYTES} random bytes")
+    check_salt(salt, "member_salt")
     return LinkMember(program, member, salt)
+
+
+def check_salt(salt: bytes, field: str) -> None:
+    """Raise Refused(FIELD_INVALID) unless these are as many bytes as a salt has."""
+    if len(salt) != SALT_BYTES:
+        raise Refused(Reason.FIELD_INVALID, field, f"a salt is {SALT_BYTES} random bytes")
 
 
 def parse_confirmation(envelope: Envelope) -> pb.LinkConfirmation:

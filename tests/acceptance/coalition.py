@@ -51,6 +51,7 @@ from pointclear.partners.v1 import agreement_pb2
 from pointclear.partners.v1 import partners_service_pb2 as partners_pb
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement_pb
 from settlement.invariants import check_books
+from tests.model import Logged
 from tests.processes import Server, connection
 
 AUDIENCE = "pointclear.test/acceptance"
@@ -211,6 +212,25 @@ def check_log_and_books(data_dir: Path) -> None:
     frontier = Frontier.from_bytes(bytes(stored))
     assert frontier.size == next_index
     assert frontier.root() == root_of([bytes(leaf) for _, leaf in rows])
+
+
+def logged(data_dir: Path) -> list[Logged]:
+    """The whole log, with the orders that came in."""
+    with connection(data_dir) as database, database.cursor() as cursor:
+        cursor.execute(
+            "SELECT r.log_index, r.kind, r.recorded_at, r.record, q.payload"
+            " FROM record AS r LEFT JOIN request AS q USING (transfer_id) ORDER BY r.log_index"
+        )
+        return [
+            Logged(
+                index,
+                kind,
+                recorded_at.astimezone(UTC),
+                bytes(record),
+                bytes(payload) if payload is not None else None,
+            )
+            for index, kind, recorded_at, record, payload in cursor.fetchall()
+        ]
 
 
 # Founding

@@ -142,7 +142,7 @@ def good_requests(members: Coalition) -> dict[str, Message]:
             member_salt=bytes(32),
         ),
         "RequireLinks": link_service_pb2.RequireLinksRequest(change_id=aurora_link),
-        "EraseMember": link_service_pb2.EraseMemberRequest(program="aurora"),
+        "EraseMember": link_service_pb2.EraseMemberRequest(program="aurora", salt=bytes(32)),
         "OpenWindow": settlement.OpenWindowRequest(currency="USD", business_date="2017-01-01"),
         "CloseWindow": settlement.CloseWindowRequest(window_id="usd-2017-01-01"),
     }

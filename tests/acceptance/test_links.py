@@ -25,9 +25,11 @@ from tests.acceptance.coalition import (
     Coalition,
     check_log_and_books,
     coalition,
+    logged,
     make_data_dir,
     refused,
 )
+from tests.model import replay
 from tests.processes import Server, folder
 
 NOBODYS = bytes.fromhex("019b8d9969fa7000800000000000002b")
@@ -245,6 +247,46 @@ def test_a_program_may_demand_links_and_frozen_members_do_not_move(members: Coal
     assert not operator.call(operator.links.RequireLinks, release).programs
     aurora.send(linked_order(aurora, link_id, "cirrus"))
     aurora.send(aurora.order("cirrus", source_member="frost-a"))
+
+
+def test_every_order_that_names_a_link_came_to_what_a_simple_model_says() -> None:
+    with running() as started:
+        aurora, borealis = started.members["aurora"], started.members["borealis"]
+        operator = started.members.operator
+        pending = start(aurora)
+        aurora.connection.call(aurora.connection.links.StartLink, pending)
+        ended, active = (link(aurora, borealis, f"a-{n}", f"b-{n}") for n in range(2))
+        revocation = pb.RevokeLinkRequest(link_id=ended)
+        aurora.connection.call(aurora.connection.links.RevokeLink, revocation)
+        named = [new_id(), pending.link_id, ended, active]
+
+        def send_all() -> None:
+            aurora.send_batch(
+                [
+                    linked_order(aurora, each, target)
+                    for each in named
+                    for target in ("borealis", "cirrus")
+                ]
+            )
+            borealis.send_batch(
+                [linked_order(borealis, active, "aurora"), borealis.order("cirrus")]
+            )
+
+        send_all()
+        demand = pb.RequireLinksRequest(change_id=new_id(), program="cirrus", required=True)
+        operator.call(operator.links.RequireLinks, demand)
+        send_all()
+        freeze = pb.FreezeLinkRequest(change_id=new_id(), link_id=active)
+        operator.call(operator.links.FreezeLink, freeze)
+        send_all()
+        _, verdicts = replay(logged(started.server.data_dir))
+    assert {each.reason for each in verdicts.values()} == {
+        "",
+        "LINK_UNKNOWN",
+        "LINK_STATE",
+        "LINK_REQUIRED",
+        "MEMBER_FROZEN",
+    }
 
 
 def test_a_link_of_others_is_as_unknown_as_one_that_does_not_exist(members: Coalition) -> None:

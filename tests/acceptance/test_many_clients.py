@@ -44,11 +44,12 @@ from tests.acceptance.coalition import (
     check_log_and_books,
     coalition,
     join,
+    logged,
     make_data_dir,
     refusal_of,
     transfer_id_of,
 )
-from tests.model import HUB, Logged, Model, Verdict, replay
+from tests.model import HUB, Model, Verdict, replay
 from tests.processes import Server, connection, contents, folder, wait_until, written
 
 BRANDS = ("aurora", "borealis", "cirrus")
@@ -326,29 +327,10 @@ def test_many_clients_are_answered_as_by_one_thread_in_the_order_of_the_log(
         for done in [pool.submit(actor.run) for actor in actors]:
             done.result()
 
-    model, verdicts = replay(logged(pair))
+    model, verdicts = replay(logged(pair.members.data_dir))
     check_answers(pair, verdicts, pair.sent[began:])
     check_state(pair, model)
     check_log_and_books(pair.members.data_dir)
-
-
-def logged(pair: Pair) -> list[Logged]:
-    """The whole log, with the orders that came in."""
-    with connection(pair.members.data_dir) as database, database.cursor() as cursor:
-        cursor.execute(
-            "SELECT r.log_index, r.kind, r.recorded_at, r.record, q.payload"
-            " FROM record AS r LEFT JOIN request AS q USING (transfer_id) ORDER BY r.log_index"
-        )
-        return [
-            Logged(
-                index,
-                kind,
-                recorded_at.astimezone(UTC),
-                bytes(record),
-                bytes(payload) if payload is not None else None,
-            )
-            for index, kind, recorded_at, record, payload in cursor.fetchall()
-        ]
 
 
 def check_answers(pair: Pair, verdicts: dict[bytes, Verdict], sent: Sequence[Sent]) -> None:

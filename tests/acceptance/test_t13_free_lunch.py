@@ -1,7 +1,7 @@
 """Activation refuses a loop of rates through the front door, and names it."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 import pytest
@@ -48,6 +48,43 @@ def rate(target_units: int) -> dict[str, object]:
     }
 
 
+def test_t13_a_bonus_and_a_tier_that_gain_for_one_hour_only_are_refused_with_that_hour(
+    members: Coalition,
+) -> None:
+    # Half of a half, times 3 for gold members, and for one hour of next week 102 % on top.
+    day = datetime.now(UTC).replace(microsecond=0) + timedelta(days=7)
+    hour = (day, day + timedelta(hours=1))
+    promotion = agreement_pb2.Promotion(
+        promotion_id="rush-hour",
+        bonus_basis_points=10_200,
+        budget_points=1_000,
+        funders=[agreement_pb2.Funder(funder="borealis", share_basis_points=10_000)],
+    )
+    promotion.effective_from.FromDatetime(hour[0])
+    promotion.effective_until.FromDatetime(hour[1])
+    gold = agreement_pb2.Segment(
+        segment_id="gold", multiplier_numerator=3, multiplier_denominator=1
+    )
+    activation = sign_terms(
+        members, "borealis", "aurora", 2, segments=[gold], promotions=[promotion]
+    )
+    refusal = refused(members.operator.partners.ActivateAgreement, activation)
+    assert refusal.reason is Reason.FREE_LUNCH
+    assert refusal.metadata == {
+        "loop": "aurora > borealis > aurora",
+        "product": "201/200",
+        "begins": hour[0].isoformat(),
+        "ends": hour[1].isoformat(),
+        "agreements": (
+            "aurora-borealis version 1,"
+            " borealis-aurora version 2, segment gold, promotion rush-hour"
+        ),
+    }
+    # Without the bonus the tier gains nothing.
+    agree(members, "borealis", "aurora", 3, segments=[gold])
+    agree(members, "borealis", "aurora", 4)
+
+
 def test_t13_a_loop_that_gains_a_billionth_is_refused_with_loop_product_and_interval(
     members: Coalition,
 ) -> None:
@@ -56,7 +93,8 @@ def test_t13_a_loop_that_gains_a_billionth_is_refused_with_loop_product_and_inte
     with connection(members.data_dir) as database:
         rows = contents(database)
         refusal = refused(members.operator.partners.ActivateAgreement, activation)
-        assert written(rows, contents(database)) == {}
+        # The operator's signed action and what came of it are kept, and nothing else is written.
+        assert not any("agreement" in name for name in written(rows, contents(database)))
     assert (refusal.code, refusal.reason, refusal.field) == (
         "FAILED_PRECONDITION",
         Reason.FREE_LUNCH,

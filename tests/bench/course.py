@@ -1,5 +1,6 @@
 """The course of a run: what is started, what is measured, and in which order."""
 
+import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,9 +14,11 @@ from exchange.cli.connection import connect
 from exchange.cli.demo.host import serve_command
 from exchange.cli.initialise import initialise
 from exchange.cli.profile import DEFAULT_SERVER, load_profile
-from exchange.embedded_postgres import RunningPostgres
+from exchange.embedded_postgres import OWNER_ROLE, RunningPostgres
+from partners.keys import Purpose
 from tests.bench import pgbench, storage
 from tests.bench.coalition import found
+from tests.bench.limits import set_every_limit
 from tests.bench.load import ORDERS_PER_BATCH, Load, Rate
 from tests.bench.measures import Pair, Result, latencies, result_of
 from tests.bench.processes import Child, child
@@ -49,7 +52,7 @@ class Wanted:
     @property
     def steps(self) -> int:
         """What `Bench.run` reports in all."""
-        return 4 + self.rounds * (len(self.unary) + 1)
+        return 4 + self.rounds * (len(self.unary) + 2)
 
 
 @dataclass(slots=True)
@@ -59,9 +62,13 @@ class Bench:
     wanted: Wanted
     data_dir: Path
     server: Child
+    address: str
+    """Where it listens."""
     load: Load
     echo: str
     """Address of the echo server."""
+    floor: str
+    """Address of the floor server."""
     postgres: RunningPostgres
     """pgbench's own."""
     pgbench_clients: int
@@ -69,11 +76,15 @@ class Bench:
     """Of the server before any load, in MB."""
     step: Callable[[str], None]
     unary: dict[int, list[Pair]] = field(default_factory=dict)
-    """By calls in flight."""
+    """By calls in flight: transfers, and echoes."""
+    floors: dict[int, list[Pair]] = field(default_factory=dict)
+    """Likewise: transfers, and what the floor answers."""
     unary_rates: dict[int, list[Rate]] = field(default_factory=dict)
     """Likewise: the transfers alone, with their latencies."""
     batched: list[Pair] = field(default_factory=list)
     batch_rates: list[Rate] = field(default_factory=list)
+    limited: list[Pair] = field(default_factory=list)
+    """Batches with limits on all that they touch, and without."""
 
     def run(self) -> list[Result]:
         """Measure in turn, A B A B."""
@@ -83,10 +94,14 @@ class Bench:
                 self.step(f"round {number}: {in_flight} in flight")
                 rate = self.load.transfers(1, in_flight)
                 baseline = self.load.echoes(self.echo, in_flight).per_s
+                least = self.load.floors(self.floor, in_flight).per_s
                 self.unary.setdefault(in_flight, []).append(Pair(rate.per_s, baseline))
+                self.floors.setdefault(in_flight, []).append(Pair(rate.per_s, least))
                 self.unary_rates.setdefault(in_flight, []).append(rate)
             self.step(f"round {number}: batches and pgbench")
             self.batched.append(self.batch_pair())
+            self.step(f"round {number}: batches with limits and without")
+            self.limited.append(self.limited_pair())
         self.step("storage and memory")
         return [*self.rates(), *self.sizes(stored)]
 
@@ -99,6 +114,14 @@ class Bench:
         )
         return Pair(rate.per_s, baseline)
 
+    def limited_pair(self) -> Pair:
+        """Batches with every limit set, and right after them without any."""
+        found = []
+        for on in (True, False):
+            set_every_limit(self.data_dir, self.address, on=on)
+            found.append(self.load.transfers(ORDERS_PER_BATCH, BATCHES_IN_FLIGHT).per_s)
+        return Pair(*found)
+
     def rates(self) -> Iterator[Result]:
         """The results of what was timed, the two of the headline first."""
         yield self.unary_result("unary_vs_echo", self.wanted.in_flight)
@@ -110,8 +133,16 @@ class Bench:
             **latencies(self.batch_rates),
         }
         yield result_of("batched_vs_pgbench", "transfers/s", self.batched, how)
+        how = {
+            "orders_per_call": ORDERS_PER_BATCH,
+            "in_flight": BATCHES_IN_FLIGHT,
+            "seconds": self.wanted.seconds,
+        }
+        yield result_of("limits_on_vs_off", "transfers/s", self.limited, how)
         for in_flight in self.wanted.unary[1:]:
             yield self.unary_result(f"unary_vs_echo_{in_flight}_in_flight", in_flight)
+        for in_flight in self.wanted.unary:
+            yield from self.floor_results(in_flight)
 
     def unary_result(self, name: str, in_flight: int) -> Result:
         how = {
@@ -120,6 +151,17 @@ class Bench:
             **latencies(self.unary_rates[in_flight]),
         }
         return result_of(name, "transfers/s", self.unary[in_flight], how)
+
+    def floor_results(self, in_flight: int) -> Iterator[Result]:
+        """How near transfers come to the floor, and the floor to the echo."""
+        how = {"in_flight": in_flight, "seconds": self.wanted.seconds}
+        pairs = self.floors[in_flight]
+        yield result_of(f"unary_vs_floor_{in_flight}_in_flight", "transfers/s", pairs, how)
+        above = [
+            Pair(least.baseline, echoes.baseline)
+            for least, echoes in zip(pairs, self.unary[in_flight], strict=True)
+        ]
+        yield result_of(f"floor_vs_echo_{in_flight}_in_flight", "answers/s", above, how)
 
     def sizes(self, before: storage.Stored) -> Iterator[Result]:
         """The results of what was weighed. Memory is read first: the rest would add to it."""
@@ -177,7 +219,23 @@ def started(wanted: Wanted, step: Callable[[str], None]) -> Iterator[Bench]:
         postgres = stack.enter_context(embedded_postgres.start(folder / "pgbench"))
         pgbench.prepare(postgres)
         clients = pgbench.best_clients(postgres, wanted.seconds)
-        yield Bench(wanted, data_dir, server, load, echo, postgres, clients, at_rest, step)
+        floor = stack.enter_context(
+            child(floor_command(data_dir, postgres, profiles, answer_bytes), log_path)
+        ).answer()["address"]
+        load.floors(floor, wanted.in_flight)
+        yield Bench(
+            wanted, data_dir, server, address, load, echo, floor, postgres, clients, at_rest, step
+        )
+
+
+def floor_command(
+    data_dir: Path, postgres: RunningPostgres, profiles: list[Path], answer_bytes: int
+) -> list[str]:
+    """The command line of the floor server, with the public keys of who orders."""
+    signers = [load_profile(each).signer(Purpose.ORDERS) for each in profiles]
+    keys = {each.key_id: each.public_key.hex() for each in signers}
+    url = postgres.url(OWNER_ROLE).replace("+psycopg2", "")
+    return python("tests.bench.floor", str(data_dir), url, json.dumps(keys), str(answer_bytes))
 
 
 def python(module: str, *arguments: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tests.bench import echo
+from tests.bench import echo, floor
 from tests.bench.processes import Child
 
 SERVICE = "/pointclear.exchange.v1.ExchangeService"
@@ -33,7 +33,7 @@ class Load:
         self._client = client
         self._exchange = exchange
         self._seconds = seconds
-        self._rates: dict[tuple[int, int], float] = {}
+        self._rates: dict[tuple[str, int, int], float] = {}
 
     def transfers(self, per_call: int, in_flight: int) -> Rate:
         """Signed transfers, with `in_flight` calls of `per_call` orders under way at once."""
@@ -44,6 +44,10 @@ class Load:
         """The same requests to the echo server at `address`."""
         return self._run(address, echo.PATH, 1, in_flight, again=True)
 
+    def floors(self, address: str, in_flight: int) -> Rate:
+        """Signed orders to the floor server at `address`, each once as to the exchange."""
+        return self._run(address, floor.PATH, 1, in_flight)
+
     def commit(self, orders: int) -> None:
         """Transfer this many orders or a few more, in batches, however long it takes."""
         self._client.ask(do="sign", per_call=ORDERS_PER_BATCH, orders=orders)
@@ -52,13 +56,13 @@ class Load:
     def _run(
         self, address: str, path: str, per_call: int, in_flight: int, *, again: bool = False
     ) -> Rate:
-        expected = self._rates.get((per_call, in_flight), 2000.0 if per_call == 1 else 6000.0)
+        expected = self._rates.get((path, per_call, in_flight), 2000.0 if per_call == 1 else 6000.0)
         self._client.ask(
             do="sign", per_call=per_call, orders=round(HEADROOM * expected * self._seconds)
         )
         rate = self._send(address, path, per_call, in_flight, self._seconds, again=again)
         if not again:
-            self._rates[per_call, in_flight] = rate.per_s
+            self._rates[path, per_call, in_flight] = rate.per_s
         return rate
 
     def _send(

@@ -29,15 +29,15 @@ from exchange.host_keys import HostKey, HostKeys, load_host_keys
 from exchange.logs import log_call, mask_secrets, tell_exception
 from exchange.metrics import Metrics
 from partners.caller import Caller
-from partners.envelope import RATE_AGREEMENT, sign
 from partners.keys import Purpose
 from partners.links.service import LookUps
+from partners.operators.commands import ChangeRoles
+from partners.operators.roles import ALL_ROLES
 from partners.signers import Signers
-from partners.store import store_signature
 from tests import factories as make
 from tests.database import Database, databases
 from tests.fuzz.house import House
-from tests.fuzz.requests import OPERATOR
+from tests.fuzz.requests import OPERATOR, PROPOSED
 from tests.fuzz.witness import Witness
 from tests.processes import folder
 
@@ -54,6 +54,7 @@ LOOK_UPS = LookUps(dict.fromkeys(make.BRANDS, MemoryProgram()).get, 10_000, 0.00
 HOST_KEYS = (
     HostKey("exchange", Purpose.RECEIPTS, make.RECEIPTS.public_key),
     HostKey("exchange", Purpose.STATEMENTS, STATEMENTS.public_key),
+    HostKey("exchange", Purpose.LOG, LOG.public_key),
     HostKey("operator/operator", Purpose.OPERATOR, OPERATOR.public_key),
 )
 UNBOUNDED = 10**9
@@ -83,7 +84,8 @@ def house(patch: pytest.MonkeyPatch) -> Iterator[House]:
         exchange = runner.run(stack.enter_async_context(opened(database, keys)))
         try:
             runner.run(found(exchange, database))
-            handlers = root.handlers(exchange, a_door(ended, exchange.registry.require), LOOK_UPS)
+            door = a_door(ended, exchange.registry.require)
+            handlers = root.handlers(exchange, door, LOOK_UPS, four_eyes=False)
             listener = listening(handlers, keys, "127.0.0.1:0")
             address = runner.run(stack.enter_async_context(listener))
             channels = runner.run(connected(stack, data_dir, address))
@@ -107,19 +109,12 @@ def opened(database: Database, keys: HostKeys) -> Any:
 
 async def found(exchange: server.Exchange, database: Database) -> None:
     """Partners, keys and agreements; every version of these is signed, the first is in force."""
-    founding, known = make.founding(), len(make.partners_and_keys())
     # The exchange's own key is the host's to register.
-    for command in founding[1:known]:
+    for command in (*make.founding()[1:], *LINKS):
         await exchange.carry_out(command)
-    with database.connection() as connection:
-        for payload in make.AGREEMENTS.values():
-            terms = make.terms_of(payload)
-            for brand in (terms.source_partner, terms.target_partner):
-                key = make.signer(f"partner/{brand}", Purpose.AGREEMENTS)
-                envelope = sign(key, RATE_AGREEMENT, payload)
-                store_signature(connection, terms, envelope, brand, envelope.signatures[0])
-    for command in (*founding[known:], *LINKS):
-        await exchange.carry_out(command)
+    for payload in PROPOSED:
+        await exchange.carry_out(make.propose(payload))
+    await exchange.carry_out(ChangeRoles("li-na", "found", grant=ALL_ROLES, new=True))
 
 
 async def connected(
@@ -143,7 +138,7 @@ async def connected(
     return channels
 
 
-def a_door(ended: list[Call], require: Callable[[Caller], Awaitable[None]]) -> Door:
+def a_door(ended: list[Call], require: Callable[[Caller, str], Awaitable[None]]) -> Door:
     """A door with no rate in anybody's way, that has what a server's metrics and logs have."""
     log = structlog.wrap_logger(
         structlog.PrintLogger(io.StringIO()),

@@ -37,10 +37,14 @@ ORDERS = ("CreateTransfer", "BatchCreateTransfers")
 WRITING = (
     *ORDERS,
     *("RegisterPartner", "RegisterKey", "RevokeKey", "AddTaxRate"),
-    *("ProposeAgreement", "SignAgreement", "ActivateAgreement"),
+    *("ProposeAgreement", "CounterAgreement", "SignAgreement", "WithdrawAgreement"),
+    *("ActivateAgreement", "TerminateAgreement", "EndAgreement"),
     *("StartLink", "ConfirmLink", "RevokeLink", "FreezeLink", "UnfreezeLink", "RequireLinks"),
     *("ValidateMember", "EraseMember"),
     *("OpenWindow", "CloseWindow", "SettleWindow", "ImportBankFile"),
+    *("Act", "AddOperator", "GrantRole", "WithdrawRole"),
+    *("SetSwitches", "SetLimits"),
+    *("ActivatePartner", "SuspendPartner", "ResumePartner", "ExitPartner"),
 )
 NEEDLESS = {Reason.TRY_LATER, Reason.QUEUE_FULL, Reason.RATE_LIMITED, Reason.CALLER_UNKNOWN}
 """Nobody is in the way here, so whatever is answered with these was misunderstood."""

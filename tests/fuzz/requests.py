@@ -2,6 +2,7 @@
 made from fixed seeds and a clock that stands still, so that bytes kept today are good tomorrow.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,8 +12,11 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from partners.envelope import (
+    AGREEMENT_TERMINATION,
+    AGREEMENT_WITHDRAWAL,
     KEY_EVENT,
     LINK_CONFIRMATION,
+    OPERATOR_ACTION,
     RATE_AGREEMENT,
     TRANSFER_ORDER,
     TRANSFER_RECEIPT,
@@ -24,10 +28,15 @@ from partners.keys import Purpose, SeedSigner
 from partners.wire import envelope_to_proto, time_to_proto
 from pointclear.exchange.v1 import exchange_service_pb2 as exchange
 from pointclear.exchange.v1.transfer_pb2 import TRANSFER_STATE_COMMITTED, TransferOrder
+from pointclear.partners.v1 import action_service_pb2 as actions
 from pointclear.partners.v1 import key_pb2
+from pointclear.partners.v1 import limits_pb2 as limits
 from pointclear.partners.v1 import link_service_pb2 as links
+from pointclear.partners.v1 import operator_service_pb2 as operators
 from pointclear.partners.v1 import partners_service_pb2 as partners
+from pointclear.partners.v1.agreement_life_pb2 import AgreementTermination, AgreementWithdrawal
 from pointclear.partners.v1.agreement_pb2 import RateAgreement
+from pointclear.partners.v1.operator_action_pb2 import OperatorAction
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement
 from settlement.bank import settlement_account
 from tests import factories as make
@@ -70,6 +79,8 @@ class Statement:
             return exchange.CreateTransferRequest(order=signed)
         if self.method == "BatchCreateTransfers":
             return exchange.BatchCreateTransfersRequest(orders=[signed])
+        if self.method == "Act":
+            return actions.ActRequest(action=signed, request=ACTED)
         if self.method == "RegisterKey":
             return partners.RegisterKeyRequest(key_event=signed)
         if self.method == "RevokeKey":
@@ -81,6 +92,12 @@ class Statement:
             )
         if self.method == "ProposeAgreement":
             return partners.ProposeAgreementRequest(agreement=signed)
+        if self.method == "CounterAgreement":
+            return partners.CounterAgreementRequest(agreement=signed)
+        if self.method == "WithdrawAgreement":
+            return partners.WithdrawAgreementRequest(withdrawal=signed)
+        if self.method == "TerminateAgreement":
+            return partners.TerminateAgreementRequest(termination=signed)
         return partners.SignAgreementRequest(agreement=signed)
 
     @property
@@ -132,6 +149,63 @@ def confirmation(**changes: object) -> bytes:
     return made.SerializeToString(deterministic=True)
 
 
+ACTED = settlement.OpenWindowRequest(
+    currency=make.CURRENCY, business_date=make.DAY_ONE.isoformat()
+).SerializeToString()
+"""The request of the action that is fuzzed."""
+
+
+def action(method: str, request: bytes, number: int) -> bytes:
+    """The bytes of a good action of the operator."""
+    return OperatorAction(
+        audience=make.AUDIENCE,
+        action_id=make.transfer_id(number).bytes,
+        operator="operator",
+        method=method,
+        request_sha256=hashlib.sha256(request).digest(),
+        reason="to see what comes of it",
+        issued_at=time_to_proto(make.NOW - timedelta(seconds=1)),
+        expires_at=time_to_proto(make.NOW + timedelta(hours=1)),
+    ).SerializeToString(deterministic=True)
+
+
+def acting(method: str, request: bytes, number: int) -> bytes:
+    """What the operator sends to have a call carried out."""
+    signed = envelope(OPERATOR_ACTION, action(method, request, number), (OPERATOR,))
+    sent = actions.ActRequest(action=envelope_to_proto(signed), request=request)
+    return sent.SerializeToString()
+
+
+OPEN_WINDOW = "pointclear.settlement.v1.SettlementService/OpenWindow"
+
+
+NAMED = make.terms_of(make.AGREEMENTS["grocery", "fuel", 2])
+"""A version that all have signed and nobody has activated."""
+
+
+def withdrawal() -> bytes:
+    """The bytes of a withdrawal that could be carried out."""
+    return AgreementWithdrawal(
+        audience=make.AUDIENCE,
+        agreement_id=NAMED.agreement_id,
+        version=NAMED.version,
+        agreement_sha256=NAMED.sha256,
+        issued_at=time_to_proto(make.NOW),
+    ).SerializeToString(deterministic=True)
+
+
+def termination() -> bytes:
+    """The bytes of a notice of the version that is in force."""
+    return AgreementTermination(
+        audience=make.AUDIENCE,
+        agreement_id=make.TERMS.agreement_id,
+        version=make.TERMS.version,
+        agreement_sha256=make.terms_of(make.AGREEMENTS["grocery", "fuel", 1]).sha256,
+        effective_until=time_to_proto(make.NOW + timedelta(days=30)),
+        issued_at=time_to_proto(make.NOW),
+    ).SerializeToString(deterministic=True)
+
+
 ORDERS = (
     make.order_payload(),
     *(make.order_payload(number, source_points=100 * number) for number in (2, 3)),
@@ -145,6 +219,11 @@ TERMS = (
     make.agreement_payload(version=1),
     make.agreement_payload("grocery", "deli", version=9),
 )
+PROPOSED = (
+    make.agreement_payload("fuel", "grocery", version=9),
+    make.agreement_payload("fuel", "grocery", version=8),
+)
+"""What fuel has proposed, for grocery to sign."""
 STATEMENTS: Mapping[str, Statement] = MappingProxyType(
     {
         each.method: each
@@ -155,9 +234,27 @@ STATEMENTS: Mapping[str, Statement] = MappingProxyType(
             ),
             *(
                 Statement(
-                    name, RATE_AGREEMENT, RateAgreement.DESCRIPTOR, TERMS, (AGREEMENTS["grocery"],)
+                    name, RATE_AGREEMENT, RateAgreement.DESCRIPTOR, terms, (AGREEMENTS["grocery"],)
                 )
-                for name in ("ProposeAgreement", "SignAgreement")
+                for name, terms in (
+                    ("ProposeAgreement", TERMS),
+                    ("CounterAgreement", TERMS),
+                    ("SignAgreement", PROPOSED),
+                )
+            ),
+            Statement(
+                "WithdrawAgreement",
+                AGREEMENT_WITHDRAWAL,
+                AgreementWithdrawal.DESCRIPTOR,
+                (withdrawal(),),
+                (AGREEMENTS["grocery"],),
+            ),
+            Statement(
+                "TerminateAgreement",
+                AGREEMENT_TERMINATION,
+                AgreementTermination.DESCRIPTOR,
+                (termination(),),
+                (AGREEMENTS["grocery"],),
             ),
             Statement(
                 "RegisterKey",
@@ -180,16 +277,33 @@ STATEMENTS: Mapping[str, Statement] = MappingProxyType(
                 (confirmation(), confirmation(method=links.LINK_METHOD_IN_PERSON)),
                 SIGNERS[:1],
             ),
+            Statement(
+                "Act",
+                OPERATOR_ACTION,
+                OperatorAction.DESCRIPTOR,
+                (action(OPEN_WINDOW, ACTED, 1), action(OPEN_WINDOW, ACTED, 2)),
+                (OPERATOR,),
+            ),
         )
     }
 )
-TYPES = (TRANSFER_ORDER, RATE_AGREEMENT, KEY_EVENT, TRANSFER_RECEIPT, "text/plain", "x" * 200, "é")
+TYPES = (
+    TRANSFER_ORDER,
+    RATE_AGREEMENT,
+    KEY_EVENT,
+    OPERATOR_ACTION,
+    TRANSFER_RECEIPT,
+    "text/plain",
+    "x" * 200,
+    "é",
+)
 
 PARTNERS_OWN = frozenset(
     {
         *("CreateTransfer", "BatchCreateTransfers", "GetTransfer", "ListReceipts"),
         *("ListTransfers", "SimulateTransfer", "ProposeAgreement", "SignAgreement"),
         *("StartLink", "ConfirmLink", "RevokeLink", "ValidateMember"),
+        *("CounterAgreement", "WithdrawAgreement", "TerminateAgreement"),
     }
 )
 """The methods that only a partner calls; the others are carried out for an operator."""
@@ -216,6 +330,21 @@ def new_partner() -> partners.RegisterPartnerRequest:
     partner.settlement_account.currency = make.CURRENCY
     partner.settlement_account.net_debit_cap = 10**9
     return partners.RegisterPartnerRequest(partner=partner)
+
+
+def new_operator() -> operators.AddOperatorRequest:
+    """A good registration."""
+    key = SeedSigner(b"the key of one who comes to help")
+    event = key_event(
+        "",
+        holder="operator/helper",
+        purpose=key_pb2.KEY_PURPOSE_OPERATOR,
+        public_key=key.public_key,
+    )
+    return operators.AddOperatorRequest(
+        operator=operators.Operator(name="helper", roles=[operators.ROLE_AUDITOR]),
+        key_event=envelope_to_proto(envelope(KEY_EVENT, event, (key,))),
+    )
 
 
 def good_requests() -> dict[str, Message]:
@@ -264,7 +393,9 @@ def good_requests() -> dict[str, Message]:
         "ValidateMember": links.ValidateMemberRequest(
             program="fuel", member="fuel-member", consent_version="sharing-1"
         ),
-        "EraseMember": links.EraseMemberRequest(program="deli", member="deli-member"),
+        "EraseMember": links.EraseMemberRequest(
+            program="deli", member="deli-member", salt=bytes(32)
+        ),
         "ListPartners": partners.ListPartnersRequest(),
         "ListKeys": partners.ListKeysRequest(holder="partner/grocery"),
         "AddTaxRate": partners.AddTaxRateRequest(
@@ -276,7 +407,42 @@ def good_requests() -> dict[str, Message]:
         ),
         "ListTaxRates": partners.ListTaxRatesRequest(page_size=2),
         "ActivateAgreement": partners.ActivateAgreementRequest(agreement_id="fuel-deli", version=2),
-        "ListAgreements": partners.ListAgreementsRequest(),
+        "EndAgreement": partners.EndAgreementRequest(
+            agreement_id="fuel-deli",
+            version=2,
+            effective_until=time_to_proto(make.NOW + timedelta(days=30)),
+        ),
+        "GetAgreement": partners.GetAgreementRequest(agreement_id="grocery-fuel", version=1),
+        "ListAgreements": partners.ListAgreementsRequest(page_size=2),
+        "SetSwitches": limits.SetSwitchesRequest(
+            change_id=make.transfer_id(71).bytes,
+            switches=limits.Switches(partner=limits.PartnerSwitches(partner_id="deli")),
+        ),
+        "ListSwitches": limits.ListSwitchesRequest(),
+        "SetLimits": limits.SetLimitsRequest(
+            change_id=make.transfer_id(72).bytes,
+            limits=limits.Limits(
+                partner=limits.PartnerLimits(
+                    partner_id="deli",
+                    funding=limits.FUNDING_CAPPED,
+                    net_debit_cap=make.CAP,
+                )
+            ),
+        ),
+        "ListLimits": limits.ListLimitsRequest(),
+        "AddOperator": new_operator(),
+        "GrantRole": operators.GrantRoleRequest(operator="li-na", role=operators.ROLE_RATES),
+        "WithdrawRole": operators.WithdrawRoleRequest(
+            operator="li-na", role=operators.ROLE_AUDITOR
+        ),
+        # Of a brand that no order names: the others go on trading.
+        **{
+            f"{step}Partner": getattr(operators, f"{step}PartnerRequest")(partner_id="bakery")
+            for step in ("Activate", "Suspend", "Resume", "Exit")
+        },
+        "ListOperators": operators.ListOperatorsRequest(),
+        "GetAction": actions.GetActionRequest(action_id=make.transfer_id(1).bytes),
+        "ListActions": actions.ListActionsRequest(after_log_index=-1, page_size=2),
         "OpenWindow": settlement.OpenWindowRequest(
             currency=make.CURRENCY, business_date=make.DAY_ONE.isoformat()
         ),

@@ -238,6 +238,34 @@ def test_corridors_show_the_terms_in_force(trading: Shell) -> None:
     assert trading.call("corridors")["corridors"] == [corridor]
 
 
+def test_a_transfer_by_a_link_names_no_member_and_its_member_can_be_erased(trading: Shell) -> None:
+    programs = "--source-program grocery --target-program fuel"
+    started = trading.call(f"link start --as grocery {programs} --member g-17")
+    again = f"--id {started['link_id']} --salt {started['member_salt']}"
+    assert trading.call(f"link start --as grocery {programs} --member g-17 {again}") == started
+    link = started["link_id"]
+    confirming = f"link confirm {link} --as fuel --program fuel --member f-42 --consent sharing-1"
+    confirmed = trading.call(confirming)
+    assert (confirmed["state"], confirmed["member"]) == ("ACTIVE", "f-42")
+    order = f"transfer --as grocery --agreement grocery-fuel --link {link} --points 100"
+    assert trading.call(order)["state"] == "COMMITTED"
+    trading.call(f"link freeze {link}")
+    assert trading.refused(order)["reason"] == "MEMBER_FROZEN"
+    (frozen,) = trading.call("link list --state FROZEN")["links"]
+    assert (frozen["link_id"], frozen["member"]) == (link, "")
+    trading.call(f"link unfreeze {link}")
+    assert trading.call("link require fuel")["programs"] == ["fuel"]
+    assert trading.refused(f"{TRANSFER} --points 100")["reason"] == "LINK_REQUIRED"
+    assert trading.call("link require fuel --off")["programs"] == []
+    erased = trading.call("member erase --as fuel --program fuel --member f-42")
+    assert erased == {"links_ended": 1, "orders_emptied": 0}
+    (left,) = trading.call("link list --as grocery --member g-17")["links"]
+    assert left["state"] == "REVOKED"
+    assert trading.call(f"link revoke {link} --as fuel")["member"] == ""
+    asked = "member validate --as grocery --program fuel --member f-1 --consent sharing-1"
+    assert trading.refused(asked)["reason"] == "PROGRAM_UNKNOWN"
+
+
 def test_a_window_is_closed_settled_through_the_bank_and_stated(trading: Shell) -> None:
     trading.call(f"{TRANSFER} --points 200")
     closed = trading.call(f"window close {WINDOW}")
@@ -273,3 +301,24 @@ def payment(leg: dict[str, str]) -> PaymentRequest:
     if leg["direction"] == "PAY_IN":
         return PaymentRequest("PAY_IN", amount, leg["reference"], leg["partner_id"])
     return PaymentRequest("PAY_OUT", amount, leg["reference"], leg["partner_id"])
+
+
+def test_rates_are_checked_and_drawn_with_proposals_before_anyone_signs(trading: Shell) -> None:
+    checked = trading.call("rates check")
+    assert [(each["multiplier"], each["best_return"]) for each in checked["corridors"]] == [
+        ("1/2", None)
+    ]
+    derive = (
+        "rates derive grocery/grocery={} fuel/fuel=0.02 --block 50 --currency USD --maximum 5000"
+        " --fee-bps 100 --tax vat6 --out rates --json"
+    )
+    trading.run(derive.format("0.01"))
+    back = "rates/fuel-grocery.json"
+    assert trading.call(f"rates check {back} --as grocery")["loop"] is None
+    assert len(trading.call(f"rates graph {back} --out rates.svg")["corridors"]) == 2
+    assert (trading.directory / "rates.svg").read_text().startswith("<svg")
+    trading.run(derive.format("0.009"))
+    refusal = trading.refused(f"rates check {back}")
+    assert refusal["reason"] == "FREE_LUNCH"
+    assert refusal["metadata"]["product"] == "111/100"
+    assert refusal["metadata"]["agreements"] == "fuel-grocery version 1, grocery-fuel version 1"

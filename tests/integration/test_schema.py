@@ -25,8 +25,15 @@ APPEND_ONLY = [
     "leg",
     "agreement",
     "agreement_signature",
+    "agreement_withdrawal",
+    "agreement_termination",
     "tax",
     "tax_rate",
+    "partner_state",
+    "operator_roles",
+    "operator_action",
+    "action_approval",
+    "action_outcome",
 ]
 EITHER_ROLE = pytest.mark.parametrize("role", [OWNER_ROLE, SERVICE_ROLE])
 
@@ -227,6 +234,8 @@ def test_the_service_updates_running_totals_and_nothing_else(database: Database)
     assert {name for (name,) in rows} == {
         *("balance." + name for name in ("debits_pending", "debits_posted", "credits_pending")),
         *("balance." + name for name in ("credits_posted", "version", "floor", "lowest")),
+        *("day_tally." + name for name in ("day", "transfers", "amount")),
+        *("review." + name for name in ("verdict", "decided_index")),
         "restraint.body",
         "restraint.log_index",
         *("head." + name for name in ("next_index", "frontier", "recorded_at", "terms_revision")),
@@ -239,9 +248,11 @@ def test_the_service_updates_running_totals_and_nothing_else(database: Database)
         "refusal_tally.refused",
         "agreement_force.effective",
         "deployment.audience",
+        "deployment.environment",
         "signing_key.revoked_index",
         "window_points.points",
         "window_sum.amount",
+        "promotion.granted_points",
     }
 
 
@@ -258,7 +269,8 @@ def test_the_service_makes_partitions_by_the_owners_function_only(database: Data
 
 def test_one_version_is_in_force_per_corridor(coalition: Database) -> None:
     insert = (
-        "INSERT INTO agreement_force SELECT 'grocery-fuel', 2, corridor, tstzrange(%s, NULL), 99"
+        "INSERT INTO agreement_force (agreement_id, version, round, corridor, effective, log_index)"
+        " SELECT 'grocery-fuel', 2, 1, corridor, tstzrange(%s, NULL), 99"
         " FROM agreement_force WHERE agreement_id = 'grocery-fuel'"
     )
     with pytest.raises(errors.ExclusionViolation) as refused:

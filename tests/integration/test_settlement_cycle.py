@@ -29,7 +29,7 @@ from exchange.ledger.migration import migrate
 from exchange.reads import QUERIES as READS
 from exchange.seal import Letterhead
 from partners.caller import Caller
-from partners.commands import Activate, AddKey, AddPartner
+from partners.commands import Activate, AddKey, AddPartner, CounterSign, Propose
 from partners.envelope import (
     RATE_AGREEMENT,
     SETTLEMENT_STATEMENT,
@@ -41,9 +41,9 @@ from partners.envelope import (
 )
 from partners.errors import Reason, Refused
 from partners.keys import Purpose, SeedSigner, VerifyKey
+from partners.negotiation.wire import activation_body
 from partners.points import format_amount
 from partners.signers import Signers
-from partners.store import store_signature
 from partners.wire import envelope_from_proto, terms_from_payload, time_to_proto
 from pointclear.exchange.v1 import transfer_pb2
 from pointclear.partners.v1 import agreement_pb2
@@ -300,13 +300,24 @@ def found(engine: Engine, cap: int) -> Coalition:
         agreement("borealis", "aurora", (10, 19), 9_500),
     ):
         terms = terms_from_payload(envelope, AUDIENCE)
-        for signature, brand in zip(
-            envelope.signatures, (terms.source_partner, terms.target_partner), strict=True
-        ):
-            with engine.begin() as transaction:
-                connection = transaction.connection.dbapi_connection
-                store_signature(connection, terms, envelope, brand, signature)
-        coalition.run(Activate(terms, envelope.payload))
+        by_source, by_target = envelope.signatures
+        coalition.run(
+            Propose(
+                terms,
+                terms.source_partner,
+                by_source.key_id,
+                by_source.signature,
+                envelope.payload,
+                False,
+                b"proposed",
+            )
+        )
+        coalition.run(
+            CounterSign(
+                terms, terms.target_partner, by_target.key_id, by_target.signature, b"signed"
+            )
+        )
+        coalition.run(Activate(terms, activation_body(envelope, None, None)))
     return coalition
 
 
@@ -678,6 +689,7 @@ def test_the_books_are_found_wrong_after_a_row_was_altered(coalition: Coalition)
         ("UPDATE window_points SET points = points + 1", "window_points_are_their_postings"),
         ("UPDATE head SET next_index = next_index + 1", "records_are_gapless"),
         ("UPDATE stream_head SET last_seq = last_seq + 1", "streams_are_gapless"),
+        ("UPDATE signing_key SET revoked_index = registered_index + 1", "keys_are_as_recorded"),
     ):
         with coalition.engine.connect() as connection:
             raw: Any = connection.connection.dbapi_connection

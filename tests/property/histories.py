@@ -5,27 +5,100 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from exchange.commands import Book, CloseWindow, Command, OpenWindow, Order
+from exchange.commands import (
+    Book,
+    CloseWindow,
+    Command,
+    DecideHeld,
+    OpenWindow,
+    Order,
+    Verdict,
+)
 from exchange.fold import State, window_id
 from exchange.ledger.accounts import HubAccount, hub_account, position_account
 from exchange.ledger.postings import Code, Phase, Posting
+from partners.conversion import target_points
 from partners.keys import Purpose
+from partners.life import LifeStep
 from partners.limits.values import (
+    CorridorLimits,
     CorridorSwitches,
     Funding,
     Limits,
     PartnerLimits,
     PartnerSwitches,
+    ProgramLimits,
     ProgramSwitches,
     Switches,
 )
 from partners.links.commands import EraseMember, FreezeLink, RequireLinks, RevokeLink
+from partners.operators.commands import ChangeRoles, MovePartner
+from partners.operators.roles import ALL_ROLES, Role
 from partners.wire import time_to_proto
+from pointclear.partners.v1 import agreement_pb2
 from tests import factories as make
 
-FIRST = make.a_state()
+GOLD = agreement_pb2.Segment(segment_id="gold", multiplier_numerator=7, multiplier_denominator=6)
+SOON = make.NOW + timedelta(days=3)
+
+
+def promotion(name: str, bonus: int, budget: int, **shares: int) -> agreement_pb2.Promotion:
+    """One that runs now and is soon used up."""
+    return agreement_pb2.Promotion(
+        promotion_id=name,
+        bonus_basis_points=bonus,
+        effective_from=time_to_proto(make.NOW - timedelta(days=1)),
+        effective_until=time_to_proto(SOON),
+        budget_points=budget,
+        funders=[
+            agreement_pb2.Funder(funder=funder, share_basis_points=share)
+            for funder, share in shares.items()
+        ],
+    )
+
+
+RICH: dict[tuple[str, str, int], bytes] = {
+    ("fuel", "deli", 3): make.agreement_payload(
+        "fuel",
+        "deli",
+        version=3,
+        rate=(10, 12),
+        fee_bearer=agreement_pb2.BEARER_TARGET,
+        fee_fixed=70_000,
+        fee_minimum=80_000,
+        promotions=[promotion("spring", 500, 40_000, deli=10_000)],
+        segments=[GOLD],
+    ),
+    ("deli", "fuel", 3): make.agreement_payload(
+        "deli",
+        "fuel",
+        version=3,
+        segments=[GOLD],
+        promotions=[
+            promotion("spring", 1_000, 900, grocery=3_334, deli=3_333, fuel=3_333),
+            promotion("may", 3_333, 500, hub=1, grocery=9_999),
+        ],
+        value_tax_code="vat13",
+        fee_per_target_point=3,
+        fee_maximum=100_000,
+    ),
+    ("deli", "grocery", 3): make.agreement_payload(
+        "deli",
+        "grocery",
+        version=3,
+        price_per_target_point=0,
+        price_per_thousand_target_points=12_250,
+        rate=(5, 4),
+        fee_refundable=True,
+    ),
+}
+"""Terms of every kind, in force where the histories begin. No loop gains."""
+FIRST = make.a_state(
+    *make.founding(),
+    *(command for payload in RICH.values() for command in make.in_force(payload)),
+)
 """Where the histories begin."""
-TERMS = {name: make.terms_of(payload) for name, payload in make.AGREEMENTS.items()}
+TERMS = {name: make.terms_of(payload) for name, payload in (make.AGREEMENTS | RICH).items()}
 MONEY = FIRST.registry.units[make.CURRENCY].number
 PARTNERS = [FIRST.registry.partners[brand].number for brand in make.BRANDS]
 
@@ -51,10 +124,19 @@ FAULTS: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
 @st.composite
 def orders(draw: st.DrawFn) -> Order:
     """Mostly good ones, whose ids are few, so that some are replayed or used for something else."""
-    version = draw(st.sampled_from([1, 1, 1, 2]))
-    under = TERMS[(*draw(st.sampled_from(make.CORRIDORS)), version)]
+    corridor = draw(st.sampled_from(make.CORRIDORS))
+    usual = 3 if (*corridor, 3) in TERMS else 1
+    under = TERMS[(*corridor, draw(st.sampled_from([usual, usual, usual, 2])))]
     blocks = draw(st.sampled_from([1, 10, 100, 1_000, 20_000]))
-    changes: dict[str, Any] = {"source_points": blocks * under.increment_source_points}
+    changes: dict[str, Any] = {
+        "source_points": blocks * under.increment_source_points,
+        "segment": draw(st.sampled_from(["", "", "gold"])),
+    }
+    if draw(st.booleans()):
+        # As one who knows that the promotions are used up, all of them or the first.
+        few = under.promotions[1:] if draw(st.booleans()) else ()
+        segment = changes["segment"] if under.segments else ""
+        changes["target_points"] = target_points(under, changes["source_points"], segment, few)
     if draw(st.integers(0, 5)) == 5:
         changes |= draw(FAULTS)
     if draw(st.integers(0, 3)) == 3:
@@ -138,7 +220,25 @@ LIMITS: list[Limits] = [
     PartnerLimits("grocery", Funding.CAPPED, 2 * make.CAP),
     PartnerLimits("fuel", Funding.PREPAID, 0),
     PartnerLimits("nobody", Funding.PREPAID, 0),
+    PartnerLimits("deli", Funding.CAPPED, make.CAP, 3, 30_000_000),
+    CorridorLimits("grocery", "fuel", source_points_per_day=3_000),
+    CorridorLimits("grocery", "fuel", member_transfers_per_day=2),
+    CorridorLimits("grocery", "fuel", member_points_per_day=2_200, return_ban_days=1),
+    CorridorLimits("grocery", "fuel"),
+    CorridorLimits("grocery", "fuel", source_points_per_day=9_000, review_above_points=30),
+    CorridorLimits("deli", "grocery", review_member_transfers_per_day=1),
+    CorridorLimits("fuel", "grocery", link_cooling=timedelta(hours=1), return_ban_days=3),
+    ProgramLimits("fuel", 5_000),
 ]
+
+
+def verdicts() -> st.SearchStrategy[Command]:
+    """What operators and senders decide about orders, whether they are held or not."""
+    number = st.integers(1, 30).map(make.transfer_id)
+    return st.one_of(
+        st.builds(DecideHeld, number, st.sampled_from([Verdict.RELEASED, Verdict.REFUSED])),
+        st.builds(DecideHeld, number, st.just(Verdict.CANCELLED), st.sampled_from(make.BRANDS)),
+    )
 
 
 def restraints() -> st.SearchStrategy[Command]:
@@ -148,6 +248,63 @@ def restraints() -> st.SearchStrategy[Command]:
         st.builds(make.set_switches, number, st.sampled_from(SWITCHES)),
         st.builds(make.set_limits, number, st.sampled_from(LIMITS)),
     )
+
+
+def operators_commands() -> st.SearchStrategy[Command]:
+    """Partners move through their lives, operators get and lose roles and sign actions."""
+    causes = st.integers(1, 12).map(str)
+    return st.one_of(
+        st.builds(
+            MovePartner,
+            st.sampled_from(["fuel", "fuel", "deli", "nobody"]),
+            st.sampled_from([*LifeStep]),
+            causes,
+        ),
+        st.builds(
+            ChangeRoles,
+            st.sampled_from(["ada", "ben"]),
+            causes,
+            st.sampled_from([ALL_ROLES, frozenset((Role.RATES,))]),
+            st.sampled_from([frozenset(), frozenset((Role.OPERATOR,))]),
+            st.booleans(),
+        ),
+        st.builds(make.propose_action, st.integers(1, 4), st.sampled_from(["", "why"])),
+        st.builds(make.approve_action, st.integers(1, 4)),
+        st.sampled_from(
+            [make.add_key(f"operator/{name}", Purpose.OPERATOR) for name in ("ada", "ben")]
+        ),
+    )
+
+
+ROUNDS = [
+    make.agreement_payload(*corridor, version=version, fee_basis_points=fee)
+    for corridor in (("grocery", "fuel"), ("deli", "fuel"))
+    for version in (1, 2, 3)
+    for fee in (100, 75, 50)
+]
+"""Terms of which some are in force, some signed, and some nobody has seen."""
+INSTANTS = [make.NOW + timedelta(hours=hours) for hours in (-1, 0, 1, 25, 49)]
+
+
+@st.composite
+def negotiating(draw: st.DrawFn) -> Command:
+    """A step in the life of an agreement version, often one that is out of turn."""
+    payload = draw(st.sampled_from(ROUNDS))
+    terms = make.terms_of(payload)
+    by = draw(st.sampled_from([terms.source_partner, terms.target_partner]))
+    begins, ends = (draw(st.sampled_from([None, None, *INSTANTS])) for _ in range(2))
+    step = draw(st.sampled_from(["propose", "counter", "sign", "withdraw", "end", "activate"]))
+    match step:
+        case "propose" | "counter":
+            return make.propose(payload, by, is_counter=step == "counter")
+        case "sign":
+            return make.counter_sign(payload, by)
+        case "withdraw":
+            return make.withdraw(payload, by)
+        case "end":
+            return make.terminate(payload, draw(st.sampled_from(INSTANTS)), by)
+        case _:
+            return make.activate(payload, begins, ends)
 
 
 def commands() -> st.SearchStrategy[Command]:
@@ -161,12 +318,15 @@ def commands() -> st.SearchStrategy[Command]:
         link_commands(),
         link_commands(),
         restraints(),
+        operators_commands(),
+        verdicts(),
         st.sampled_from(WINDOW_IDS).map(lambda name: CloseWindow(name, None)),
         st.integers(0, 2).map(
             lambda day: OpenWindow(make.CURRENCY, make.DAY_ONE + timedelta(days=day))
         ),
         st.just(OpenWindow("USD", make.DAY_ONE)),
-        st.sampled_from([make.activate(payload) for payload in make.AGREEMENTS.values()]),
+        negotiating(),
+        negotiating(),
         st.builds(make.add_partner, st.sampled_from(MEMBERS), st.sampled_from([5, make.CAP])),
         st.just(make.add_partner("bistro", currency="USD")),
         st.builds(

@@ -15,10 +15,14 @@ from exchange.embedded_postgres.errors import EmbeddedPostgresError
 from partners.errors import Reason, Refused
 
 COMMANDS = (
-    "init", "serve", "config", "migrate", "partner add", "partner list",
+    "init", "serve", "config", "migrate", "fsck", "partner add", "partner list",
     "key register", "key rotate", "key revoke", "key recover", "key sign", "key list",
-    "agreement propose", "agreement sign", "agreement activate", "agreement list", "tax add",
+    "agreement propose", "agreement sign", "agreement activate", "agreement counter",
+    "agreement withdraw", "agreement terminate", "agreement show", "agreement list", "tax add",
     "tax list", "transfer",
+    "link start", "link confirm", "link revoke", "link list", "link freeze", "link unfreeze",
+    "link require", "member validate", "member erase",
+    "rates check", "rates graph", "rates derive", "rates numeraire",
     "lookup", "receipts", "transfers", "simulate", "position", "corridors", "window open",
     "window close", "window list", "settle", "statement", "verify",
 )  # fmt: skip
@@ -33,7 +37,9 @@ def app(
     serve: Callable[[ServeOptions], None] = nothing,
     migrate: Callable[[MigrateOptions], None] = nothing,
 ) -> typer.Typer:
-    return build_app(Wiring(serve=serve, migrate=migrate, config=lambda _options: ()))
+    return build_app(
+        Wiring(serve=serve, migrate=migrate, config=lambda _options: (), fsck=lambda *_: ())
+    )
 
 
 @pytest.fixture
@@ -112,6 +118,11 @@ def test_a_refusal_is_one_json_document_on_stderr_for_machines(runner: CliRunner
         "window open --currency USD",
         "lookup --as x",
         "simulate --as x --points 5",
+        "transfer --as x --agreement a --points 5 --source-member m",
+        "link confirm L --as x --program p --member m --consent c --method guess",
+        "link start --as x --source-program a --target-program b --member m --salt 00",
+        "link list --as x --state SLEEPING",
+        "member erase --as x --program p",
         "transfers --as x --state MAYBE",
         "transfers --as x --limit 0",
         "transfers --as x --from yesterday",
@@ -171,7 +182,7 @@ class Blocked:
 sys.meta_path.insert(0, Blocked())
 from exchange.cli.app import Wiring, build_app
 sys.argv = ["pointclear", "receipts", "--as", "nowhere"]
-build_app(Wiring(serve=print, migrate=print, config=print))()
+build_app(Wiring(serve=print, migrate=print, config=print, fsck=print))()
 """
     result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False

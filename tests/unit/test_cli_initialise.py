@@ -35,7 +35,8 @@ def test_a_data_directory_has_what_the_server_and_the_operator_need(tmp_path: Pa
     data = tmp_path / "data"
     made = initialise(data, "pointclear.test/unit", "localhost:7443", NOW)
     assert json.loads((data / "deployment.json").read_text()) == {
-        "audience": "pointclear.test/unit"
+        "audience": "pointclear.test/unit",
+        "environment": "development",
     }
     passphrase = read_passphrase_file(data / "keys" / "passphrase")
     for purpose in ("receipts", "statements", "log"):

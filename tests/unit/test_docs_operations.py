@@ -5,6 +5,7 @@ from pathlib import Path
 
 from exchange.metrics import Metrics
 from exchange.settings import Settings
+from partners.actions.rules import RULES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
 
@@ -41,6 +42,7 @@ LABELS = {
     "pointclear_step_duration_seconds": "step",
     "pointclear_transfers_total": "source_program, target_program",
     "pointclear_refusals_recorded_total": "reason",
+    "pointclear_cap_alerts_total": "level",
     "pointclear_window_age_seconds": "currency",
 }
 
@@ -63,3 +65,12 @@ def test_the_page_names_no_metric_that_is_not_measured() -> None:
         }
         == measured
     )
+
+
+def test_the_page_says_of_every_call_that_takes_an_action_whose_signatures_it_needs() -> None:
+    rows = "\n".join(
+        f"| {method.rpartition('/')[2]} | {rule.maker} | {rule.checker or '–'} |"
+        for method, rule in RULES.items()
+        if not rule.own_statement
+    )
+    assert rows in section("Operators and roles")

@@ -23,6 +23,7 @@ from exchange import edge, sequencer, service
 from exchange.admission import ID_SKEW, admit
 from exchange.commands import OpenWindow
 from exchange.fold import NO_LIMITS, State, fold
+from exchange.fold.operators import CLOCK_SKEW as ACTION_SKEW
 from exchange.log.merkle import Frontier, leaf_data, leaf_hash
 from exchange.replies import RETRY_DELAY_S
 from exchange.seal import LeafKind, Letterhead, Sealed, seal
@@ -31,11 +32,14 @@ from exchange.transfer import CLOCK_SKEW
 from exchange.wire import MESSAGE_MAX
 from partners import envelope as dsse
 from partners import paging
+from partners.actions import service as actions
+from partners.actions.verification import REASON_MAX, VALIDITY_MAX
 from partners.commands import Activate, AddKey, AddPartner
-from partners.envelope import Envelope, pae, sign, to_json
+from partners.envelope import Envelope, counter_sign, pae, sign, to_json
 from partners.errors import RULES, Reason
 from partners.keys import Purpose, SeedSigner, key_id_of
 from partners.links.link import PENDING_TIME, SALT_BYTES, LinkMember
+from partners.negotiation.proposal import Proposal
 from partners.points import REFERENCE_MAX
 from partners.registry import Registry, Tax, TaxRate
 from partners.wire import parse_strictly, terms_from_payload, time_to_proto
@@ -46,7 +50,22 @@ from pointclear.exchange.v1.transfer_pb2 import (
     TransferReceipt,
     TransferRecord,
 )
-from pointclear.partners.v1 import agreement_pb2, link_service_pb2, partners_service_pb2
+from pointclear.partners.v1 import (
+    action_service_pb2,
+    agreement_life_pb2,
+    agreement_pb2,
+    link_service_pb2,
+    operator_action_pb2,
+    operator_service_pb2,
+    partners_service_pb2,
+)
+from pointclear.partners.v1.key_pb2 import (
+    KEY_ACTION_REGISTER,
+    KEY_ACTION_REVOKE,
+    KEY_PURPOSE_ORDERS,
+    REVOCATION_REASON_COMPROMISED,
+    KeyEvent,
+)
 from pointclear.settlement.v1 import settlement_service_pb2, statement_pb2
 from settlement import bank
 from settlement import service as settlement_service
@@ -64,7 +83,9 @@ TRANSFER_ID = bytes.fromhex("019b8d9969fa7000800000000000002a")
 LINK_ID = bytes.fromhex("019b8d9969fa7000800000000000002b")
 LINK_MEMBER = LinkMember("borealis-points", "B-77", bytes(range(0xC0, 0xE0)))
 ORDER_SEED, RECEIPT_SEED = bytes(range(32)), bytes(range(32, 64))
+AGREEMENTS_SEED = bytes(range(64, 96))
 ORDERS, RECEIPTS = SeedSigner(ORDER_SEED), SeedSigner(RECEIPT_SEED)
+AGREEMENTS = SeedSigner(AGREEMENTS_SEED)
 
 
 @cache
@@ -136,7 +157,10 @@ def sealed_order() -> Sealed:
     )
     start = ISSUED_AT - timedelta(hours=1)
     taxes = {"vat6": Tax("vat6", 1, (TaxRate(start, 600),))}
-    ready = fold(State(0, start, Registry(taxes=taxes)), setup, start).state
+    terms, signed = agreement().terms, (("aurora", ORDERS.key_id), ("borealis", ORDERS.key_id))
+    proposal = Proposal(1, "aurora", terms.sha256, terms.signatories, signed)
+    empty = State(0, start, Registry(taxes=taxes), proposals={terms.name: proposal})
+    ready = fold(empty, setup, start).state
     envelope = sign(ORDERS, dsse.TRANSFER_ORDER, order_payload())
     stored_from = datetime(2025, 12, 1, tzinfo=UTC)
     order = admit(envelope, "aurora", ready.registry, AUDIENCE, stored_from, RECORDED_AT)
@@ -153,9 +177,35 @@ def sealed_order() -> Sealed:
 
 
 @cache
+def key_events() -> tuple[bytes, bytes]:
+    """The registration of the order key, for a year, and its revocation."""
+    return (
+        KeyEvent(
+            audience=AUDIENCE,
+            partner_id="aurora",
+            action=KEY_ACTION_REGISTER,
+            purpose=KEY_PURPOSE_ORDERS,
+            public_key=ORDERS.public_key,
+            valid_from=time_to_proto(ISSUED_AT),
+            valid_until=time_to_proto(ISSUED_AT + timedelta(days=365)),
+        ).SerializeToString(deterministic=True),
+        KeyEvent(
+            audience=AUDIENCE,
+            partner_id="aurora",
+            action=KEY_ACTION_REVOKE,
+            key_id=ORDERS.key_id,
+            reason=REVOCATION_REASON_COMPROMISED,
+        ).SerializeToString(deterministic=True),
+    )
+
+
+@cache
 def example() -> Mapping[str, bytes]:
     """Every value that the page prints in hex, by its name there."""
     order = sign(ORDERS, dsse.TRANSFER_ORDER, order_payload())
+    registered, revoked = key_events()
+    registration = counter_sign(AGREEMENTS, sign(ORDERS, dsse.KEY_EVENT, registered))
+    revocation = sign(AGREEMENTS, dsse.KEY_EVENT, revoked)
     sealed = sealed_order()
     record = sealed.records[0]
     payload = sealed.stream_entries[0].payload
@@ -183,6 +233,14 @@ def example() -> Mapping[str, bytes]:
         "receipt payload": payload,
         "receipt signature": sign(RECEIPTS, dsse.TRANSFER_RECEIPT, payload).signatures[0].signature,
         "receipt sha256": hashlib.sha256(payload).digest(),
+        "agreements seed": AGREEMENTS_SEED,
+        "agreements public key": AGREEMENTS.public_key,
+        "agreements key id": bytes.fromhex(AGREEMENTS.key_id),
+        "registration payload": registered,
+        "registration signature of the new key": registration.signatures[0].signature,
+        "registration signature of the key for agreements": registration.signatures[1].signature,
+        "revocation payload": revoked,
+        "revocation signature": revocation.signatures[0].signature,
         "link salt": LINK_MEMBER.salt,
         "link member sha256": LINK_MEMBER.sha256(),
         "link confirmation": link_confirmation(),
@@ -273,7 +331,7 @@ def test_the_example_is_the_transfer_that_the_page_tells() -> None:
 
 
 def test_ids_are_named_by_the_digest_of_their_key() -> None:
-    for whose in ("order", "receipt"):
+    for whose in ("order", "receipt", "agreements"):
         key_id = example()[f"{whose} key id"].hex()
         assert key_id == key_id_of(example()[f"{whose} public key"])
 
@@ -299,6 +357,9 @@ def test_the_messages_that_a_client_signs_or_verifies_have_their_table() -> None
             SourcePart,
             agreement_pb2.RateAgreement,
             link_service_pb2.LinkConfirmation,
+            agreement_life_pb2.AgreementWithdrawal,
+            agreement_life_pb2.AgreementTermination,
+            operator_action_pb2.OperatorAction,
             statement_pb2.SettlementStatement,
         )
     }
@@ -309,6 +370,8 @@ def test_the_table_of_calls_names_every_call_and_no_other() -> None:
         exchange_service_pb2.DESCRIPTOR.services_by_name["ExchangeService"],
         partners_service_pb2.DESCRIPTOR.services_by_name["PartnersService"],
         link_service_pb2.DESCRIPTOR.services_by_name["LinkService"],
+        operator_service_pb2.DESCRIPTOR.services_by_name["OperatorService"],
+        action_service_pb2.DESCRIPTOR.services_by_name["ActionService"],
         settlement_service_pb2.DESCRIPTOR.services_by_name["SettlementService"],
     )
     calls = [method.name for each in services for method in each.methods]
@@ -347,13 +410,18 @@ def test_the_limits_on_the_page_are_those_in_force() -> None:
         "signatures on an envelope": f"1 to {dsse.SIGNATURES_MAX}; an order has exactly 1",
         "payload type": f"1 to {dsse.PAYLOAD_TYPE_CHARS_MAX} visible ASCII characters",
         "request": f"{edge.MESSAGE_BYTES_MAX:,} bytes",
-        "request of BatchCreateTransfers, ImportBankFile": (
-            f"{edge.LARGE_MESSAGE_BYTES_MAX:,} bytes"
-        ),
+        "request of BatchCreateTransfers, Act": (f"{edge.LARGE_MESSAGE_BYTES_MAX:,} bytes"),
         "orders in one BatchCreateTransfers": f"1 to {service.ORDERS_MAX}",
-        "page of ListReceipts, ListTransfers, ListCorridors, ListTaxRates, ListLinks": (
+        "page of ListReceipts, ListTransfers, ListCorridors, ListLinks": (
             f"{paging.PAGE_DEFAULT} by default, {paging.PAGE_MAX} at most"
         ),
+        "page of ListPartners, ListKeys, ListAgreements, ListTaxRates": (
+            f"{paging.PAGE_DEFAULT} by default, {paging.PAGE_MAX} at most"
+        ),
+        "page of ListActions": (f"{actions.PAGE_DEFAULT} by default, {actions.PAGE_MAX} at most"),
+        "reason of an action": f"up to {REASON_MAX} characters",
+        "time in which an action may be approved": f"{VALIDITY_MAX.days} days",
+        "an action's `issued_at` ahead of our clock": f"{ACTION_SKEW.seconds} s",
         "page of ListWindows": (
             f"{settlement_service.PAGE_DEFAULT} by default, {settlement_service.PAGE_MAX} at most"
         ),

@@ -25,6 +25,7 @@ from exchange.ledger.postings import Code, MoneyCell, Phase, Posting, PostingRef
 from partners.commands import AddKey
 from partners.errors import Reason, Refused
 from partners.keys import Purpose
+from partners.negotiation.proposal import Proposal
 from tests import factories as make
 
 STATE = make.a_state()
@@ -147,7 +148,8 @@ def test_an_order_in_the_batch_of_its_key_is_good_behind_it_and_not_before() -> 
 def test_two_versions_within_one_clock_reading_each_have_their_time() -> None:
     payloads = [make.agreement_payload(version=version) for version in (1, 2, 3)]
     commands = [make.activate(payload) for payload in payloads]
-    state = make.a_state(*make.founding(agreements=[]))
+    signed = [command for payload in payloads for command in make.agreed(payload)]
+    state = make.a_state(*make.founding(agreements=[]), *signed)
     folded = fold(state, commands, make.NOW)
     forces = [folded.state.registry.agreements["grocery-fuel", version] for version in (1, 2, 3)]
     for force, following in itertools.pairwise(forces):
@@ -179,12 +181,23 @@ def test_a_version_is_activated_once_and_never_with_other_terms() -> None:
 
 def test_terms_signed_by_a_key_that_is_no_longer_in_force_are_not_activated() -> None:
     payload = make.agreement_payload(version=9)
-    good = make.signer("partner/grocery", Purpose.AGREEMENTS).key_id
-    booked(replace(make.activate(payload), key_ids=(good,)))
-    for key_ids in ((good, "0" * 32), (expired_key().key_id,)):
-        _, state = booked(expired_key())
-        command = replace(make.activate(payload), key_ids=key_ids)
-        assert refusal_of(command, state) == (Reason.KEY_NOT_IN_FORCE, "agreement")
+    _, state = booked(expired_key())
+    for key_id in ("0" * 32, expired_key().key_id):
+        signed = signed_by_all(payload, state, key_id)
+        command = make.activate(payload)
+        assert refusal_of(command, signed) == (Reason.KEY_NOT_IN_FORCE, "signatures")
+    booked(make.activate(payload), signed_by_all(payload, state))
+
+
+def signed_by_all(payload: bytes, state: State = STATE, key_id: str = "") -> State:
+    """The state with an agreement that is ready to be activated, whatever it says; the target's
+    key may be another.
+    """
+    terms = make.terms_of(payload)
+    good = make.agreements_signer("grocery").key_id
+    signatures = ((terms.source_partner, good), (terms.target_partner, key_id or good))
+    proposal = Proposal(1, "grocery", terms.sha256, terms.signatories, signatures)
+    return replace(state, proposals={**state.proposals, terms.name: proposal})
 
 
 def expired_key() -> AddKey:
@@ -206,14 +219,14 @@ def expired_key() -> AddKey:
 def test_terms_that_do_not_fit_the_registry_are_not_activated(
     changes: dict[str, str], reason: Reason
 ) -> None:
-    command = make.activate(make.agreement_payload(version=9, **changes))
-    assert refusal_of(command)[0] is reason
+    payload = make.agreement_payload(version=9, **changes)
+    assert refusal_of(make.activate(payload), signed_by_all(payload))[0] is reason
 
 
 def test_two_brands_of_different_currencies_have_no_agreement() -> None:
     _, state = booked(make.add_partner("bistro", currency="USD"))
     payload = make.agreement_payload("grocery", "bistro")
-    assert refusal_of(make.activate(payload), state) == (
+    assert refusal_of(make.activate(payload), signed_by_all(payload, state)) == (
         Reason.TERMS_INVALID,
         "settlement_currency",
     )
@@ -221,10 +234,10 @@ def test_two_brands_of_different_currencies_have_no_agreement() -> None:
 
 def test_t13_terms_that_close_a_loop_are_refused_and_the_loop_is_named() -> None:
     # Fuel gives 1.9 of deli: 19/10 × 10/19 is exactly 1, a hair more is too much.
-    even = make.activate(make.agreement_payload("deli", "fuel", version=2, rate=(19, 10)))
+    even = make.agreement_payload("deli", "fuel", version=2, rate=(19, 10))
     more = make.agreement_payload("deli", "fuel", version=2, rate=(19 * 10**9, 10**10 + 1), **WIDE)
-    _, state = booked(even)
-    (refusal,) = make.fold_one(STATE, make.activate(more)).results
+    _, state = booked(make.activate(even), signed_by_all(even))
+    (refusal,) = make.fold_one(signed_by_all(more), make.activate(more)).results
     assert isinstance(refusal, Refused)
     assert (refusal.reason, refusal.field) == (Reason.FREE_LUNCH, "agreement")
     assert refusal.metadata == {
@@ -235,12 +248,13 @@ def test_t13_terms_that_close_a_loop_are_refused_and_the_loop_is_named() -> None
         "agreements": "deli-fuel version 2, fuel-deli version 1",
     }
     # What was known of the terms before does not matter.
-    known = replace(STATE, registry=replace(STATE.registry, worths=None))
+    known = replace(signed_by_all(more), registry=replace(STATE.registry, worths=None))
     (again,) = make.fold_one(known, make.activate(more)).results
     assert isinstance(again, Refused)
     assert str(again) == str(refusal)
     # Nor does a product of exactly 1 before it leave room for more.
     after = make.agreement_payload("deli", "fuel", version=3, rate=(19 * 10**9, 10**10 + 1), **WIDE)
+    state = signed_by_all(after, state)
     assert refusal_of(make.activate(after), state) == (Reason.FREE_LUNCH, "agreement")
 
 
@@ -249,6 +263,8 @@ def test_t13_two_activations_in_one_batch_see_each_other() -> None:
     payloads = [make.agreement_payload(*pair, version=2, rate=(10, 10)) for pair in three_ways]
     payloads[-1] = make.agreement_payload("fuel", "grocery", version=2, rate=(10, 11))
     start = make.a_state(*make.partners_and_keys())
+    for payload in payloads:
+        start = signed_by_all(payload, start)
     folded = fold(start, [make.activate(each) for each in payloads], make.NOW)
     assert [type(each) for each in folded.results] == [Booked, Booked, Refused]
     (*_, refusal) = folded.results
@@ -258,12 +274,13 @@ def test_t13_two_activations_in_one_batch_see_each_other() -> None:
 
 
 def test_a_new_version_that_mends_its_corridor_is_let_through() -> None:
-    tight = make.activate(make.agreement_payload("deli", "fuel", version=2, rate=(19, 10)))
-    _, state = booked(tight)
-    lower = make.activate(make.agreement_payload("fuel", "deli", version=2, rate=(10, 18)))
-    entry, state = booked(lower, state)
-    higher = make.activate(make.agreement_payload("deli", "fuel", version=3, rate=(18, 10)))
-    assert booked(higher, state)[0].log_index == entry.log_index + 1
+    tight = make.agreement_payload("deli", "fuel", version=2, rate=(19, 10))
+    _, state = booked(make.activate(tight), signed_by_all(tight))
+    lower = make.agreement_payload("fuel", "deli", version=2, rate=(10, 18))
+    entry, state = booked(make.activate(lower), signed_by_all(lower, state))
+    higher = make.agreement_payload("deli", "fuel", version=3, rate=(18, 10))
+    last, _ = booked(make.activate(higher), signed_by_all(higher, state))
+    assert last.log_index == entry.log_index + 1
 
 
 # Windows

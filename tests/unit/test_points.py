@@ -37,6 +37,41 @@ def test_t17_anything_else_is_no_reference(text: str, required: bool) -> None:
     assert text not in str(refused.value), "a reference never stands in a refusal"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ann@example.org",
+        "a.b+c@mail.example.co.uk",
+        "+14155550123",
+        "+44 20 7946 0958",
+        "tel:+49-30-901820",
+        "(415) 555-0123",
+        "(030) 901820",
+        "415-555-0123",
+        "415.555.0123",
+        "13800138000",
+        "138 0013 8000",
+        "8613800138000",
+    ],
+)
+def test_t35_a_reference_that_tells_who_the_person_is_is_refused(text: str) -> None:
+    with pytest.raises(Refused, match="source_member") as refused:
+        check_reference(text, "source_member", required=True)
+    assert refused.value.reason is Reason.FIELD_INVALID
+    assert text not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2375", "A-1001", "4711-0815", "0000123456", "1234567890123", "12800138000"),
+        *("6011 1234 5678 9012", "@home", "till-7/000123", "M13800138000", "138001380001"),
+    ],
+)
+def test_t35_a_number_that_may_be_an_accounts_is_taken(text: str) -> None:
+    assert check_reference(text, "source_member", required=True) == text
+
+
 def test_only_a_reference_that_is_required_may_not_be_empty() -> None:
     assert check_reference("", "partner_reference", required=False) == ""
     with pytest.raises(Refused, match="source_member"):

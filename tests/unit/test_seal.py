@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,13 +13,18 @@ from exchange.ledger.accounts import HubAccount, hub_account, position_account
 from exchange.ledger.postings import Code, Posting
 from exchange.log.merkle import EMPTY_ROOT, Frontier, leaf_data, leaf_hash, root_of
 from exchange.seal import LeafKind, PayloadKind, Sealed, SealedRecord, StreamHead, seal
+from exchange.wire import LOTS_MAX
+from partners.agreement import Bearer
+from partners.agreement_checks import PROMOTIONS_AT_ONCE_MAX
+from partners.envelope import CREDIT_NOTICE, sign
 from partners.keys import Purpose
+from partners.wire import time_to_proto
 from pointclear.common.v1 import refusal_pb2
 from pointclear.exchange.v1 import transfer_pb2 as pb
 from pointclear.exchange.v1.record_pb2 import EntryRecord
-from pointclear.partners.v1.agreement_pb2 import BlockRate
+from pointclear.partners.v1.agreement_pb2 import EXPIRY_RULE_INHERIT, BlockRate, Segment
 from tests import factories as make
-from tests.property.histories import FIRST, histories
+from tests.property.histories import FIRST, GOLD, TERMS, histories
 
 
 def sealed(
@@ -33,6 +39,13 @@ def sealed(
 
 def record_of(row: SealedRecord) -> pb.TransferRecord:
     return pb.TransferRecord.FromString(row.record)
+
+
+MESSAGES: dict[PayloadKind, Any] = {
+    PayloadKind.RECEIPT: pb.TransferReceipt,
+    PayloadKind.NOTICE: pb.CreditNotice,
+    PayloadKind.FUNDING: pb.FundingNotice,
+}
 
 
 def receipts(batch: Sealed) -> list[pb.TransferReceipt]:
@@ -86,8 +99,7 @@ def test_t10_streams_are_gapless_and_each_entry_names_the_one_before(
     ends = {1: (7, b"7" * 32)}
     names = {partner.number: partner.partner_id for partner in state.registry.partners.values()}
     for entry in batch.stream_entries:
-        kind = pb.TransferReceipt if entry.kind is PayloadKind.RECEIPT else pb.CreditNotice
-        message = kind.FromString(entry.payload)
+        message = MESSAGES[entry.kind].FromString(entry.payload)
         seq, digest = ends.get(entry.partner_number, (0, bytes(32)))
         assert entry.stream_seq == message.stream_seq == seq + 1
         assert message.previous_sha256 == digest
@@ -109,8 +121,7 @@ def test_the_targets_notice_and_the_sources_receipt_carry_the_very_record(
     by_index = {row.log_index: row for row in batch.records}
     carried: dict[int, list[tuple[PayloadKind, bytes, bytes]]] = {}
     for entry in batch.stream_entries:
-        kind = pb.TransferReceipt if entry.kind is PayloadKind.RECEIPT else pb.CreditNotice
-        message = kind.FromString(entry.payload)
+        message = MESSAGES[entry.kind].FromString(entry.payload)
         carried.setdefault(entry.log_index, []).append((entry.kind, message.record, message.salt))
     for outcome in outcomes:
         row = by_index[outcome.log_index]
@@ -119,6 +130,7 @@ def test_the_targets_notice_and_the_sources_receipt_carry_the_very_record(
             assert shown == []
             continue
         kinds = [PayloadKind.RECEIPT] + [PayloadKind.NOTICE] * (outcome.refusal is None)
+        kinds += [PayloadKind.FUNDING] * len(outcome.funders)
         assert shown == [(kind, row.record, row.salt) for kind in kinds]
 
 
@@ -132,14 +144,16 @@ def test_the_sources_part_opens_and_states_what_was_posted(commands: list[Comman
     }
     for receipt in receipts(batch):
         record = pb.TransferRecord.FromString(receipt.record)
-        if record.log_index not in committed:
+        outcome = committed.get(record.log_index)
+        terms = outcome.terms if outcome else None
+        if outcome is None or terms is None or terms.fee.bearer is Bearer.TARGET:
             assert (receipt.source_part, receipt.source_part_salt) == (b"", b"")
             assert record.source_part_sha256 == b""
             continue
         opened = hashlib.sha256(receipt.source_part_salt + receipt.source_part).digest()
         assert record.source_part_sha256 == opened
         part = pb.SourcePart.FromString(receipt.source_part)
-        posted = {each.code: each.amount for each in committed[record.log_index].postings}
+        posted = {each.code: each.amount for each in outcome.postings}
         assert (part.fee, part.tax) == (posted.get(Code.FEE, 0), posted.get(Code.TAX, 0))
         assert (part.tax_code, part.tax_basis_points) == ("vat6", 600)
         assert receipt.source_part_salt != receipt.salt
@@ -281,3 +295,156 @@ def test_a_salt_is_32_bytes_or_nothing_is_sealed() -> None:
 def test_the_receipts_key_is_the_exchanges() -> None:
     assert make.RECEIPTS.key_id == make.signer("exchange", Purpose.RECEIPTS).key_id
     assert make.RECEIPTS.key_id in FIRST.registry.keys
+
+
+# What more the terms may say
+
+
+def rich(corridor: tuple[str, str], **changes: Any) -> tuple[Sealed, Recorded, pb.TransferRecord]:
+    """A transfer under the histories' terms of every kind, sealed."""
+    order = make.an_order(1, TERMS[(*corridor, 3)], **changes)
+    batch, (outcome,), _ = sealed([order])
+    assert isinstance(outcome, Recorded)
+    assert outcome.refusal is None
+    return batch, outcome, record_of(batch.records[0])
+
+
+def test_a_record_states_the_segment_the_promotions_and_the_tax_on_the_value() -> None:
+    _, _, record = rich(("deli", "fuel"), source_points=1_000, segment="gold")
+    # 400 by the rate, a sixth of it for the segment; 40 and 133 for the promotions.
+    assert record.target_points == 400 + 66 + 40 + 133
+    assert record.segment == GOLD
+    assert record.value == 466 * 12_345
+    assert (record.value_tax_code, record.value_tax_basis_points) == ("vat13", 1_300)
+    assert record.value_tax == 747_860
+    spring, may = record.promotions
+    assert (spring.promotion_id, spring.bonus_points, spring.value) == ("spring", 40, 493_800)
+    assert [(each.funder, each.amount) for each in spring.shares] == [
+        ("grocery", 164_633),
+        ("deli", 164_584),
+        ("fuel", 164_583),
+    ]
+    assert (may.promotion_id, may.bonus_points, may.value) == ("may", 133, 1_641_885)
+    assert [(each.funder, each.amount) for each in may.shares] == [
+        ("hub", 164),
+        ("grocery", 1_641_721),
+    ]
+
+
+def test_a_funder_gets_the_record_in_its_own_stream_and_no_part_of_another() -> None:
+    batch, outcome, _ = rich(("deli", "fuel"), source_points=1_000)
+    assert outcome.funders == ("grocery",)
+    kinds = [entry.kind for entry in batch.stream_entries]
+    assert kinds == [PayloadKind.RECEIPT, PayloadKind.NOTICE, PayloadKind.FUNDING]
+    notice = pb.FundingNotice.FromString(batch.stream_entries[2].payload)
+    assert (notice.partner_id, notice.stream_seq) == ("grocery", 1)
+    assert (notice.record, notice.salt) == (batch.records[0].record, batch.records[0].salt)
+
+
+def test_a_fee_that_the_target_bears_is_in_its_part_and_not_in_the_sources() -> None:
+    batch, outcome, record = rich(("fuel", "deli"), source_points=100)
+    (receipt,), (notice,) = receipts(batch), notices(batch)
+    assert (receipt.source_part, record.source_part_sha256) == (b"", b"")
+    opened = hashlib.sha256(notice.target_part_salt + notice.target_part).digest()
+    assert record.target_part_sha256 == opened
+    part = pb.TargetPart.FromString(notice.target_part)
+    posted = {each.code: each.amount for each in outcome.postings}
+    assert (part.fee, part.tax) == (posted[Code.FEE], posted[Code.TAX])
+    assert (part.fee_terms.fixed, part.fee_terms.minimum) == (70_000, 80_000)
+
+
+def test_a_price_per_thousand_and_a_fee_to_be_given_back_are_recorded() -> None:
+    batch, _, record = rich(("deli", "grocery"), source_points=1_000)
+    assert (record.price_per_target_point, record.price_per_thousand_target_points) == (0, 12_250)
+    (receipt,) = receipts(batch)
+    assert pb.SourcePart.FromString(receipt.source_part).fee_terms.refundable
+
+
+def test_lots_are_shown_to_the_target_alone() -> None:
+    lot = pb.SourceLot(points=100, expires_at=time_to_proto(make.NOW))
+    payload = make.agreement_payload(version=9, expiry_rule=EXPIRY_RULE_INHERIT)
+    order = make.an_order(1, make.terms_of(payload), source_lots=[lot])
+    state = fold(FIRST, make.agreed(payload), make.NOW).state
+    batch, (_, outcome), _ = sealed([make.activate(payload), order], state)
+    assert isinstance(outcome, Recorded)
+    assert outcome.refusal is None
+    (notice,) = notices(batch)
+    assert list(pb.TargetPart.FromString(notice.target_part).source_lots) == [lot]
+    record = record_of(batch.records[1])
+    assert record.expiry_rule == EXPIRY_RULE_INHERIT
+    assert lot.SerializeToString() not in receipts(batch)[0].SerializeToString()
+
+
+def test_the_largest_receipt_fits_what_one_signature_covers() -> None:
+    """The longest names, four promotions of four funders, and figures of the most digits."""
+
+    def longest(letter: str) -> str:
+        return letter * 64
+
+    promotion = pb.AppliedPromotion(
+        promotion_id=longest("p"),
+        bonus_basis_points=100_000,
+        bonus_points=2**62,
+        value=2**62,
+        shares=[pb.FunderShare(funder=longest("f"), share_basis_points=9_997, amount=2**62)] * 4,
+    )
+    record = pb.TransferRecord(
+        log_index=2**62,
+        recorded_at=time_to_proto(make.NOW.replace(microsecond=999_999)),
+        transfer_id=bytes(16),
+        order_sha256=bytes(32),
+        state=pb.TRANSFER_STATE_COMMITTED,
+        source_partner=longest("a"),
+        target_partner=longest("b"),
+        source_program=longest("c"),
+        target_program=longest("d"),
+        source_points=2**62,
+        target_points=2**62,
+        agreement_id=longest("e"),
+        agreement_version=2**31 - 1,
+        agreement_sha256=bytes(32),
+        block_rate=BlockRate(source_units=2**62, target_units=2**62),
+        settlement_currency="CNY",
+        price_per_target_point=2**62,
+        value=2**62,
+        window_id="cny-2026-01-01",
+        source_part_sha256=bytes(32),
+        segment=Segment(
+            segment_id=longest("s"), multiplier_numerator=10**6, multiplier_denominator=10**4
+        ),
+        promotions=[promotion] * PROMOTIONS_AT_ONCE_MAX,
+        value_tax_code=longest("t"),
+        value_tax_basis_points=10_000,
+        value_tax=2**62,
+        target_part_sha256=bytes(32),
+        expiry_rule=EXPIRY_RULE_INHERIT,
+    )
+    terms = pb.FeeTerms(
+        basis_points=10_000,
+        per_target_point=2**62,
+        fixed=2**62,
+        minimum=2**62,
+        maximum=2**62,
+        refundable=True,
+    )
+    lot = pb.SourceLot(points=2**58, expires_at=record.recorded_at)
+    part = pb.TargetPart(
+        fee=2**62,
+        tax_code=longest("t"),
+        tax_basis_points=10_000,
+        tax=2**62,
+        fee_terms=terms,
+        source_lots=[lot] * LOTS_MAX,
+    )
+    notice = pb.CreditNotice(
+        audience=longest("x") + longest("y"),
+        partner_id=longest("b"),
+        stream_seq=2**62,
+        previous_sha256=bytes(32),
+        signing_key_id="0" * 32,
+        record=record.SerializeToString(),
+        salt=bytes(32),
+        target_part=part.SerializeToString(),
+        target_part_salt=bytes(32),
+    )
+    assert sign(make.RECEIPTS, CREDIT_NOTICE, notice.SerializeToString()).payload

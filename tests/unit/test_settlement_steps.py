@@ -26,7 +26,14 @@ from settlement.settling import (
     settled_entry,
     stated_entry,
 )
-from settlement.statement import ProgramPoints, Statement, StreamRange, statement_of
+from settlement.statement import (
+    ProgramPoints,
+    PromotionLine,
+    Statement,
+    StreamRange,
+    ValueTax,
+    statement_of,
+)
 from settlement.windows import Leg, SettlementWindow, TreeHead, WindowState
 from settlement.wire import parse_statement, statement_payload
 from tests.unit.test_settlement_bank import DAY, PAY_IN, PAY_OUT, entry
@@ -44,8 +51,8 @@ WINDOW = SettlementWindow(
     TreeHead(9, bytes([1]) * 32),
 )
 AURORA = Partner(1, "aurora", "Aurora", ("aurora-miles",), "CNY", 1_000_000_000)
-FIGURES = Figures(-9_800_000, 3_610_000, -98_000, (("vat6", -5_880),), 0)
-POINTS = {"aurora-miles": ProgramPoints("aurora-miles", 1000, 500)}
+FIGURES = Figures(-9_800_000, 3_610_000, -98_000, (("vat6", -5_880),), 469_300, 250_000, 0)
+POINTS = {"aurora-miles": ProgramPoints("aurora-miles", 1000, 500, 40)}
 
 
 def _money(units: int) -> Decimal:
@@ -75,15 +82,15 @@ def test_a_statement_survives_the_wire() -> None:
 
 
 def test_a_statement_pays_what_is_due_and_names_the_leg() -> None:
-    made = statement(brought_forward=3_880)
-    assert (made.due, made.payment, made.carried_forward) == (-6_290_000, -6_290_000, 0)
+    made = statement(brought_forward=4_580)
+    assert (made.due, made.payment, made.carried_forward) == (-5_570_000, -5_570_000, 0)
     leg = leg_of(WINDOW, 1, made)
     assert leg is not None
-    assert (leg.reference, leg.payment) == (made.payment_reference, -6_290_000)
+    assert (leg.reference, leg.payment) == (made.payment_reference, -5_570_000)
 
 
 def test_a_statement_that_pays_nothing_has_no_reference_and_no_leg() -> None:
-    made = statement(brought_forward=6_293_881)
+    made = statement(brought_forward=5_574_581)
     assert (made.payment, made.payment_reference, made.carried_forward) == (0, "", 1)
     assert leg_of(WINDOW, 1, made) is None
 
@@ -95,6 +102,8 @@ def test_a_statement_that_pays_nothing_has_no_reference_and_no_leg() -> None:
         replace(FIGURES, fees=-98_001),
         replace(FIGURES, taxes=(("vat9", -5_880),)),
         replace(FIGURES, taxes=()),
+        replace(FIGURES, value_tax=469_299),
+        replace(FIGURES, promotions=250_001),
     ],
 )
 def test_sums_that_differ_from_the_lines_stop_the_stating(figures: Figures) -> None:
@@ -102,9 +111,19 @@ def test_sums_that_differ_from_the_lines_stop_the_stating(figures: Figures) -> N
         statement(figures)
 
 
-def test_points_that_differ_from_the_lines_stop_the_stating() -> None:
+@pytest.mark.parametrize("points", [(1000, 501, 40), (999, 500, 40), (1000, 500, 41)])
+def test_points_that_differ_from_the_lines_stop_the_stating(points: tuple[int, int, int]) -> None:
     with pytest.raises(InvariantBroken):
-        statement(points={"aurora-miles": ProgramPoints("aurora-miles", 1000, 501)})
+        statement(points={"aurora-miles": ProgramPoints("aurora-miles", *points)})
+
+
+def test_a_statement_says_what_each_promotion_cost_whom() -> None:
+    made = statement()
+    assert made.promotion_lines == (
+        PromotionLine("borealis-aurora", "may", "aurora", 0, 130_000),
+        PromotionLine("borealis-aurora", "may", "hub", 250_000, 0),
+    )
+    assert made.value_taxes == (ValueTax("vat13", 0, 469_300),)
 
 
 def test_an_open_window_is_not_stated() -> None:

@@ -19,7 +19,16 @@ def simulate(state: State, points: int) -> Simulation:
     terms = terms_in_force(state.registry, CORRIDOR, make.NOW)
     assert terms is not None
     windows = {each.currency: each for each in state.windows.values() if each.state == "OPEN"}
-    return simulate_transfer(state.registry, windows, state.balances, terms, points, make.NOW)
+    return simulate_transfer(
+        state.registry,
+        windows,
+        state.balances,
+        state.promotion_points,
+        terms,
+        points,
+        "",
+        make.NOW,
+    )
 
 
 @given(

@@ -48,7 +48,8 @@ def test_a_transfer_is_taxed_by_the_rate_of_its_own_time_and_freezes_it() -> Non
     for moment, basis_points, tax in ((make.NOW, 600, 588), (make.NOW + SECOND, 700, 686)):
         (result,) = make.fold_one(state, make.an_order(), moment).results
         assert isinstance(result, Recorded)
-        assert result.tax_basis_points == basis_points
+        assert result.conversion is not None
+        assert result.conversion.tax_basis_points == basis_points
         assert [p.amount for p in result.postings if p.code is Code.TAX] == [tax]
 
 

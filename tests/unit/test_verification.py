@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -13,7 +15,7 @@ from typer.testing import CliRunner
 from exchange.cli.checks.archive import Report, check_archive
 from exchange.cli.checks.document import check_document, check_pem
 from exchange.cli.checks.line_file import COLUMNS
-from exchange.cli.checks.verification import KeySet, KnownKey, read_keys
+from exchange.cli.checks.verification import Broken, KeySet, KnownKey, read_keys
 from exchange.cli.output import Command
 from exchange.cli.verify import verify
 from partners.envelope import TRANSFER_ORDER, from_json, pae, sign, to_json
@@ -95,6 +97,7 @@ def test_an_untouched_archive_holds() -> None:
         "partners": 2,
         "receipts": 8,
         "credit notices": 6,
+        "funding notices": 0,
         "statements": 4,
         "lines": 12,
         "windows": 2,
@@ -110,6 +113,68 @@ def test_the_verifier_reads_the_columns_that_settlement_writes() -> None:
 
 def test_keys_are_read_as_an_archive_holds_them() -> None:
     assert read_keys("keys.json", keys_json()) == KEYS
+
+
+def with_indexes(purpose: Purpose, **indexes: Any) -> KeySet:
+    """The key set with the log indexes of one key."""
+    key_id = SIGNERS[purpose].key_id
+    return {**KEYS, key_id: replace(KEYS[key_id], **indexes)}
+
+
+def test_the_log_indexes_of_keys_are_read_and_must_be_integers() -> None:
+    rows = json.loads(keys_json())
+    rows[0] |= {"registered_index": 3, "revoked_index": None}
+    keys = read_keys("keys.json", json.dumps(rows).encode())
+    key = keys[rows[0]["key_id"]]
+    assert (key.registered_index, key.revoked_index) == (3, None)
+    for wrong in ("3", True, 3.0):
+        rows[0]["revoked_index"] = wrong
+        with pytest.raises(Broken, match="no list of public keys"):
+            read_keys("keys.json", json.dumps(rows).encode())
+
+
+def test_t05_receipts_before_the_revocation_hold_and_those_from_it_on_do_not() -> None:
+    archive = week()
+    indexes = [
+        pb.TransferRecord.FromString(
+            pb.TransferReceipt.FromString(from_json(each).payload).record
+        ).log_index
+        for each in archive.grocery.stream
+    ]
+    last = max(indexes)
+    after = with_indexes(Purpose.RECEIPTS, revoked_index=last + 1, registered_index=0)
+    assert not [f for f in faults_of(archive, after) if "revoked" in f or "registered" in f]
+    faults = faults_of(archive, with_indexes(Purpose.RECEIPTS, revoked_index=last))
+    assert any(f"being revoked at {last}: expected less than {last}" in f for f in faults)
+    faults = faults_of(archive, with_indexes(Purpose.RECEIPTS, registered_index=last))
+    assert any(f"being registered at {last}: expected more than {last}" in f for f in faults)
+
+
+def test_t05_a_statement_whose_key_was_revoked_within_its_window_does_not_hold() -> None:
+    archive = week()
+    statement = SettlementStatement.FromString(
+        from_json(archive.grocery.statements[SECOND]).payload
+    )
+    end = statement.closing_tree.size
+    faults = faults_of(archive, with_indexes(Purpose.STATEMENTS, revoked_index=end))
+    assert any(f"being revoked at {end}" in f for f in faults)
+    report = report_of(archive, with_indexes(Purpose.STATEMENTS, revoked_index=end + 1))
+    assert report.faults == ()
+    assert len(report.not_checked) == len(archive.folders) * 2
+    assert all("before its key was revoked" in each for each in report.not_checked)
+
+
+def test_an_order_under_a_revoked_key_holds_as_far_as_its_receipt_says() -> None:
+    order = sign(SIGNERS[Purpose.ORDERS], TRANSFER_ORDER, an_order())
+    keys = with_indexes(Purpose.ORDERS, revoked_index=7)
+    report = check_document("a.json", to_json(order), keys)
+    assert report.faults == ()
+    (unseen,) = report.not_checked
+    assert unseen.startswith("whether a.json came before its key was revoked at 7")
+
+
+def an_order() -> bytes:
+    return pb.TransferOrder(partner_id="grocery").SerializeToString()
 
 
 def test_a_key_under_another_keys_id_is_refused() -> None:
@@ -173,7 +238,7 @@ def test_a_payload_names_the_key_that_signs_it() -> None:
 
 def test_t06_a_field_that_this_version_does_not_know_is_a_fault() -> None:
     def smuggle(receipt: pb.TransferReceipt) -> None:
-        receipt.record += b"\xfa\x01\x01x"  # Field 31, one byte.
+        receipt.record += b"\xfa\x06\x01x"  # Field 111, one byte.
 
     assert document_faults(changed_receipt(week(1), smuggle)) == [
         "a.json: the record holds a field that this version does not know"
@@ -208,7 +273,7 @@ def test_a_receipt_with_a_wrong_field_is_refused(field: str, value: object, faul
         ("state", 0, "the record states no outcome"),
         ("state", 2, "whether the record states a reason: expected True, found False"),
         ("source_part_sha256", bytes(32), "source_part_sha256: expected"),
-        ("source_part_sha256", b"", "source_part_sha256: expected"),
+        ("source_part_sha256", b"", "source_part that the record does not commit to: expected"),
     ],
 )
 def test_t10_an_altered_record_is_refused(field: str, value: object, fault: str) -> None:
@@ -559,7 +624,9 @@ def test_t26_a_line_file_that_was_cut_short_is_named() -> None:
     archive = week()
     files = archive.grocery.line_files
     files[SECOND] = files[SECOND].rpartition(b"END")[0]
-    assert any("last rows: expected TOTAL, TOTAL, END" in fault for fault in faults_of(archive))
+    assert any(
+        "last rows: expected TOTAL, TOTAL, TOTAL, END" in fault for fault in faults_of(archive)
+    )
 
 
 def test_a_missing_line_file_is_named() -> None:
@@ -661,7 +728,10 @@ def test_single_files_are_checked_with_the_keys_that_are_named(tmp_path: Path) -
     receipt.write_text(week().grocery.stream[0])
     for path, counted in (
         (receipt, {"receipts": 1}),
-        (home / "grocery" / "receipts.jsonl", {"receipts": 6, "credit notices": 2}),
+        (
+            home / "grocery" / "receipts.jsonl",
+            {"receipts": 6, "credit notices": 2, "funding notices": 0},
+        ),
         (home / "grocery" / f"{FIRST}.statement.json", {"statements": 1, "lines": 3}),
     ):
         code, output = run("--json", "--keys", home / "keys.json", path)

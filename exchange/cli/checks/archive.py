@@ -29,7 +29,14 @@ from exchange.cli.checks.statement import (
     check_statement,
     check_values,
 )
-from exchange.cli.checks.stream import Entry, check_chain, check_counterparts, check_entry
+from exchange.cli.checks.stream import (
+    NAMES,
+    Entry,
+    check_chain,
+    check_counterparts,
+    check_entry,
+    funders_of,
+)
 from exchange.cli.checks.verification import Broken, Fault, KeySet, compare
 
 STREAM = "receipts.jsonl"
@@ -99,6 +106,7 @@ def check_archive(
         by_window[statement.message.window_id].append(statement)
     whole, not_checked = _whole_windows(by_window, folders)
     not_checked = (
+        *(statement.unproven for statement in statements if statement.unproven),
         *(sentence for folder in folders.values() for sentence in folder.not_checked.values()),
         *not_checked,
         *_unstated(folders),
@@ -211,6 +219,7 @@ def _whole_windows(
             if entry.is_committed:
                 record = entry.record
                 parties[record.window_id] |= {record.source_partner, record.target_partner}
+                parties[record.window_id] |= funders_of(record)
     whole: dict[str, list[Statement]] = {}
     not_checked: list[str] = []
     for window_id, statements in sorted(by_window.items()):
@@ -236,9 +245,9 @@ def _unstated(folders: Mapping[str, _Folder]) -> Iterator[str]:
 
 
 def count_entries(chain: Sequence[Entry]) -> dict[str, int]:
-    """How many receipts and credit notices a stream holds."""
-    receipts = sum(entry.is_receipt for entry in chain)
-    return {"receipts": receipts, "credit notices": len(chain) - receipts}
+    """How many receipts and notices a stream holds."""
+    roles = Counter(entry.role for entry in chain)
+    return {f"{name}s": roles[role] for role, name in NAMES.items()}
 
 
 def _count(folders: Iterable[_Folder], windows: int) -> dict[str, int]:
@@ -248,7 +257,8 @@ def _count(folders: Iterable[_Folder], windows: int) -> dict[str, int]:
         checked.update(count_entries(folder.chain))
         checked["statements"] += len(folder.statements)
         checked["lines"] += folder.line_count
-    names = ("partners", "receipts", "credit notices", "statements", "lines", "windows")
+    proofs = [f"{name}s" for name in NAMES.values()]
+    names = ("partners", *proofs, "statements", "lines", "windows")
     return {name: checked[name] for name in names}
 
 

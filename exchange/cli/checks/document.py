@@ -5,7 +5,7 @@ Says of each what could not be looked at: a receipt alone shows nothing about th
 
 from exchange.cli.checks.archive import Report
 from exchange.cli.checks.statement import check_line_file, check_statement
-from exchange.cli.checks.stream import check_entry
+from exchange.cli.checks.stream import NAMES, check_entry
 from exchange.cli.checks.verification import (
     Broken,
     Fault,
@@ -15,32 +15,36 @@ from exchange.cli.checks.verification import (
     open_envelope,
     public_key_of,
 )
-from partners.envelope import SETTLEMENT_STATEMENT, TRANSFER_ORDER, TRANSFER_RECEIPT
+from partners.envelope import SETTLEMENT_STATEMENT, TRANSFER_ORDER
 from partners.keys import key_id_of
 
 
 def check_document(
     place: str, text: str, keys: KeySet, line_place: str = "", line_file: bytes | None = None
 ) -> Report:
-    """One envelope by itself: an order, a receipt, a credit notice, a statement and its lines."""
+    """One envelope by itself: an order, a receipt, a notice, a statement and its lines."""
     try:
         kind = open_envelope(place, text, keys).payload_type
         if kind == TRANSFER_ORDER:
-            check_order(place, text, keys)
-            return Report(checked={"orders": 1})
+            revoked_index = check_order(place, text, keys).revoked_index
+            if revoked_index is None:
+                return Report(checked={"orders": 1})
+            unseen = f"whether {place} came before its key was revoked at {revoked_index}"
+            return Report(checked={"orders": 1}, not_checked=(f"{unseen}: its receipt says so",))
         if kind != SETTLEMENT_STATEMENT:
-            check_entry(place, text, keys)
-            name = "receipts" if kind == TRANSFER_RECEIPT else "credit notices"
+            entry = check_entry(place, text, keys)
+            name = f"{NAMES[entry.role]}s"
             return Report(checked={name: 1}, not_checked=(f"the stream around {place}",))
         statement = check_statement(place, text, keys)
     except Broken as broken:
         return Report(broken.faults)
+    unproven = (statement.unproven,) if statement.unproven else ()
     if line_file is None:
-        unseen = (f"the line file and the stream of {place}",)
-        return Report(checked={"statements": 1}, not_checked=unseen)
+        around = (f"the line file and the stream of {place}", *unproven)
+        return Report(checked={"statements": 1}, not_checked=around)
     lines, faults = check_line_file(statement, line_place, line_file)
-    unseen = (f"the stream of {place}",)
-    return Report(faults, {"statements": 1, "lines": len(lines or ())}, unseen)
+    around = (f"the stream of {place}", *unproven)
+    return Report(faults, {"statements": 1, "lines": len(lines or ())}, around)
 
 
 def check_pem(place: str, key_id: str, content: bytes, keys: KeySet) -> tuple[Fault, ...]:

@@ -3,12 +3,13 @@
 Written apart from the code that makes line files, so that one error is not made twice. Its rules:
 
 - RFC 4180 in one form (UTF-8, CRLF, quotes only where needed): a header row of `COLUMNS`, then rows
-  of as many cells, whose first says what they are: LINE, twice TOTAL (source, then target), END.
+  of as many cells, whose first says what they are: LINE, three times TOTAL (source, target,
+  funder), END.
 - TOTAL repeats the count and the sums of its role's lines. END comes last and names window and
   partner: a file that was cut short has none.
 - Money is decimal with all digits of the currency's scale, positive where owed to the partner.
-- Every cell of a line follows from the record and the source part, but the partner's own reference,
-  which no record holds.
+- Every cell of a line follows from the record and the part that bears the fee, but the partner's
+  own reference, which no record holds.
 - Log index rises from line to line.
 
 Source: settlement's line file format, version 1.
@@ -23,7 +24,7 @@ from itertools import pairwise
 from typing import Final
 from uuid import UUID
 
-from exchange.cli.checks.stream import Entry
+from exchange.cli.checks.stream import FUNDER, SOURCE, TARGET, Entry
 from exchange.cli.checks.verification import Broken, Fault, compare
 from partners.errors import Refused
 from partners.points import format_amount, parse_amount
@@ -37,10 +38,18 @@ COLUMNS: Final = (
     "target_program",
     "source_points",
     "target_points",
+    "bonus_points",
+    "agreement_id",
+    "segment",
     "rate_source_units",
     "rate_target_units",
     "price_per_target_point",
+    "price_per_thousand",
     "value",
+    "value_tax",
+    "value_tax_code",
+    "promotion",
+    "promotions",
     "fee",
     "tax",
     "tax_code",
@@ -49,11 +58,10 @@ COLUMNS: Final = (
     "recorded_at",
     "log_index",
 )
-SOURCE: Final = "source"
-TARGET: Final = "target"
 _FREE: Final = "own_reference"
-_MONEY: Final = ("value", "fee", "tax")
-_POINTS: Final = ("source_points", "target_points")
+_ROLES: Final = (SOURCE, TARGET, FUNDER)
+_MONEY: Final = ("value", "value_tax", "promotion", "fee", "tax")
+_POINTS: Final = ("source_points", "target_points", "bonus_points")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Cells = Mapping[str, str]
@@ -69,24 +77,33 @@ class Line:
     log_index: int
     source_points: int
     target_points: int
+    bonus_points: int
     value: int
+    value_tax: int
+    promotion: int
     fee: int
     tax: int
 
     @property
+    def role(self) -> str:
+        """SOURCE, TARGET or FUNDER."""
+        return self.cells["role"]
+
+    @property
     def is_outgoing(self) -> bool:
         """Whether the partner is the source."""
-        return self.cells["role"] == SOURCE
+        return self.role == SOURCE
 
     @property
-    def own_program(self) -> str:
-        """The partner's program in this transfer."""
-        return self.cells["source_program" if self.is_outgoing else "target_program"]
-
-    @property
-    def own_points(self) -> int:
-        """What left that program or came to it."""
-        return self.source_points if self.is_outgoing else self.target_points
+    def own_points(self) -> Iterator[tuple[str, str, int]]:
+        """What left the partner's program or came to it: the program, which way, and points. A
+        funder's points are others'.
+        """
+        if self.role == SOURCE:
+            yield self.cells["source_program"], "out", self.source_points
+        elif self.role == TARGET:
+            yield self.cells["target_program"], "in", self.target_points
+            yield self.cells["target_program"], "bonus", self.bonus_points
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +127,20 @@ def read_lines(place: str, content: bytes, scale: int) -> LineFile:
             raise Broken(Fault(f"{place}:{number}", "cells", str(len(COLUMNS)), str(len(row))))
     named = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
     kinds = [cells["row"] for cells in named]
-    if kinds[-3:] != ["TOTAL", "TOTAL", "END"]:
-        raise Broken(
-            Fault(place, "last rows", "TOTAL, TOTAL, END", ", ".join(kinds[-3:]) or "none")
-        )
-    *body, source_total, target_total, end = named
+    last = [*["TOTAL"] * len(_ROLES), "END"]
+    if kinds[-len(last) :] != last:
+        found = ", ".join(kinds[-len(last) :]) or "none"
+        raise Broken(Fault(place, "last rows", ", ".join(last), found))
+    body, totals, end = named[: -len(last)], named[-len(last) : -1], named[-1]
     lines = tuple(
         _line(f"{place}:{number}", cells, scale) for number, cells in enumerate(body, start=2)
     )
     faults = (
-        *_total_faults(f"{place}:{len(body) + 2}", SOURCE, source_total, lines, scale),
-        *_total_faults(f"{place}:{len(body) + 3}", TARGET, target_total, lines, scale),
+        *(
+            fault
+            for at, (role, total) in enumerate(zip(_ROLES, totals, strict=True), len(body) + 2)
+            for fault in _total_faults(f"{place}:{at}", role, total, lines, scale)
+        ),
         *_order_faults(lines),
     )
     return LineFile(end["transfer_id"], end[_FREE], lines, faults)
@@ -140,12 +160,9 @@ def _rows(place: str, content: bytes) -> list[list[str]]:
 
 
 def _line(place: str, cells: Cells, scale: int) -> Line:
-    if cells["row"] != "LINE" or cells["role"] not in (SOURCE, TARGET):
-        raise Broken(
-            Fault(
-                place, "row and role", "LINE, source or target", f"{cells['row']}, {cells['role']}"
-            )
-        )
+    if cells["row"] != "LINE" or cells["role"] not in _ROLES:
+        wanted, found = f"LINE, {' or '.join(_ROLES)}", f"{cells['row']}, {cells['role']}"
+        raise Broken(Fault(place, "row and role", wanted, found))
     try:
         points = [parse_amount(cells[column], 0, column) for column in _POINTS]
         money = [parse_amount(cells[column], scale, column) for column in _MONEY]
@@ -163,11 +180,8 @@ def _total_faults(
         "row": "TOTAL",
         "transfer_id": str(len(own)),
         "role": role,
-        "source_points": str(sum(line.source_points for line in own)),
-        "target_points": str(sum(line.target_points for line in own)),
-        "value": format_amount(sum(line.value for line in own), scale),
-        "fee": format_amount(sum(line.fee for line in own), scale),
-        "tax": format_amount(sum(line.tax for line in own), scale),
+        **{name: str(sum(getattr(line, name) for line in own)) for name in _POINTS},
+        **{name: format_amount(sum(getattr(line, name) for line in own), scale) for name in _MONEY},
     }
     for column in COLUMNS:
         yield from compare(place, f"{role} total, {column}", expected[column], total[column])
@@ -188,22 +202,33 @@ def line_faults(line: Line, entry: Entry, scale: int) -> Iterator[Fault]:
 
 
 def _cells_of(entry: Entry, scale: int) -> dict[str, str]:
-    """The cells that a committed transfer's record, source part and role call for."""
-    record, part = entry.record, entry.source_part
-    value = -record.value if entry.is_receipt else record.value
+    """The cells that a committed transfer's record, fee part and role call for."""
+    record, part = entry.record, entry.fee_part
+    sign = {SOURCE: -1, TARGET: 1, FUNDER: 0}[entry.role]
+
+    def price(units: int) -> str:
+        return format_amount(units, scale) if units else ""
+
     time = _EPOCH + timedelta(microseconds=record.recorded_at.ToMicroseconds())
     return {
         "row": "LINE",
         "transfer_id": str(UUID(bytes=record.transfer_id)),
-        "role": SOURCE if entry.is_receipt else TARGET,
+        "role": entry.role,
         "source_program": record.source_program,
         "target_program": record.target_program,
         "source_points": str(record.source_points),
         "target_points": str(record.target_points),
+        "bonus_points": str(sum(each.bonus_points for each in record.promotions)),
+        "agreement_id": record.agreement_id,
+        "segment": record.segment.segment_id,
         "rate_source_units": str(record.block_rate.source_units),
         "rate_target_units": str(record.block_rate.target_units),
-        "price_per_target_point": format_amount(record.price_per_target_point, scale),
-        "value": format_amount(value, scale),
+        "price_per_target_point": price(record.price_per_target_point),
+        "price_per_thousand": price(record.price_per_thousand_target_points),
+        "value": format_amount(sign * record.value, scale),
+        "value_tax": format_amount(sign * record.value_tax, scale),
+        "value_tax_code": record.value_tax_code if sign else "",
+        **_promotion_cells(entry, scale),
         "fee": format_amount(-part.fee if part else 0, scale),
         "tax": format_amount(-part.tax if part else 0, scale),
         "tax_code": part.tax_code if part else "",
@@ -212,3 +237,22 @@ def _cells_of(entry: Entry, scale: int) -> dict[str, str]:
         "recorded_at": time.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "log_index": str(record.log_index),
     }
+
+
+def _promotion_cells(entry: Entry, scale: int) -> dict[str, str]:
+    """What moved for bonuses, and whose shares they are: a target sees all and bears its own
+    itself, others see their own.
+    """
+    moved, shown = 0, []
+    for promotion in entry.record.promotions:
+        for share in promotion.shares:
+            own = share.funder == entry.partner_id
+            if not share.amount or not (own or entry.role == TARGET):
+                continue
+            amount = format_amount(share.amount, scale)
+            shown.append(f"{promotion.promotion_id}/{share.funder}={amount}")
+            if entry.role != TARGET:
+                moved -= share.amount
+            elif not own:
+                moved += share.amount
+    return {"promotion": format_amount(moved, scale), "promotions": " ".join(shown)}

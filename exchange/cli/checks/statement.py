@@ -2,15 +2,17 @@
 
 Its rules, beside those of `exchange.cli.checks.verification`:
 
-- net = outgoing + incoming + fees + taxes; due = brought forward + net; carried = due - payment.
+- net = outgoing + incoming + fees + taxes + taxes on value + promotions; due = brought forward +
+  net; carried = due - payment.
   What leaves is never positive, what comes never negative; the payment is due, rounded down.
 - The line file is the one whose digest is signed, and its sums are the statement's: count, values,
-  fees, tax by code, points by program.
+  fees, taxes by code, promotions by funder, points by program.
 - The window is the log's range from the opening tree's size up to, without, the closing tree's. The
   statement names the first and last stream position in it, and every committed transfer of the
   partner's stream in it is in the line file, line for line, and no other.
 - A statement begins where the one before it ended: same tree, same balance.
-- Over all partners of a window outgoing and incoming value sum to 0, and all name the same trees.
+- Over all partners of a window outgoing and incoming value and the tax on them sum to 0, promotions
+  to what the operator paid for them, and all name the same trees.
 
 Source: books.md (Settlement windows), pointclear/settlement/v1/statement.proto.
 """
@@ -19,12 +21,22 @@ import hashlib
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from exchange.cli.checks.line_file import Line, line_faults, read_lines
-from exchange.cli.checks.stream import Entry
-from exchange.cli.checks.verification import Broken, Fault, KeySet, compare, open_envelope, parse
+from exchange.cli.checks.stream import TARGET, Entry
+from exchange.cli.checks.verification import (
+    Broken,
+    Fault,
+    KeySet,
+    KnownKey,
+    check_force,
+    compare,
+    open_envelope,
+    parse,
+)
+from partners.agreement import HUB
 from partners.envelope import SETTLEMENT_STATEMENT
 from partners.errors import Refused
 from partners.points import currency_scale
@@ -39,6 +51,8 @@ class Statement:
 
     place: str
     message: SettlementStatement
+    unproven: str = ""
+    """A sentence on what it does not show by itself, if there is anything."""
 
     @property
     def indices(self) -> range:
@@ -50,9 +64,12 @@ def check_statement(place: str, text: str, keys: KeySet) -> Statement:
     """A statement by itself. Raises Broken with all its faults."""
     envelope = open_envelope(place, text, keys, SETTLEMENT_STATEMENT)
     message = parse(place, "payload", SettlementStatement, envelope.payload)
-    key_id = envelope.signatures[0].key_id
+    key = keys[envelope.signatures[0].key_id]
+    # A statement is recorded behind its window, at an index that it does not state: at the earliest
+    # the one at which the window was closed.
     faults = (
-        *compare(place, "signing_key_id", key_id, message.signing_key_id),
+        *compare(place, "signing_key_id", key.key_id, message.signing_key_id),
+        *_revocation_faults(place, key, message),
         *_sum_faults(place, message),
         *_sign_faults(place, message),
         *_payment_faults(place, message),
@@ -60,13 +77,27 @@ def check_statement(place: str, text: str, keys: KeySet) -> Statement:
     )
     if faults:
         raise Broken(*faults)
-    return Statement(place, message)
+    unproven = ""
+    if key.revoked_index is not None:
+        unproven = f"whether {place} was stated before its key was revoked at {key.revoked_index}"
+    return Statement(place, message, unproven)
+
+
+def _revocation_faults(place: str, key: KnownKey, message: SettlementStatement) -> Iterator[Fault]:
+    if key.revoked_index is not None:
+        yield from check_force(
+            place, replace(key, registered_index=None), message.closing_tree.size
+        )
 
 
 def _sum_faults(place: str, message: SettlementStatement) -> Iterator[Fault]:
     taxes = sum(tax.amount for tax in message.taxes)
+    value_taxes = sum(tax.outgoing + tax.incoming for tax in message.value_taxes)
     net = message.outgoing_value + message.incoming_value + message.fees + taxes
+    net += value_taxes + message.promotions
     yield from compare(place, "net, outgoing + incoming + fees + taxes", net, message.net)
+    promotions = sum(line.amount for line in message.promotion_lines)
+    yield from compare(place, "promotions, their lines", promotions, message.promotions)
     due = message.brought_forward + message.net
     yield from compare(place, "due, brought_forward + net", due, message.due)
     carried = message.due - message.payment
@@ -78,11 +109,20 @@ def _sign_faults(place: str, message: SettlementStatement) -> Iterator[Fault]:
         ("outgoing_value", message.outgoing_value),
         ("fees", message.fees),
         *((f"tax {tax.tax_code}", tax.amount) for tax in message.taxes),
+        *((f"outgoing value tax {tax.tax_code}", tax.outgoing) for tax in message.value_taxes),
     ):
         if amount > 0:
             yield Fault(place, name, "at most 0", str(amount))
-    if message.incoming_value < 0:
-        yield Fault(place, "incoming_value", "at least 0", str(message.incoming_value))
+    for name, amount in (
+        ("incoming_value", message.incoming_value),
+        *((f"incoming value tax {tax.tax_code}", tax.incoming) for tax in message.value_taxes),
+        *(
+            (f"own share of {line.promotion_id}", line.own_share)
+            for line in message.promotion_lines
+        ),
+    ):
+        if amount < 0:
+            yield Fault(place, name, "at least 0", str(amount))
 
 
 def _payment_faults(place: str, message: SettlementStatement) -> Iterator[Fault]:
@@ -141,6 +181,7 @@ def check_line_file(
             sum(line.value for line in lines if not line.is_outgoing),
         ),
         ("fees", message.fees, sum(line.fee for line in lines)),
+        ("promotions", message.promotions, sum(line.promotion for line in lines)),
     ):
         faults += compare(place, f"{what} of the statement and of the lines", stated, summed)
     faults += _tax_faults(place, message, lines)
@@ -152,8 +193,14 @@ def _tax_faults(place: str, message: SettlementStatement, lines: Sequence[Line])
     stated, summed = Counter[str](), Counter[str]()
     for tax in message.taxes:
         stated[tax.tax_code] += tax.amount
+    for value_tax in message.value_taxes:
+        stated[f"outgoing {value_tax.tax_code}"] += value_tax.outgoing
+        stated[f"incoming {value_tax.tax_code}"] += value_tax.incoming
     for line in lines:
         summed[line.cells["tax_code"]] += line.tax
+        if line.value_tax:
+            way = "outgoing" if line.is_outgoing else "incoming"
+            summed[f"{way} {line.cells['value_tax_code']}"] += line.value_tax
     for code in sorted(stated.keys() | summed.keys()):
         what = f"tax {code or 'without a code'} of the statement and of the lines"
         yield from compare(place, what, stated[code], summed[code])
@@ -166,8 +213,10 @@ def _points_faults(
     for points in message.points:
         stated[points.program_id, "out"] += points.points_out
         stated[points.program_id, "in"] += points.points_in
+        stated[points.program_id, "bonus"] += points.bonus_points
     for line in lines:
-        summed[line.own_program, "out" if line.is_outgoing else "in"] += line.own_points
+        for program, way, count in line.own_points:
+            summed[program, way] += count
     for program, way in sorted(stated.keys() | summed.keys()):
         what = f"points {way} of {program} of the statement and of the lines"
         yield from compare(place, what, stated[program, way], summed[program, way])
@@ -242,6 +291,32 @@ def check_lines(
         yield Fault(stated[index].place, f"log index {index} is not in the window of the stream")
     for index in sorted(stated.keys() & proved.keys()):
         yield from line_faults(stated[index], proved[index], statement.message.scale)
+    yield from _promotion_faults(statement, list(proved.values()))
+
+
+def _promotion_faults(statement: Statement, entries: Sequence[Entry]) -> Iterator[Fault]:
+    """Whether the promotions are stated as the records have them, by agreement and funder."""
+    message = statement.message
+    stated = Counter[tuple[str, str, str, str]]()
+    proved = Counter[tuple[str, str, str, str]]()
+    for line in message.promotion_lines:
+        key = (line.agreement_id, line.promotion_id, line.funder)
+        stated[*key, "amount"] += line.amount
+        stated[*key, "own share"] += line.own_share
+    for entry in entries:
+        for promotion in entry.record.promotions:
+            for share in promotion.shares:
+                key = (entry.record.agreement_id, promotion.promotion_id, share.funder)
+                own = share.funder == entry.partner_id
+                if entry.role == TARGET:
+                    proved[*key, "own share" if own else "amount"] += share.amount
+                elif own:
+                    proved[*key, "amount"] -= share.amount
+    for agreement, name, funder, what in sorted(stated.keys() | proved.keys()):
+        found = stated[agreement, name, funder, what]
+        expected = proved[agreement, name, funder, what]
+        said = f"{what} of {funder} for {name} of {agreement} by the stream"
+        yield from compare(statement.place, said, expected, found)
 
 
 # Statement by statement
@@ -270,9 +345,17 @@ def check_values(statements: Mapping[str, Sequence[Statement]]) -> tuple[Fault, 
     faults: list[Fault] = []
     for window_id, of_window in statements.items():
         first = of_window[0]
-        value = sum(s.message.outgoing_value + s.message.incoming_value for s in of_window)
+        messages = [statement.message for statement in of_window]
+        value = sum(each.outgoing_value + each.incoming_value for each in messages)
         what = f"values of all partners in window {window_id} together"
         faults += compare(first.place, what, 0, value)
+        taxes = [tax for each in messages for tax in each.value_taxes]
+        what = f"taxes on value of all partners in window {window_id} together"
+        faults += compare(first.place, what, 0, sum(tax.outgoing + tax.incoming for tax in taxes))
+        lines = [line for each in messages for line in each.promotion_lines]
+        by_hub = sum(line.amount for line in lines if line.funder == HUB)
+        what = f"promotions of all partners in window {window_id} together, but the operator's"
+        faults += compare(first.place, what, 0, sum(each.promotions for each in messages) - by_hub)
     return tuple(faults)
 
 

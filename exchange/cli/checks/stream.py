@@ -1,16 +1,19 @@
-"""What receipts and credit notices prove, each by itself and as a partner's stream. Pure.
+"""What receipts and notices prove, each by itself and as a partner's stream. Pure.
 
 Its rules, beside those of `exchange.cli.checks.verification`:
 
-- The salt and the record make the leaf: kind 1 for a committed transfer, 2 for a refusal.
-- The source part, where there is one, is opened by its own salt, to the digest in the record.
-- A receipt is the source's; a credit notice is the target's, and of committed transfers only.
-- Of a committed transfer the points, the value and the tax follow from the rates beside them.
+- The salt and the record make the leaf: kind 1 for a committed transfer, 4 for one that is held, 2
+  for a refusal and for a hold that was voided. None but the first states figures.
+- The source's or target's part, where there is one, is opened by its own salt, to the digest in
+  the record.
+- A receipt is the source's; a credit notice is the target's, a funding notice another's that pays
+  for a bonus: both of committed transfers only.
+- Of a committed transfer every figure follows from the rates beside it (see `figures`).
 - A stream counts from 1 (or from a stated start) without gap; each entry names the SHA-256 of the
   payload before it, the first names 32 zero bytes; log index rises and time never falls. The first
   fault ends the reading of a stream: what comes after it rests on nothing.
-- Both parties to a transfer hold the same record under the same salt, and no two transfers share a
-  log index or an id.
+- All parties to a transfer hold the same record under the same salt, and no two transfers share a
+  log index or an id, but for a hold and the outcome that follows it.
 
 Source: protocol.md (Records, receipts, streams; The log), pointclear/exchange/v1/transfer.proto.
 """
@@ -20,22 +23,49 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from exchange.cli.checks.verification import Broken, Fault, KeySet, compare, open_envelope, parse
+from exchange.cli.checks.figures import FeePart, fee_faults, figure_faults
+from exchange.cli.checks.verification import (
+    Broken,
+    Fault,
+    KeySet,
+    check_force,
+    compare,
+    open_envelope,
+    parse,
+)
 from exchange.log.merkle import SALT_BYTES, leaf_data, leaf_hash
-from partners.agreement import BASIS_POINTS
-from partners.conversion import half_even
-from partners.envelope import CREDIT_NOTICE, TRANSFER_RECEIPT, payload_digest
+from partners.agreement import HUB
+from partners.envelope import CREDIT_NOTICE, FUNDING_NOTICE, TRANSFER_RECEIPT, payload_digest
 from pointclear.exchange.v1.transfer_pb2 import (
+    TRANSFER_STATE_ABORTED,
     TRANSFER_STATE_COMMITTED,
+    TRANSFER_STATE_HELD,
     TRANSFER_STATE_REFUSED,
     CreditNotice,
+    FundingNotice,
     SourcePart,
+    TargetPart,
     TransferReceipt,
     TransferRecord,
 )
 
-TRANSFER_LEAF: Final = 1
-REFUSAL_LEAF: Final = 2
+SOURCE: Final = "source"
+TARGET: Final = "target"
+FUNDER: Final = "funder"
+NAMES: Final = {SOURCE: "receipt", TARGET: "credit notice", FUNDER: "funding notice"}
+"""What each side holds."""
+PAPERS: Final[Mapping[str, tuple[str, type[TransferReceipt | CreditNotice | FundingNotice]]]] = {
+    TRANSFER_RECEIPT: (SOURCE, TransferReceipt),
+    CREDIT_NOTICE: (TARGET, CreditNotice),
+    FUNDING_NOTICE: (FUNDER, FundingNotice),
+}
+
+LEAF_KINDS: Final = {
+    TRANSFER_STATE_COMMITTED: 1,
+    TRANSFER_STATE_REFUSED: 2,
+    TRANSFER_STATE_HELD: 4,
+    TRANSFER_STATE_ABORTED: 2,
+}
 BEFORE_FIRST: Final = bytes(32)
 """What the first entry of a stream names as the digest before it."""
 
@@ -54,9 +84,15 @@ class Entry:
     record_bytes: bytes
     salt: bytes
     leaf_hash: bytes
-    source_part: SourcePart | None
-    """None on a credit notice, and for a refusal."""
-    is_receipt: bool
+    fee_part: FeePart | None
+    """The part that bears the fee, if that is this partner's."""
+    role: str
+    """SOURCE, TARGET or FUNDER."""
+
+    @property
+    def is_receipt(self) -> bool:
+        """Whether the partner is the source."""
+        return self.role == SOURCE
 
     @property
     def is_committed(self) -> bool:
@@ -69,31 +105,25 @@ class Entry:
 
 def check_entry(place: str, text: str, keys: KeySet) -> Entry:
     """One receipt or credit notice, by itself. Raises Broken with all its faults."""
-    envelope = open_envelope(place, text, keys, TRANSFER_RECEIPT, CREDIT_NOTICE)
-    is_receipt = envelope.payload_type == TRANSFER_RECEIPT
-    payload: TransferReceipt | CreditNotice
-    if is_receipt:
-        payload = parse(place, "payload", TransferReceipt, envelope.payload)
-    else:
-        payload = parse(place, "payload", CreditNotice, envelope.payload)
+    envelope = open_envelope(place, text, keys, *PAPERS)
+    role, kind = PAPERS[envelope.payload_type]
+    payload: TransferReceipt | CreditNotice | FundingNotice
+    payload = parse(place, "payload", kind, envelope.payload)
     record = parse(place, "record", TransferRecord, payload.record)
     faults = [
         *compare(place, "signing_key_id", envelope.signatures[0].key_id, payload.signing_key_id),
         *compare(place, "bytes of salt", SALT_BYTES, len(payload.salt)),
+        *check_force(place, keys[envelope.signatures[0].key_id], record.log_index),
         *_record_faults(place, record),
     ]
-    party = record.source_partner if is_receipt else record.target_partner
-    faults += compare(place, "the partner that this may be for", party, payload.partner_id)
-    part = None
-    if isinstance(payload, TransferReceipt):
-        part, part_faults = _open_source_part(place, payload, record)
-        faults += part_faults
-    elif record.state != TRANSFER_STATE_COMMITTED:
-        faults.append(Fault(place, "a credit notice of a transfer that did not take place"))
+    faults += _addressee_faults(place, role, record, payload.partner_id)
+    part, part_faults = _open_part(place, payload, record)
+    faults += part_faults
+    if role != SOURCE and record.state != TRANSFER_STATE_COMMITTED:
+        faults.append(Fault(place, f"a {NAMES[role]} of a transfer that did not take place"))
     if faults:
         raise Broken(*faults)
-    committed = record.state == TRANSFER_STATE_COMMITTED
-    leaf = leaf_data(TRANSFER_LEAF if committed else REFUSAL_LEAF, payload.salt, payload.record)
+    leaf = leaf_data(LEAF_KINDS[record.state], payload.salt, payload.record)
     return Entry(
         place,
         payload_digest(envelope),
@@ -106,59 +136,74 @@ def check_entry(place: str, text: str, keys: KeySet) -> Entry:
         payload.salt,
         leaf_hash(leaf),
         part,
-        is_receipt,
+        role,
     )
+
+
+def _addressee_faults(
+    place: str, role: str, record: TransferRecord, partner_id: str
+) -> Iterator[Fault]:
+    """Whether an entry is for one that may have it."""
+    if role == FUNDER:
+        if partner_id not in funders_of(record):
+            yield Fault(place, f"{partner_id or 'nobody'} funds nothing of this transfer")
+        return
+    party = record.source_partner if role == SOURCE else record.target_partner
+    yield from compare(place, "the partner that this may be for", party, partner_id)
+
+
+def funders_of(record: TransferRecord) -> set[str]:
+    """The partners that pay for a bonus and are neither source nor target."""
+    paying = {s.funder for each in record.promotions for s in each.shares if s.amount}
+    return paying - {HUB, record.source_partner, record.target_partner}
 
 
 def _record_faults(place: str, record: TransferRecord) -> Iterator[Fault]:
     yield from compare(place, "bytes of transfer_id", 16, len(record.transfer_id))
     yield from compare(place, "bytes of order_sha256", 32, len(record.order_sha256))
-    if record.state not in (TRANSFER_STATE_COMMITTED, TRANSFER_STATE_REFUSED):
+    if record.state not in LEAF_KINDS:
         yield Fault(place, "the record states no outcome")
-    refused = record.state == TRANSFER_STATE_REFUSED
+    refused = record.state != TRANSFER_STATE_COMMITTED
     yield from compare(place, "whether the record states a reason", refused, bool(record.reason))
-    if refused:
-        return
-    rate = record.block_rate
-    if min(rate.source_units, rate.target_units) < 1:
-        yield Fault(place, "the record's block rate is not of at least 1 point each")
-        return
-    blocks, rest = divmod(record.source_points, rate.source_units)
-    yield from compare(place, "source points beyond whole blocks", 0, rest)
-    target_points = blocks * rate.target_units
-    yield from compare(
-        place, "target_points by the block rate", target_points, record.target_points
-    )
-    value = record.target_points * record.price_per_target_point
-    yield from compare(place, "value by the price", value, record.value)
+    if not refused:
+        yield from figure_faults(place, record)
 
 
-def _open_source_part(
-    place: str, receipt: TransferReceipt, record: TransferRecord
-) -> tuple[SourcePart | None, tuple[Fault, ...]]:
-    """The part of a receipt that the record commits to and does not show."""
-    committed = record.state == TRANSFER_STATE_COMMITTED
-    if not record.source_part_sha256 and not committed:
-        # Nothing may ride along that the record does not commit to.
-        return None, tuple(
-            compare(
-                place,
-                "source part of a refusal",
-                b"",
-                receipt.source_part + receipt.source_part_salt,
-            )
+def _open_part(
+    place: str, payload: TransferReceipt | CreditNotice | FundingNotice, record: TransferRecord
+) -> tuple[FeePart | None, tuple[Fault, ...]]:
+    """The part that the record commits to and does not show; the fee, if this side bears it."""
+    kind: type[FeePart]
+    if isinstance(payload, TransferReceipt):
+        name, kind = "source_part", SourcePart
+        committed, content, salt = (
+            record.source_part_sha256,
+            payload.source_part,
+            payload.source_part_salt,
         )
-    opened = hashlib.sha256(receipt.source_part_salt + receipt.source_part).digest()
+    elif isinstance(payload, CreditNotice):
+        name, kind = "target_part", TargetPart
+        committed, content, salt = (
+            record.target_part_sha256,
+            payload.target_part,
+            payload.target_part_salt,
+        )
+    else:
+        return None, ()
+    if not committed:
+        # Nothing may ride along that the record does not commit to.
+        riding = compare(place, f"{name} that the record does not commit to", b"", content + salt)
+        return None, tuple(riding)
+    opened = hashlib.sha256(salt + content).digest()
     faults = [
-        *compare(place, "bytes of source_part_salt", SALT_BYTES, len(receipt.source_part_salt)),
-        *compare(place, "source_part_sha256", record.source_part_sha256, opened),
+        *compare(place, f"bytes of {name}_salt", SALT_BYTES, len(salt)),
+        *compare(place, f"{name}_sha256", committed, opened),
     ]
-    part = parse(place, "source part", SourcePart, receipt.source_part)
-    tax = half_even(part.fee * part.tax_basis_points, BASIS_POINTS)
-    faults += compare(place, "tax on the fee", tax, part.tax)
-    if part.fee < 0:
-        faults.append(Fault(place, "the fee is negative"))
-    return part, tuple(faults)
+    part: FeePart = parse(place, name.replace("_", " "), kind, content)
+    if isinstance(part, SourcePart) or part.tax_code:
+        faults += fee_faults(place, record, part)
+        return part, tuple(faults)
+    return None, tuple(faults)
 
 
 # Streams
@@ -240,21 +285,27 @@ def check_counterparts(chains: Mapping[str, Sequence[Entry]]) -> tuple[Fault, ..
 
 
 def _missing_counterpart(entry: Entry, held: Mapping[str, set[int]]) -> Iterator[Fault]:
-    record = entry.record
-    party = record.target_partner if entry.is_receipt else record.source_partner
-    indices = held.get(party)
-    if not entry.is_committed or not indices or record.log_index in indices:
+    if not entry.is_committed:
         return
-    if record.log_index < max(indices):
-        name = "credit notice" if entry.is_receipt else "receipt"
-        yield Fault(entry.place, f"{party} holds no {name} of log index {record.log_index}")
+    record = entry.record
+    wanted = {record.source_partner: SOURCE, record.target_partner: TARGET}
+    wanted |= dict.fromkeys(funders_of(record), FUNDER)
+    for party, role in sorted(wanted.items()):
+        indices = held.get(party)
+        if party == entry.partner_id or not indices or record.log_index in indices:
+            continue
+        if record.log_index < max(indices):
+            yield Fault(
+                entry.place, f"{party} holds no {NAMES[role]} of log index {record.log_index}"
+            )
 
 
 def _doubled_ids(entries: Iterable[Entry]) -> Iterator[Fault]:
-    """A transfer id is answered once, for ever."""
-    seen: dict[bytes, Entry] = {}
+    """A transfer id is answered once, for ever, and may be held once before."""
+    seen: dict[tuple[bytes, bool], Entry] = {}
     for entry in entries:
-        other = seen.setdefault(entry.record.transfer_id, entry)
+        held = entry.record.state == TRANSFER_STATE_HELD
+        other = seen.setdefault((entry.record.transfer_id, held), entry)
         if other is not entry:
             yield Fault(
                 entry.place,

@@ -8,6 +8,8 @@ which build on this. The rules of this module:
 - A signature counts if its key is in the given key set, is held by the exchange (an order's by the
   partner that it names) and is registered for the purpose that the payload type calls for.
 - What the exchange signs bears exactly one signature, by the key that the payload names.
+- What was recorded at or after a key's revocation may not rest on it; what was recorded before may,
+  for ever. The log index decides, never a time that is stated.
 - A payload holds no field that this version does not know.
 - A fault is a value: it names its place, what is wrong and, where there is something to compare,
   what was expected and what was found. One bad entry does not hide another's faults.
@@ -18,7 +20,7 @@ Source: protocol.md (Envelope, Keys).
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -27,7 +29,13 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from partners import envelope as envelopes
-from partners.envelope import CREDIT_NOTICE, SETTLEMENT_STATEMENT, TRANSFER_ORDER, TRANSFER_RECEIPT
+from partners.envelope import (
+    CREDIT_NOTICE,
+    FUNDING_NOTICE,
+    SETTLEMENT_STATEMENT,
+    TRANSFER_ORDER,
+    TRANSFER_RECEIPT,
+)
 from partners.errors import PointclearError, Refused
 from partners.keys import Purpose, VerifyKey
 from pointclear.exchange.v1.transfer_pb2 import TransferOrder
@@ -40,6 +48,7 @@ _PURPOSES: Final = {
     TRANSFER_ORDER: Purpose.ORDERS,
     TRANSFER_RECEIPT: Purpose.RECEIPTS,
     CREDIT_NOTICE: Purpose.RECEIPTS,
+    FUNDING_NOTICE: Purpose.RECEIPTS,
     SETTLEMENT_STATEMENT: Purpose.STATEMENTS,
 }
 
@@ -77,6 +86,15 @@ class KnownKey:
     holder: str
     """`exchange`, `partner/<id>` or `operator/<name>`."""
     purpose: Purpose
+    registered_index: int | None = None
+    """Log index of its registration, None where the key set does not say."""
+    revoked_index: int | None = None
+    """Log index of its revocation, None for a key that is not revoked."""
+
+    @property
+    def key_id(self) -> str:
+        """Names the key."""
+        return self.verify_key.key_id
 
 
 KeySet = Mapping[str, KnownKey]
@@ -94,9 +112,10 @@ def compare(place: str, what: str, expected: object, found: object) -> Iterator[
 
 
 def read_keys(place: str, content: bytes) -> dict[str, KnownKey]:
-    """The key set in a `keys.json`: a list of objects, of which four members are read.
+    """The key set in a `keys.json`: a list of objects, of which six members are read.
 
-    They are `key_id`, `holder`, `purpose` and `public_key_pem`. Raises Broken.
+    They are `key_id`, `holder`, `purpose` and `public_key_pem`, and where they are there
+    `registered_index` and `revoked_index`. Raises Broken.
     """
     try:
         rows = json.loads(content)
@@ -109,10 +128,36 @@ def read_keys(place: str, content: bytes) -> dict[str, KnownKey]:
     return known
 
 
-def _known_key(row: Mapping[str, str]) -> KnownKey:
+def _known_key(row: Mapping[str, Any]) -> KnownKey:
     # The id must be the key's own, or a swapped key would go unseen.
     verify_key = VerifyKey(row["key_id"], public_key_of(row["public_key_pem"].encode()))
-    return KnownKey(verify_key, row["holder"], Purpose(row["purpose"]))
+    return KnownKey(
+        verify_key,
+        row["holder"],
+        Purpose(row["purpose"]),
+        _index(row, "registered_index"),
+        _index(row, "revoked_index"),
+    )
+
+
+def _index(row: Mapping[str, Any], name: str) -> int | None:
+    value = row.get(name)
+    if value is not None and type(value) is not int:
+        raise TypeError(f"{name} is no log index")
+    return value
+
+
+def check_force(place: str, key: KnownKey, log_index: int) -> Iterator[Fault]:
+    """A fault, unless what was recorded at `log_index` may rest on this key.
+
+    The index decides: no time in a payload makes it older than it is.
+    """
+    if key.registered_index is not None and log_index <= key.registered_index:
+        what = f"log index, key {key.key_id} being registered at {key.registered_index}"
+        yield Fault(place, what, f"more than {key.registered_index}", str(log_index))
+    if key.revoked_index is not None and log_index >= key.revoked_index:
+        what = f"log index, key {key.key_id} being revoked at {key.revoked_index}"
+        yield Fault(place, what, f"less than {key.revoked_index}", str(log_index))
 
 
 def public_key_of(pem: bytes) -> bytes:
@@ -183,8 +228,8 @@ def _holds_unknown(message: Message) -> bool:
     return False
 
 
-def check_order(place: str, text: str, keys: KeySet) -> TransferOrder:
-    """A partner's order: that the partner it names signed it. Raises Broken."""
+def check_order(place: str, text: str, keys: KeySet) -> KnownKey:
+    """A partner's order: the key of the partner that it names, who signed it. Raises Broken."""
     envelope = open_envelope(place, text, keys, TRANSFER_ORDER)
     order = parse(place, "order", TransferOrder, envelope.payload)
     signer = keys[envelope.signatures[0].key_id]
@@ -193,4 +238,4 @@ def check_order(place: str, text: str, keys: KeySet) -> TransferOrder:
     )
     if faults:
         raise Broken(*faults)
-    return order
+    return signer

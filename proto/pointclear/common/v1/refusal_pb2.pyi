@@ -96,8 +96,10 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """There is no such partner, or it is not the caller's to see."""
     REASON_PROGRAM_UNKNOWN: _Reason.ValueType  # 15
     """There is no such program."""
-    REASON_SEGMENT_UNKNOWN: _Reason.ValueType  # 70
+    REASON_SEGMENT_UNKNOWN: _Reason.ValueType  # 90
     """The terms have no such segment."""
+    REASON_LOTS_MISMATCH: _Reason.ValueType  # 91
+    """The order states lots of source points where the agreement inherits no expiry, or none where it does."""
     REASON_AGREEMENT_UNKNOWN: _Reason.ValueType  # 16
     """There is no such agreement, or it is not the caller's to see."""
     REASON_TRANSFER_UNKNOWN: _Reason.ValueType  # 17
@@ -176,6 +178,16 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """What is to hold from an instant that has passed."""
     REASON_FREE_LUNCH: _Reason.ValueType  # 80
     """Some cycle of conversions would multiply points."""
+    REASON_AGREEMENT_ALTERED: _Reason.ValueType  # 65
+    """The agreement as it is stored is not what was signed."""
+    REASON_AGREEMENT_STATE: _Reason.ValueType  # 61
+    """An agreement version is not in the state for this step."""
+    REASON_AGREEMENT_OVERLAPS: _Reason.ValueType  # 62
+    """Two versions of a corridor would be in force at one time."""
+    REASON_TERMS_DIFFER: _Reason.ValueType  # 63
+    """Other bytes than those of the version's newest proposal."""
+    REASON_NOTICE_TOO_SHORT: _Reason.ValueType  # 64
+    """A notice that ends terms sooner than they allow."""
     REASON_RATE_LIMITED: _Reason.ValueType  # 53
     """The caller sends faster than it may."""
     REASON_QUEUE_FULL: _Reason.ValueType  # 54
@@ -188,6 +200,26 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The link is not in the state that this step needs."""
     REASON_KEY_NEEDED: _Reason.ValueType  # 56
     """The exchange could sign nothing of this kind without the key."""
+    REASON_PARTNER_STATE: _Reason.ValueType  # 115
+    """The partner is not in the state that this step needs."""
+    REASON_CERTIFICATION_MISSING: _Reason.ValueType  # 116
+    """A partner goes live in production with a passed certification report, and this has none."""
+    REASON_ACTION_REQUIRED: _Reason.ValueType  # 110
+    """An operator called directly what takes a signed action."""
+    REASON_CHECKER_IS_MAKER: _Reason.ValueType  # 111
+    """One operator signed as maker and as checker."""
+    REASON_OPERATOR_UNKNOWN: _Reason.ValueType  # 112
+    """There is no such operator."""
+    REASON_ACTION_UNKNOWN: _Reason.ValueType  # 113
+    """There is no such action."""
+    REASON_ACTION_EXPIRED: _Reason.ValueType  # 114
+    """The action's expiry has passed."""
+    REASON_REVIEW_REFUSED: _Reason.ValueType  # 120
+    """An operator refused the transfer after its review."""
+    REASON_TRANSFER_CANCELLED: _Reason.ValueType  # 121
+    """The sender cancelled the transfer while it was held."""
+    REASON_TRANSFER_STATE: _Reason.ValueType  # 122
+    """The transfer is not in the state that this step needs."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Every reason for which this service refuses. The name is the contract: it is also the `reason` of the
@@ -226,8 +258,10 @@ REASON_PARTNER_UNKNOWN: Reason.ValueType  # 14
 """There is no such partner, or it is not the caller's to see."""
 REASON_PROGRAM_UNKNOWN: Reason.ValueType  # 15
 """There is no such program."""
-REASON_SEGMENT_UNKNOWN: Reason.ValueType  # 70
+REASON_SEGMENT_UNKNOWN: Reason.ValueType  # 90
 """The terms have no such segment."""
+REASON_LOTS_MISMATCH: Reason.ValueType  # 91
+"""The order states lots of source points where the agreement inherits no expiry, or none where it does."""
 REASON_AGREEMENT_UNKNOWN: Reason.ValueType  # 16
 """There is no such agreement, or it is not the caller's to see."""
 REASON_TRANSFER_UNKNOWN: Reason.ValueType  # 17
@@ -306,6 +340,16 @@ REASON_EFFECTIVE_IN_PAST: Reason.ValueType  # 60
 """What is to hold from an instant that has passed."""
 REASON_FREE_LUNCH: Reason.ValueType  # 80
 """Some cycle of conversions would multiply points."""
+REASON_AGREEMENT_ALTERED: Reason.ValueType  # 65
+"""The agreement as it is stored is not what was signed."""
+REASON_AGREEMENT_STATE: Reason.ValueType  # 61
+"""An agreement version is not in the state for this step."""
+REASON_AGREEMENT_OVERLAPS: Reason.ValueType  # 62
+"""Two versions of a corridor would be in force at one time."""
+REASON_TERMS_DIFFER: Reason.ValueType  # 63
+"""Other bytes than those of the version's newest proposal."""
+REASON_NOTICE_TOO_SHORT: Reason.ValueType  # 64
+"""A notice that ends terms sooner than they allow."""
 REASON_RATE_LIMITED: Reason.ValueType  # 53
 """The caller sends faster than it may."""
 REASON_QUEUE_FULL: Reason.ValueType  # 54
@@ -318,6 +362,26 @@ REASON_LINK_STATE: Reason.ValueType  # 72
 """The link is not in the state that this step needs."""
 REASON_KEY_NEEDED: Reason.ValueType  # 56
 """The exchange could sign nothing of this kind without the key."""
+REASON_PARTNER_STATE: Reason.ValueType  # 115
+"""The partner is not in the state that this step needs."""
+REASON_CERTIFICATION_MISSING: Reason.ValueType  # 116
+"""A partner goes live in production with a passed certification report, and this has none."""
+REASON_ACTION_REQUIRED: Reason.ValueType  # 110
+"""An operator called directly what takes a signed action."""
+REASON_CHECKER_IS_MAKER: Reason.ValueType  # 111
+"""One operator signed as maker and as checker."""
+REASON_OPERATOR_UNKNOWN: Reason.ValueType  # 112
+"""There is no such operator."""
+REASON_ACTION_UNKNOWN: Reason.ValueType  # 113
+"""There is no such action."""
+REASON_ACTION_EXPIRED: Reason.ValueType  # 114
+"""The action's expiry has passed."""
+REASON_REVIEW_REFUSED: Reason.ValueType  # 120
+"""An operator refused the transfer after its review."""
+REASON_TRANSFER_CANCELLED: Reason.ValueType  # 121
+"""The sender cancelled the transfer while it was held."""
+REASON_TRANSFER_STATE: Reason.ValueType  # 122
+"""The transfer is not in the state that this step needs."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 class _RetryClass:

@@ -446,22 +446,26 @@ class SimulateTransferRequest(_message.Message):
     SOURCE_PROGRAM_FIELD_NUMBER: _builtins.int
     TARGET_PROGRAM_FIELD_NUMBER: _builtins.int
     SOURCE_POINTS_FIELD_NUMBER: _builtins.int
+    SEGMENT_FIELD_NUMBER: _builtins.int
     source_program: _builtins.str
     """The program whose points would be surrendered; one of the caller's."""
     target_program: _builtins.str
     """The program whose points would be granted."""
     source_points: _builtins.int
     """Points to surrender."""
+    segment: _builtins.str
+    """The member's segment; empty for none."""
     def __init__(
         self,
         *,
         source_program: _builtins.str = ...,
         target_program: _builtins.str = ...,
         source_points: _builtins.int = ...,
+        segment: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["source_points", b"source_points", "source_program", b"source_program", "target_program", b"target_program"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["segment", b"segment", "source_points", b"source_points", "source_program", b"source_program", "target_program", b"target_program"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -482,6 +486,10 @@ class SimulateTransferResponse(_message.Message):
     TAX_CODE_FIELD_NUMBER: _builtins.int
     TAX_FIELD_NUMBER: _builtins.int
     REFUSAL_FIELD_NUMBER: _builtins.int
+    FEE_BEARER_FIELD_NUMBER: _builtins.int
+    VALUE_TAX_CODE_FIELD_NUMBER: _builtins.int
+    VALUE_TAX_FIELD_NUMBER: _builtins.int
+    PROMOTIONS_FIELD_NUMBER: _builtins.int
     agreement_id: _builtins.str
     """The agreement in force."""
     agreement_version: _builtins.int
@@ -493,16 +501,26 @@ class SimulateTransferResponse(_message.Message):
     settlement_currency: _builtins.str
     """ISO 4217 code."""
     value: _builtins.int
-    """What the caller would owe the target."""
+    """What the caller would owe the target, bonuses left out."""
     fee: _builtins.int
-    """The operator's fee."""
+    """The operator's fee, borne by `fee_bearer`."""
     tax_code: _builtins.str
     """The code of the tax on the fee."""
     tax: _builtins.int
     """The tax."""
+    fee_bearer: _agreement_pb2.Bearer.ValueType
+    """Who bears fee and tax."""
+    value_tax_code: _builtins.str
+    """The code of the tax on the value; empty for none."""
+    value_tax: _builtins.int
+    """The tax on the value, which the caller would owe the target too."""
     @_builtins.property
     def refusal(self) -> _refusal_pb2.Refusal:
         """Why an order sent now would be refused; not set where it would be committed."""
+
+    @_builtins.property
+    def promotions(self) -> _containers.RepeatedCompositeFieldContainer[_transfer_pb2.AppliedPromotion]:
+        """Bonuses among the target points, by promotions that run now and whose budgets cover them."""
 
     def __init__(
         self,
@@ -516,10 +534,14 @@ class SimulateTransferResponse(_message.Message):
         tax_code: _builtins.str = ...,
         tax: _builtins.int = ...,
         refusal: _refusal_pb2.Refusal | None = ...,
+        fee_bearer: _agreement_pb2.Bearer.ValueType = ...,
+        value_tax_code: _builtins.str = ...,
+        value_tax: _builtins.int = ...,
+        promotions: _abc.Iterable[_transfer_pb2.AppliedPromotion] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["refusal", b"refusal"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "agreement_version", b"agreement_version", "fee", b"fee", "refusal", b"refusal", "settlement_currency", b"settlement_currency", "target_points", b"target_points", "tax", b"tax", "tax_code", b"tax_code", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "agreement_version", b"agreement_version", "fee", b"fee", "fee_bearer", b"fee_bearer", "promotions", b"promotions", "refusal", b"refusal", "settlement_currency", b"settlement_currency", "target_points", b"target_points", "tax", b"tax", "tax_code", b"tax_code", "value", b"value", "value_tax", b"value_tax", "value_tax_code", b"value_tax_code"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -592,6 +614,7 @@ class Position(_message.Message):
     COLLATERAL_FIELD_NUMBER: _builtins.int
     NET_DEBIT_CAP_FIELD_NUMBER: _builtins.int
     HEADROOM_FIELD_NUMBER: _builtins.int
+    ALERT_LEVEL_FIELD_NUMBER: _builtins.int
     partner_id: _builtins.str
     """Whose position."""
     currency: _builtins.str
@@ -622,6 +645,8 @@ class Position(_message.Message):
     """What the next transfers may cost, value, fee and tax together, before NET_DEBIT_CAP_EXCEEDED: cap plus balance less
     reserved, and never negative.
     """
+    alert_level: _builtins.int
+    """The highest alert level of the cap that is reached, reserved amounts counted: 50, 80 or 95 percent, 0 below."""
     def __init__(
         self,
         *,
@@ -638,10 +663,11 @@ class Position(_message.Message):
         collateral: _builtins.int = ...,
         net_debit_cap: _builtins.int = ...,
         headroom: _builtins.int = ...,
+        alert_level: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "carried", b"carried", "closed", b"closed", "collateral", b"collateral", "currency", b"currency", "headroom", b"headroom", "net_debit_cap", b"net_debit_cap", "open", b"open", "open_window_id", b"open_window_id", "partner_id", b"partner_id", "reserved", b"reserved", "scale", b"scale", "stated", b"stated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_level", b"alert_level", "balance", b"balance", "carried", b"carried", "closed", b"closed", "collateral", b"collateral", "currency", b"currency", "headroom", b"headroom", "net_debit_cap", b"net_debit_cap", "open", b"open", "open_window_id", b"open_window_id", "partner_id", b"partner_id", "reserved", b"reserved", "scale", b"scale", "stated", b"stated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -722,6 +748,9 @@ class Corridor(_message.Message):
     FEE_BASIS_POINTS_FIELD_NUMBER: _builtins.int
     TAX_CODE_FIELD_NUMBER: _builtins.int
     EFFECTIVE_FROM_FIELD_NUMBER: _builtins.int
+    PRICE_PER_THOUSAND_TARGET_POINTS_FIELD_NUMBER: _builtins.int
+    FEE_BEARER_FIELD_NUMBER: _builtins.int
+    SEGMENTS_FIELD_NUMBER: _builtins.int
     agreement_id: _builtins.str
     """The agreement."""
     agreement_version: _builtins.int
@@ -743,11 +772,15 @@ class Corridor(_message.Message):
     settlement_currency: _builtins.str
     """ISO 4217 code of the currency in which the corridor settles."""
     price_per_target_point: _builtins.int
-    """Price of one target point, in units of the settlement currency's scale."""
+    """Price of one target point, in units of the settlement currency's scale; 0 where a thousand are priced."""
     fee_basis_points: _builtins.int
-    """The operator's fee in basis points of the value; the source bears it."""
+    """The operator's fee in basis points of the value; what more it is, the agreement says."""
     tax_code: _builtins.str
     """Names the tax on the fee."""
+    price_per_thousand_target_points: _builtins.int
+    """Price of a thousand target points, in the same units; 0 where single ones are priced."""
+    fee_bearer: _agreement_pb2.Bearer.ValueType
+    """Who bears the fee and the tax on it."""
     @_builtins.property
     def block_rate(self) -> _agreement_pb2.BlockRate:
         """The rate, exact."""
@@ -755,6 +788,10 @@ class Corridor(_message.Message):
     @_builtins.property
     def effective_from(self) -> _timestamp_pb2.Timestamp:
         """In force from here, until another version of the corridor is."""
+
+    @_builtins.property
+    def segments(self) -> _containers.RepeatedCompositeFieldContainer[_agreement_pb2.Segment]:
+        """The segments that an order may name."""
 
     def __init__(
         self,
@@ -774,11 +811,200 @@ class Corridor(_message.Message):
         fee_basis_points: _builtins.int = ...,
         tax_code: _builtins.str = ...,
         effective_from: _timestamp_pb2.Timestamp | None = ...,
+        price_per_thousand_target_points: _builtins.int = ...,
+        fee_bearer: _agreement_pb2.Bearer.ValueType = ...,
+        segments: _abc.Iterable[_agreement_pb2.Segment] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["block_rate", b"block_rate", "effective_from", b"effective_from"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "agreement_version", b"agreement_version", "block_rate", b"block_rate", "effective_from", b"effective_from", "fee_basis_points", b"fee_basis_points", "increment_source_points", b"increment_source_points", "maximum_source_points", b"maximum_source_points", "minimum_source_points", b"minimum_source_points", "price_per_target_point", b"price_per_target_point", "settlement_currency", b"settlement_currency", "source_partner", b"source_partner", "source_program", b"source_program", "target_partner", b"target_partner", "target_program", b"target_program", "tax_code", b"tax_code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "agreement_version", b"agreement_version", "block_rate", b"block_rate", "effective_from", b"effective_from", "fee_basis_points", b"fee_basis_points", "fee_bearer", b"fee_bearer", "increment_source_points", b"increment_source_points", "maximum_source_points", b"maximum_source_points", "minimum_source_points", b"minimum_source_points", "price_per_target_point", b"price_per_target_point", "price_per_thousand_target_points", b"price_per_thousand_target_points", "segments", b"segments", "settlement_currency", b"settlement_currency", "source_partner", b"source_partner", "source_program", b"source_program", "target_partner", b"target_partner", "target_program", b"target_program", "tax_code", b"tax_code"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Corridor: _TypeAlias = Corridor  # noqa: Y015
+
+@_typing.final
+class ReleaseTransferRequest(_message.Message):
+    """Request of ReleaseTransfer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSFER_ID_FIELD_NUMBER: _builtins.int
+    transfer_id: _builtins.bytes
+    """The order's id, 16 bytes."""
+    def __init__(
+        self,
+        *,
+        transfer_id: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["transfer_id", b"transfer_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseTransferRequest: _TypeAlias = ReleaseTransferRequest  # noqa: Y015
+
+@_typing.final
+class ReleaseTransferResponse(_message.Message):
+    """Response of ReleaseTransfer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    state: _transfer_pb2.TransferState.ValueType
+    """How the transfer stands now."""
+    def __init__(
+        self,
+        *,
+        state: _transfer_pb2.TransferState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseTransferResponse: _TypeAlias = ReleaseTransferResponse  # noqa: Y015
+
+@_typing.final
+class RefuseTransferRequest(_message.Message):
+    """Request of RefuseTransfer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSFER_ID_FIELD_NUMBER: _builtins.int
+    transfer_id: _builtins.bytes
+    """The order's id, 16 bytes."""
+    def __init__(
+        self,
+        *,
+        transfer_id: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["transfer_id", b"transfer_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefuseTransferRequest: _TypeAlias = RefuseTransferRequest  # noqa: Y015
+
+@_typing.final
+class RefuseTransferResponse(_message.Message):
+    """Response of RefuseTransfer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    state: _transfer_pb2.TransferState.ValueType
+    """How the transfer stands now."""
+    def __init__(
+        self,
+        *,
+        state: _transfer_pb2.TransferState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefuseTransferResponse: _TypeAlias = RefuseTransferResponse  # noqa: Y015
+
+@_typing.final
+class CancelTransferRequest(_message.Message):
+    """Request of CancelTransfer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSFER_ID_FIELD_NUMBER: _builtins.int
+    transfer_id: _builtins.bytes
+    """The order's id, 16 bytes."""
+    def __init__(
+        self,
+        *,
+        transfer_id: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["transfer_id", b"transfer_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelTransferRequest: _TypeAlias = CancelTransferRequest  # noqa: Y015
+
+@_typing.final
+class CancelTransferResponse(_message.Message):
+    """Response of CancelTransfer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    state: _transfer_pb2.TransferState.ValueType
+    """How the transfer stands now."""
+    def __init__(
+        self,
+        *,
+        state: _transfer_pb2.TransferState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelTransferResponse: _TypeAlias = CancelTransferResponse  # noqa: Y015
+
+@_typing.final
+class ListHeldTransfersRequest(_message.Message):
+    """Request of ListHeldTransfers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most this many; 0 means 100, more than 500 means 500."""
+    page_token: _builtins.str
+    """The `next_page_token` of the page before; empty for the first page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHeldTransfersRequest: _TypeAlias = ListHeldTransfersRequest  # noqa: Y015
+
+@_typing.final
+class ListHeldTransfersResponse(_message.Message):
+    """Response of ListHeldTransfers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSFERS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Names the next page to this caller; empty when this is the last."""
+    @_builtins.property
+    def transfers(self) -> _containers.RepeatedCompositeFieldContainer[_transfer_pb2.TransferRecord]:
+        """The records of the holds, oldest first."""
+
+    def __init__(
+        self,
+        *,
+        transfers: _abc.Iterable[_transfer_pb2.TransferRecord] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "transfers", b"transfers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHeldTransfersResponse: _TypeAlias = ListHeldTransfersResponse  # noqa: Y015

@@ -75,6 +75,26 @@ class ExchangeServiceStub:
                 request_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListCorridorsRequest.SerializeToString,
                 response_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListCorridorsResponse.FromString,
                 _registered_method=True)
+        self.ReleaseTransfer = channel.unary_unary(
+                '/pointclear.exchange.v1.ExchangeService/ReleaseTransfer',
+                request_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ReleaseTransferRequest.SerializeToString,
+                response_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ReleaseTransferResponse.FromString,
+                _registered_method=True)
+        self.RefuseTransfer = channel.unary_unary(
+                '/pointclear.exchange.v1.ExchangeService/RefuseTransfer',
+                request_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.RefuseTransferRequest.SerializeToString,
+                response_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.RefuseTransferResponse.FromString,
+                _registered_method=True)
+        self.CancelTransfer = channel.unary_unary(
+                '/pointclear.exchange.v1.ExchangeService/CancelTransfer',
+                request_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.CancelTransferRequest.SerializeToString,
+                response_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.CancelTransferResponse.FromString,
+                _registered_method=True)
+        self.ListHeldTransfers = channel.unary_unary(
+                '/pointclear.exchange.v1.ExchangeService/ListHeldTransfers',
+                request_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListHeldTransfersRequest.SerializeToString,
+                response_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListHeldTransfersResponse.FromString,
+                _registered_method=True)
 
 
 class ExchangeServiceServicer:
@@ -137,6 +157,34 @@ class ExchangeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReleaseTransfer(self, request, context):
+        """Operators: lets a transfer that is held for review take place. Repeating it changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RefuseTransfer(self, request, context):
+        """Operators: voids a transfer that is held for review. Repeating it changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelTransfer(self, request, context):
+        """Voids a transfer of the caller's that is held for review. Repeating it changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListHeldTransfers(self, request, context):
+        """Operators: lists the transfers that wait for review.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ExchangeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -179,6 +227,26 @@ def add_ExchangeServiceServicer_to_server(servicer, server):
                     servicer.ListCorridors,
                     request_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListCorridorsRequest.FromString,
                     response_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListCorridorsResponse.SerializeToString,
+            ),
+            'ReleaseTransfer': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseTransfer,
+                    request_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ReleaseTransferRequest.FromString,
+                    response_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ReleaseTransferResponse.SerializeToString,
+            ),
+            'RefuseTransfer': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefuseTransfer,
+                    request_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.RefuseTransferRequest.FromString,
+                    response_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.RefuseTransferResponse.SerializeToString,
+            ),
+            'CancelTransfer': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelTransfer,
+                    request_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.CancelTransferRequest.FromString,
+                    response_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.CancelTransferResponse.SerializeToString,
+            ),
+            'ListHeldTransfers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHeldTransfers,
+                    request_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListHeldTransfersRequest.FromString,
+                    response_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListHeldTransfersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -398,6 +466,114 @@ class ExchangeService:
             '/pointclear.exchange.v1.ExchangeService/ListCorridors',
             pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListCorridorsRequest.SerializeToString,
             pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListCorridorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseTransfer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.exchange.v1.ExchangeService/ReleaseTransfer',
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ReleaseTransferRequest.SerializeToString,
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ReleaseTransferResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefuseTransfer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.exchange.v1.ExchangeService/RefuseTransfer',
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.RefuseTransferRequest.SerializeToString,
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.RefuseTransferResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelTransfer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.exchange.v1.ExchangeService/CancelTransfer',
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.CancelTransferRequest.SerializeToString,
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.CancelTransferResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHeldTransfers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.exchange.v1.ExchangeService/ListHeldTransfers',
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListHeldTransfersRequest.SerializeToString,
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListHeldTransfersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,14 @@ class ExchangeServiceStub:
     """Says where a partner stands in its settlement currency; a partner sees itself, an operator anyone."""
     ListCorridors: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.ListCorridorsRequest, _exchange_service_pb2.ListCorridorsResponse]
     """Lists the agreements in force; a partner sees those to which it is a party, an operator all."""
+    ReleaseTransfer: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.ReleaseTransferRequest, _exchange_service_pb2.ReleaseTransferResponse]
+    """Operators: lets a transfer that is held for review take place. Repeating it changes nothing."""
+    RefuseTransfer: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.RefuseTransferRequest, _exchange_service_pb2.RefuseTransferResponse]
+    """Operators: voids a transfer that is held for review. Repeating it changes nothing."""
+    CancelTransfer: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.CancelTransferRequest, _exchange_service_pb2.CancelTransferResponse]
+    """Voids a transfer of the caller's that is held for review. Repeating it changes nothing."""
+    ListHeldTransfers: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.ListHeldTransfersRequest, _exchange_service_pb2.ListHeldTransfersResponse]
+    """Operators: lists the transfers that wait for review."""
 
 @_typing.type_check_only
 class ExchangeServiceAsyncStub(ExchangeServiceStub):
@@ -71,6 +79,14 @@ class ExchangeServiceAsyncStub(ExchangeServiceStub):
     """Says where a partner stands in its settlement currency; a partner sees itself, an operator anyone."""
     ListCorridors: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.ListCorridorsRequest, _exchange_service_pb2.ListCorridorsResponse]  # type: ignore[assignment]
     """Lists the agreements in force; a partner sees those to which it is a party, an operator all."""
+    ReleaseTransfer: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.ReleaseTransferRequest, _exchange_service_pb2.ReleaseTransferResponse]  # type: ignore[assignment]
+    """Operators: lets a transfer that is held for review take place. Repeating it changes nothing."""
+    RefuseTransfer: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.RefuseTransferRequest, _exchange_service_pb2.RefuseTransferResponse]  # type: ignore[assignment]
+    """Operators: voids a transfer that is held for review. Repeating it changes nothing."""
+    CancelTransfer: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.CancelTransferRequest, _exchange_service_pb2.CancelTransferResponse]  # type: ignore[assignment]
+    """Voids a transfer of the caller's that is held for review. Repeating it changes nothing."""
+    ListHeldTransfers: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.ListHeldTransfersRequest, _exchange_service_pb2.ListHeldTransfersResponse]  # type: ignore[assignment]
+    """Operators: lists the transfers that wait for review."""
 
 class ExchangeServiceServicer(metaclass=_abc_1.ABCMeta):
     """What partner systems call."""
@@ -138,5 +154,37 @@ class ExchangeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_service_pb2.ListCorridorsResponse, _abc.Awaitable[_exchange_service_pb2.ListCorridorsResponse]]:
         """Lists the agreements in force; a partner sees those to which it is a party, an operator all."""
+
+    @_abc_1.abstractmethod
+    def ReleaseTransfer(
+        self,
+        request: _exchange_service_pb2.ReleaseTransferRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_service_pb2.ReleaseTransferResponse, _abc.Awaitable[_exchange_service_pb2.ReleaseTransferResponse]]:
+        """Operators: lets a transfer that is held for review take place. Repeating it changes nothing."""
+
+    @_abc_1.abstractmethod
+    def RefuseTransfer(
+        self,
+        request: _exchange_service_pb2.RefuseTransferRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_service_pb2.RefuseTransferResponse, _abc.Awaitable[_exchange_service_pb2.RefuseTransferResponse]]:
+        """Operators: voids a transfer that is held for review. Repeating it changes nothing."""
+
+    @_abc_1.abstractmethod
+    def CancelTransfer(
+        self,
+        request: _exchange_service_pb2.CancelTransferRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_service_pb2.CancelTransferResponse, _abc.Awaitable[_exchange_service_pb2.CancelTransferResponse]]:
+        """Voids a transfer of the caller's that is held for review. Repeating it changes nothing."""
+
+    @_abc_1.abstractmethod
+    def ListHeldTransfers(
+        self,
+        request: _exchange_service_pb2.ListHeldTransfersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_service_pb2.ListHeldTransfersResponse, _abc.Awaitable[_exchange_service_pb2.ListHeldTransfersResponse]]:
+        """Operators: lists the transfers that wait for review."""
 
 def add_ExchangeServiceServicer_to_server(servicer: ExchangeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

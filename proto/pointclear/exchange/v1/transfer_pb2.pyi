@@ -3,9 +3,11 @@
 isort:skip_file
 Orders, records, receipts and credit notices."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from pointclear.common.v1 import refusal_pb2 as _refusal_pb2
 from pointclear.partners.v1 import agreement_pb2 as _agreement_pb2
@@ -32,6 +34,12 @@ class _TransferStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Transfe
     """Points and money are posted."""
     TRANSFER_STATE_REFUSED: _TransferState.ValueType  # 2
     """Refused, and the refusal recorded."""
+    TRANSFER_STATE_HELD: _TransferState.ValueType  # 3
+    """Held until an operator decides it: points and money are reserved, and nothing has moved. Another record of the same
+    transfer says how it ends.
+    """
+    TRANSFER_STATE_ABORTED: _TransferState.ValueType  # 4
+    """Was held, and is void: refused after review, or cancelled by its sender."""
 
 class TransferState(_TransferState, metaclass=_TransferStateEnumTypeWrapper):
     """How an order ended."""
@@ -42,6 +50,12 @@ TRANSFER_STATE_COMMITTED: TransferState.ValueType  # 1
 """Points and money are posted."""
 TRANSFER_STATE_REFUSED: TransferState.ValueType  # 2
 """Refused, and the refusal recorded."""
+TRANSFER_STATE_HELD: TransferState.ValueType  # 3
+"""Held until an operator decides it: points and money are reserved, and nothing has moved. Another record of the same
+transfer says how it ends.
+"""
+TRANSFER_STATE_ABORTED: TransferState.ValueType  # 4
+"""Was held, and is void: refused after review, or cancelled by its sender."""
 Global___TransferState: _TypeAlias = TransferState  # noqa: Y015
 
 @_typing.final
@@ -65,6 +79,8 @@ class TransferOrder(_message.Message):
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     PARTNER_REFERENCE_FIELD_NUMBER: _builtins.int
     LINK_ID_FIELD_NUMBER: _builtins.int
+    SEGMENT_FIELD_NUMBER: _builtins.int
+    SOURCE_LOTS_FIELD_NUMBER: _builtins.int
     audience: _builtins.str
     """The exchange and environment that this is meant for."""
     partner_id: _builtins.str
@@ -91,6 +107,8 @@ class TransferOrder(_message.Message):
     """The sender's own reference, at most 64 characters; not personal data."""
     link_id: _builtins.bytes
     """An active link of the two programs in place of both members, 16 bytes."""
+    segment: _builtins.str
+    """The member's segment of the agreement; empty for none."""
     @_builtins.property
     def issued_at(self) -> _timestamp_pb2.Timestamp:
         """When the order was made, by the sender's clock."""
@@ -98,6 +116,12 @@ class TransferOrder(_message.Message):
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
         """The order is void from here on, by the exchange's clock."""
+
+    @_builtins.property
+    def source_lots(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceLot]:
+        """Where the agreement inherits expiry, and only there: the source points by the day on which they would have expired,
+        at most 16 lots.
+        """
 
     def __init__(
         self,
@@ -117,14 +141,156 @@ class TransferOrder(_message.Message):
         expires_at: _timestamp_pb2.Timestamp | None = ...,
         partner_reference: _builtins.str = ...,
         link_id: _builtins.bytes = ...,
+        segment: _builtins.str = ...,
+        source_lots: _abc.Iterable[Global___SourceLot] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "issued_at", b"issued_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "agreement_version", b"agreement_version", "audience", b"audience", "expires_at", b"expires_at", "issued_at", b"issued_at", "link_id", b"link_id", "partner_id", b"partner_id", "partner_reference", b"partner_reference", "source_member", b"source_member", "source_points", b"source_points", "source_program", b"source_program", "target_member", b"target_member", "target_points", b"target_points", "target_program", b"target_program", "transfer_id", b"transfer_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "agreement_version", b"agreement_version", "audience", b"audience", "expires_at", b"expires_at", "issued_at", b"issued_at", "link_id", b"link_id", "partner_id", b"partner_id", "partner_reference", b"partner_reference", "segment", b"segment", "source_lots", b"source_lots", "source_member", b"source_member", "source_points", b"source_points", "source_program", b"source_program", "target_member", b"target_member", "target_points", b"target_points", "target_program", b"target_program", "transfer_id", b"transfer_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TransferOrder: _TypeAlias = TransferOrder  # noqa: Y015
+
+@_typing.final
+class SourceLot(_message.Message):
+    """Source points that would have expired together."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POINTS_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    points: _builtins.int
+    """How many; the lots of an order sum to its source points."""
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When they would have expired."""
+
+    def __init__(
+        self,
+        *,
+        points: _builtins.int = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "points", b"points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SourceLot: _TypeAlias = SourceLot  # noqa: Y015
+
+@_typing.final
+class AppliedPromotion(_message.Message):
+    """What a promotion added to a transfer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROMOTION_ID_FIELD_NUMBER: _builtins.int
+    BONUS_BASIS_POINTS_FIELD_NUMBER: _builtins.int
+    BONUS_POINTS_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    SHARES_FIELD_NUMBER: _builtins.int
+    promotion_id: _builtins.str
+    """The promotion of the agreement."""
+    bonus_basis_points: _builtins.int
+    """Its bonus, of the points that the block rate gives."""
+    bonus_points: _builtins.int
+    """The bonus points, rounded down."""
+    value: _builtins.int
+    """Their value: points times price, in units of the currency's scale."""
+    @_builtins.property
+    def shares(self) -> _containers.RepeatedCompositeFieldContainer[Global___FunderShare]:
+        """Who pays what of the value; the parts sum to it."""
+
+    def __init__(
+        self,
+        *,
+        promotion_id: _builtins.str = ...,
+        bonus_basis_points: _builtins.int = ...,
+        bonus_points: _builtins.int = ...,
+        value: _builtins.int = ...,
+        shares: _abc.Iterable[Global___FunderShare] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bonus_basis_points", b"bonus_basis_points", "bonus_points", b"bonus_points", "promotion_id", b"promotion_id", "shares", b"shares", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AppliedPromotion: _TypeAlias = AppliedPromotion  # noqa: Y015
+
+@_typing.final
+class FunderShare(_message.Message):
+    """A funder's part of a bonus."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FUNDER_FIELD_NUMBER: _builtins.int
+    SHARE_BASIS_POINTS_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    funder: _builtins.str
+    """A partner's id, or `hub`: the operator."""
+    share_basis_points: _builtins.int
+    """Its share of the value."""
+    amount: _builtins.int
+    """What it pays to the target, in units of the currency's scale. The target's own share is a memo: nothing moves."""
+    def __init__(
+        self,
+        *,
+        funder: _builtins.str = ...,
+        share_basis_points: _builtins.int = ...,
+        amount: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "funder", b"funder", "share_basis_points", b"share_basis_points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FunderShare: _TypeAlias = FunderShare  # noqa: Y015
+
+@_typing.final
+class FeeTerms(_message.Message):
+    """The terms by which a fee was worked out, in units of the currency's scale."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASIS_POINTS_FIELD_NUMBER: _builtins.int
+    PER_TARGET_POINT_FIELD_NUMBER: _builtins.int
+    FIXED_FIELD_NUMBER: _builtins.int
+    MINIMUM_FIELD_NUMBER: _builtins.int
+    MAXIMUM_FIELD_NUMBER: _builtins.int
+    REFUNDABLE_FIELD_NUMBER: _builtins.int
+    basis_points: _builtins.int
+    """Of the value, rounded up."""
+    per_target_point: _builtins.int
+    """For each target point, promotions left out."""
+    fixed: _builtins.int
+    """For the transfer."""
+    minimum: _builtins.int
+    """At least this."""
+    maximum: _builtins.int
+    """At most this; 0 does not limit."""
+    refundable: _builtins.bool
+    """Whether a reversal gives fee and tax back."""
+    def __init__(
+        self,
+        *,
+        basis_points: _builtins.int = ...,
+        per_target_point: _builtins.int = ...,
+        fixed: _builtins.int = ...,
+        minimum: _builtins.int = ...,
+        maximum: _builtins.int = ...,
+        refundable: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis_points", b"basis_points", "fixed", b"fixed", "maximum", b"maximum", "minimum", b"minimum", "per_target_point", b"per_target_point", "refundable", b"refundable"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeeTerms: _TypeAlias = FeeTerms  # noqa: Y015
 
 @_typing.final
 class TransferRecord(_message.Message):
@@ -155,6 +321,15 @@ class TransferRecord(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     WINDOW_ID_FIELD_NUMBER: _builtins.int
     SOURCE_PART_SHA256_FIELD_NUMBER: _builtins.int
+    SEGMENT_FIELD_NUMBER: _builtins.int
+    PROMOTIONS_FIELD_NUMBER: _builtins.int
+    PRICE_PER_THOUSAND_TARGET_POINTS_FIELD_NUMBER: _builtins.int
+    VALUE_TAX_CODE_FIELD_NUMBER: _builtins.int
+    VALUE_TAX_BASIS_POINTS_FIELD_NUMBER: _builtins.int
+    VALUE_TAX_FIELD_NUMBER: _builtins.int
+    TARGET_PART_SHA256_FIELD_NUMBER: _builtins.int
+    EXPIRY_RULE_FIELD_NUMBER: _builtins.int
+    EXPIRY_DAYS_FIELD_NUMBER: _builtins.int
     log_index: _builtins.int
     """Index of its leaf in the log."""
     transfer_id: _builtins.bytes
@@ -176,7 +351,7 @@ class TransferRecord(_message.Message):
     source_points: _builtins.int
     """Points surrendered."""
     target_points: _builtins.int
-    """Points granted."""
+    """Points granted: base by the block rate, the segment's uplift and the bonuses."""
     agreement_id: _builtins.str
     """The agreement."""
     agreement_version: _builtins.int
@@ -186,13 +361,27 @@ class TransferRecord(_message.Message):
     settlement_currency: _builtins.str
     """ISO 4217 code."""
     price_per_target_point: _builtins.int
-    """Price of one target point in units of the currency's scale."""
+    """Price of one target point in units of the currency's scale; 0 where a thousand are priced."""
     value: _builtins.int
-    """What the source owes the target for it, in the same units."""
+    """What the source owes the target, bonuses left out, in the same units."""
     window_id: _builtins.str
     """The settlement window that counts it."""
     source_part_sha256: _builtins.bytes
     """SHA-256 of the source part's salt and bytes: what concerns the source alone, committed to and not shown."""
+    price_per_thousand_target_points: _builtins.int
+    """Price of a thousand target points in units of the currency's scale; 0 where single ones are priced."""
+    value_tax_code: _builtins.str
+    """The code of the tax on the value; empty for none."""
+    value_tax_basis_points: _builtins.int
+    """Its rate when the transfer was booked, in basis points."""
+    value_tax: _builtins.int
+    """The tax on the value, which the source owes the target too."""
+    target_part_sha256: _builtins.bytes
+    """SHA-256 of the target part's salt and bytes; empty where there is none."""
+    expiry_rule: _agreement_pb2.ExpiryRule.ValueType
+    """When the points expire; not set for FRESH."""
+    expiry_days: _builtins.int
+    """With FIXED_DAYS: after how many."""
     @_builtins.property
     def recorded_at(self) -> _timestamp_pb2.Timestamp:
         """The log's time, which never decreases."""
@@ -200,6 +389,14 @@ class TransferRecord(_message.Message):
     @_builtins.property
     def block_rate(self) -> _agreement_pb2.BlockRate:
         """The rate used."""
+
+    @_builtins.property
+    def segment(self) -> _agreement_pb2.Segment:
+        """The order's segment; not set where it named none."""
+
+    @_builtins.property
+    def promotions(self) -> _containers.RepeatedCompositeFieldContainer[Global___AppliedPromotion]:
+        """The promotions that applied, in the order of the agreement."""
 
     def __init__(
         self,
@@ -225,10 +422,19 @@ class TransferRecord(_message.Message):
         value: _builtins.int = ...,
         window_id: _builtins.str = ...,
         source_part_sha256: _builtins.bytes = ...,
+        segment: _agreement_pb2.Segment | None = ...,
+        promotions: _abc.Iterable[Global___AppliedPromotion] | None = ...,
+        price_per_thousand_target_points: _builtins.int = ...,
+        value_tax_code: _builtins.str = ...,
+        value_tax_basis_points: _builtins.int = ...,
+        value_tax: _builtins.int = ...,
+        target_part_sha256: _builtins.bytes = ...,
+        expiry_rule: _agreement_pb2.ExpiryRule.ValueType = ...,
+        expiry_days: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["block_rate", b"block_rate", "recorded_at", b"recorded_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["block_rate", b"block_rate", "recorded_at", b"recorded_at", "segment", b"segment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "agreement_sha256", b"agreement_sha256", "agreement_version", b"agreement_version", "block_rate", b"block_rate", "log_index", b"log_index", "order_sha256", b"order_sha256", "price_per_target_point", b"price_per_target_point", "reason", b"reason", "recorded_at", b"recorded_at", "settlement_currency", b"settlement_currency", "source_part_sha256", b"source_part_sha256", "source_partner", b"source_partner", "source_points", b"source_points", "source_program", b"source_program", "state", b"state", "target_partner", b"target_partner", "target_points", b"target_points", "target_program", b"target_program", "transfer_id", b"transfer_id", "value", b"value", "window_id", b"window_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "agreement_sha256", b"agreement_sha256", "agreement_version", b"agreement_version", "block_rate", b"block_rate", "expiry_days", b"expiry_days", "expiry_rule", b"expiry_rule", "log_index", b"log_index", "order_sha256", b"order_sha256", "price_per_target_point", b"price_per_target_point", "price_per_thousand_target_points", b"price_per_thousand_target_points", "promotions", b"promotions", "reason", b"reason", "recorded_at", b"recorded_at", "segment", b"segment", "settlement_currency", b"settlement_currency", "source_part_sha256", b"source_part_sha256", "source_partner", b"source_partner", "source_points", b"source_points", "source_program", b"source_program", "state", b"state", "target_part_sha256", b"target_part_sha256", "target_partner", b"target_partner", "target_points", b"target_points", "target_program", b"target_program", "transfer_id", b"transfer_id", "value", b"value", "value_tax", b"value_tax", "value_tax_basis_points", b"value_tax_basis_points", "value_tax_code", b"value_tax_code", "window_id", b"window_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -236,7 +442,7 @@ Global___TransferRecord: _TypeAlias = TransferRecord  # noqa: Y015
 
 @_typing.final
 class SourcePart(_message.Message):
-    """What concerns the source alone."""
+    """What concerns the source alone: the fee where it bears it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -244,6 +450,7 @@ class SourcePart(_message.Message):
     TAX_CODE_FIELD_NUMBER: _builtins.int
     TAX_BASIS_POINTS_FIELD_NUMBER: _builtins.int
     TAX_FIELD_NUMBER: _builtins.int
+    FEE_TERMS_FIELD_NUMBER: _builtins.int
     fee: _builtins.int
     """The operator's fee, in units of the currency's scale."""
     tax_code: _builtins.str
@@ -252,6 +459,10 @@ class SourcePart(_message.Message):
     """Its rate when the transfer was booked, in basis points."""
     tax: _builtins.int
     """The tax, in units of the currency's scale."""
+    @_builtins.property
+    def fee_terms(self) -> Global___FeeTerms:
+        """By which the fee follows from value and points."""
+
     def __init__(
         self,
         *,
@@ -259,14 +470,61 @@ class SourcePart(_message.Message):
         tax_code: _builtins.str = ...,
         tax_basis_points: _builtins.int = ...,
         tax: _builtins.int = ...,
+        fee_terms: Global___FeeTerms | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fee_terms", b"fee_terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fee", b"fee", "tax", b"tax", "tax_basis_points", b"tax_basis_points", "tax_code", b"tax_code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fee", b"fee", "fee_terms", b"fee_terms", "tax", b"tax", "tax_basis_points", b"tax_basis_points", "tax_code", b"tax_code"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SourcePart: _TypeAlias = SourcePart  # noqa: Y015
+
+@_typing.final
+class TargetPart(_message.Message):
+    """What concerns the target alone: the fee where it bears it, and the lots of points that inherit their expiry."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEE_FIELD_NUMBER: _builtins.int
+    TAX_CODE_FIELD_NUMBER: _builtins.int
+    TAX_BASIS_POINTS_FIELD_NUMBER: _builtins.int
+    TAX_FIELD_NUMBER: _builtins.int
+    FEE_TERMS_FIELD_NUMBER: _builtins.int
+    SOURCE_LOTS_FIELD_NUMBER: _builtins.int
+    fee: _builtins.int
+    """The operator's fee, in units of the currency's scale."""
+    tax_code: _builtins.str
+    """The code of the tax on the fee."""
+    tax_basis_points: _builtins.int
+    """Its rate when the transfer was booked, in basis points."""
+    tax: _builtins.int
+    """The tax, in units of the currency's scale."""
+    @_builtins.property
+    def fee_terms(self) -> Global___FeeTerms:
+        """By which the fee follows from value and points."""
+
+    @_builtins.property
+    def source_lots(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceLot]:
+        """The order's source lots."""
+
+    def __init__(
+        self,
+        *,
+        fee: _builtins.int = ...,
+        tax_code: _builtins.str = ...,
+        tax_basis_points: _builtins.int = ...,
+        tax: _builtins.int = ...,
+        fee_terms: Global___FeeTerms | None = ...,
+        source_lots: _abc.Iterable[Global___SourceLot] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fee_terms", b"fee_terms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fee", b"fee", "fee_terms", b"fee_terms", "source_lots", b"source_lots", "tax", b"tax", "tax_basis_points", b"tax_basis_points", "tax_code", b"tax_code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TargetPart: _TypeAlias = TargetPart  # noqa: Y015
 
 @_typing.final
 class TransferReceipt(_message.Message):
@@ -335,6 +593,62 @@ class CreditNotice(_message.Message):
     SIGNING_KEY_ID_FIELD_NUMBER: _builtins.int
     RECORD_FIELD_NUMBER: _builtins.int
     SALT_FIELD_NUMBER: _builtins.int
+    TARGET_PART_FIELD_NUMBER: _builtins.int
+    TARGET_PART_SALT_FIELD_NUMBER: _builtins.int
+    audience: _builtins.str
+    """The exchange and environment that issued it."""
+    partner_id: _builtins.str
+    """Whose stream this is in."""
+    stream_seq: _builtins.int
+    """Counts from 1, gapless, in this partner's stream."""
+    previous_sha256: _builtins.bytes
+    """SHA-256 of the previous payload in this stream; 32 zero bytes before the first."""
+    signing_key_id: _builtins.str
+    """The exchange's key that signs this payload."""
+    record: _builtins.bytes
+    """A serialised TransferRecord."""
+    salt: _builtins.bytes
+    """32 bytes that open the record's leaf."""
+    target_part: _builtins.bytes
+    """A serialised TargetPart; empty where there is none."""
+    target_part_salt: _builtins.bytes
+    """32 bytes that open the record's target_part_sha256; empty where there is none."""
+    def __init__(
+        self,
+        *,
+        audience: _builtins.str = ...,
+        partner_id: _builtins.str = ...,
+        stream_seq: _builtins.int = ...,
+        previous_sha256: _builtins.bytes = ...,
+        signing_key_id: _builtins.str = ...,
+        record: _builtins.bytes = ...,
+        salt: _builtins.bytes = ...,
+        target_part: _builtins.bytes = ...,
+        target_part_salt: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "partner_id", b"partner_id", "previous_sha256", b"previous_sha256", "record", b"record", "salt", b"salt", "signing_key_id", b"signing_key_id", "stream_seq", b"stream_seq", "target_part", b"target_part", "target_part_salt", b"target_part_salt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreditNotice: _TypeAlias = CreditNotice  # noqa: Y015
+
+@_typing.final
+class FundingNotice(_message.Message):
+    """The proof of a partner that is neither source nor target and pays for a bonus of a transfer under terms that it signed;
+    the payload of a `funding-notice` envelope. What it pays are its shares in the record's promotions.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIENCE_FIELD_NUMBER: _builtins.int
+    PARTNER_ID_FIELD_NUMBER: _builtins.int
+    STREAM_SEQ_FIELD_NUMBER: _builtins.int
+    PREVIOUS_SHA256_FIELD_NUMBER: _builtins.int
+    SIGNING_KEY_ID_FIELD_NUMBER: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
+    SALT_FIELD_NUMBER: _builtins.int
     audience: _builtins.str
     """The exchange and environment that issued it."""
     partner_id: _builtins.str
@@ -366,4 +680,4 @@ class CreditNotice(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___CreditNotice: _TypeAlias = CreditNotice  # noqa: Y015
+Global___FundingNotice: _TypeAlias = FundingNotice  # noqa: Y015

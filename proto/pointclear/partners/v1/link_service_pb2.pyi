@@ -652,22 +652,28 @@ class EraseMemberRequest(_message.Message):
     PROGRAM_FIELD_NUMBER: _builtins.int
     MEMBER_FIELD_NUMBER: _builtins.int
     LINK_ID_FIELD_NUMBER: _builtins.int
+    SALT_FIELD_NUMBER: _builtins.int
     program: _builtins.str
     """The program."""
     member: _builtins.str
     """Its id for the member."""
     link_id: _builtins.bytes
     """A link, 16 bytes, in place of program and member: a brand's own member of it; for an operator both."""
+    salt: _builtins.bytes
+    """32 random bytes. An operator's signed action is kept for ever with the digest of this request: with the salt in it nobody
+    can guess the member from the digest.
+    """
     def __init__(
         self,
         *,
         program: _builtins.str = ...,
         member: _builtins.str = ...,
         link_id: _builtins.bytes = ...,
+        salt: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["link_id", b"link_id", "member", b"member", "program", b"program"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["link_id", b"link_id", "member", b"member", "program", b"program", "salt", b"salt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

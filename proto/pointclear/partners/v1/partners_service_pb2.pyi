@@ -22,6 +22,38 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _PartnerState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PartnerStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PartnerState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PARTNER_STATE_UNSPECIFIED: _PartnerState.ValueType  # 0
+    """Not stated."""
+    PARTNER_STATE_SANDBOX: _PartnerState.ValueType  # 1
+    """Registered; trades where nothing is real."""
+    PARTNER_STATE_LIVE: _PartnerState.ValueType  # 2
+    """Trades."""
+    PARTNER_STATE_SUSPENDED: _PartnerState.ValueType  # 3
+    """Does not trade for now."""
+    PARTNER_STATE_EXITED: _PartnerState.ValueType  # 4
+    """Left for good."""
+
+class PartnerState(_PartnerState, metaclass=_PartnerStateEnumTypeWrapper):
+    """How far a partner has come."""
+
+PARTNER_STATE_UNSPECIFIED: PartnerState.ValueType  # 0
+"""Not stated."""
+PARTNER_STATE_SANDBOX: PartnerState.ValueType  # 1
+"""Registered; trades where nothing is real."""
+PARTNER_STATE_LIVE: PartnerState.ValueType  # 2
+"""Trades."""
+PARTNER_STATE_SUSPENDED: PartnerState.ValueType  # 3
+"""Does not trade for now."""
+PARTNER_STATE_EXITED: PartnerState.ValueType  # 4
+"""Left for good."""
+Global___PartnerState: _TypeAlias = PartnerState  # noqa: Y015
+
 class _AgreementState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -31,13 +63,21 @@ class _AgreementStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Agreem
     AGREEMENT_STATE_UNSPECIFIED: _AgreementState.ValueType  # 0
     """Not stated."""
     AGREEMENT_STATE_PROPOSED: _AgreementState.ValueType  # 1
-    """Signed by one brand."""
+    """Signed by its proposer alone."""
     AGREEMENT_STATE_SIGNED: _AgreementState.ValueType  # 2
-    """Signed by both."""
+    """Signed by all whom it binds."""
     AGREEMENT_STATE_IN_FORCE: _AgreementState.ValueType  # 3
     """In force."""
     AGREEMENT_STATE_ENDED: _AgreementState.ValueType  # 4
-    """Was in force; a later version is."""
+    """Was in force until another version began, or until the end that it was activated with."""
+    AGREEMENT_STATE_COUNTERED: _AgreementState.ValueType  # 5
+    """Signed by its proposer alone, in place of another brand's proposal."""
+    AGREEMENT_STATE_SCHEDULED: _AgreementState.ValueType  # 6
+    """Activated for an instant to come."""
+    AGREEMENT_STATE_WITHDRAWN: _AgreementState.ValueType  # 7
+    """Taken back by its proposer."""
+    AGREEMENT_STATE_TERMINATED: _AgreementState.ValueType  # 8
+    """Was in force until the end of a notice."""
 
 class AgreementState(_AgreementState, metaclass=_AgreementStateEnumTypeWrapper):
     """How far an agreement version has come."""
@@ -45,13 +85,21 @@ class AgreementState(_AgreementState, metaclass=_AgreementStateEnumTypeWrapper):
 AGREEMENT_STATE_UNSPECIFIED: AgreementState.ValueType  # 0
 """Not stated."""
 AGREEMENT_STATE_PROPOSED: AgreementState.ValueType  # 1
-"""Signed by one brand."""
+"""Signed by its proposer alone."""
 AGREEMENT_STATE_SIGNED: AgreementState.ValueType  # 2
-"""Signed by both."""
+"""Signed by all whom it binds."""
 AGREEMENT_STATE_IN_FORCE: AgreementState.ValueType  # 3
 """In force."""
 AGREEMENT_STATE_ENDED: AgreementState.ValueType  # 4
-"""Was in force; a later version is."""
+"""Was in force until another version began, or until the end that it was activated with."""
+AGREEMENT_STATE_COUNTERED: AgreementState.ValueType  # 5
+"""Signed by its proposer alone, in place of another brand's proposal."""
+AGREEMENT_STATE_SCHEDULED: AgreementState.ValueType  # 6
+"""Activated for an instant to come."""
+AGREEMENT_STATE_WITHDRAWN: AgreementState.ValueType  # 7
+"""Taken back by its proposer."""
+AGREEMENT_STATE_TERMINATED: AgreementState.ValueType  # 8
+"""Was in force until the end of a notice."""
 Global___AgreementState: _TypeAlias = AgreementState  # noqa: Y015
 
 @_typing.final
@@ -94,10 +142,13 @@ class Partner(_message.Message):
     LEGAL_NAME_FIELD_NUMBER: _builtins.int
     PROGRAMS_FIELD_NUMBER: _builtins.int
     SETTLEMENT_ACCOUNT_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
     partner_id: _builtins.str
     """The partner's id."""
     legal_name: _builtins.str
     """The legal entity's name."""
+    state: Global___PartnerState.ValueType
+    """How far it has come; the exchange's to say, and not shown of another partner."""
     @_builtins.property
     def programs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Its points programs."""
@@ -113,10 +164,11 @@ class Partner(_message.Message):
         legal_name: _builtins.str = ...,
         programs: _abc.Iterable[_builtins.str] | None = ...,
         settlement_account: Global___SettlementAccount | None = ...,
+        state: Global___PartnerState.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["settlement_account", b"settlement_account"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["legal_name", b"legal_name", "partner_id", b"partner_id", "programs", b"programs", "settlement_account", b"settlement_account"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["legal_name", b"legal_name", "partner_id", b"partner_id", "programs", b"programs", "settlement_account", b"settlement_account", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -176,12 +228,21 @@ class ListPartnersRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """How many; 100 where it is 0, 500 at most."""
+    page_token: _builtins.str
+    """From the page before, empty for the first."""
     def __init__(
         self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -194,6 +255,9 @@ class ListPartnersResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PARTNERS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Of the next page, empty on the last."""
     @_builtins.property
     def partners(self) -> _containers.RepeatedCompositeFieldContainer[Global___Partner]:
         """The partners, by id."""
@@ -202,10 +266,11 @@ class ListPartnersResponse(_message.Message):
         self,
         *,
         partners: _abc.Iterable[Global___Partner] | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["partners", b"partners"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "partners", b"partners"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -314,16 +379,24 @@ class ListKeysRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     HOLDER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     holder: _builtins.str
     """`partner/<id>`, `operator/<name>` or `exchange`; empty means the caller's own."""
+    page_size: _builtins.int
+    """How many; 100 where it is 0, 500 at most."""
+    page_token: _builtins.str
+    """From the page before, empty for the first."""
     def __init__(
         self,
         *,
         holder: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -337,8 +410,11 @@ class ListKeysResponse(_message.Message):
 
     KEYS_FIELD_NUMBER: _builtins.int
     AUDIENCE_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     audience: _builtins.str
     """The audience that statements for this exchange must name."""
+    next_page_token: _builtins.str
+    """Of the next page, empty on the last."""
     @_builtins.property
     def keys(self) -> _containers.RepeatedCompositeFieldContainer[_key_pb2.Key]:
         """The keys, by registration."""
@@ -348,10 +424,11 @@ class ListKeysResponse(_message.Message):
         *,
         keys: _abc.Iterable[_key_pb2.Key] | None = ...,
         audience: _builtins.str = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "keys", b"keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "keys", b"keys", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -588,6 +665,102 @@ class SignAgreementResponse(_message.Message):
 Global___SignAgreementResponse: _TypeAlias = SignAgreementResponse  # noqa: Y015
 
 @_typing.final
+class CounterAgreementRequest(_message.Message):
+    """Request of CounterAgreement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGREEMENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def agreement(self) -> _envelope_pb2.SignedEnvelope:
+        """A `rate-agreement` of the same id and version, signed by the brand that counters."""
+
+    def __init__(
+        self,
+        *,
+        agreement: _envelope_pb2.SignedEnvelope | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CounterAgreementRequest: _TypeAlias = CounterAgreementRequest  # noqa: Y015
+
+@_typing.final
+class CounterAgreementResponse(_message.Message):
+    """Response of CounterAgreement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGREEMENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def agreement(self) -> Global___Agreement:
+        """The version as it stands."""
+
+    def __init__(
+        self,
+        *,
+        agreement: Global___Agreement | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CounterAgreementResponse: _TypeAlias = CounterAgreementResponse  # noqa: Y015
+
+@_typing.final
+class WithdrawAgreementRequest(_message.Message):
+    """Request of WithdrawAgreement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WITHDRAWAL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def withdrawal(self) -> _envelope_pb2.SignedEnvelope:
+        """An `agreement-withdrawal` signed by the proposer."""
+
+    def __init__(
+        self,
+        *,
+        withdrawal: _envelope_pb2.SignedEnvelope | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["withdrawal", b"withdrawal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["withdrawal", b"withdrawal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawAgreementRequest: _TypeAlias = WithdrawAgreementRequest  # noqa: Y015
+
+@_typing.final
+class WithdrawAgreementResponse(_message.Message):
+    """Response of WithdrawAgreement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGREEMENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def agreement(self) -> Global___Agreement:
+        """The version as it stands."""
+
+    def __init__(
+        self,
+        *,
+        agreement: Global___Agreement | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawAgreementResponse: _TypeAlias = WithdrawAgreementResponse  # noqa: Y015
+
+@_typing.final
 class ActivateAgreementRequest(_message.Message):
     """Request of ActivateAgreement."""
 
@@ -595,19 +768,31 @@ class ActivateAgreementRequest(_message.Message):
 
     AGREEMENT_ID_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_FROM_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_UNTIL_FIELD_NUMBER: _builtins.int
     agreement_id: _builtins.str
     """The agreement."""
     version: _builtins.int
     """Its version."""
+    @_builtins.property
+    def effective_from(self) -> _timestamp_pb2.Timestamp:
+        """In force from here, never in the past; unset means now."""
+
+    @_builtins.property
+    def effective_until(self) -> _timestamp_pb2.Timestamp:
+        """And until here, exclusive; unset means until another version begins, or a notice ends it."""
+
     def __init__(
         self,
         *,
         agreement_id: _builtins.str = ...,
         version: _builtins.int = ...,
+        effective_from: _timestamp_pb2.Timestamp | None = ...,
+        effective_until: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_from", b"effective_from", "effective_until", b"effective_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "effective_from", b"effective_from", "effective_until", b"effective_until", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -638,17 +823,226 @@ class ActivateAgreementResponse(_message.Message):
 Global___ActivateAgreementResponse: _TypeAlias = ActivateAgreementResponse  # noqa: Y015
 
 @_typing.final
+class TerminateAgreementRequest(_message.Message):
+    """Request of TerminateAgreement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TERMINATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def termination(self) -> _envelope_pb2.SignedEnvelope:
+        """An `agreement-termination` signed by a brand that is bound."""
+
+    def __init__(
+        self,
+        *,
+        termination: _envelope_pb2.SignedEnvelope | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["termination", b"termination"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["termination", b"termination"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TerminateAgreementRequest: _TypeAlias = TerminateAgreementRequest  # noqa: Y015
+
+@_typing.final
+class TerminateAgreementResponse(_message.Message):
+    """Response of TerminateAgreement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGREEMENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def agreement(self) -> Global___Agreement:
+        """The version as it stands."""
+
+    def __init__(
+        self,
+        *,
+        agreement: Global___Agreement | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TerminateAgreementResponse: _TypeAlias = TerminateAgreementResponse  # noqa: Y015
+
+@_typing.final
+class EndAgreementRequest(_message.Message):
+    """Request of EndAgreement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGREEMENT_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_UNTIL_FIELD_NUMBER: _builtins.int
+    agreement_id: _builtins.str
+    """The agreement."""
+    version: _builtins.int
+    """Its version."""
+    @_builtins.property
+    def effective_until(self) -> _timestamp_pb2.Timestamp:
+        """It ends here, at least the notice period ahead."""
+
+    def __init__(
+        self,
+        *,
+        agreement_id: _builtins.str = ...,
+        version: _builtins.int = ...,
+        effective_until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_until", b"effective_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "effective_until", b"effective_until", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndAgreementRequest: _TypeAlias = EndAgreementRequest  # noqa: Y015
+
+@_typing.final
+class EndAgreementResponse(_message.Message):
+    """Response of EndAgreement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGREEMENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def agreement(self) -> Global___Agreement:
+        """The version as it stands."""
+
+    def __init__(
+        self,
+        *,
+        agreement: Global___Agreement | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndAgreementResponse: _TypeAlias = EndAgreementResponse  # noqa: Y015
+
+@_typing.final
+class GetAgreementRequest(_message.Message):
+    """Request of GetAgreement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGREEMENT_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    agreement_id: _builtins.str
+    """The agreement."""
+    version: _builtins.int
+    """Its version."""
+    def __init__(
+        self,
+        *,
+        agreement_id: _builtins.str = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAgreementRequest: _TypeAlias = GetAgreementRequest  # noqa: Y015
+
+@_typing.final
+class GetAgreementResponse(_message.Message):
+    """Response of GetAgreement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGREEMENT_FIELD_NUMBER: _builtins.int
+    PROPOSALS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def agreement(self) -> Global___Agreement:
+        """The version as it stands."""
+
+    @_builtins.property
+    def proposals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Proposal]:
+        """Every proposal that was made for it, the first one first."""
+
+    def __init__(
+        self,
+        *,
+        agreement: Global___Agreement | None = ...,
+        proposals: _abc.Iterable[Global___Proposal] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement", "proposals", b"proposals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAgreementResponse: _TypeAlias = GetAgreementResponse  # noqa: Y015
+
+@_typing.final
+class Proposal(_message.Message):
+    """One round of a version's negotiation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROUND_FIELD_NUMBER: _builtins.int
+    PROPOSER_FIELD_NUMBER: _builtins.int
+    IS_COUNTER_FIELD_NUMBER: _builtins.int
+    WITHDRAWN_FIELD_NUMBER: _builtins.int
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    round: _builtins.int
+    """Counts from 1."""
+    proposer: _builtins.str
+    """The brand that proposed it."""
+    is_counter: _builtins.bool
+    """Whether it replaced another brand's open proposal."""
+    withdrawn: _builtins.bool
+    """Whether its proposer took it back."""
+    @_builtins.property
+    def envelope(self) -> _envelope_pb2.SignedEnvelope:
+        """The payload with the signatures that it got."""
+
+    def __init__(
+        self,
+        *,
+        round: _builtins.int = ...,
+        proposer: _builtins.str = ...,
+        is_counter: _builtins.bool = ...,
+        withdrawn: _builtins.bool = ...,
+        envelope: _envelope_pb2.SignedEnvelope | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "is_counter", b"is_counter", "proposer", b"proposer", "round", b"round", "withdrawn", b"withdrawn"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Proposal: _TypeAlias = Proposal  # noqa: Y015
+
+@_typing.final
 class ListAgreementsRequest(_message.Message):
     """Request of ListAgreements."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """How many; 100 where it is 0, 500 at most."""
+    page_token: _builtins.str
+    """From the page before, empty for the first."""
     def __init__(
         self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -661,6 +1055,9 @@ class ListAgreementsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     AGREEMENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Of the next page, empty on the last."""
     @_builtins.property
     def agreements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Agreement]:
         """The versions, by agreement and version."""
@@ -669,10 +1066,11 @@ class ListAgreementsResponse(_message.Message):
         self,
         *,
         agreements: _abc.Iterable[Global___Agreement] | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreements", b"agreements"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreements", b"agreements", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -690,15 +1088,21 @@ class Agreement(_message.Message):
     ENVELOPE_FIELD_NUMBER: _builtins.int
     EFFECTIVE_FROM_FIELD_NUMBER: _builtins.int
     EFFECTIVE_UNTIL_FIELD_NUMBER: _builtins.int
+    PROPOSER_FIELD_NUMBER: _builtins.int
+    ROUND_FIELD_NUMBER: _builtins.int
     agreement_id: _builtins.str
     """The agreement."""
     version: _builtins.int
     """Its version."""
     state: Global___AgreementState.ValueType
     """How far it has come."""
+    proposer: _builtins.str
+    """The brand that made the newest proposal."""
+    round: _builtins.int
+    """How many proposals were made, this one counted."""
     @_builtins.property
     def envelope(self) -> _envelope_pb2.SignedEnvelope:
-        """The payload with all signatures so far."""
+        """The newest proposal's payload with all signatures so far."""
 
     @_builtins.property
     def effective_from(self) -> _timestamp_pb2.Timestamp:
@@ -717,10 +1121,12 @@ class Agreement(_message.Message):
         envelope: _envelope_pb2.SignedEnvelope | None = ...,
         effective_from: _timestamp_pb2.Timestamp | None = ...,
         effective_until: _timestamp_pb2.Timestamp | None = ...,
+        proposer: _builtins.str = ...,
+        round: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["effective_from", b"effective_from", "effective_until", b"effective_until", "envelope", b"envelope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "effective_from", b"effective_from", "effective_until", b"effective_until", "envelope", b"envelope", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "effective_from", b"effective_from", "effective_until", b"effective_until", "envelope", b"envelope", "proposer", b"proposer", "round", b"round", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -76,15 +76,40 @@ class PartnersServiceStub:
                 request_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ProposeAgreementRequest.SerializeToString,
                 response_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ProposeAgreementResponse.FromString,
                 _registered_method=True)
+        self.CounterAgreement = channel.unary_unary(
+                '/pointclear.partners.v1.PartnersService/CounterAgreement',
+                request_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.CounterAgreementRequest.SerializeToString,
+                response_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.CounterAgreementResponse.FromString,
+                _registered_method=True)
         self.SignAgreement = channel.unary_unary(
                 '/pointclear.partners.v1.PartnersService/SignAgreement',
                 request_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.SignAgreementRequest.SerializeToString,
                 response_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.SignAgreementResponse.FromString,
                 _registered_method=True)
+        self.WithdrawAgreement = channel.unary_unary(
+                '/pointclear.partners.v1.PartnersService/WithdrawAgreement',
+                request_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.WithdrawAgreementRequest.SerializeToString,
+                response_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.WithdrawAgreementResponse.FromString,
+                _registered_method=True)
         self.ActivateAgreement = channel.unary_unary(
                 '/pointclear.partners.v1.PartnersService/ActivateAgreement',
                 request_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ActivateAgreementRequest.SerializeToString,
                 response_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ActivateAgreementResponse.FromString,
+                _registered_method=True)
+        self.TerminateAgreement = channel.unary_unary(
+                '/pointclear.partners.v1.PartnersService/TerminateAgreement',
+                request_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.TerminateAgreementRequest.SerializeToString,
+                response_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.TerminateAgreementResponse.FromString,
+                _registered_method=True)
+        self.EndAgreement = channel.unary_unary(
+                '/pointclear.partners.v1.PartnersService/EndAgreement',
+                request_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.EndAgreementRequest.SerializeToString,
+                response_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.EndAgreementResponse.FromString,
+                _registered_method=True)
+        self.GetAgreement = channel.unary_unary(
+                '/pointclear.partners.v1.PartnersService/GetAgreement',
+                request_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.GetAgreementRequest.SerializeToString,
+                response_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.GetAgreementResponse.FromString,
                 _registered_method=True)
         self.ListAgreements = channel.unary_unary(
                 '/pointclear.partners.v1.PartnersService/ListAgreements',
@@ -173,6 +198,13 @@ class PartnersServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CounterAgreement(self, request, context):
+        """The other brand proposes other terms for the same version, in place of the open proposal.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SignAgreement(self, request, context):
         """The other brand counter-signs the same bytes.
         """
@@ -180,8 +212,36 @@ class PartnersServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WithdrawAgreement(self, request, context):
+        """A proposer takes its proposal back, before it is activated.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ActivateAgreement(self, request, context):
-        """Operators: puts a counter-signed version in force, ending the one before it.
+        """Operators: puts a version that all have signed in force, now or at a future instant; what is in force then ends.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TerminateAgreement(self, request, context):
+        """A brand gives notice: the version ends at a future instant.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndAgreement(self, request, context):
+        """Operators: end a version at a future instant, with the same notice.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAgreement(self, request, context):
+        """One version with every proposal that was made for it; a partner reads its own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -265,15 +325,40 @@ def add_PartnersServiceServicer_to_server(servicer, server):
                     request_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ProposeAgreementRequest.FromString,
                     response_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ProposeAgreementResponse.SerializeToString,
             ),
+            'CounterAgreement': grpc.unary_unary_rpc_method_handler(
+                    servicer.CounterAgreement,
+                    request_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.CounterAgreementRequest.FromString,
+                    response_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.CounterAgreementResponse.SerializeToString,
+            ),
             'SignAgreement': grpc.unary_unary_rpc_method_handler(
                     servicer.SignAgreement,
                     request_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.SignAgreementRequest.FromString,
                     response_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.SignAgreementResponse.SerializeToString,
             ),
+            'WithdrawAgreement': grpc.unary_unary_rpc_method_handler(
+                    servicer.WithdrawAgreement,
+                    request_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.WithdrawAgreementRequest.FromString,
+                    response_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.WithdrawAgreementResponse.SerializeToString,
+            ),
             'ActivateAgreement': grpc.unary_unary_rpc_method_handler(
                     servicer.ActivateAgreement,
                     request_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ActivateAgreementRequest.FromString,
                     response_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ActivateAgreementResponse.SerializeToString,
+            ),
+            'TerminateAgreement': grpc.unary_unary_rpc_method_handler(
+                    servicer.TerminateAgreement,
+                    request_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.TerminateAgreementRequest.FromString,
+                    response_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.TerminateAgreementResponse.SerializeToString,
+            ),
+            'EndAgreement': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndAgreement,
+                    request_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.EndAgreementRequest.FromString,
+                    response_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.EndAgreementResponse.SerializeToString,
+            ),
+            'GetAgreement': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAgreement,
+                    request_deserializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.GetAgreementRequest.FromString,
+                    response_serializer=pointclear_dot_partners_dot_v1_dot_partners__service__pb2.GetAgreementResponse.SerializeToString,
             ),
             'ListAgreements': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAgreements,
@@ -529,6 +614,33 @@ class PartnersService:
             _registered_method=True)
 
     @staticmethod
+    def CounterAgreement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.partners.v1.PartnersService/CounterAgreement',
+            pointclear_dot_partners_dot_v1_dot_partners__service__pb2.CounterAgreementRequest.SerializeToString,
+            pointclear_dot_partners_dot_v1_dot_partners__service__pb2.CounterAgreementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def SignAgreement(request,
             target,
             options=(),
@@ -556,6 +668,33 @@ class PartnersService:
             _registered_method=True)
 
     @staticmethod
+    def WithdrawAgreement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.partners.v1.PartnersService/WithdrawAgreement',
+            pointclear_dot_partners_dot_v1_dot_partners__service__pb2.WithdrawAgreementRequest.SerializeToString,
+            pointclear_dot_partners_dot_v1_dot_partners__service__pb2.WithdrawAgreementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ActivateAgreement(request,
             target,
             options=(),
@@ -572,6 +711,87 @@ class PartnersService:
             '/pointclear.partners.v1.PartnersService/ActivateAgreement',
             pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ActivateAgreementRequest.SerializeToString,
             pointclear_dot_partners_dot_v1_dot_partners__service__pb2.ActivateAgreementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TerminateAgreement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.partners.v1.PartnersService/TerminateAgreement',
+            pointclear_dot_partners_dot_v1_dot_partners__service__pb2.TerminateAgreementRequest.SerializeToString,
+            pointclear_dot_partners_dot_v1_dot_partners__service__pb2.TerminateAgreementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndAgreement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.partners.v1.PartnersService/EndAgreement',
+            pointclear_dot_partners_dot_v1_dot_partners__service__pb2.EndAgreementRequest.SerializeToString,
+            pointclear_dot_partners_dot_v1_dot_partners__service__pb2.EndAgreementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAgreement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.partners.v1.PartnersService/GetAgreement',
+            pointclear_dot_partners_dot_v1_dot_partners__service__pb2.GetAgreementRequest.SerializeToString,
+            pointclear_dot_partners_dot_v1_dot_partners__service__pb2.GetAgreementResponse.FromString,
             options,
             channel_credentials,
             insecure,

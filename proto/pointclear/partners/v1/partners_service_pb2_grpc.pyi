@@ -50,10 +50,20 @@ class PartnersServiceStub:
     """Lists the tax codes' rates, past and to come."""
     ProposeAgreement: _grpc.UnaryUnaryMultiCallable[_partners_service_pb2.ProposeAgreementRequest, _partners_service_pb2.ProposeAgreementResponse]
     """A brand proposes terms: a `rate-agreement` envelope with its signature."""
+    CounterAgreement: _grpc.UnaryUnaryMultiCallable[_partners_service_pb2.CounterAgreementRequest, _partners_service_pb2.CounterAgreementResponse]
+    """The other brand proposes other terms for the same version, in place of the open proposal."""
     SignAgreement: _grpc.UnaryUnaryMultiCallable[_partners_service_pb2.SignAgreementRequest, _partners_service_pb2.SignAgreementResponse]
     """The other brand counter-signs the same bytes."""
+    WithdrawAgreement: _grpc.UnaryUnaryMultiCallable[_partners_service_pb2.WithdrawAgreementRequest, _partners_service_pb2.WithdrawAgreementResponse]
+    """A proposer takes its proposal back, before it is activated."""
     ActivateAgreement: _grpc.UnaryUnaryMultiCallable[_partners_service_pb2.ActivateAgreementRequest, _partners_service_pb2.ActivateAgreementResponse]
-    """Operators: puts a counter-signed version in force, ending the one before it."""
+    """Operators: puts a version that all have signed in force, now or at a future instant; what is in force then ends."""
+    TerminateAgreement: _grpc.UnaryUnaryMultiCallable[_partners_service_pb2.TerminateAgreementRequest, _partners_service_pb2.TerminateAgreementResponse]
+    """A brand gives notice: the version ends at a future instant."""
+    EndAgreement: _grpc.UnaryUnaryMultiCallable[_partners_service_pb2.EndAgreementRequest, _partners_service_pb2.EndAgreementResponse]
+    """Operators: end a version at a future instant, with the same notice."""
+    GetAgreement: _grpc.UnaryUnaryMultiCallable[_partners_service_pb2.GetAgreementRequest, _partners_service_pb2.GetAgreementResponse]
+    """One version with every proposal that was made for it; a partner reads its own."""
     ListAgreements: _grpc.UnaryUnaryMultiCallable[_partners_service_pb2.ListAgreementsRequest, _partners_service_pb2.ListAgreementsResponse]
     """Lists agreement versions; a partner sees its own."""
     SetSwitches: _grpc.UnaryUnaryMultiCallable[_limits_pb2.SetSwitchesRequest, _limits_pb2.SetSwitchesResponse]
@@ -86,10 +96,20 @@ class PartnersServiceAsyncStub(PartnersServiceStub):
     """Lists the tax codes' rates, past and to come."""
     ProposeAgreement: _aio.UnaryUnaryMultiCallable[_partners_service_pb2.ProposeAgreementRequest, _partners_service_pb2.ProposeAgreementResponse]  # type: ignore[assignment]
     """A brand proposes terms: a `rate-agreement` envelope with its signature."""
+    CounterAgreement: _aio.UnaryUnaryMultiCallable[_partners_service_pb2.CounterAgreementRequest, _partners_service_pb2.CounterAgreementResponse]  # type: ignore[assignment]
+    """The other brand proposes other terms for the same version, in place of the open proposal."""
     SignAgreement: _aio.UnaryUnaryMultiCallable[_partners_service_pb2.SignAgreementRequest, _partners_service_pb2.SignAgreementResponse]  # type: ignore[assignment]
     """The other brand counter-signs the same bytes."""
+    WithdrawAgreement: _aio.UnaryUnaryMultiCallable[_partners_service_pb2.WithdrawAgreementRequest, _partners_service_pb2.WithdrawAgreementResponse]  # type: ignore[assignment]
+    """A proposer takes its proposal back, before it is activated."""
     ActivateAgreement: _aio.UnaryUnaryMultiCallable[_partners_service_pb2.ActivateAgreementRequest, _partners_service_pb2.ActivateAgreementResponse]  # type: ignore[assignment]
-    """Operators: puts a counter-signed version in force, ending the one before it."""
+    """Operators: puts a version that all have signed in force, now or at a future instant; what is in force then ends."""
+    TerminateAgreement: _aio.UnaryUnaryMultiCallable[_partners_service_pb2.TerminateAgreementRequest, _partners_service_pb2.TerminateAgreementResponse]  # type: ignore[assignment]
+    """A brand gives notice: the version ends at a future instant."""
+    EndAgreement: _aio.UnaryUnaryMultiCallable[_partners_service_pb2.EndAgreementRequest, _partners_service_pb2.EndAgreementResponse]  # type: ignore[assignment]
+    """Operators: end a version at a future instant, with the same notice."""
+    GetAgreement: _aio.UnaryUnaryMultiCallable[_partners_service_pb2.GetAgreementRequest, _partners_service_pb2.GetAgreementResponse]  # type: ignore[assignment]
+    """One version with every proposal that was made for it; a partner reads its own."""
     ListAgreements: _aio.UnaryUnaryMultiCallable[_partners_service_pb2.ListAgreementsRequest, _partners_service_pb2.ListAgreementsResponse]  # type: ignore[assignment]
     """Lists agreement versions; a partner sees its own."""
     SetSwitches: _aio.UnaryUnaryMultiCallable[_limits_pb2.SetSwitchesRequest, _limits_pb2.SetSwitchesResponse]  # type: ignore[assignment]
@@ -169,6 +189,14 @@ class PartnersServiceServicer(metaclass=_abc_1.ABCMeta):
         """A brand proposes terms: a `rate-agreement` envelope with its signature."""
 
     @_abc_1.abstractmethod
+    def CounterAgreement(
+        self,
+        request: _partners_service_pb2.CounterAgreementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_partners_service_pb2.CounterAgreementResponse, _abc.Awaitable[_partners_service_pb2.CounterAgreementResponse]]:
+        """The other brand proposes other terms for the same version, in place of the open proposal."""
+
+    @_abc_1.abstractmethod
     def SignAgreement(
         self,
         request: _partners_service_pb2.SignAgreementRequest,
@@ -177,12 +205,44 @@ class PartnersServiceServicer(metaclass=_abc_1.ABCMeta):
         """The other brand counter-signs the same bytes."""
 
     @_abc_1.abstractmethod
+    def WithdrawAgreement(
+        self,
+        request: _partners_service_pb2.WithdrawAgreementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_partners_service_pb2.WithdrawAgreementResponse, _abc.Awaitable[_partners_service_pb2.WithdrawAgreementResponse]]:
+        """A proposer takes its proposal back, before it is activated."""
+
+    @_abc_1.abstractmethod
     def ActivateAgreement(
         self,
         request: _partners_service_pb2.ActivateAgreementRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_partners_service_pb2.ActivateAgreementResponse, _abc.Awaitable[_partners_service_pb2.ActivateAgreementResponse]]:
-        """Operators: puts a counter-signed version in force, ending the one before it."""
+        """Operators: puts a version that all have signed in force, now or at a future instant; what is in force then ends."""
+
+    @_abc_1.abstractmethod
+    def TerminateAgreement(
+        self,
+        request: _partners_service_pb2.TerminateAgreementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_partners_service_pb2.TerminateAgreementResponse, _abc.Awaitable[_partners_service_pb2.TerminateAgreementResponse]]:
+        """A brand gives notice: the version ends at a future instant."""
+
+    @_abc_1.abstractmethod
+    def EndAgreement(
+        self,
+        request: _partners_service_pb2.EndAgreementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_partners_service_pb2.EndAgreementResponse, _abc.Awaitable[_partners_service_pb2.EndAgreementResponse]]:
+        """Operators: end a version at a future instant, with the same notice."""
+
+    @_abc_1.abstractmethod
+    def GetAgreement(
+        self,
+        request: _partners_service_pb2.GetAgreementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_partners_service_pb2.GetAgreementResponse, _abc.Awaitable[_partners_service_pb2.GetAgreementResponse]]:
+        """One version with every proposal that was made for it; a partner reads its own."""
 
     @_abc_1.abstractmethod
     def ListAgreements(

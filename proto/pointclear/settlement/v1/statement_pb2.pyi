@@ -53,22 +53,26 @@ class ProgramPoints(_message.Message):
     PROGRAM_ID_FIELD_NUMBER: _builtins.int
     POINTS_OUT_FIELD_NUMBER: _builtins.int
     POINTS_IN_FIELD_NUMBER: _builtins.int
+    BONUS_POINTS_FIELD_NUMBER: _builtins.int
     program_id: _builtins.str
     """The program."""
     points_out: _builtins.int
     """Points surrendered by its members."""
     points_in: _builtins.int
-    """Points granted to its members."""
+    """Points granted to its members, bonuses among them."""
+    bonus_points: _builtins.int
+    """Of these, bonuses of promotions."""
     def __init__(
         self,
         *,
         program_id: _builtins.str = ...,
         points_out: _builtins.int = ...,
         points_in: _builtins.int = ...,
+        bonus_points: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["points_in", b"points_in", "points_out", b"points_out", "program_id", b"program_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bonus_points", b"bonus_points", "points_in", b"points_in", "points_out", b"points_out", "program_id", b"program_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -99,6 +103,74 @@ class TaxLine(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TaxLine: _TypeAlias = TaxLine  # noqa: Y015
+
+@_typing.final
+class ValueTaxLine(_message.Message):
+    """Tax of one code on value, which goes from the source to the target."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TAX_CODE_FIELD_NUMBER: _builtins.int
+    OUTGOING_FIELD_NUMBER: _builtins.int
+    INCOMING_FIELD_NUMBER: _builtins.int
+    tax_code: _builtins.str
+    """The code."""
+    outgoing: _builtins.int
+    """On value that left this brand; never positive."""
+    incoming: _builtins.int
+    """On value that came to it; never negative."""
+    def __init__(
+        self,
+        *,
+        tax_code: _builtins.str = ...,
+        outgoing: _builtins.int = ...,
+        incoming: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["incoming", b"incoming", "outgoing", b"outgoing", "tax_code", b"tax_code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ValueTaxLine: _TypeAlias = ValueTaxLine  # noqa: Y015
+
+@_typing.final
+class PromotionLine(_message.Message):
+    """What one funder paid for one promotion, as far as it is this partner's business."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGREEMENT_ID_FIELD_NUMBER: _builtins.int
+    PROMOTION_ID_FIELD_NUMBER: _builtins.int
+    FUNDER_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    OWN_SHARE_FIELD_NUMBER: _builtins.int
+    agreement_id: _builtins.str
+    """The agreement."""
+    promotion_id: _builtins.str
+    """The promotion."""
+    funder: _builtins.str
+    """A partner's id, or `hub`: the operator."""
+    amount: _builtins.int
+    """What moved, from the partner's view: negative where it paid, positive where it was paid."""
+    own_share: _builtins.int
+    """What the partner bears itself, of bonuses of its own program: a memo, nothing moved."""
+    def __init__(
+        self,
+        *,
+        agreement_id: _builtins.str = ...,
+        promotion_id: _builtins.str = ...,
+        funder: _builtins.str = ...,
+        amount: _builtins.int = ...,
+        own_share: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "amount", b"amount", "funder", b"funder", "own_share", b"own_share", "promotion_id", b"promotion_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PromotionLine: _TypeAlias = PromotionLine  # noqa: Y015
 
 @_typing.final
 class SettlementStatement(_message.Message):
@@ -134,6 +206,9 @@ class SettlementStatement(_message.Message):
     OPENING_TREE_FIELD_NUMBER: _builtins.int
     CLOSING_TREE_FIELD_NUMBER: _builtins.int
     SIGNING_KEY_ID_FIELD_NUMBER: _builtins.int
+    VALUE_TAXES_FIELD_NUMBER: _builtins.int
+    PROMOTIONS_FIELD_NUMBER: _builtins.int
+    PROMOTION_LINES_FIELD_NUMBER: _builtins.int
     audience: _builtins.str
     """The exchange and environment that issued it."""
     partner_id: _builtins.str
@@ -155,7 +230,7 @@ class SettlementStatement(_message.Message):
     fees: _builtins.int
     """The operator's fees; never positive."""
     net: _builtins.int
-    """Net of the window: the four above."""
+    """Net of the window: the four above, taxes on value, and promotions."""
     due: _builtins.int
     """Brought forward and net."""
     payment: _builtins.int
@@ -178,6 +253,8 @@ class SettlementStatement(_message.Message):
     """Last stream position in this window; 0 where there is none."""
     signing_key_id: _builtins.str
     """The exchange's key that signs this payload."""
+    promotions: _builtins.int
+    """What promotions came to: the amounts of their lines."""
     @_builtins.property
     def taxes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxLine]:
         """Tax on the fees, by code; never positive."""
@@ -193,6 +270,14 @@ class SettlementStatement(_message.Message):
     @_builtins.property
     def closing_tree(self) -> Global___TreeHead:
         """The log when the window closed: its size is the first index past the range."""
+
+    @_builtins.property
+    def value_taxes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ValueTaxLine]:
+        """Tax on value, by code."""
+
+    @_builtins.property
+    def promotion_lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___PromotionLine]:
+        """By agreement, promotion and funder."""
 
     def __init__(
         self,
@@ -223,10 +308,13 @@ class SettlementStatement(_message.Message):
         opening_tree: Global___TreeHead | None = ...,
         closing_tree: Global___TreeHead | None = ...,
         signing_key_id: _builtins.str = ...,
+        value_taxes: _abc.Iterable[Global___ValueTaxLine] | None = ...,
+        promotions: _builtins.int = ...,
+        promotion_lines: _abc.Iterable[Global___PromotionLine] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["closing_tree", b"closing_tree", "opening_tree", b"opening_tree"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "brought_forward", b"brought_forward", "business_date", b"business_date", "carried_forward", b"carried_forward", "closing_tree", b"closing_tree", "currency", b"currency", "due", b"due", "fees", b"fees", "first_stream_seq", b"first_stream_seq", "incoming_value", b"incoming_value", "last_stream_seq", b"last_stream_seq", "line_count", b"line_count", "line_file_sha256", b"line_file_sha256", "net", b"net", "net_debit_cap", b"net_debit_cap", "opening_tree", b"opening_tree", "outgoing_value", b"outgoing_value", "partner_id", b"partner_id", "payment", b"payment", "payment_reference", b"payment_reference", "payments_since", b"payments_since", "points", b"points", "scale", b"scale", "signing_key_id", b"signing_key_id", "taxes", b"taxes", "window_id", b"window_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "brought_forward", b"brought_forward", "business_date", b"business_date", "carried_forward", b"carried_forward", "closing_tree", b"closing_tree", "currency", b"currency", "due", b"due", "fees", b"fees", "first_stream_seq", b"first_stream_seq", "incoming_value", b"incoming_value", "last_stream_seq", b"last_stream_seq", "line_count", b"line_count", "line_file_sha256", b"line_file_sha256", "net", b"net", "net_debit_cap", b"net_debit_cap", "opening_tree", b"opening_tree", "outgoing_value", b"outgoing_value", "partner_id", b"partner_id", "payment", b"payment", "payment_reference", b"payment_reference", "payments_since", b"payments_since", "points", b"points", "promotion_lines", b"promotion_lines", "promotions", b"promotions", "scale", b"scale", "signing_key_id", b"signing_key_id", "taxes", b"taxes", "value_taxes", b"value_taxes", "window_id", b"window_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -39,9 +39,7 @@ def without_free_lunch(
         and not any(gains(each, known) for force in changed for each in multipliers_in(force))
     ):
         return registry
-    steps = in_order(
-        (each for force in registry.agreements.values() for each in multipliers_in(force)), now
-    )
+    steps = multipliers_from(registry, now)
     worths = worths_of(steps)
     if not isinstance(worths, Loop):
         return replace(registry, worths=worths)
@@ -50,6 +48,13 @@ def without_free_lunch(
         raise refusal_of(loop, now)
     # Terms that follow each other would make a loop if they met.
     return replace(registry, worths=None)
+
+
+def multipliers_from(registry: Registry, now: datetime) -> tuple[Multiplier, ...]:
+    """What all versions make of a point that are in force at `now` or will be."""
+    return in_order(
+        (each for force in registry.agreements.values() for each in multipliers_in(force)), now
+    )
 
 
 def multipliers_in(force: Force) -> tuple[Multiplier, ...]:

@@ -1,0 +1,241 @@
+"""A bonus that three pay for, over two servers: budgets hold, funders see what they pay, and every
+refusal that terms of this kind bring has its name.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from typing import Any
+
+import pytest
+
+from exchange.cli.connection import connect
+from exchange.cli.profile import load_profile
+from partners.envelope import FUNDING_NOTICE, RATE_AGREEMENT, sign
+from partners.errors import Reason
+from partners.wire import envelope_to_proto, time_to_proto
+from pointclear.common.v1.envelope_pb2 import SignedEnvelope
+from pointclear.exchange.v1 import exchange_service_pb2 as exchange_pb
+from pointclear.partners.v1 import agreement_pb2
+from pointclear.partners.v1 import partners_service_pb2 as partners_pb
+from pointclear.settlement.v1 import settlement_service_pb2 as settlement_pb
+from pointclear.settlement.v1.statement_pb2 import SettlementStatement
+from tests.acceptance.coalition import (
+    CALL_TIMEOUT_S,
+    PRICE,
+    Brand,
+    Coalition,
+    agree,
+    check_log_and_books,
+    coalition,
+    join,
+    make_data_dir,
+    refusal_of,
+    refused,
+    sign_terms,
+    terms,
+)
+from tests.processes import Server, folder
+
+SPONSOR = "sponsor"
+BASE, BONUS = 50, 10
+"""Points of an order of two blocks, and a fifth more."""
+GRANTED = 25
+"""Orders that the budget covers."""
+SHARE = BONUS * PRICE * 3 // 10
+"""What the sponsor pays for one bonus."""
+ROOM = BONUS * PRICE // 2
+"""What the sponsor's cap leaves beside the budget: not enough to pay one bonus alone."""
+
+
+def promotion(name: str, budget: int, **shares: int) -> agreement_pb2.Promotion:
+    now = datetime.now(UTC)
+    return agreement_pb2.Promotion(
+        promotion_id=name,
+        bonus_basis_points=2_000,
+        effective_from=time_to_proto(now - timedelta(days=1)),
+        effective_until=time_to_proto(now + timedelta(days=1)),
+        budget_points=budget,
+        funders=[
+            agreement_pb2.Funder(funder=funder, share_basis_points=share)
+            for funder, share in shares.items()
+        ],
+    )
+
+
+GOLD = agreement_pb2.Segment(segment_id="gold", multiplier_numerator=6, multiplier_denominator=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two servers, and the coalition behind both."""
+
+    first: Server
+    second: Server
+    members: Coalition
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Pair]:
+    with (
+        folder() as home,
+        Server(make_data_dir(home)) as first,
+        Server(first.data_dir) as second,
+        coalition(first, home, ("aurora", "borealis")) as members,
+        join(members.operator, home, SPONSOR, cap=GRANTED * SHARE + ROOM) as sponsor,
+    ):
+        members.brands[SPONSOR] = sponsor
+        spring = promotion(
+            "spring", GRANTED * BONUS + 9, aurora=3_000, borealis=2_000, hub=2_000, sponsor=3_000
+        )
+        agree_by_three(members, "aurora", "borealis", promotions=[spring], segments=[GOLD])
+        alone = promotion("alone", 1_000, sponsor=10_000)
+        agree_by_three(members, "borealis", "aurora", promotions=[alone])
+        yield Pair(first, second, members)
+
+
+def agree_by_three(members: Coalition, source: str, target: str, **changes: Any) -> None:
+    """Put version 2 in force, which the sponsor signs as well."""
+    payload = terms(source, target, 2, **changes)
+    by = {
+        name: envelope_to_proto(sign(members[name].agreements, RATE_AGREEMENT, payload))
+        for name in (source, target, SPONSOR)
+    }
+    proposer = members[source].connection
+    proposer.call(
+        proposer.partners.ProposeAgreement,
+        partners_pb.ProposeAgreementRequest(agreement=by[source]),
+    )
+    activation = partners_pb.ActivateAgreementRequest(agreement_id=f"{source}-{target}", version=2)
+    for name in (target, SPONSOR):
+        signer = members[name].connection
+        signer.call(
+            signer.partners.SignAgreement, partners_pb.SignAgreementRequest(agreement=by[name])
+        )
+    members.operator.call(members.operator.partners.ActivateAgreement, activation)
+
+
+def send_at_once(
+    servers: Sequence[Server], brand: Brand, orders: Sequence[SignedEnvelope]
+) -> Counter[str]:
+    """Send the orders in turn to these servers, all at once; how many were answered with what."""
+
+    def send_to(at: int) -> list[str]:
+        profile = load_profile(brand.connection.profile.directory, servers[at].address)
+        with connect(profile) as own:
+            calls = [
+                own.exchange.CreateTransfer.future(
+                    exchange_pb.CreateTransferRequest(order=order), timeout=CALL_TIMEOUT_S
+                )
+                for order in orders[at :: len(servers)]
+            ]
+            errors = [call.exception() for call in calls]
+            return [refusal_of(e).reason.value if e is not None else "COMMITTED" for e in errors]
+
+    with ThreadPoolExecutor(len(servers)) as pool:
+        return Counter(chain.from_iterable(pool.map(send_to, range(len(servers)))))
+
+
+def test_t14_no_budget_is_overrun_by_200_orders_over_two_servers_and_each_funder_pays_its_share(
+    pair: Pair,
+) -> None:
+    members = pair.members
+    aurora = members["aurora"]
+    orders = [aurora.order(agreement_version=2, target_points=BASE + BONUS) for _ in range(200)]
+    outcomes = send_at_once((pair.first, pair.second), aurora, orders)
+    assert outcomes == {"COMMITTED": GRANTED, "PROMOTION_EXHAUSTED": 200 - GRANTED}
+    without = aurora.proof(aurora.send(aurora.order(agreement_version=2, target_points=BASE)))
+    assert list(without.record.promotions) == []
+    check_log_and_books(members.data_dir)
+    sponsor = members[SPONSOR]
+    page = sponsor.connection.call(
+        sponsor.connection.exchange.ListReceipts, exchange_pb.ListReceiptsRequest()
+    )
+    assert len(page.entries) == GRANTED
+    for entry in page.entries:
+        assert entry.envelope.payload_type == FUNDING_NOTICE
+        assert entry.member == ""
+        (applied,) = sponsor.proof(entry.envelope).record.promotions
+        (share,) = [each for each in applied.shares if each.funder == SPONSOR]
+        assert (applied.bonus_points, share.amount) == (BONUS, SHARE)
+    listed = sponsor.connection.call(
+        sponsor.connection.exchange.ListTransfers, exchange_pb.ListTransfersRequest()
+    )
+    assert list(listed.transfers) == []
+
+
+def test_a_bonus_that_is_used_up_is_refused_by_name_with_what_the_points_become(
+    pair: Pair,
+) -> None:
+    aurora = pair.members["aurora"]
+    used_up = aurora.order(agreement_version=2, target_points=BASE + BONUS)
+    refusal = aurora.refused(used_up)
+    assert (refusal.reason, refusal.field) == (Reason.PROMOTION_EXHAUSTED, "target_points")
+    assert refusal.metadata == {"targetPoints": str(BASE), "promotions": "spring"}
+    assert refusal.receipt is not None
+
+
+def test_a_segment_that_the_agreement_lacks_is_refused_by_name(pair: Pair) -> None:
+    aurora = pair.members["aurora"]
+    refusal = aurora.refused(aurora.order(agreement_version=2, segment="silver"))
+    assert (refusal.reason, refusal.field) == (Reason.SEGMENT_UNKNOWN, "segment")
+    assert refusal.receipt is not None
+    golden = aurora.order(agreement_version=2, segment="gold", target_points=BASE + BASE // 5)
+    assert aurora.proof(aurora.send(golden)).record.segment == GOLD
+
+
+def test_a_funder_without_room_refuses_the_order_and_is_not_named(pair: Pair) -> None:
+    borealis = pair.members["borealis"]
+    order = borealis.order("aurora", agreement_version=2, target_points=BASE + BONUS)
+    refusal = borealis.refused(order)
+    assert (refusal.reason, refusal.field) == (Reason.COUNTERPARTY_LIMIT, "")
+    assert refusal.metadata == {}
+    assert SPONSOR.encode() not in refusal.status
+
+
+def test_lots_that_are_missing_are_refused_by_name(pair: Pair) -> None:
+    members = pair.members
+    inherits = agreement_pb2.EXPIRY_RULE_INHERIT
+    agree(members, "borealis", "aurora", 3, expiry_rule=inherits)
+    borealis = members["borealis"]
+    refusal = borealis.refused(borealis.order("aurora", agreement_version=3))
+    assert (refusal.reason, refusal.field) == (Reason.LOTS_MISMATCH, "source_lots")
+
+
+def test_terms_that_a_funder_has_not_signed_are_not_put_in_force(pair: Pair) -> None:
+    members = pair.members
+    again = promotion("again", 1_000, sponsor=10_000)
+    activation = sign_terms(members, "aurora", "borealis", 3, promotions=[again])
+    refusal = refused(members.operator.partners.ActivateAgreement, activation)
+    assert refusal.reason is Reason.COUNTER_SIGNATURE_MISSING
+
+
+def test_statements_say_what_the_promotion_cost_whom(pair: Pair) -> None:
+    members = pair.members
+    at = members.operator
+    closing = settlement_pb.CloseWindowRequest(window_id="usd-2017-01-01")
+    at.call(at.settlement.CloseWindow, closing)
+    settling = settlement_pb.SettleWindowRequest(window_id="usd-2017-01-01")
+    at.call(at.settlement.SettleWindow, settling)
+    stated = {}
+    for name in ("aurora", "borealis", SPONSOR):
+        own = members[name].connection
+        wanted = settlement_pb.GetStatementRequest(window_id="usd-2017-01-01")
+        envelope = own.call(own.settlement.GetStatement, wanted).statement
+        stated[name] = SettlementStatement.FromString(envelope.payload)
+    whole = GRANTED * BONUS * PRICE
+    assert stated[SPONSOR].promotions == -GRANTED * SHARE
+    assert stated["aurora"].promotions == -whole * 3 // 10
+    assert stated["borealis"].promotions == whole * 8 // 10
+    of = {each.funder: each for each in stated["borealis"].promotion_lines}
+    assert {name: each.amount for name, each in of.items()} == {
+        "aurora": whole * 3 // 10,
+        "hub": whole * 2 // 10,
+        SPONSOR: whole * 3 // 10,
+        "borealis": 0,
+    }
+    assert of["borealis"].own_share == whole * 2 // 10
+    check_log_and_books(members.data_dir)
