@@ -25,9 +25,11 @@ from exchange.cap_alerts import CapAlert
 from exchange.commands import (
     REGISTRY_EFFECTS,
     Answer,
+    AskQuote,
     Booked,
     Command,
     Order,
+    Quoted,
     Recorded,
     Repeated,
     Result,
@@ -53,6 +55,8 @@ class Decided:
     """Why the command was refused, recorded or not; None when it was carried out."""
     receipt_payload: bytes | None = None
     """Of an order that was recorded, now or before: the payload of its receipt."""
+    quote_payload: bytes | None = None
+    """Of an offer, made now or before."""
 
 
 class CommitUnknown(PointclearError):
@@ -67,7 +71,8 @@ class CommitUnknown(PointclearError):
         first = sealed.records[0] if sealed.records else None
         self.log_index = first.log_index if first else 0
         self.leaf = first.leaf_hash if first else None
-        """The batch's first leaf hash; None where there was nothing to commit."""
+        """The batch's first leaf hash; None where no leaf was to be committed."""
+        self.quotes_only = first is None and bool(sealed.quotes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +188,8 @@ class Ledger:
         Raises the database's error while that cannot be reached.
         """
         if unknown.leaf is None:
-            return True
+            # Who asks for a quote again with the same id gets it, made then or now.
+            return not unknown.quotes_only
         session = self._session or self._open()
         connection: Any = session.connection.dbapi_connection
         try:
@@ -206,22 +212,27 @@ class Ledger:
         """The state to decide against: what is known already, if the head stands where this process
         left it.
         """
-        fresh = known is not None and known.state.next_index == head.next_index
+        fresh = is_fresh(known, head)
         registry = known.state.registry if known else self.registry
         if registry.revision != head.terms_revision or known is None:
             registry = load_registry(connection, head.terms_revision, self.letterhead.audience)
-        altered = store.load_altered(connection, registry, commands) - registry.altered
+        held = store.load_held(connection, commands)
+        quotes = store.load_quotes(connection, registry, commands, held.values())
+        quoted = [each.terms for each in quotes.values()]
+        altered = store.load_altered(connection, registry, commands, quoted) - registry.altered
         if altered:
             log.error("agreements are not stored as they were signed: %s", sorted(altered))
             registry = registry.with_altered(altered)
         promotion_points = dict(known.state.promotion_points) if known and fresh else {}
-        held = store.load_held(connection, commands)
         promoted = store.promotions_touched(registry, commands, held.values())
+        promoted |= {terms.name for terms in quoted if terms.promotions}
+        quotes |= store.load_lapsed_quotes(connection, registry, promoted, self.now())
         promoted -= {(agreement_id, version) for agreement_id, version, _ in promotion_points}
         promotion_points |= store.load_promotion_points(connection, promoted)
         accounts = store.accounts_touched(registry, commands)
         balances = dict(known.state.balances) if known and fresh else {}
         if accounts is not None:
+            accounts = accounts.union(*(store.funding_accounts(registry, each) for each in quoted))
             accounts -= balances.keys()
         balances |= store.load_balances(connection, accounts)
         links = store.load_links(connection, commands)
@@ -246,13 +257,15 @@ class Ledger:
             self._member_secret,
             promotion_points,
             store.load_proposals(connection, commands),
+            quotes,
+            head.quote_changes,
         )
 
     def load_windows(
         self, connection: Any, known: _Known | None, commands: Sequence[Command]
     ) -> dict[str, Window]:
         """The open windows, from memory when a batch is nothing but orders."""
-        if known is not None and all(isinstance(each, Order) for each in commands):
+        if known is not None and all(isinstance(each, Order | AskQuote) for each in commands):
             return {
                 name: each for name, each in known.state.windows.items() if each.state == "OPEN"
             }
@@ -262,7 +275,7 @@ class Ledger:
         self, connection: Any, head: store.Head, known: _Known | None, folded: Folded
     ) -> tuple[Sealed, dict[int, StreamHead]]:
         """The batch as it is stored, and the ends of the streams afterwards."""
-        fresh = known is not None and known.state.next_index == head.next_index
+        fresh = is_fresh(known, head)
         heads = dict(known.stream_heads) if known and fresh else {}
         partners = folded.state.registry.partners
         numbers = {
@@ -283,6 +296,7 @@ class Ledger:
             heads,
             self.letterhead,
             self.new_salt,
+            folded.state.quotes,
         )
         return sealed, heads | dict(sealed.stream_heads)
 
@@ -297,6 +311,14 @@ def tell_alerts(alerts: Sequence[CapAlert], registry: Registry) -> None:
             each.level,
             each.log_index,
         )
+
+
+def is_fresh(known: "_Known | None", head: store.Head) -> bool:
+    """Whether the head stands where this process left it."""
+    return known is not None and (known.state.next_index, known.state.quote_changes) == (
+        head.next_index,
+        head.quote_changes,
+    )
 
 
 def terms_changes(folded: Folded) -> int:
@@ -327,6 +349,9 @@ def answers(connection: Any, folded: Folded, sealed: Sealed) -> tuple[Decided, .
     def answer(result: Result) -> Decided:
         if isinstance(result, Refused):
             return Decided(result, result)
+        if isinstance(result, Quoted):
+            offer = sealed.quotes.get(result.quote.quote_id, result.quote.payload)
+            return Decided(result, quote_payload=offer)
         recorded = by_index.get(result.log_index)
         if recorded is not None:
             return Decided(result, recorded.refusal, made[result.log_index])

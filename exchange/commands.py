@@ -5,13 +5,14 @@ the writer needs. Between them stands `exchange.fold`, which decides.
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import get_args
 from uuid import UUID
 
 from exchange.ledger.accounts import Account
 from exchange.ledger.postings import Posting
+from exchange.quotes.quote import Quote
 from partners.actions.commands import ApproveAction, ProposeAction
 from partners.agreement import HUB, Terms
 from partners.commands import CounterSign, PartnersCommand, Propose, Withdraw
@@ -60,6 +61,23 @@ class Order:
     segment: str = ""
     """Empty for none."""
     source_lots: tuple[SourceLot, ...] = ()
+    quote_id: UUID | None = None
+    """In place of the agreement."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskQuote:
+    """Asks for an offer to convert one amount. One of the amounts is 0: it is to be worked out."""
+
+    quote_id: UUID
+    partner_id: str
+    source_program: str
+    target_program: str
+    source_points: int
+    target_points: int
+    segment: str
+    valid_for: timedelta
+    request_sha256: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +150,7 @@ Command = (
     | ApproveAction
     | ChangeRoles
     | MovePartner
+    | AskQuote
 )
 
 
@@ -429,6 +448,13 @@ class Repeated:
     """Of a repeated order: whose answer it is."""
 
 
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """An offer, made now or before."""
+
+    quote: Quote
+
+
 Outcome = Recorded | Booked
-Result = Outcome | Repeated | Refused
+Result = Outcome | Repeated | Quoted | Refused
 """One per command, in their order. A `Refused` here was not recorded."""

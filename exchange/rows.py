@@ -6,16 +6,18 @@ The columns of each tuple are those of the statement of that name in `ledger/pre
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
+from uuid import UUID
 
 from exchange.commands import Outcome, Recorded, TransferState
 from exchange.fold import Cell, Folded, State, Tally
 from exchange.ledger.postings import Balance, MoneyCell, PointsCell
 from exchange.promotions import PromotionPoints
+from exchange.quotes.quote import Quote
 from exchange.seal import Sealed
 from partners.registry import Registry
 
 Rows = list[tuple[Any, ...]]
-"""Ints, texts, byte strings and aware times, any of them None."""
+"""Ints, truth values, texts, byte strings and aware times, any of them None."""
 
 
 def rows_of(before: State, folded: Folded, sealed: Sealed) -> dict[str, Rows]:
@@ -43,6 +45,8 @@ def rows_of(before: State, folded: Folded, sealed: Sealed) -> dict[str, Rows]:
             for subject, each in folded.state.day_tallies.items()
             if before.day_tallies.get(subject) is not each
         ],
+        "write_quotes": quote_rows(before.quotes, folded.state.quotes, sealed.quotes, registry),
+        "write_quote_uses": quote_use_rows(before.quotes, folded.state.quotes),
         "write_tallies": tally_rows(before.tallies, folded.state.tallies, registry),
         "write_promotion_points": promotion_rows(
             before.promotion_points, folded.state.promotion_points
@@ -183,4 +187,36 @@ def tally_rows(before: Mapping[str, Tally], after: Mapping[str, Tally], registry
         (registry.partners[name].number, each.minute, each.refused)
         for name, each in after.items()
         if before.get(name) is not each
+    ]
+
+
+def quote_rows(
+    before: Mapping[UUID, Quote],
+    after: Mapping[UUID, Quote],
+    payloads: Mapping[UUID, bytes],
+    registry: Registry,
+) -> Rows:
+    """The offers that were made."""
+    return [
+        (
+            str(quote_id),
+            registry.partners[each.partner_id].number,
+            each.request_sha256,
+            *each.terms.name,
+            payloads[quote_id],
+            each.expires_at,
+            str(each.used_by) if each.used_by else None,
+            each.reserves,
+        )
+        for quote_id, each in after.items()
+        if quote_id not in before
+    ]
+
+
+def quote_use_rows(before: Mapping[UUID, Quote], after: Mapping[UUID, Quote]) -> Rows:
+    """The offers of earlier batches that were used, or have lapsed."""
+    return [
+        (str(quote_id), str(each.used_by) if each.used_by else None, each.reserves)
+        for quote_id, each in after.items()
+        if quote_id in before and before[quote_id] is not each
     ]

@@ -17,9 +17,10 @@ Pure but for the salts, which are an argument. Rules kept here:
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
+from types import MappingProxyType
 from uuid import UUID
 
 from exchange import wire
@@ -28,6 +29,8 @@ from exchange.fold import InvariantBroken
 from exchange.ledger.names import account_names
 from exchange.log.merkle import Frontier, leaf_data, leaf_hash
 from exchange.parts import NO_PART, Part
+from exchange.quotes.quote import Quote
+from exchange.quotes.wire import quote_payload
 from partners.registry import Registry
 
 
@@ -111,6 +114,8 @@ class Sealed:
     """
     stream_heads: Mapping[int, StreamHead]
     """The new ends, by partner number, of the streams that grew."""
+    quotes: Mapping[UUID, bytes] = field(default_factory=dict)
+    """The payloads of the offers that were made, by quote id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +156,10 @@ def seal(
     stream_heads: Mapping[int, StreamHead],
     letterhead: Letterhead,
     new_salt: Callable[[], bytes],
+    quotes: Mapping[UUID, Quote] = MappingProxyType({}),
 ) -> Sealed:
-    """Write each outcome's record, leaf and stream entries, in log order.
+    """Write each outcome's record, leaf and stream entries, in log order, and the new ones of the
+    quotes.
 
     `stream_heads` holds the ends of the streams of all partners in `outcomes`; a missing one starts
     a stream. `new_salt` gives 32 random bytes at each call.
@@ -167,12 +174,20 @@ def seal(
                 leaves = [record.leaf_hash for record in desk.records]
                 roots[outcome.log_index] = frontier.extend(leaves).root()
             desk.seal_entry(outcome)
+    grown = frontier.extend([record.leaf_hash for record in desk.records])
     return Sealed(
         tuple(desk.records),
         tuple(desk.entries),
-        frontier.extend([record.leaf_hash for record in desk.records]),
+        grown,
         roots,
         {entry.partner_number: desk.heads[entry.partner_number] for entry in desk.entries},
+        {
+            quote_id: quote_payload(
+                quote, letterhead.audience, letterhead.key_id_at(grown.size, registry)
+            )
+            for quote_id, quote in quotes.items()
+            if not quote.payload
+        },
     )
 
 

@@ -21,7 +21,7 @@ from exchange.commands import Command, Result
 from exchange.database import CONNECTION_ERRORS
 from exchange.logs import named
 from exchange.seal import PayloadKind
-from exchange.signing import sign_entry
+from exchange.signing import sign_entry, sign_quote
 from partners.envelope import Envelope
 from partners.errors import Reason, Refused
 from partners.registry import Registry
@@ -52,6 +52,8 @@ class Reply:
     """Why the command was refused, recorded or not; None when it was carried out."""
     receipt: Envelope | None = None
     """Of an order that was recorded: the signed receipt."""
+    quote: Envelope | None = None
+    """Of an offer that was asked for: the signed quote."""
 
 
 def gathering_s(answered: int, waiting: int, took_s: float) -> float:
@@ -210,10 +212,12 @@ class Sequencer:
         payload = decided.receipt_payload
         try:
             receipt = sign_entry(self._signers, PayloadKind.RECEIPT, payload) if payload else None
+            offer = decided.quote_payload
+            quote = sign_quote(self._signers, offer) if offer else None
         except Refused as unsigned:
             # Recorded under a key that is not held here: the same request is answered elsewhere.
             return Reply(unsigned, unsigned)
-        return Reply(decided.result, decided.refusal, receipt)
+        return Reply(decided.result, decided.refusal, receipt, quote)
 
     def _answer(self, batch: list[_Waiting], replies: list[Reply]) -> None:
         def give() -> None:

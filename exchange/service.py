@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from exchange import reads, wire
 from exchange.admission import admit
 from exchange.commands import Command, DecideHeld, Order, Verdict
+from exchange.quotes.wire import ask_from_proto
 from exchange.reading.service import Reading
 from exchange.reads import OwnEntry
 from exchange.registry_view import RegistryView
@@ -93,6 +94,17 @@ class ExchangeService:
             for each in admitted
         ]
         return pb.BatchCreateTransfersResponse(results=[result_to_proto(each) for each in replies])
+
+    async def create_quote(
+        self, request: pb.CreateQuoteRequest, caller: Caller
+    ) -> pb.CreateQuoteResponse:
+        """An offer for one of the caller's programs; nothing is owed for it."""
+        asked = ask_from_proto(request, caller.require_partner())
+        reply = await self._submit([asked])[0]
+        if reply.refusal is not None:
+            raise reply.refusal
+        assert reply.quote is not None, "an offer that was made is signed"
+        return pb.CreateQuoteResponse(quote=envelope_to_proto(reply.quote))
 
     async def get_transfer(
         self, request: pb.GetTransferRequest, caller: Caller

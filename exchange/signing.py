@@ -5,6 +5,7 @@ that key makes the same envelope at any later time: Ed25519 gives the same bytes
 """
 
 from exchange import wire
+from exchange.quotes.wire import quote_key_id
 from exchange.seal import PayloadKind
 from partners import envelope as dsse
 from partners.envelope import Envelope
@@ -26,3 +27,10 @@ def sign_entry(signers: Signers, kind: PayloadKind, payload: bytes) -> Envelope:
     """
     payload_type, key_id_of = PAPERS[kind]
     return dsse.sign(signers.named(Purpose.RECEIPTS, key_id_of(payload)), payload_type, payload)
+
+
+def sign_quote(signers: Signers, payload: bytes) -> Envelope:
+    """The envelope of an offer; raises Refused(TRY_LATER) where the key that it names is not held
+    here.
+    """
+    return dsse.sign(signers.named(Purpose.RECEIPTS, quote_key_id(payload)), dsse.QUOTE, payload)

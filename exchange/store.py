@@ -17,6 +17,7 @@ from exchange import wire
 from exchange.commands import (
     Activated,
     Answer,
+    AskQuote,
     Book,
     Booked,
     CloseWindow,
@@ -67,6 +68,8 @@ from exchange.ledger.array_literal import array_literal
 from exchange.ledger.postings import Balance, Code, MoneyCell, Phase, Posting, PostingRef
 from exchange.log.merkle import Frontier
 from exchange.promotions import PromotionKey
+from exchange.quotes.quote import Quote
+from exchange.quotes.wire import quote_from_payload
 from exchange.rows import rows_of
 from exchange.seal import Sealed, StreamHead
 from exchange.transfer_postings import funder_account
@@ -116,6 +119,7 @@ class Head:
     frontier: Frontier
     recorded_at: datetime
     terms_revision: int
+    quote_changes: int
 
 
 def prepare(connection: Any) -> None:
@@ -138,9 +142,9 @@ def begin(connection: Any, ids: Sequence[UUID]) -> tuple[Head, dict[UUID, Answer
             [array_literal([str(each) for each in ids])],
         )
         rows = cursor.fetchall()
-    index, frontier, recorded_at, revision = rows[0][:4]
-    head = Head(index, Frontier.from_bytes(bytes(frontier)), utc(recorded_at), revision)
-    return head, dict(_answer(*row[4:]) for row in rows if row[4] is not None)
+    index, frontier, recorded_at, revision, quotes = rows[0][:5]
+    head = Head(index, Frontier.from_bytes(bytes(frontier)), utc(recorded_at), revision, quotes)
+    return head, dict(_answer(*row[5:]) for row in rows if row[5] is not None)
 
 
 def _answer(
@@ -318,17 +322,17 @@ def load_promotion_points(
 
 
 def load_altered(
-    connection: Any, registry: Registry, commands: Iterable[Command]
+    connection: Any, registry: Registry, commands: Iterable[Command], quoted: Iterable[Terms]
 ) -> frozenset[tuple[str, int]]:
-    """Which of the activated versions that these orders name are not stored as the snapshot has
-    them, whose signatures were verified: their rows were altered by other hands.
+    """Which of the activated versions that these orders or their quotes name are not stored as the
+    snapshot has them, whose signatures were verified: their rows were altered by other hands.
     """
     named = sorted(
         {
             (each.agreement_id, each.agreement_version)
             for each in commands
             if isinstance(each, Order)
-        }
+        }.union(terms.name for terms in quoted)
         & registry.agreements.keys()
     )
     if not named:
@@ -390,6 +394,51 @@ def load_receipts(connection: Any, log_indexes: Sequence[int]) -> dict[int, Stor
     }
 
 
+def load_quotes(
+    connection: Any, registry: Registry, commands: Iterable[Command], held: Iterable[Held]
+) -> dict[UUID, Quote]:
+    """The quotes that these commands name, and those of what was held."""
+    ids = [str(each.order.quote_id) for each in held if each.order.quote_id]
+    ids += [
+        str(each.quote_id)
+        for each in commands
+        if isinstance(each, Order | AskQuote) and each.quote_id
+    ]
+    if not ids:
+        return {}
+    return _quotes(registry, QUERIES.quotes(connection, quote_ids=ids))
+
+
+def load_lapsed_quotes(
+    connection: Any, registry: Registry, names: Iterable[tuple[str, int]], now: datetime
+) -> dict[UUID, Quote]:
+    """The quotes under these agreement versions that hold bonus points though they have expired."""
+    wanted = sorted(names)
+    if not wanted:
+        return {}
+    rows = QUERIES.lapsed_quotes(
+        connection,
+        agreement_ids=[agreement_id for agreement_id, _ in wanted],
+        versions=[version for _, version in wanted],
+        now=now,
+    )
+    return _quotes(registry, rows)
+
+
+def _quotes(registry: Registry, rows: Iterable[Any]) -> dict[UUID, Quote]:
+    quotes = (
+        quote_from_payload(
+            bytes(payload),
+            registry,
+            bytes(asked),
+            UUID(used_by) if used_by else None,
+            reserves=reserves,
+        )
+        for payload, asked, used_by, reserves in rows
+    )
+    return {quote.quote_id: quote for quote in quotes}
+
+
 def load_links(connection: Any, commands: Iterable[Command]) -> dict[UUID, Link]:
     """The links that these commands name, and those of members who are to be forgotten."""
     named: set[str] = set()
@@ -443,7 +492,7 @@ def entry_key_of(command: Command) -> str:
             return f"switches/{command.change_id}"
         case SetLimits():
             return f"limits/{command.change_id}"
-        case Order() | OpenWindow() | CloseWindow() | DecideHeld():
+        case Order() | AskQuote() | OpenWindow() | CloseWindow() | DecideHeld():
             return ""
         case _:
             return link_entry_key(command)
@@ -507,12 +556,25 @@ def accounts_touched(registry: Registry, commands: Iterable[Command]) -> set[int
 def promotions_touched(
     registry: Registry, commands: Iterable[Command], held: Iterable[Held] = ()
 ) -> set[tuple[str, int]]:
-    """The agreement versions with promotions under which these commands order, or decide what was
-    held.
+    """The agreement versions with promotions under which these commands order, decide what was
+    held, or ask for quotes of their programs. Quotes that are named may be under others.
     """
-    orders = [each for each in commands if isinstance(each, Order)]
-    orders += [each.order for each in held]
-    named = {(each.agreement_id, each.agreement_version) for each in orders}
+    named = {(each.order.agreement_id, each.order.agreement_version) for each in held}
+    asked: set[tuple[str, str]] = set()
+    for command in commands:
+        match command:
+            case Order():
+                named.add((command.agreement_id, command.agreement_version))
+            case AskQuote():
+                asked.add((command.source_program, command.target_program))
+            case _:
+                pass
+    if asked:
+        named |= {
+            force.terms.name
+            for force in registry.agreements.values()
+            if force.terms.corridor in asked
+        }
     return {
         name
         for name in named
@@ -566,19 +628,20 @@ Execution = tuple[str, list[Any]]
 def executions(
     before: State, folded: Folded, sealed: Sealed, terms_revision: int
 ) -> list[Execution]:
-    """What writes a batch and moves the head. Nothing where the batch has no outcome."""
-    if not folded.outcomes:
-        return []
+    """What writes a batch and moves the head. Nothing where the batch changes nothing."""
     written = [
         (statement, [array_literal(column) for column in zip(*rows, strict=True)])
         for statement, rows in rows_of(before, folded, sealed).items()
         if rows
     ]
+    if not written:
+        return []
     head = [
         folded.state.next_index,
         sealed.frontier.to_bytes(),
         folded.state.recorded_at,
         terms_revision,
+        folded.state.quote_changes,
     ]
     return [*written, ("move_head", head)]
 

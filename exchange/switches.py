@@ -40,6 +40,15 @@ def check_switches(registry: Registry, source: str, target: str) -> None:
             raise Refused(Reason.SETTLEMENT_ON_HOLD, field, "its brand's settlement is on hold")
 
 
+def check_quoting(registry: Registry, source: str, target: str) -> None:
+    """Raise what `check_switches` raises, or Refused(PARTNER_SUSPENDED) where the source gets no
+    quotes.
+    """
+    check_switches(registry, source, target)
+    if switches_of(registry, source).quoting_stopped:
+        raise Refused(Reason.PARTNER_SUSPENDED, "source_program", "your quoting is stopped")
+
+
 def check_states(registry: Registry, source: str, target: str) -> None:
     """Raise Refused(PARTNER_SUSPENDED) unless both brands are at a point in their life at which
     they trade.

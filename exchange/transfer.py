@@ -2,9 +2,10 @@
 transfer. Pure.
 
 The order of the checks is part of the protocol. The first that fails answers: clock, parties,
-switches, agreement in force, members, segment and lots, amounts with promotions and their budgets,
-limits, window, and last the books: the payer's position, the others', and what they can count. A
-simulation passes the very same functions, so it answers what the order would be answered.
+switches, agreement in force or quote good, members, segment and lots, amounts with promotions and
+their budgets, limits, window, and last the books: the payer's position, the others', and what they
+can count. A simulation passes the very same functions, so it answers what the order would be
+answered.
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from exchange.day_limits import DayTally, Transfer, check_day_limits
 from exchange.ledger.postings import Balance, CounterFull, OutOfBounds, Phase, Posting, post
 from exchange.linked_members import check_members
 from exchange.promotions import PromotionPoints, check_amount, covered
+from exchange.quotes.quote import Quote, check_quoted, require_usable
 from exchange.switches import check_switches
 from exchange.transfer_postings import payee_account, payer_account, transfer_postings
 from partners.agreement import ExpiryRule, Promotion, Terms
@@ -42,6 +44,8 @@ class Plan:
     """Number of the source's position."""
     payee: int
     """Number of the target's."""
+    quote: Quote | None = None
+    """The one that was ordered at."""
 
 
 def target_partner_of(registry: Registry, order: Order) -> str:
@@ -54,24 +58,43 @@ def plan_transfer(
     open_windows: dict[str, Window],
     links: Mapping[UUID, Link],
     granted: PromotionPoints,
+    quotes: Mapping[UUID, Quote],
     order: Order,
     now: datetime,
 ) -> Plan:
     """Decide everything about an order but the positions; raises the Refused that answers it.
 
-    `granted` holds every promotion of the order's agreement.
+    `granted` holds every promotion of the order's agreement, `quotes` the one that it names.
     """
     check_clock(order, now)
     check_parties(registry, order)
     check_switches(registry, order.source_program, order.target_program)
-    terms = agreement_in_force(registry, order, now)
+    quote = quote_named(quotes, order, now)
+    if quote:
+        check_unaltered(registry, *quote.terms.name)
+    terms = quote.terms if quote else agreement_in_force(registry, order, now)
     check_members(registry, links, order, now)
     segment_named(terms, order.segment)
     check_lots(terms, order)
-    conversion = convert_at(registry, terms, order.source_points, order.segment, granted, now)
-    running = terms.promotions_at(now)
-    check_amount(terms, running, order.source_points, order.target_points, conversion)
-    return plan_conversion(registry, open_windows, terms, order.source_points, conversion)
+    if quote:
+        check_quoted(quote, order.source_points, order.target_points, order.segment)
+        conversion = quote.conversion
+    else:
+        conversion = convert_at(registry, terms, order.source_points, order.segment, granted, now)
+        running = terms.promotions_at(now)
+        check_amount(terms, running, order.source_points, order.target_points, conversion)
+    plan = plan_conversion(registry, open_windows, terms, order.source_points, conversion)
+    return replace(plan, quote=quote)
+
+
+def quote_named(quotes: Mapping[UUID, Quote], order: Order, now: datetime) -> Quote | None:
+    """The quote that an order names, None where it names none; raises Refused(QUOTE_UNKNOWN,
+    QUOTE_USED or QUOTE_EXPIRED).
+    """
+    if order.quote_id is None:
+        return None
+    corridor = order.source_program, order.target_program
+    return require_usable(quotes.get(order.quote_id), order.partner_id, corridor, now)
 
 
 def convert_at(
@@ -262,14 +285,19 @@ def check_parties(registry: Registry, order: Order) -> None:
         )
 
 
-def agreement_in_force(registry: Registry, order: Order, now: datetime) -> Terms:
-    """The terms that the order names, if they are in force for its corridor."""
-    if (order.agreement_id, order.agreement_version) in registry.altered:
+def check_unaltered(registry: Registry, agreement_id: str, version: int) -> None:
+    """Raise Refused(AGREEMENT_ALTERED) for terms whose rows other hands have altered."""
+    if (agreement_id, version) in registry.altered:
         raise Refused(
             Reason.AGREEMENT_ALTERED,
             "agreement_id",
-            f"version {order.agreement_version} of {order.agreement_id} is not stored as signed",
+            f"version {version} of {agreement_id} is not stored as signed",
         )
+
+
+def agreement_in_force(registry: Registry, order: Order, now: datetime) -> Terms:
+    """The terms that the order names, if they are in force for its corridor."""
+    check_unaltered(registry, order.agreement_id, order.agreement_version)
     force = registry.agreements.get((order.agreement_id, order.agreement_version))
     if force is None:
         raise Refused(

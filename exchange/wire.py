@@ -62,9 +62,7 @@ def order_from_proto(message: transfer_pb2.TransferOrder, envelope: Envelope) ->
     for field in ("source_points", "target_points"):
         if not 0 < getattr(message, field) <= POINTS_MAX:
             raise Refused(Reason.FIELD_INVALID, field, "an amount is 1 to 2^62 points")
-    check_id(message.agreement_id, "agreement_id")
-    if message.agreement_version < 1:
-        raise Refused(Reason.FIELD_INVALID, "agreement_version", "versions count from 1")
+    check_agreement_named(message)
     issued_at = time_from_proto(message.issued_at, "issued_at")
     expires_at = time_from_proto(message.expires_at, "expires_at")
     if expires_at <= issued_at:
@@ -74,6 +72,7 @@ def order_from_proto(message: transfer_pb2.TransferOrder, envelope: Envelope) ->
     if message.segment:
         check_id(message.segment, "segment")
     source_lots = lots_from_proto(message)
+    quote_id = uuid7(message.quote_id, "quote_id") if message.quote_id else None
     signature = envelope.signatures[0]
     return Order(
         transfer_id,
@@ -96,7 +95,23 @@ def order_from_proto(message: transfer_pb2.TransferOrder, envelope: Envelope) ->
         link_id,
         message.segment,
         source_lots,
+        quote_id,
     )
+
+
+def check_agreement_named(message: transfer_pb2.TransferOrder) -> None:
+    """Raise Refused(FIELD_INVALID) unless an order names an agreement version, or a quote in its
+    place.
+    """
+    if message.quote_id:
+        for field in ("agreement_id", "agreement_version"):
+            if getattr(message, field):
+                text = "an order that names a quote names no agreement"
+                raise Refused(Reason.FIELD_INVALID, field, text)
+        return
+    check_id(message.agreement_id, "agreement_id")
+    if message.agreement_version < 1:
+        raise Refused(Reason.FIELD_INVALID, "agreement_version", "versions count from 1")
 
 
 def lots_from_proto(message: transfer_pb2.TransferOrder) -> tuple[SourceLot, ...]:
@@ -218,6 +233,7 @@ def transfer_record(
         target_points=order.target_points,
         agreement_id=order.agreement_id,
         agreement_version=order.agreement_version,
+        quote_id=order.quote_id.bytes if order.quote_id else b"",
         source_part_sha256=source_part_sha256,
         target_part_sha256=target_part_sha256,
     )
@@ -233,6 +249,7 @@ def transfer_record(
 
 def state_terms(record: transfer_pb2.TransferRecord, terms: Terms) -> None:
     """Write into a record what of the terms was applied."""
+    record.agreement_id, record.agreement_version = terms.name
     record.agreement_sha256 = terms.sha256
     record.block_rate.source_units = terms.rate.source_units
     record.block_rate.target_units = terms.rate.target_units
@@ -427,6 +444,7 @@ def held_order(record: bytes, segment: str) -> Order:
         parsed.order_sha256,
         b"",
         segment=segment,
+        quote_id=UUID(bytes=parsed.quote_id) if parsed.quote_id else None,
     )
 
 

@@ -154,6 +154,11 @@ class Terms:
     """Days from a notice to the end of these terms."""
 
     @property
+    def corridor(self) -> tuple[str, str]:
+        """Source and target program."""
+        return self.source_program, self.target_program
+
+    @property
     def name(self) -> tuple[str, int]:
         """Agreement id and version."""
         return self.agreement_id, self.version

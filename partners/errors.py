@@ -62,6 +62,7 @@ class Reason(StrEnum):
     PROGRAM_UNKNOWN = "PROGRAM_UNKNOWN"
     AGREEMENT_UNKNOWN = "AGREEMENT_UNKNOWN"
     SEGMENT_UNKNOWN = "SEGMENT_UNKNOWN"
+    QUOTE_UNKNOWN = "QUOTE_UNKNOWN"
     TRANSFER_UNKNOWN = "TRANSFER_UNKNOWN"
     WINDOW_UNKNOWN = "WINDOW_UNKNOWN"
     STATEMENT_UNKNOWN = "STATEMENT_UNKNOWN"
@@ -255,6 +256,11 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "NOT_FOUND",
             Retry.NEVER,
             "Name a segment of the agreement, or none, and sign a new order.",
+        ),
+        Reason.QUOTE_UNKNOWN: Rule(
+            "NOT_FOUND",
+            Retry.NEVER,
+            "Fetch a new quote and send a new order that names it.",
         ),
         Reason.TRANSFER_UNKNOWN: Rule(
             "NOT_FOUND",

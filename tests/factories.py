@@ -14,8 +14,9 @@ from typing import Any
 from uuid import UUID
 
 from exchange import wire
-from exchange.commands import Command, OpenWindow, Order
+from exchange.commands import AskQuote, Command, OpenWindow, Order
 from exchange.fold import Folded, State, fold
+from exchange.quotes.quote import Quote
 from exchange.seal import Letterhead
 from partners.actions.commands import Action, ActionSigner, ApproveAction, ProposeAction
 from partners.actions.verification import SignedAction
@@ -196,6 +197,43 @@ def an_order(number: int = 1, under: Terms = TERMS, *, key_id: str = "", **chang
     payload = order_payload(number, under, **changes)
     envelope = Envelope(TRANSFER_ORDER, payload, (Signature(named, bytes(64)),))
     return wire.order_from_proto(wire.parse_order(envelope), envelope)
+
+
+# Quotes
+
+
+def quote_id(number: int) -> UUID:
+    """The id of a quote; no transfer has it."""
+    return transfer_id(1 << 33 | number)
+
+
+def ask_quote(number: int = 1, under: Terms = TERMS, **changes: Any) -> AskQuote:
+    """A quote for 100 points, good for a minute; `changes` are fields of the command."""
+    fields: dict[str, Any] = {
+        "quote_id": quote_id(number),
+        "partner_id": under.source_partner,
+        "source_program": under.source_program,
+        "target_program": under.target_program,
+        "source_points": 100,
+        "target_points": 0,
+        "segment": "",
+        "valid_for": timedelta(minutes=1),
+    }
+    asked = fields | changes
+    return AskQuote(**asked, request_sha256=hashlib.sha256(repr(asked).encode()).digest())
+
+
+def order_at(quote: Quote, number: int = 1, **changes: Any) -> Order:
+    """The order that a quote invites."""
+    fields: dict[str, Any] = {
+        "source_points": quote.source_points,
+        "target_points": quote.conversion.target_points,
+        "segment": quote.segment_id,
+        "agreement_id": "",
+        "agreement_version": 0,
+        "quote_id": quote.quote_id.bytes,
+    }
+    return an_order(number, quote.terms, **fields | changes)
 
 
 # Links

@@ -24,6 +24,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from exchange.cli.action_commands import actions_app, trail_app
     from exchange.cli.agreement_commands import agreement_app
+    from exchange.cli.certify_commands import certify_app
     from exchange.cli.deployment_commands import add_deployment_commands
     from exchange.cli.fsck_command import add_fsck_command
     from exchange.cli.key_commands import key_app
@@ -33,6 +34,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.operator_commands import operator_app
     from exchange.cli.output import Command
     from exchange.cli.partner_commands import partner_app
+    from exchange.cli.quote_commands import add_quote_command
     from exchange.cli.rate_commands import rates_app
     from exchange.cli.reading_commands import add_reading_commands
     from exchange.cli.review_commands import cancel, review_app
@@ -71,8 +73,10 @@ def build_app(wiring: Wiring) -> typer.Typer:
     app.add_typer(member_app(), name="member")
     app.add_typer(review_app(), name="review")
     app.command("cancel", cls=Command)(cancel)
+    add_quote_command(app)
     add_transfer_commands(app)
     add_reading_commands(app)
+    app.add_typer(certify_app(), name="certify")
     app.add_typer(window_app(), name="window")
     add_settlement_commands(app)
     app.command("verify", cls=Command)(verify)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from exchange.cli.initialise import DEFAULT_AUDIENCE, initialise
+from exchange.cli.initialise import DEFAULT_AUDIENCE, DEFAULT_SANDBOX_AUDIENCE, initialise
 from exchange.cli.options import DEFAULT_DATA_DIR, DataDirOption, JsonOption
 from exchange.cli.output import Command, answer, pairs, table
 from exchange.cli.profile import DEFAULT_SERVER
@@ -120,8 +120,12 @@ def add_deployment_commands(app: typer.Typer, wiring: Wiring) -> None:
 def init(
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     audience: Annotated[
-        str, typer.Option(help="Names this exchange and environment in everything that is signed.")
-    ] = DEFAULT_AUDIENCE,
+        str | None,
+        typer.Option(
+            help="Names this exchange and environment in everything signed; a sandbox's ends"
+            f" in /sandbox. [default: {DEFAULT_AUDIENCE}, {DEFAULT_SANDBOX_AUDIENCE}]"
+        ),
+    ] = None,
     server: Annotated[
         str,
         typer.Option(metavar="HOST:PORT", help="The address that clients' profiles will name."),
@@ -132,6 +136,9 @@ def init(
     ] = Environment.DEVELOPMENT,
     production: Annotated[
         bool, typer.Option("--production", help="The same as --environment production.")
+    ] = False,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="The same as --environment sandbox.")
     ] = False,
     operator: Annotated[
         list[str] | None,
@@ -144,8 +151,14 @@ def init(
     It gets a development CA, TLS, the exchange's keys and the first operators; in production at
     least two are named. A directory that holds an exchange already is refused and left as it is.
     """
-    chosen = Environment.PRODUCTION if production else environment
-    made = initialise(data_dir, audience, server, datetime.now(UTC), chosen, operator or ())
+    if production and sandbox:
+        raise typer.BadParameter("a deployment is for production or a sandbox, not both")
+    flagged = {Environment.PRODUCTION: production, Environment.SANDBOX: sandbox}
+    chosen = next((each for each, given in flagged.items() if given), environment)
+    usual = DEFAULT_SANDBOX_AUDIENCE if chosen is Environment.SANDBOX else DEFAULT_AUDIENCE
+    made = initialise(
+        data_dir, audience or usual, server, datetime.now(UTC), chosen, operator or ()
+    )
     answer(
         as_json,
         {

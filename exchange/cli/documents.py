@@ -16,8 +16,9 @@ from partners.agreement import ExpiryRule, Promotion, Terms
 from partners.points import currency_scale, format_amount
 from partners.wire import time_to_proto
 from pointclear.common.v1 import refusal_pb2
-from pointclear.exchange.v1 import exchange_service_pb2, transfer_pb2
+from pointclear.exchange.v1 import exchange_service_pb2, quote_pb2, transfer_pb2
 from pointclear.partners.v1 import (
+    agreement_pb2,
     key_pb2,
     link_service_pb2,
     operator_service_pb2,
@@ -193,6 +194,40 @@ def proof_document(proof: Proof) -> dict[str, Any]:
         document["tax"] = money(part.tax, currency)
         document["tax_code"] = part.tax_code
     return document
+
+
+def quote_document(quote: quote_pb2.Quote) -> dict[str, Any]:
+    """An offer to convert one amount."""
+    currency = quote.settlement_currency
+    return {
+        "quote_id": str(UUID(bytes=quote.quote_id)),
+        "source_program": quote.source_program,
+        "target_program": quote.target_program,
+        "source_points": quote.source_points,
+        "target_points": quote.target_points,
+        "segment": quote.segment,
+        "agreement_id": quote.agreement_id,
+        "agreement_version": quote.agreement_version,
+        "currency": currency,
+        "value": money(quote.value, currency),
+        "value_tax": money(quote.value_tax.amount, currency),
+        "value_tax_code": quote.value_tax.tax_code,
+        "fee": money(quote.fee, currency),
+        "fee_bearer": agreement_pb2.Bearer.Name(quote.fee_bearer).removeprefix("BEARER_"),
+        "tax": money(quote.fee_tax.amount, currency),
+        "tax_code": quote.fee_tax.tax_code,
+        "promotions": [
+            {
+                "promotion_id": each.promotion_id,
+                "bonus_points": each.bonus_points,
+                "value": money(each.value, currency),
+            }
+            for each in quote.promotions
+        ],
+        "issued_at": instant(quote.issued_at),
+        "expires_at": instant(quote.expires_at),
+        "signing_key_id": quote.signing_key_id,
+    }
 
 
 def listed_document(transfer: exchange_service_pb2.ListedTransfer) -> dict[str, Any]:

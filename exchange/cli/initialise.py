@@ -3,7 +3,8 @@ operators.
 
     deployment.json            {"audience": "...", "environment": "development"}: written last, so
                                that a half-made directory does not look made
-    pointclear.toml            but for production: that one operator may do what takes two
+    pointclear.toml            but for production: that one operator may do what takes two; in a
+                               sandbox also which program is simulated
     keys/                      0700: ca.pem, ca-key.pem, tls.pem, tls-key.pem, receipts.pem,
                                statements.pem, log.pem with their events, passphrase
     operator/                  the first operator's profile, unless operators are named
@@ -61,11 +62,19 @@ from partners.keys import Purpose
 from partners.points import check_id
 
 DEFAULT_AUDIENCE = "pointclear.local/development"
+SANDBOX_SUFFIX = "/sandbox"
+"""How the audience of every sandbox ends: what was signed for one is seen to be for no other."""
+DEFAULT_SANDBOX_AUDIENCE = f"pointclear.local{SANDBOX_SUFFIX}"
 SETTINGS_FILE = "pointclear.toml"
 OPERATOR = "operator"
 DEVELOPMENT_SETTINGS = """\
 # One operator may do here what takes two in production.
 four_eyes = "off"
+"""
+SANDBOX_SETTINGS = f"""\
+{DEVELOPMENT_SETTINGS}
+# The program of the simulated counterparty: the references of its magic members say what happens.
+simulated_programs = "mirror"
 """
 
 _DATA_DIRECTORY_MODE = 0o711
@@ -101,9 +110,13 @@ def initialise(
 
     Raises Refused(ALREADY_EXISTS), having touched nothing, where it is made already, and
     Refused(FIELD_INVALID) for production with fewer than two operators: what takes two people could
-    never be done.
+    never be done, or for a sandbox whose audience is not one's.
     """
     check_operators(environment, operators)
+    if environment is Environment.SANDBOX and not audience.endswith(SANDBOX_SUFFIX):
+        raise Refused(
+            Reason.FIELD_INVALID, "audience", f"a sandbox's audience ends in {SANDBOX_SUFFIX}"
+        )
     if (data_dir / DEPLOYMENT_FILE).exists():
         raise Refused(
             Reason.ALREADY_EXISTS, "data_dir", f"{data_dir} holds an exchange already; it is kept"
@@ -126,7 +139,9 @@ def initialise(
         for name, directory in profiles.items()
     ]
     if environment is not Environment.PRODUCTION:
-        _ensure(data_dir / SETTINGS_FILE, DEVELOPMENT_SETTINGS.encode(), PUBLIC_MODE)
+        sandbox = environment is Environment.SANDBOX
+        settings = SANDBOX_SETTINGS if sandbox else DEVELOPMENT_SETTINGS
+        _ensure(data_dir / SETTINGS_FILE, settings.encode(), PUBLIC_MODE)
     document = json.dumps({"audience": audience, "environment": environment}) + "\n"
     write_new(data_dir / DEPLOYMENT_FILE, document.encode(), PUBLIC_MODE)
     return Initialised(

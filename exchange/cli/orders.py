@@ -33,12 +33,13 @@ def build_order(
     partner_reference: str = "",
     link_id: bytes = b"",
     segment: str = "",
+    quote_id: bytes = b"",
 ) -> bytes:
     """The payload of an order, in the one encoding that the exchange takes.
 
     `transfer_id` is a UUID version 7 of 16 bytes; times are aware; a link's id stands in place of
-    both members. Nothing is judged here: that is
-    the exchange's. Raises ValueError for a figure that 64 bits do not hold.
+    both members, a quote's in place of the agreement. Nothing is judged here: that is the
+    exchange's. Raises ValueError for a figure that 64 bits do not hold.
     """
     return TransferOrder(
         audience=audience,
@@ -57,6 +58,7 @@ def build_order(
         partner_reference=partner_reference,
         link_id=link_id,
         segment=segment,
+        quote_id=quote_id,
     ).SerializeToString(deterministic=True)
 
 

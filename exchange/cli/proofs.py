@@ -13,6 +13,7 @@ from exchange.cli.failure import proof_invalid
 from partners.envelope import (
     CREDIT_NOTICE,
     FUNDING_NOTICE,
+    QUOTE,
     SETTLEMENT_STATEMENT,
     TRANSFER_RECEIPT,
     Envelope,
@@ -21,6 +22,7 @@ from partners.envelope import (
 from partners.errors import Refused
 from partners.keys import VerifyKey
 from partners.wire import parse_strictly
+from pointclear.exchange.v1.quote_pb2 import Quote
 from pointclear.exchange.v1.transfer_pb2 import (
     CreditNotice,
     FundingNotice,
@@ -106,6 +108,21 @@ def check_follows(proof: Proof, seq: int, previous_sha256: bytes | None) -> None
         )
     if previous_sha256 is not None and proof.body.previous_sha256 != previous_sha256:
         raise proof_invalid(f"entry {seq} does not continue the entry before it", "previous_sha256")
+
+
+def read_quote(
+    envelope: Envelope, keys: Mapping[str, VerifyKey], audience: str, partner_id: str
+) -> Quote:
+    """Verify a quote and read it. Raises Failed(PROOF_INVALID)."""
+    _check_signature(envelope, keys)
+    if envelope.payload_type != QUOTE:
+        raise proof_invalid(f"{envelope.payload_type} is no quote", "payload_type")
+    try:
+        quote = parse_strictly(Quote(), envelope.payload)
+    except Refused as refusal:
+        raise proof_invalid(refusal.text, refusal.field) from None
+    _check_address(quote.audience, quote.partner_id, audience, partner_id)
+    return quote
 
 
 def read_statement(

@@ -67,12 +67,12 @@ def settle(
     profile = operator_profile(profile_dir, data_dir, server)
     content = read_file(bank_file) if bank_file else None
     with connect(profile, reason) as connection:
-        response = _settle(connection, window_id)
+        response = settle_window(connection, window_id)
         imported = None
         if content is not None:
             # The window says whose account it is. What the file confirms may let further legs go.
             imported = _import(connection, response.window.currency, content)
-            response = _settle(connection, window_id)
+            response = settle_window(connection, window_id)
     currency = response.window.currency
     document = {
         "window": window_document(response.window),
@@ -134,7 +134,7 @@ def statement(
         envelope = envelope_from_proto(response.statement)
         keys = connection.exchange_keys(Purpose.STATEMENTS)
         stated = read_statement(envelope, keys, profile.audience, partner_id)
-        lines = _line_file(connection, window_id, partner_id)
+        lines = fetch_line_file(connection, window_id, partner_id)
     check_line_file(stated, lines)
     statement_file = out / f"{window_id}.statement.json"
     line_file = out / f"{window_id}.lines.csv"
@@ -177,7 +177,8 @@ def _fact(value: Any) -> Any:
     return value
 
 
-def _settle(connection: Connection, window_id: str) -> SettleWindowResponse:
+def settle_window(connection: Connection, window_id: str) -> SettleWindowResponse:
+    """Take a closed window as far as it goes now. Raises Failed."""
     response: SettleWindowResponse = connection.call(
         connection.settlement.SettleWindow,
         SettleWindowRequest(window_id=window_id),
@@ -195,7 +196,8 @@ def _import(connection: Connection, currency: str, content: bytes) -> ImportBank
     return response
 
 
-def _line_file(connection: Connection, window_id: str, partner_id: str) -> bytes:
+def fetch_line_file(connection: Connection, window_id: str, partner_id: str) -> bytes:
+    """The lines behind a statement, not verified. Raises Failed."""
     chunks: list[DownloadLineFileResponse] = list(
         connection.stream(
             connection.settlement.DownloadLineFile,

@@ -27,6 +27,7 @@ from exchange.cli.orders import build_order, sign_order
 from exchange.cli.output import Command, answer, envelope_document, pairs, table
 from exchange.cli.profile import Profile
 from exchange.cli.proofs import FIRST_PREVIOUS, Proof, check_answers, check_follows, read_proof
+from exchange.cli.quote_commands import read_quote_file
 from partners.envelope import TRANSFER_ORDER, Envelope, from_json, require_type, to_json
 from partners.errors import Reason, Refused
 from partners.keys import Purpose
@@ -39,6 +40,7 @@ from pointclear.exchange.v1.exchange_service_pb2 import (
     ListReceiptsRequest,
     ListReceiptsResponse,
 )
+from pointclear.exchange.v1.quote_pb2 import Quote
 from pointclear.exchange.v1.transfer_pb2 import TransferOrder
 
 RECEIPTS_PAGE = 500
@@ -50,16 +52,17 @@ class Wanted:
 
     agreement_id: str
     agreement_version: int | None
-    transfer_id: bytes
     source_program: str | None
     target_program: str | None
-    source_member: str
-    target_member: str
     source_points: int
     target_points: int | None
-    reference: str
+    transfer_id: bytes = b""
+    source_member: str = ""
+    target_member: str = ""
+    reference: str = ""
     link_id: bytes = b""
     segment: str = ""
+    quote_id: bytes = b""
 
 
 def add_transfer_commands(app: typer.Typer) -> None:
@@ -70,14 +73,21 @@ def add_transfer_commands(app: typer.Typer) -> None:
 
 
 def transfer(
+    profile_dir: PartnerProfileOption,
     agreement: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="ID[:VERSION]", help="The agreement; without version, the one in force."
         ),
-    ],
-    points: Annotated[int, typer.Option(help="Points to surrender.")],
-    profile_dir: PartnerProfileOption,
+    ] = None,
+    points: Annotated[int | None, typer.Option(help="Points to surrender.")] = None,
+    quote: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A quote that was kept, which says agreement and points.",
+        ),
+    ] = None,
     source_member: Annotated[str, typer.Option(help="Your id for the member.")] = "",
     target_member: Annotated[str, typer.Option(help="The target brand's id for the member.")] = "",
     link: Annotated[
@@ -121,21 +131,31 @@ def transfer(
         raise typer.BadParameter("name --source-member and --target-member, or --link")
     profile = partner_profile(profile_dir, server)
     lifetime = parse_duration(expires_in)
-    agreement_id, version = parse_agreement_name(agreement)
     identifier = parse_uuid(transfer_id) if transfer_id else UUID(bytes=uuid_utils.uuid7().bytes)
-    wanted = Wanted(
-        agreement_id=agreement_id,
-        agreement_version=version,
+    if quote is not None:
+        if agreement or points or target_points or source_program or target_program or segment:
+            raise typer.BadParameter("a quote says agreement, programs, points and segment")
+        wanted = _wanted_at(read_quote_file(quote))
+    elif agreement is None or points is None:
+        raise typer.BadParameter("name --agreement and --points, or --quote")
+    else:
+        agreement_id, version = parse_agreement_name(agreement)
+        wanted = Wanted(
+            agreement_id=agreement_id,
+            agreement_version=version,
+            source_program=source_program,
+            target_program=target_program,
+            source_points=points,
+            target_points=target_points,
+            segment=segment,
+        )
+    wanted = replace(
+        wanted,
         transfer_id=identifier.bytes,
-        source_program=source_program,
-        target_program=target_program,
         source_member=source_member,
         target_member=target_member,
-        source_points=points,
-        target_points=target_points,
         reference=reference,
         link_id=parse_uuid(link).bytes if link else b"",
-        segment=segment,
     )
     with connect(profile) as connection:
         if order is not None and order.exists():
@@ -212,7 +232,7 @@ def receipts(
     )
 
 
-def read_stream(connection: Connection, after: int) -> list[Proof]:
+def read_stream(connection: Connection, after: int, page_size: int = RECEIPTS_PAGE) -> list[Proof]:
     """The caller's stream after a position, verified entry by entry and as a chain.
 
     Raises Failed.
@@ -224,7 +244,7 @@ def read_stream(connection: Connection, after: int) -> list[Proof]:
     while True:
         page: ListReceiptsResponse = connection.call(
             connection.exchange.ListReceipts,
-            ListReceiptsRequest(after_stream_seq=after, page_size=RECEIPTS_PAGE),
+            ListReceiptsRequest(after_stream_seq=after, page_size=page_size),
         )
         for entry in page.entries:
             proof = read_proof(
@@ -235,6 +255,19 @@ def read_stream(connection: Connection, after: int) -> list[Proof]:
             after, previous = proof.body.stream_seq, proof.sha256
         if not page.entries or after >= page.last_stream_seq:
             return proofs
+
+
+def _wanted_at(offer: Quote) -> Wanted:
+    return Wanted(
+        agreement_id="",
+        agreement_version=0,
+        source_program=offer.source_program,
+        target_program=offer.target_program,
+        source_points=offer.source_points,
+        target_points=offer.target_points,
+        segment=offer.segment,
+        quote_id=offer.quote_id,
+    )
 
 
 def _complete(connection: Connection, wanted: Wanted) -> Wanted:
@@ -281,6 +314,7 @@ def _sign(profile: Profile, wanted: Wanted, lifetime: timedelta) -> Envelope:
             partner_reference=wanted.reference,
             link_id=wanted.link_id,
             segment=wanted.segment,
+            quote_id=wanted.quote_id,
         )
     except ValueError as error:
         raise Refused(Reason.FIELD_INVALID, "", str(error)) from None

@@ -15,7 +15,16 @@ Rules kept here:
 from collections.abc import Iterable
 from datetime import datetime
 
-from exchange.commands import Book, CloseWindow, Command, DecideHeld, OpenWindow, Order, Result
+from exchange.commands import (
+    AskQuote,
+    Book,
+    CloseWindow,
+    Command,
+    DecideHeld,
+    OpenWindow,
+    Order,
+    Result,
+)
 from exchange.fold.agreements import counter_sign, propose, terminate, withdraw
 from exchange.fold.keys import add_key, revoke_key
 from exchange.fold.life import move_partner
@@ -23,6 +32,7 @@ from exchange.fold.limits import set_limits, set_switches
 from exchange.fold.links import decide_link, link_entry_key
 from exchange.fold.operators import approve_action, change_roles, propose_action
 from exchange.fold.orders import transfer
+from exchange.fold.quotes import ask_quote
 from exchange.fold.review import decide_held
 from exchange.fold.run import Run
 from exchange.fold.state import (
@@ -73,6 +83,7 @@ def fold(
 ) -> Folded:
     """Decide `commands` in their order at the clock reading `now`."""
     run = Run(state, max(now, state.recorded_at), limits)
+    run.release_lapsed()
     results = tuple(decide(run, command) for command in commands)
     return Folded(run.state_after(), results, tuple(run.outcomes), run.steps, tuple(run.alerts))
 
@@ -121,6 +132,8 @@ def decide(run: Run, command: Command) -> Result:
                 return move_partner(run, command)
             case DecideHeld():
                 return decide_held(run, command)
+            case AskQuote():
+                return ask_quote(run, command)
             case _:
                 return decide_link(run, command)
     except Refused as refusal:

@@ -38,6 +38,7 @@ ORDER_FIELDS = (
     "link_id",
     "segment",
     "source_lots",
+    "quote_id",
 )
 """Of an order, as the wire names and orders them."""
 
@@ -51,7 +52,13 @@ def transfer(run: Run, order: Order) -> Result:
         raise Refused(Reason.KEY_NOT_IN_FORCE, "signatures", "the order's key is not in force")
     try:
         plan = plan_transfer(
-            run.registry, run.open_windows(), run.links, run.promotion_points, order, run.now
+            run.registry,
+            run.open_windows(),
+            run.links,
+            run.promotion_points,
+            run.quotes,
+            order,
+            run.now,
         )
         passed = day_limits(run, order, plan)
         plan = reserved(plan) if passed.is_held else plan
@@ -59,7 +66,10 @@ def transfer(run: Run, order: Order) -> Result:
     except Refused as refusal:
         return record(run, order, refusal, None)
     run.day_tallies |= passed.counted
-    run.grant(grants(plan.terms, plan.conversion))
+    if plan.quote:
+        run.use(plan.quote, order.transfer_id)
+    else:
+        run.grant(grants(plan.terms, plan.conversion))
     if passed.is_held:
         return hold(run, order, plan, passed)
     run.count(plan.postings, plan.window)

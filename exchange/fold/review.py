@@ -79,6 +79,9 @@ def voided(run: Run, held: Held, verdict: Verdict) -> Recorded:
 def came_to(run: Run, held: Held) -> tuple[Terms, Conversion]:
     """What the order came to when it was held."""
     order = held.order
+    quote = run.quotes.get(order.quote_id) if order.quote_id else None
+    if quote is not None:
+        return quote.terms, quote.conversion
     terms = run.registry.agreements[order.agreement_id, order.agreement_version].terms
     promotions = tuple(each for each in terms.promotions if each.promotion_id in held.promotions)
     return terms, convert_with(

@@ -4,7 +4,9 @@ A run is private to one call of `fold`, so that `fold` is pure.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
+from uuid import UUID
 
 from exchange.cap_alerts import CapAlert, alerts_of
 from exchange.commands import (
@@ -20,7 +22,8 @@ from exchange.ledger.postings import (
     post,
     window_steps,
 )
-from exchange.promotions import PromotionKey
+from exchange.promotions import PromotionKey, grants
+from exchange.quotes.quote import Quote
 from partners.errors import Reason, Refused
 
 
@@ -39,6 +42,8 @@ class Run:
         self.balances = dict(state.balances)
         self.tallies = dict(state.tallies)
         self.resolved = state.resolved
+        self.quotes = dict(state.quotes)
+        self.quote_changes = state.quote_changes
         self.links = dict(state.links)
         self.day_tallies = dict(state.day_tallies)
         self.promotion_points = dict(state.promotion_points)
@@ -66,6 +71,8 @@ class Run:
             self.before.member_secret,
             self.promotion_points,
             self.proposals,
+            self.quotes,
+            self.quote_changes,
         )
 
     @property
@@ -73,6 +80,26 @@ class Run:
         """The windows' sums with what the batch has added so far."""
         before = self.before.window_sums
         return {**before, **{cell: before.get(cell, 0) + by for cell, by in self.steps.items()}}
+
+    def offer(self, quote: Quote) -> None:
+        """Make a quote, and hold its bonus points in the promotions' budgets."""
+        held = grants(quote.terms, quote.conversion)
+        self.grant(held)
+        self.quotes[quote.quote_id] = replace(quote, reserves=bool(held))
+        self.quote_changes += 1
+
+    def use(self, quote: Quote, transfer_id: UUID) -> None:
+        """Commit a transfer at a quote: what it held is granted."""
+        self.quotes[quote.quote_id] = replace(quote, used_by=transfer_id, reserves=False)
+
+    def release_lapsed(self) -> None:
+        """Give back what lapsed quotes hold."""
+        for quote in self.before.quotes.values():
+            if quote.reserves and not quote.is_live(self.now):
+                for key, held in grants(quote.terms, quote.conversion).items():
+                    self.promotion_points[key] -= held
+                self.quotes[quote.quote_id] = replace(quote, reserves=False)
+                self.quote_changes += 1
 
     def open_windows(self) -> dict[str, Window]:
         return {w.currency: w for w in self.windows.values() if w.state == "OPEN"}

@@ -21,6 +21,7 @@ from exchange.ledger.postings import (
     PostingRef,
 )
 from exchange.promotions import PromotionKey
+from exchange.quotes.quote import Quote
 from partners.errors import PointclearError
 from partners.links.link import Link
 from partners.negotiation.proposal import Proposal
@@ -88,6 +89,12 @@ class State:
     """Bonus points granted so far, of every promotion that the commands can touch."""
     proposals: Mapping[tuple[str, int], Proposal] = field(default_factory=dict)
     """The newest proposal of each agreement version that the commands name."""
+    quotes: Mapping[UUID, Quote] = field(default_factory=dict)
+    """Those that the commands name, and those that have lapsed and still hold bonus points of
+    promotions that the commands can touch."""
+    quote_changes: int = 0
+    """Counts the quotes that were made or have lapsed: they make no leaf, and by this another
+    process sees that what it remembers of the budgets is old."""
 
 
 @dataclass(frozen=True, slots=True)

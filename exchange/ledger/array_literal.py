@@ -13,7 +13,8 @@ from typing import Any
 
 
 def array_literal(values: Sequence[Any]) -> str:
-    """The literal of a column of ints, byte strings, texts or aware times, any of them None.
+    """The literal of a column of ints, truth values, byte strings, texts or aware times, any of
+    them None.
 
     Raises KeyError for a value of another type.
     """
@@ -33,12 +34,17 @@ def _time(value: datetime) -> str:
     return f'"{value.isoformat()}"'
 
 
+def _bool(value: bool) -> str:
+    return "t" if value else "f"
+
+
 def _null(_value: None) -> str:
     return "NULL"
 
 
 _ELEMENTS: dict[type, Callable[[Any], str]] = {
     int: str,
+    bool: _bool,
     bytes: _bytes,
     str: _text,
     datetime: _time,

@@ -9,7 +9,7 @@ PREPARE lock_head AS SELECT 1 FROM head FOR UPDATE;
 
 -- The head, and what these ids were answered with before: one row for each, one without them where none was used.
 PREPARE read_head (uuid[]) AS
-SELECT h.next_index, h.frontier, h.recorded_at, h.terms_revision, a.*
+SELECT h.next_index, h.frontier, h.recorded_at, h.terms_revision, h.quote_changes, a.*
 FROM head AS h
 LEFT JOIN (
     SELECT r.transfer_id::text, p.partner_id, r.payload_sha256, coalesce(v.decided_index, r.log_index), r.payload, r.key_id, r.signature
@@ -86,5 +86,14 @@ UPDATE promotion AS p SET granted_points = n.points
 FROM unnest($1, $2, $3, $4) AS n (agreement_id, version, promotion_id, points)
 WHERE (p.agreement_id, p.version, p.promotion_id) = (n.agreement_id, n.version, n.promotion_id);
 
-PREPARE move_head (bigint, bytea, timestamptz, bigint) AS
-UPDATE head SET next_index = $1, frontier = $2, recorded_at = $3, terms_revision = $4;
+PREPARE write_quotes (uuid[], integer[], bytea[], text[], integer[], bytea[], timestamptz[], uuid[], boolean[]) AS
+INSERT INTO quote (quote_id, partner_number, request_sha256, agreement_id, version, payload, expires_at, used_by, reserves)
+SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9);
+
+PREPARE write_quote_uses (uuid[], uuid[], boolean[]) AS
+UPDATE quote AS q SET used_by = n.used_by, reserves = n.reserves
+FROM unnest($1, $2, $3) AS n (quote_id, used_by, reserves)
+WHERE q.quote_id = n.quote_id;
+
+PREPARE move_head (bigint, bytea, timestamptz, bigint, bigint) AS
+UPDATE head SET next_index = $1, frontier = $2, recorded_at = $3, terms_revision = $4, quote_changes = $5;

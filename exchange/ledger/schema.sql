@@ -345,7 +345,9 @@ CREATE TABLE head (
     -- Time of the newest leaf; it never decreases.
     recorded_at timestamptz NOT NULL,
     -- Counts the changes of partners, keys and terms, so that a process knows when its snapshot is stale.
-    terms_revision bigint NOT NULL
+    terms_revision bigint NOT NULL,
+    -- Counts the quotes that were made or have lapsed, which make no leaf.
+    quote_changes bigint NOT NULL DEFAULT 0
 );
 
 INSERT INTO head VALUES (true, 0, decode('0000000000000000', 'hex'), '1970-01-01 00:00:00+00', 0);
@@ -468,6 +470,27 @@ CREATE TABLE request (
     link_id uuid
 ) PARTITION BY RANGE (transfer_id);
 
+-- Offers to convert one amount, and the transfers that were committed at them.
+-- Nothing rests on a row once its offer has expired: rows may be deleted then.
+CREATE TABLE quote (
+    quote_id uuid PRIMARY KEY,
+    partner_number integer NOT NULL REFERENCES partner,
+    -- Of what was asked: a repeated request gets the same offer.
+    request_sha256 bytea NOT NULL CHECK (length(request_sha256) = 32),
+    agreement_id text NOT NULL,
+    version integer NOT NULL,
+    -- The bytes that are signed, with the signing key's name inside.
+    payload bytea NOT NULL,
+    expires_at timestamptz NOT NULL,
+    used_by uuid UNIQUE,
+    -- Whether its bonus points are held in the promotions' budgets.
+    reserves boolean NOT NULL,
+    CHECK (used_by IS NULL OR NOT reserves)
+);
+
+CREATE INDEX quote_by_expiry ON quote (expires_at);
+CREATE INDEX quote_that_reserves ON quote (agreement_id, version, expires_at) WHERE reserves;
+
 -- Statements' line files and payment plans: written before the entries that name them, and the same at every repeat.
 
 CREATE TABLE line_file (
@@ -578,13 +601,15 @@ GRANT UPDATE (amount) ON window_sum TO pointclear_service;
 GRANT UPDATE (points) ON window_points TO pointclear_service;
 GRANT UPDATE (last_seq, last_sha256) ON stream_head TO pointclear_service;
 GRANT UPDATE (minute, refused) ON refusal_tally TO pointclear_service;
-GRANT UPDATE (next_index, frontier, recorded_at, terms_revision) ON head TO pointclear_service;
+GRANT UPDATE (next_index, frontier, recorded_at, terms_revision, quote_changes) ON head TO pointclear_service;
 GRANT UPDATE (audience, environment) ON deployment TO pointclear_service;
 GRANT UPDATE (link_required) ON program TO pointclear_service;
 GRANT UPDATE (state, frozen, log_index, confirmed_at, method, consent_version) ON link TO pointclear_service;
 GRANT UPDATE (day, asked) ON look_up_tally TO pointclear_service;
 GRANT UPDATE (day, transfers, amount) ON day_tally TO pointclear_service;
 GRANT UPDATE (verdict, decided_index) ON review TO pointclear_service;
+GRANT INSERT, DELETE ON quote TO pointclear_service;
+GRANT UPDATE (used_by, reserves) ON quote TO pointclear_service;
 GRANT DELETE ON day_tally TO pointclear_service;
 GRANT DELETE ON link_member TO pointclear_service;
 REVOKE EXECUTE ON FUNCTION empty_requests(uuid[]) FROM PUBLIC;
@@ -592,4 +617,4 @@ GRANT EXECUTE ON FUNCTION empty_requests(uuid[]) TO pointclear_service;
 REVOKE EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) TO pointclear_service;
 
-INSERT INTO deployment VALUES (true, 10, NULL, NULL);
+INSERT INTO deployment VALUES (true, 12, NULL, NULL);

@@ -85,6 +85,16 @@ WHERE l.link_id = ANY (ARRAY(
     JOIN unnest(:programs::text[], :members::text[]) AS n (program_id, member) USING (program_id, member)
 ));
 
+-- name: quotes(quote_ids)
+-- These quotes.
+SELECT payload, request_sha256, used_by::text, reserves FROM quote WHERE quote_id = ANY (:quote_ids::uuid[]);
+
+-- name: lapsed_quotes(agreement_ids, versions, now)
+-- Quotes under these agreement versions that have expired unused and still hold bonus points.
+SELECT q.payload, q.request_sha256, q.used_by::text, q.reserves
+FROM quote AS q JOIN unnest(:agreement_ids::text[], :versions::integer[]) AS n (agreement_id, version) USING (agreement_id, version)
+WHERE q.reserves AND q.expires_at <= :now;
+
 -- name: write_link!
 INSERT INTO link (link_id, source_program, target_program, state, frozen, log_index, started_at, confirmed_at, method, consent_version)
 VALUES (:link_id, :source_program, :target_program, :state, :frozen, :log_index, :started_at, :confirmed_at, :method, :consent_version)

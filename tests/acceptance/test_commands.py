@@ -33,13 +33,13 @@ class Shown:
     answer: tuple[str, ...]
 
 
-def commands() -> list[Shown]:
-    """What the README shows below the heading."""
-    section = (ROOT / "README.md").read_text().partition(HEADING)[2]
-    found = re.search(r"```console\n(.*?)```", section, re.DOTALL)
-    assert found is not None
+def commands(page: str = "README.md", heading: str = HEADING) -> list[Shown]:
+    """What a page shows below a heading, up to the next one."""
+    section = (ROOT / page).read_text().partition(f"{heading}\n")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```console\n(.*?)```", section, re.DOTALL)
+    assert blocks
     shown: list[Shown] = []
-    for line in found.group(1).replace("\\\n", " ").splitlines():
+    for line in "".join(blocks).replace("\\\n", " ").splitlines():
         if line.startswith("$ pointclear "):
             words = shlex.split(line.removeprefix("$ pointclear "), comments=True)
             shown.append(Shown(tuple(word for word in words if word != "&"), ()))

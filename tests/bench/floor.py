@@ -1,11 +1,10 @@
-"""The least that a signed and durable answer costs:
-`python -m tests.bench.floor DATA_DIR DATABASE_URL KEYS ANSWER_BYTES`.
+"""The least that a signed and durable answer costs.
 
-A throw-away clearing house without books: it verifies the order's signature, stores the order under
-its id, many in one commit, and signs an answer. No fields are checked, nothing is decided, posted,
-recorded, hashed or chained. Everything that the exchange does besides stands between its rate and
-this one's; everything that Python, gRPC, Ed25519 and a commit cost stands between this rate and the
-echo's.
+`python -m tests.bench.floor DATA_DIR DATABASE_URL KEYS ANSWER_BYTES`. A throw-away clearing house
+without books: it verifies the order's signature, stores the order under its id, many in one commit,
+and signs an answer. No fields are checked, nothing is decided, posted, recorded, hashed or chained.
+Everything that the exchange does besides stands between its rate and this one's; everything that
+Python, gRPC, Ed25519 and a commit cost stands between this rate and the echo's.
 """
 
 import asyncio

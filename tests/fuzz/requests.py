@@ -301,7 +301,7 @@ TYPES = (
 PARTNERS_OWN = frozenset(
     {
         *("CreateTransfer", "BatchCreateTransfers", "GetTransfer", "ListReceipts"),
-        *("ListTransfers", "SimulateTransfer", "ProposeAgreement", "SignAgreement"),
+        *("ListTransfers", "SimulateTransfer", "CreateQuote", "ProposeAgreement", "SignAgreement"),
         *("StartLink", "ConfirmLink", "RevokeLink", "ValidateMember"),
         *("CounterAgreement", "WithdrawAgreement", "TerminateAgreement"),
     }
@@ -366,6 +366,12 @@ def good_requests() -> dict[str, Message]:
         "ListTransfers": exchange.ListTransfersRequest(filter=wanted, page_size=2),
         "SimulateTransfer": exchange.SimulateTransferRequest(
             source_program="grocery", target_program="fuel", source_points=100
+        ),
+        "CreateQuote": exchange.CreateQuoteRequest(
+            quote_id=make.quote_id(1).bytes,
+            source_program="grocery",
+            target_program="fuel",
+            source_points=100,
         ),
         "GetPosition": exchange.GetPositionRequest(partner_id="grocery"),
         "ListCorridors": exchange.ListCorridorsRequest(page_size=2),

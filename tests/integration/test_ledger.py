@@ -18,6 +18,7 @@ from exchange.commands import (
     Command,
     DecideHeld,
     Order,
+    Quoted,
     Recorded,
     Repeated,
     Verdict,
@@ -154,7 +155,7 @@ def plain(value: object) -> object:
 def shown(decided: Decided) -> tuple[object, ...]:
     """A decision without what the salts have touched."""
     result = decided.result
-    index = result.log_index if not isinstance(result, Refused) else None
+    index = None if isinstance(result, Refused | Quoted) else result.log_index
     reason = decided.refusal.reason if decided.refusal else None
     return type(result), index, reason, decided.receipt_payload is not None
 
@@ -196,7 +197,7 @@ def test_the_database_decides_what_the_fold_alone_decides(database: Database, se
     decided = in_batches(found(database), history, [7])
     pure = fold(make.a_state(), history, make.NOW)
     assert [shown(each)[:2] for each in decided] == [
-        (type(result), None if isinstance(result, Refused) else result.log_index)
+        (type(result), None if isinstance(result, Refused | Quoted) else result.log_index)
         for result in pure.results
     ]
     assert balances(database) == dict(pure.state.balances)

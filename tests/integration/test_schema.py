@@ -253,6 +253,9 @@ def test_the_service_updates_running_totals_and_nothing_else(database: Database)
         "window_points.points",
         "window_sum.amount",
         "promotion.granted_points",
+        "quote.used_by",
+        "quote.reserves",
+        "head.quote_changes",
     }
 
 

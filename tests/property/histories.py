@@ -1,11 +1,15 @@
 """Commands that a coalition may meet, good and bad, for the laws to hold over."""
 
+from collections import Counter
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from hypothesis import strategies as st
 
 from exchange.commands import (
+    AskQuote,
     Book,
     CloseWindow,
     Command,
@@ -17,6 +21,8 @@ from exchange.commands import (
 from exchange.fold import State, window_id
 from exchange.ledger.accounts import HubAccount, hub_account, position_account
 from exchange.ledger.postings import Code, Phase, Posting
+from exchange.promotions import PromotionKey, grants
+from exchange.quotes.quote import Quote
 from partners.conversion import target_points
 from partners.keys import Purpose
 from partners.life import LifeStep
@@ -142,6 +148,35 @@ def orders(draw: st.DrawFn) -> Order:
     if draw(st.integers(0, 3)) == 3:
         return make.a_linked_order(draw(st.integers(1, 30)), draw(LINKS), under, **changes)
     return make.an_order(draw(st.integers(1, 30)), under, **changes)
+
+
+@st.composite
+def asked_quotes(draw: st.DrawFn) -> AskQuote:
+    """Quotes whose ids are few, for amounts on either side."""
+    under = TERMS[draw(st.sampled_from([*RICH, ("grocery", "fuel", 1)]))]
+    points = draw(st.sampled_from([1, 10, 100])) * under.increment_source_points
+    changes: dict[str, Any] = {"source_points": points}
+    if draw(st.booleans()):
+        few = under.promotions if draw(st.booleans()) else ()
+        changes = {"source_points": 0, "target_points": target_points(under, points, "", few)}
+    return make.ask_quote(draw(st.integers(1, 4)), under, **changes)
+
+
+@st.composite
+def quoted_orders(draw: st.DrawFn) -> Order:
+    """Orders at quotes that may exist, with figures that may be theirs."""
+    under = TERMS[draw(st.sampled_from([*RICH, ("grocery", "fuel", 1)]))]
+    points = draw(st.sampled_from([1, 10, 100])) * under.increment_source_points
+    applied = draw(st.sampled_from([under.promotions, ()]))
+    return make.an_order(
+        draw(st.integers(1, 30)),
+        under,
+        source_points=points,
+        target_points=target_points(under, points, "", applied),
+        agreement_id="",
+        agreement_version=0,
+        quote_id=make.quote_id(draw(st.integers(1, 4))).bytes,
+    )
 
 
 @st.composite
@@ -314,6 +349,8 @@ def commands() -> st.SearchStrategy[Command]:
         orders(),
         orders(),
         orders(),
+        asked_quotes(),
+        quoted_orders(),
         settlement_entries(),
         link_commands(),
         link_commands(),
@@ -353,6 +390,15 @@ def histories() -> st.SearchStrategy[list[Command]]:
     return st.one_of(
         st.lists(commands(), max_size=6), st.lists(commands(), min_size=12, max_size=40)
     )
+
+
+def held_by(quotes: Mapping[UUID, Quote]) -> Counter[PromotionKey]:
+    """What live quotes hold of the promotions' budgets."""
+    held: Counter[PromotionKey] = Counter()
+    for each in quotes.values():
+        if each.reserves:
+            held.update(grants(each.terms, each.conversion))
+    return held
 
 
 def positions(state: State) -> dict[int, int]:

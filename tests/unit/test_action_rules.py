@@ -27,7 +27,7 @@ PARTNERS_OWN = {
     *("CreateTransfer", "BatchCreateTransfers", "ProposeAgreement", "SignAgreement"),
     *("CounterAgreement", "WithdrawAgreement", "TerminateAgreement"),
     "CancelTransfer",
-    *("StartLink", "ConfirmLink", "RevokeLink", "ValidateMember"),
+    *("StartLink", "ConfirmLink", "RevokeLink", "ValidateMember", "CreateQuote"),
 }
 """An operator is refused them."""
 OF_ITSELF = {"Act"}

@@ -12,6 +12,7 @@ import pytest
 from exchange.cli.files import FileError
 from exchange.cli.initialise import initialise, load_authority
 from exchange.cli.profile import load_profile
+from partners.environment import Environment
 from partners.errors import Reason, Refused
 from partners.key_files import load_key_file, read_passphrase_file, read_public_key
 from partners.keys import Purpose
@@ -98,3 +99,15 @@ def test_an_authority_that_is_missing_or_damaged_is_refused_in_one_line(
     (tmp_path / "keys" / "ca.pem").write_text("nonsense")
     with pytest.raises(FileError, match="no authority"):
         load_authority(tmp_path)
+
+
+def test_a_sandbox_is_told_by_its_audience_and_simulates_a_program(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with pytest.raises(Refused) as refused:
+        initialise(data, "pointclear.test/unit", "localhost:0", NOW, Environment.SANDBOX)
+    assert (refused.value.reason, refused.value.field) == (Reason.FIELD_INVALID, "audience")
+    assert not data.exists()
+    initialise(data, "pointclear.test/sandbox", "localhost:0", NOW, Environment.SANDBOX)
+    settings = (data / "pointclear.toml").read_text()
+    assert 'four_eyes = "off"' in settings
+    assert 'simulated_programs = "mirror"' in settings

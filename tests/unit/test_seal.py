@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from exchange.commands import Book, Booked, CloseWindow, Command, Outcome, Recorded
+from exchange.commands import Book, Booked, CloseWindow, Command, Outcome, Recorded, TransferState
 from exchange.fold import State, fold
 from exchange.ledger.accounts import HubAccount, hub_account, position_account
 from exchange.ledger.postings import Code, Posting
@@ -64,6 +64,9 @@ def notices(batch: Sealed) -> list[pb.CreditNotice]:
     ]
 
 
+KINDS = {TransferState.COMMITTED: LeafKind.TRANSFER, TransferState.HELD: LeafKind.HOLD}
+
+
 @given(histories())
 def test_every_outcome_has_one_record_and_its_leaf_opens_with_its_salt(
     commands: list[Command],
@@ -76,8 +79,7 @@ def test_every_outcome_has_one_record_and_its_leaf_opens_with_its_salt(
             assert row.kind is LeafKind.ENTRY
             assert EntryRecord.FromString(row.record).log_index == outcome.log_index
         else:
-            committed = outcome.refusal is None
-            assert row.kind is (LeafKind.TRANSFER if committed else LeafKind.REFUSAL)
+            assert row.kind is KINDS.get(outcome.state, LeafKind.REFUSAL)
             assert record_of(row).log_index == outcome.log_index
 
 

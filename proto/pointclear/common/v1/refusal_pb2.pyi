@@ -102,6 +102,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The order states lots of source points where the agreement inherits no expiry, or none where it does."""
     REASON_AGREEMENT_UNKNOWN: _Reason.ValueType  # 16
     """There is no such agreement, or it is not the caller's to see."""
+    REASON_QUOTE_UNKNOWN: _Reason.ValueType  # 125
+    """There is no such quote of these programs, or it is another partner's."""
     REASON_TRANSFER_UNKNOWN: _Reason.ValueType  # 17
     """There is no such transfer, or it is not the caller's to see."""
     REASON_WINDOW_UNKNOWN: _Reason.ValueType  # 18
@@ -264,6 +266,8 @@ REASON_LOTS_MISMATCH: Reason.ValueType  # 91
 """The order states lots of source points where the agreement inherits no expiry, or none where it does."""
 REASON_AGREEMENT_UNKNOWN: Reason.ValueType  # 16
 """There is no such agreement, or it is not the caller's to see."""
+REASON_QUOTE_UNKNOWN: Reason.ValueType  # 125
+"""There is no such quote of these programs, or it is another partner's."""
 REASON_TRANSFER_UNKNOWN: Reason.ValueType  # 17
 """There is no such transfer, or it is not the caller's to see."""
 REASON_WINDOW_UNKNOWN: Reason.ValueType  # 18

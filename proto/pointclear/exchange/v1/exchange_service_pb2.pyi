@@ -548,6 +548,78 @@ class SimulateTransferResponse(_message.Message):
 Global___SimulateTransferResponse: _TypeAlias = SimulateTransferResponse  # noqa: Y015
 
 @_typing.final
+class CreateQuoteRequest(_message.Message):
+    """Request of CreateQuote."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUOTE_ID_FIELD_NUMBER: _builtins.int
+    SOURCE_PROGRAM_FIELD_NUMBER: _builtins.int
+    TARGET_PROGRAM_FIELD_NUMBER: _builtins.int
+    SOURCE_POINTS_FIELD_NUMBER: _builtins.int
+    TARGET_POINTS_FIELD_NUMBER: _builtins.int
+    SEGMENT_FIELD_NUMBER: _builtins.int
+    VALID_SECONDS_FIELD_NUMBER: _builtins.int
+    quote_id: _builtins.bytes
+    """A UUID version 7 made by the caller, 16 bytes; the idempotency key."""
+    source_program: _builtins.str
+    """The program whose points would be surrendered; one of the caller's."""
+    target_program: _builtins.str
+    """The program whose points would be granted."""
+    source_points: _builtins.int
+    """Points to surrender; the quote says what they give."""
+    target_points: _builtins.int
+    """Points to be granted, bonuses among them; the quote says what they take."""
+    segment: _builtins.str
+    """The member's segment; empty for none."""
+    valid_seconds: _builtins.int
+    """How long the quote is to be good, 1 to 900 seconds; 0 means 60."""
+    def __init__(
+        self,
+        *,
+        quote_id: _builtins.bytes = ...,
+        source_program: _builtins.str = ...,
+        target_program: _builtins.str = ...,
+        source_points: _builtins.int = ...,
+        target_points: _builtins.int = ...,
+        segment: _builtins.str = ...,
+        valid_seconds: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "source_points", b"source_points", "target_points", b"target_points"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "quote_id", b"quote_id", "segment", b"segment", "source_points", b"source_points", "source_program", b"source_program", "target_points", b"target_points", "target_program", b"target_program", "valid_seconds", b"valid_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_amount: _TypeAlias = _typing.Literal["source_points", "target_points"]  # noqa: Y015
+    _WhichOneofArgType_amount: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_amount) -> _WhichOneofReturnType_amount | None: ...
+
+Global___CreateQuoteRequest: _TypeAlias = CreateQuoteRequest  # noqa: Y015
+
+@_typing.final
+class CreateQuoteResponse(_message.Message):
+    """Response of CreateQuote."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUOTE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def quote(self) -> _envelope_pb2.SignedEnvelope:
+        """The signed `quote`."""
+
+    def __init__(
+        self,
+        *,
+        quote: _envelope_pb2.SignedEnvelope | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quote", b"quote"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quote", b"quote"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateQuoteResponse: _TypeAlias = CreateQuoteResponse  # noqa: Y015
+
+@_typing.final
 class GetPositionRequest(_message.Message):
     """Request of GetPosition."""
 

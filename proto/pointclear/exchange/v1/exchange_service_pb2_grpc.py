@@ -65,6 +65,11 @@ class ExchangeServiceStub:
                 request_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.SimulateTransferRequest.SerializeToString,
                 response_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.SimulateTransferResponse.FromString,
                 _registered_method=True)
+        self.CreateQuote = channel.unary_unary(
+                '/pointclear.exchange.v1.ExchangeService/CreateQuote',
+                request_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.CreateQuoteRequest.SerializeToString,
+                response_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.CreateQuoteResponse.FromString,
+                _registered_method=True)
         self.GetPosition = channel.unary_unary(
                 '/pointclear.exchange.v1.ExchangeService/GetPosition',
                 request_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.GetPositionRequest.SerializeToString,
@@ -138,6 +143,14 @@ class ExchangeServiceServicer:
 
     def SimulateTransfer(self, request, context):
         """Says what an order sent now would come to. Nothing is signed, stored or reserved.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateQuote(self, request, context):
+        """Offers to convert one amount at figures that hold until the quote expires or is used. A repeated request gets the same
+        quote, byte for byte.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -217,6 +230,11 @@ def add_ExchangeServiceServicer_to_server(servicer, server):
                     servicer.SimulateTransfer,
                     request_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.SimulateTransferRequest.FromString,
                     response_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.SimulateTransferResponse.SerializeToString,
+            ),
+            'CreateQuote': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateQuote,
+                    request_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.CreateQuoteRequest.FromString,
+                    response_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.CreateQuoteResponse.SerializeToString,
             ),
             'GetPosition': grpc.unary_unary_rpc_method_handler(
                     servicer.GetPosition,
@@ -412,6 +430,33 @@ class ExchangeService:
             '/pointclear.exchange.v1.ExchangeService/SimulateTransfer',
             pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.SimulateTransferRequest.SerializeToString,
             pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.SimulateTransferResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateQuote(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.exchange.v1.ExchangeService/CreateQuote',
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.CreateQuoteRequest.SerializeToString,
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.CreateQuoteResponse.FromString,
             options,
             channel_credentials,
             insecure,

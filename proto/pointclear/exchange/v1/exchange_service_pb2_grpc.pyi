@@ -45,6 +45,10 @@ class ExchangeServiceStub:
     """Lists the caller's transfers, those that it sent and those that came to it, newest first."""
     SimulateTransfer: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.SimulateTransferRequest, _exchange_service_pb2.SimulateTransferResponse]
     """Says what an order sent now would come to. Nothing is signed, stored or reserved."""
+    CreateQuote: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.CreateQuoteRequest, _exchange_service_pb2.CreateQuoteResponse]
+    """Offers to convert one amount at figures that hold until the quote expires or is used. A repeated request gets the same
+    quote, byte for byte.
+    """
     GetPosition: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.GetPositionRequest, _exchange_service_pb2.GetPositionResponse]
     """Says where a partner stands in its settlement currency; a partner sees itself, an operator anyone."""
     ListCorridors: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.ListCorridorsRequest, _exchange_service_pb2.ListCorridorsResponse]
@@ -75,6 +79,10 @@ class ExchangeServiceAsyncStub(ExchangeServiceStub):
     """Lists the caller's transfers, those that it sent and those that came to it, newest first."""
     SimulateTransfer: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.SimulateTransferRequest, _exchange_service_pb2.SimulateTransferResponse]  # type: ignore[assignment]
     """Says what an order sent now would come to. Nothing is signed, stored or reserved."""
+    CreateQuote: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.CreateQuoteRequest, _exchange_service_pb2.CreateQuoteResponse]  # type: ignore[assignment]
+    """Offers to convert one amount at figures that hold until the quote expires or is used. A repeated request gets the same
+    quote, byte for byte.
+    """
     GetPosition: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.GetPositionRequest, _exchange_service_pb2.GetPositionResponse]  # type: ignore[assignment]
     """Says where a partner stands in its settlement currency; a partner sees itself, an operator anyone."""
     ListCorridors: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.ListCorridorsRequest, _exchange_service_pb2.ListCorridorsResponse]  # type: ignore[assignment]
@@ -138,6 +146,16 @@ class ExchangeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_service_pb2.SimulateTransferResponse, _abc.Awaitable[_exchange_service_pb2.SimulateTransferResponse]]:
         """Says what an order sent now would come to. Nothing is signed, stored or reserved."""
+
+    @_abc_1.abstractmethod
+    def CreateQuote(
+        self,
+        request: _exchange_service_pb2.CreateQuoteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_service_pb2.CreateQuoteResponse, _abc.Awaitable[_exchange_service_pb2.CreateQuoteResponse]]:
+        """Offers to convert one amount at figures that hold until the quote expires or is used. A repeated request gets the same
+        quote, byte for byte.
+        """
 
     @_abc_1.abstractmethod
     def GetPosition(

@@ -81,6 +81,7 @@ class TransferOrder(_message.Message):
     LINK_ID_FIELD_NUMBER: _builtins.int
     SEGMENT_FIELD_NUMBER: _builtins.int
     SOURCE_LOTS_FIELD_NUMBER: _builtins.int
+    QUOTE_ID_FIELD_NUMBER: _builtins.int
     audience: _builtins.str
     """The exchange and environment that this is meant for."""
     partner_id: _builtins.str
@@ -109,6 +110,8 @@ class TransferOrder(_message.Message):
     """An active link of the two programs in place of both members, 16 bytes."""
     segment: _builtins.str
     """The member's segment of the agreement; empty for none."""
+    quote_id: _builtins.bytes
+    """A quote in place of the agreement, 16 bytes. Programs, points and segment are the quote's."""
     @_builtins.property
     def issued_at(self) -> _timestamp_pb2.Timestamp:
         """When the order was made, by the sender's clock."""
@@ -143,10 +146,11 @@ class TransferOrder(_message.Message):
         link_id: _builtins.bytes = ...,
         segment: _builtins.str = ...,
         source_lots: _abc.Iterable[Global___SourceLot] | None = ...,
+        quote_id: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "issued_at", b"issued_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "agreement_version", b"agreement_version", "audience", b"audience", "expires_at", b"expires_at", "issued_at", b"issued_at", "link_id", b"link_id", "partner_id", b"partner_id", "partner_reference", b"partner_reference", "segment", b"segment", "source_lots", b"source_lots", "source_member", b"source_member", "source_points", b"source_points", "source_program", b"source_program", "target_member", b"target_member", "target_points", b"target_points", "target_program", b"target_program", "transfer_id", b"transfer_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "agreement_version", b"agreement_version", "audience", b"audience", "expires_at", b"expires_at", "issued_at", b"issued_at", "link_id", b"link_id", "partner_id", b"partner_id", "partner_reference", b"partner_reference", "quote_id", b"quote_id", "segment", b"segment", "source_lots", b"source_lots", "source_member", b"source_member", "source_points", b"source_points", "source_program", b"source_program", "target_member", b"target_member", "target_points", b"target_points", "target_program", b"target_program", "transfer_id", b"transfer_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -330,6 +334,7 @@ class TransferRecord(_message.Message):
     TARGET_PART_SHA256_FIELD_NUMBER: _builtins.int
     EXPIRY_RULE_FIELD_NUMBER: _builtins.int
     EXPIRY_DAYS_FIELD_NUMBER: _builtins.int
+    QUOTE_ID_FIELD_NUMBER: _builtins.int
     log_index: _builtins.int
     """Index of its leaf in the log."""
     transfer_id: _builtins.bytes
@@ -382,6 +387,8 @@ class TransferRecord(_message.Message):
     """When the points expire; not set for FRESH."""
     expiry_days: _builtins.int
     """With FIXED_DAYS: after how many."""
+    quote_id: _builtins.bytes
+    """The quote that the order named, 16 bytes; empty where it named none."""
     @_builtins.property
     def recorded_at(self) -> _timestamp_pb2.Timestamp:
         """The log's time, which never decreases."""
@@ -431,10 +438,11 @@ class TransferRecord(_message.Message):
         target_part_sha256: _builtins.bytes = ...,
         expiry_rule: _agreement_pb2.ExpiryRule.ValueType = ...,
         expiry_days: _builtins.int = ...,
+        quote_id: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["block_rate", b"block_rate", "recorded_at", b"recorded_at", "segment", b"segment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "agreement_sha256", b"agreement_sha256", "agreement_version", b"agreement_version", "block_rate", b"block_rate", "expiry_days", b"expiry_days", "expiry_rule", b"expiry_rule", "log_index", b"log_index", "order_sha256", b"order_sha256", "price_per_target_point", b"price_per_target_point", "price_per_thousand_target_points", b"price_per_thousand_target_points", "promotions", b"promotions", "reason", b"reason", "recorded_at", b"recorded_at", "segment", b"segment", "settlement_currency", b"settlement_currency", "source_part_sha256", b"source_part_sha256", "source_partner", b"source_partner", "source_points", b"source_points", "source_program", b"source_program", "state", b"state", "target_part_sha256", b"target_part_sha256", "target_partner", b"target_partner", "target_points", b"target_points", "target_program", b"target_program", "transfer_id", b"transfer_id", "value", b"value", "value_tax", b"value_tax", "value_tax_basis_points", b"value_tax_basis_points", "value_tax_code", b"value_tax_code", "window_id", b"window_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "agreement_sha256", b"agreement_sha256", "agreement_version", b"agreement_version", "block_rate", b"block_rate", "expiry_days", b"expiry_days", "expiry_rule", b"expiry_rule", "log_index", b"log_index", "order_sha256", b"order_sha256", "price_per_target_point", b"price_per_target_point", "price_per_thousand_target_points", b"price_per_thousand_target_points", "promotions", b"promotions", "quote_id", b"quote_id", "reason", b"reason", "recorded_at", b"recorded_at", "segment", b"segment", "settlement_currency", b"settlement_currency", "source_part_sha256", b"source_part_sha256", "source_partner", b"source_partner", "source_points", b"source_points", "source_program", b"source_program", "state", b"state", "target_part_sha256", b"target_part_sha256", "target_partner", b"target_partner", "target_points", b"target_points", "target_program", b"target_program", "transfer_id", b"transfer_id", "value", b"value", "value_tax", b"value_tax", "value_tax_basis_points", b"value_tax_basis_points", "value_tax_code", b"value_tax_code", "window_id", b"window_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

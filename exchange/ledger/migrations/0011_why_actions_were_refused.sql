@@ -2,4 +2,4 @@
 
 ALTER TABLE action_outcome ADD COLUMN refused_metadata text;
 
-UPDATE deployment SET schema_revision = 10;
+UPDATE deployment SET schema_revision = 11;

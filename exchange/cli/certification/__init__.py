@@ -1,0 +1,1 @@
+"""What `pointclear certify` runs, and the report of it."""

@@ -1,0 +1,250 @@
+"""The fixed list of scenarios: each is one thing that a partner's keys and connection must bring
+about. They run in this order, and the later ones look at what the earlier ones left.
+
+Effects: the network. The last scenario closes and states the open settlement window.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import uuid_utils
+
+from exchange.cli.certification.trial import NotPassed, Trial, require
+from exchange.cli.connection import connect
+from exchange.cli.proofs import check_line_file, read_statement
+from exchange.cli.settlement_commands import fetch_line_file, settle_window
+from exchange.cli.transfer_commands import read_stream
+from partners.errors import PointclearError, Reason
+from partners.keys import Purpose
+from partners.wire import envelope_from_proto
+from pointclear.common.v1 import refusal_pb2
+from pointclear.exchange.v1.exchange_service_pb2 import (
+    BatchCreateTransfersRequest,
+    CreateTransferRequest,
+    GetTransferRequest,
+    ListTransfersRequest,
+    SimulateTransferRequest,
+    TransferFilter,
+)
+from pointclear.exchange.v1.transfer_pb2 import TransferOrder
+from pointclear.settlement.v1.settlement_service_pb2 import (
+    WINDOW_STATE_OPEN,
+    CloseWindowRequest,
+    GetStatementRequest,
+    ListWindowsRequest,
+)
+
+SMALL_PAGE = 3
+"""So small that a run makes several pages."""
+OTHER_AUDIENCE = "production"
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One thing to bring about."""
+
+    name: str
+    """Stands in the report."""
+    run: Callable[[Trial], None]
+    """Raises PointclearError where it is not brought about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a scenario ended."""
+
+    name: str
+    fault: str = ""
+    """One line for people; empty where it passed."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing was wrong."""
+        return not self.fault
+
+
+def outcome_of(scenario: Scenario, trial: Trial) -> Outcome:
+    """Run one scenario."""
+    try:
+        scenario.run(trial)
+    except PointclearError as error:
+        return Outcome(scenario.name, str(error) or type(error).__name__)
+    return Outcome(scenario.name)
+
+
+def commits(trial: Trial) -> None:
+    """A good order, and its receipt verified."""
+    trial.commit(trial.order())
+
+
+def simulates(trial: Trial) -> None:
+    """What a simulation says is what the order then gets."""
+    order = trial.order()
+    terms = trial.terms
+    told = trial.partner.call(
+        trial.partner.exchange.SimulateTransfer,
+        SimulateTransferRequest(
+            source_program=terms.source_program,
+            target_program=terms.target_program,
+            source_points=terms.minimum_source_points,
+        ),
+    )
+    record = trial.take(order, trial.send(order)).record
+    require(
+        told.target_points == record.target_points,
+        f"simulated {told.target_points} target points, got {record.target_points}",
+    )
+
+
+def repeats(trial: Trial) -> None:
+    """The same bytes again get the same receipt."""
+    order = trial.order()
+    first = trial.commit(order)
+    require(trial.send(order) == first, "the repeated order has another receipt")
+
+
+def modifies(trial: Trial) -> None:
+    """The id of an order that was carried out, with other content."""
+    transfer_id = uuid_utils.uuid7().bytes
+    first = trial.order(transfer_id=transfer_id)
+    receipt = trial.commit(first)
+    other = trial.order(transfer_id=transfer_id, partner_reference="another content")
+    trial.refused(other, Reason.MODIFIED_REQUEST, recorded=False)
+    require(trial.send(first) == receipt, "the first order has lost its receipt")
+
+
+def mends(trial: Trial) -> None:
+    """A wrong figure is refused with a receipt; the right one with a new id is carried out."""
+    wrong = target_points_of_order(trial) + 1
+    trial.refused(trial.order(target_points=wrong), Reason.AMOUNT_MISMATCH, recorded=True)
+    trial.commit(trial.order())
+
+
+def expires(trial: Trial) -> None:
+    """An order whose time is over."""
+    now = datetime.now(UTC)
+    late = trial.order(issued_at=now - timedelta(minutes=3), expires_at=now - timedelta(minutes=2))
+    trial.refused(late, Reason.ORDER_EXPIRED, recorded=True)
+
+
+def addresses(trial: Trial) -> None:
+    """An order for another deployment is void in this one."""
+    origin = trial.partner.profile.audience.rpartition("/")[0]
+    order = trial.order(audience=f"{origin}/{OTHER_AUDIENCE}")
+    trial.refused(order, Reason.AUDIENCE_WRONG, recorded=False)
+
+
+def alters(trial: Trial) -> None:
+    """A signed order of which somebody changed a byte."""
+    order = trial.order(partner_reference="before")
+    order.payload = order.payload.replace(b"before", b"behind")
+    trial.refused(order, Reason.SIGNATURE_INVALID, recorded=False)
+
+
+def batches(trial: Trial) -> None:
+    """A batch is answered order by order: good, wrong, and the good one again."""
+    good = trial.order()
+    wrong = trial.order(target_points=target_points_of_order(trial) + 1)
+    first, second, third = trial.partner.call(
+        trial.partner.exchange.BatchCreateTransfers,
+        BatchCreateTransfersRequest(orders=[good, wrong, good]),
+    ).results
+    trial.take(good, first.receipt)
+    reason = refusal_pb2.Reason.Name(second.refusal.reason).removeprefix("REASON_")
+    require(reason == Reason.AMOUNT_MISMATCH, f"the wrong order got {reason}")
+    trial.verify(wrong, second.refusal.receipt)
+    require(third == first, "the order that stands twice got two answers")
+
+
+def recovers(trial: Trial) -> None:
+    """An order whose answer never came is sent again on a new connection: it counts once."""
+    reference = f"certify-{uuid_utils.uuid7().hex}"
+    order = trial.order(partner_reference=reference)
+    # Whether the exchange acts on what is cut off here nobody knows, and that is the point.
+    trial.partner.exchange.CreateTransfer.future(CreateTransferRequest(order=order)).cancel()
+    with connect(trial.partner.profile) as anew:
+        receipt = trial.send(order, anew)
+        trial.take(order, receipt)
+        require(trial.send(order, anew) == receipt, "the repeated order has another receipt")
+    found = trial.partner.call(
+        trial.partner.exchange.ListTransfers,
+        ListTransfersRequest(filter=TransferFilter(partner_reference=reference)),
+    ).transfers
+    require(len(found) == 1, f"the order counts {len(found)} times")
+
+
+def looks_up(trial: Trial) -> None:
+    """A transfer is found by its id, with the proof that came first."""
+    transfer_id = uuid_utils.uuid7().bytes
+    order = trial.order(transfer_id=transfer_id)
+    receipt = trial.commit(order)
+    found = trial.partner.call(
+        trial.partner.exchange.GetTransfer, GetTransferRequest(transfer_id=transfer_id)
+    )
+    require(found.entry.envelope == receipt, "the look-up has another receipt")
+
+
+def pages(trial: Trial) -> None:
+    """The stream in small pages is a chain without a gap, and holds what this run proved."""
+    stream = read_stream(trial.partner, 0, SMALL_PAGE)
+    held = {proof.record.transfer_id: proof.sha256 for proof in stream}
+    missing = [
+        UUID(bytes=each) for each, sha256 in trial.proved.items() if held.get(each) != sha256
+    ]
+    require(bool(trial.proved), "nothing was proved in this run")
+    require(not missing, f"the stream lacks {', '.join(map(str, missing[:3]))}")
+
+
+def settles(trial: Trial) -> None:
+    """The day is closed and stated; statement and lines verify, and count what was carried out."""
+    operator, partner = trial.operator, trial.partner
+    windows = operator.call(operator.settlement.ListWindows, ListWindowsRequest()).windows
+    currency = trial.terms.currency
+    window_id = next(
+        (
+            each.window_id
+            for each in windows
+            if each.currency == currency and each.state == WINDOW_STATE_OPEN
+        ),
+        None,
+    )
+    if window_id is None:
+        raise NotPassed(f"no settlement window in {currency} is open")
+    operator.call(operator.settlement.CloseWindow, CloseWindowRequest(window_id=window_id))
+    settle_window(operator, window_id)
+    profile = partner.profile
+    name = profile.caller.name
+    stated = partner.call(
+        partner.settlement.GetStatement, GetStatementRequest(window_id=window_id, partner_id=name)
+    )
+    keys = partner.exchange_keys(Purpose.STATEMENTS)
+    statement = read_statement(envelope_from_proto(stated.statement), keys, profile.audience, name)
+    lines = fetch_line_file(partner, window_id, name)
+    check_line_file(statement, lines)
+    missing = [each for each in sorted(trial.committed) if str(each).encode() not in lines]
+    require(not missing, f"the line file lacks {', '.join(map(str, missing[:3]))}")
+
+
+def target_points_of_order(trial: Trial) -> int:
+    """What a good order of the trial names."""
+    return TransferOrder.FromString(trial.payload()).target_points
+
+
+SCENARIOS = (
+    Scenario("an order is carried out and its receipt verifies", commits),
+    Scenario("a simulation says what the order then gets", simulates),
+    Scenario("the same order again gets the same receipt, byte for byte", repeats),
+    Scenario("an id that was used, with other content, is refused", modifies),
+    Scenario("a wrong amount is refused with a receipt, and mended with a new id", mends),
+    Scenario("an expired order is refused with a receipt", expires),
+    Scenario("an order for another deployment is void here", addresses),
+    Scenario("an order that was altered after signing is refused", alters),
+    Scenario("a mixed batch is answered order by order", batches),
+    Scenario("an order whose answer was lost counts once when it is sent again", recovers),
+    Scenario("a transfer is found by its id", looks_up),
+    Scenario("the stream read in pages is a chain without a gap", pages),
+    Scenario("the day's statement and its lines verify and are complete", settles),
+)
+"""What a certification is, in this order."""

@@ -1,0 +1,1 @@
+"""Quotes: what is offered, and how it is written down."""

@@ -1,0 +1,180 @@
+"""From nothing to certified by the written guide, and live in production with the report of it."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uuid_utils
+
+from exchange.cli.certification.scenarios import SCENARIOS
+from exchange.cli.connection import connect
+from exchange.cli.failure import Failed
+from exchange.cli.initialise import initialise
+from exchange.cli.orders import build_order, sign_order
+from exchange.cli.profile import load_profile
+from partners.environment import Environment
+from partners.keys import Purpose
+from pointclear.exchange.v1.exchange_service_pb2 import CreateTransferRequest
+from pointclear.partners.v1 import operator_service_pb2 as operators_pb
+from tests.acceptance.coalition import check_log_and_books
+from tests.acceptance.test_commands import commands
+from tests.acceptance.test_operators import House, action, approved, grant, sent
+from tests.processes import Server, folder, pointclear
+
+GUIDE, HEADING = "docs/onboarding.md", "## 2. To certified"
+OFFLINE = (("init",), ("certify", "show"))
+"""Commands that speak to no server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """A folder in which the guide was followed."""
+
+    home: Path
+    server: Server
+    answers: dict[tuple[str, ...], str]
+
+    def run(self, *arguments: str) -> Any:
+        """Run one more command."""
+        return pointclear(*arguments, "--server", self.server.address, cwd=self.home)
+
+
+@pytest.fixture(scope="module")
+def newcomer() -> Iterator[Newcomer]:
+    with folder() as home, ExitStack() as stack:
+        answers: dict[tuple[str, ...], str] = {}
+        server: Server | None = None
+        for each in commands(GUIDE, HEADING):
+            if each.arguments[0] == "serve":
+                server = stack.enter_context(Server(home / "pointclear-data"))
+                continue
+            offline = any(each.arguments[: len(words)] == words for words in OFFLINE)
+            more = () if offline or server is None else ("--server", server.address)
+            done = pointclear(*each.arguments, *more, cwd=home)
+            assert done.returncode == 0, (each.arguments, done.stderr)
+            answers[each.arguments] = done.stdout
+        assert server is not None
+        yield Newcomer(home, server, answers)
+        check_log_and_books(home / "pointclear-data")
+
+
+def test_by_the_guide_a_newcomer_gets_from_nothing_to_certified(newcomer: Newcomer) -> None:
+    shown = [each for each in commands(GUIDE, HEADING) if each.answer]
+    assert shown
+    for each in shown:
+        answered = [line.rstrip() for line in newcomer.answers[each.arguments].splitlines()]
+        for line in each.answer:
+            assert line.rstrip() in answered, each.arguments
+
+
+def test_a_certification_runs_again_and_is_trusted_only_under_its_sandboxs_key(
+    newcomer: Newcomer,
+) -> None:
+    again = newcomer.run("certify", "run", "--as", "aurora", "--out", "again.json", "--json")
+    assert again.returncode == 0, again.stderr
+    report = json.loads(again.stdout)
+    assert (report["partner_id"], report["audience"]) == ("aurora", "pointclear.local/sandbox")
+    assert [each["name"] for each in report["scenarios"]] == [each.name for each in SCENARIOS]
+    trusting = ("certify", "show", "again.json", "--json", "--certifier")
+    for key, status in (("operator.pub.pem", 0), ("../keys/ca.pem", 3)):
+        shown = pointclear(*trusting, f"pointclear-data/operators/{key}", cwd=newcomer.home)
+        assert shown.returncode == status, shown.stderr
+    made = pointclear("init", "--data-dir", "other", cwd=newcomer.home)
+    assert made.returncode == 0
+    stranger = pointclear(*trusting, "other/operators/operator.pub.pem", cwd=newcomer.home)
+    assert stranger.returncode == 1
+    assert json.loads(stranger.stderr)["error"]["reason"] == "KEY_UNKNOWN"
+
+
+def test_a_scenario_that_fails_is_in_the_report_and_in_the_exit_code(newcomer: Newcomer) -> None:
+    newcomer.run("switches", "corridor", "aurora", "mirror", "--closed")
+    failed = newcomer.run("certify", "run", "--as", "aurora", "--out", "failed.json", "--json")
+    newcomer.run("switches", "corridor", "aurora", "mirror", "--open")
+    assert failed.returncode == 1
+    report = json.loads(failed.stdout)
+    verdicts = {each["name"]: each["passed"] for each in report["scenarios"]}
+    assert not report["passed"]
+    assert not verdicts["an order is carried out and its receipt verifies"]
+    assert verdicts["an order for another deployment is void here"]
+    assert all("CORRIDOR_CLOSED" in report["faults"][each.name] for each in SCENARIOS[:3])
+    key = "pointclear-data/operators/operator.pub.pem"
+    shown = pointclear("certify", "show", "failed.json", "--certifier", key, cwd=newcomer.home)
+    assert shown.returncode == 1
+
+
+def test_nobody_is_certified_but_in_a_sandbox(newcomer: Newcomer) -> None:
+    path = newcomer.home / "aurora" / "profile.json"
+    right = path.read_text()
+    path.write_text(right.replace("/sandbox", "/production"))
+    refused = newcomer.run("certify", "run", "--as", "aurora", "--out", "no.json", "--json")
+    path.write_text(right)
+    error = json.loads(refused.stderr)["error"]
+    assert (refused.returncode, error["reason"], error["field"]) == (1, "FIELD_INVALID", "audience")
+    assert not (newcomer.home / "no.json").exists()
+
+
+@pytest.fixture(scope="module")
+def house(newcomer: Newcomer) -> Iterator[House]:
+    """Production, which trusts the newcomer's sandbox."""
+    with folder() as home, ExitStack() as stack:
+        data_dir = home / "data"
+        (data_dir / "certifiers").mkdir(parents=True)
+        public = newcomer.home / "pointclear-data" / "operators" / "operator.pub.pem"
+        (data_dir / "certifiers" / "sandbox.pem").write_bytes(public.read_bytes())
+        made = initialise(
+            data_dir,
+            "pointclear.test/acceptance",
+            "localhost:0",
+            datetime.now(UTC),
+            Environment.PRODUCTION,
+            ("ada", "ben"),
+        )
+        server = stack.enter_context(Server(data_dir))
+        ada, ben = (
+            stack.enter_context(connect(load_profile(path, server.address), "for the test"))
+            for path in made.operator_profiles.values()
+        )
+        yield House(home, data_dir, server, ada, ben)
+        check_log_and_books(data_dir)
+
+
+def test_with_the_report_a_partner_goes_live_and_its_sandbox_orders_stay_void(
+    newcomer: Newcomer, house: House
+) -> None:
+    request = grant("ben", operators_pb.ROLE_FINANCE_CHECKER)
+    both = sent(action(request), request, house.signer("ada"), house.signer("ben"))
+    house.ben.call(house.ben.actions.Act, both)
+    adding = ("partner", "add", "aurora", "--name", "Aurora Air", "--program", "aurora")
+    terms = ("--currency", "CNY", "--cap", "5000.00", "--out", "aurora", "--reason", "joins")
+    approved(house, *adding, *terms)
+    report = str(newcomer.home / "aurora-report.json")
+    live = ("partner", "live", "aurora", "--reason", "passed", "--certification", report)
+    assert approved(house, *live)["partner"]["state"] == "LIVE"
+
+    profile = replace(load_profile(house.home / "aurora"), server=house.server.address)
+    now = datetime.now(UTC)
+    payload = build_order(
+        audience="pointclear.local/sandbox",
+        partner_id="aurora",
+        transfer_id=uuid_utils.uuid7().bytes,
+        source_program="aurora",
+        target_program="mirror",
+        source_member="A-1001",
+        target_member="M-77",
+        source_points=100,
+        target_points=50,
+        agreement_id="aurora-mirror",
+        agreement_version=1,
+        issued_at=now,
+        expires_at=now + timedelta(minutes=5),
+    )
+    order = sign_order(profile.signer(Purpose.ORDERS), payload)
+    with connect(profile) as connection, pytest.raises(Failed) as void:
+        connection.call(connection.exchange.CreateTransfer, CreateTransferRequest(order=order))
+    assert (void.value.failure.reason, void.value.failure.field) == ("AUDIENCE_WRONG", "audience")
+    assert void.value.failure.receipt is None
