@@ -40,7 +40,6 @@ class Run:
         self.entries = dict(state.entries)
         self.windows = dict(state.windows)
         self.balances = dict(state.balances)
-        self.sums = dict(state.window_sums)
         self.tallies = dict(state.tallies)
         self.resolved = state.resolved
         self.quotes = dict(state.quotes)
@@ -75,6 +74,12 @@ class Run:
             self.quotes,
             self.quote_changes,
         )
+
+    @property
+    def sums(self) -> dict[Cell, int]:
+        """The windows' sums with what the batch has added so far."""
+        before = self.before.window_sums
+        return {**before, **{cell: before.get(cell, 0) + by for cell, by in self.steps.items()}}
 
     def offer(self, quote: Quote) -> None:
         """Make a quote, and hold its bonus points in the promotions' budgets."""
@@ -119,7 +124,6 @@ class Run:
             for cell, amount in window_steps(posting):
                 key = (window.number, cell)
                 self.steps[key] = self.steps.get(key, 0) + amount
-                self.sums[key] = self.sums.get(key, 0) + amount
 
     def grant(self, points: Mapping[PromotionKey, int]) -> None:
         """Take bonus points from the promotions' budgets."""

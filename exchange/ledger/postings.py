@@ -8,6 +8,7 @@ and for its payee only when it is posted.
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from exchange.ledger.accounts import (
     HubAccount,
@@ -226,8 +227,9 @@ def leaves_bounds(before: Balance, after: Balance) -> bool:
     return after.at_most > max(after.ceiling, before.at_most)
 
 
-@dataclass(frozen=True, slots=True)
-class MoneyCell:
+# Both are tuples: every posting makes some and looks them up, for which a data class takes twice as
+# long.
+class MoneyCell(NamedTuple):
     """Key of one window sum: what a party's window counts against one party under a code."""
 
     party: int
@@ -236,8 +238,7 @@ class MoneyCell:
     tax_number: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class PointsCell:
+class PointsCell(NamedTuple):
     """Key of one window's points: a program's unit and a code."""
 
     unit: int
