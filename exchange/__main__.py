@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import ServiceDescriptor
 
     from exchange.cli.demo.settlement_day import Payment
+    from exchange.cli.sandbox_commands import BankOrder
     from exchange.database import Database
     from exchange.edge import Door
     from exchange.grpc_listener import ChannelLimits
@@ -45,6 +46,10 @@ def main() -> None:
     """Run the command line."""
     app = build_app(Wiring(serve=serve, migrate=migrate, config=config, fsck=fsck))
     add_demo_command(app, simulated_bank)
+    # Imports gRPC, which `build_app` has told how to behave.
+    from exchange.cli.sandbox_commands import add_sandbox_commands
+
+    add_sandbox_commands(app, sandbox_bank)
     app()
 
 
@@ -59,6 +64,35 @@ def simulated_bank(
         for each in payments
     ]
     day = bank_day(statement_id, CURRENCY, booking_date, opening, requests)
+    return day.content, day.closing
+
+
+def sandbox_bank(order: "BankOrder") -> tuple[bytes, Decimal]:
+    """The bank of a sandbox: its file, and the balance with which that closes; raises ValueError
+    for an earlier file that is none of the bank's.
+    """
+    from settlement.bank_simulator import (
+        Payer,
+        PaymentRequest,
+        bank_day,
+        booked_on,
+        closing_of,
+        paid_by,
+    )
+
+    seen = []
+    for each in order.payments:
+        request = PaymentRequest(each.direction, each.amount, each.reference, each.partner)
+        punctual = order.partner not in ("", each.partner)
+        seen.append(paid_by(request, Payer.ON_TIME if punctual else Payer(order.mode)))
+    opening = closing_of(order.after) if order.after else Decimal("0.00")
+    day = bank_day(
+        order.statement_id,
+        order.currency,
+        booked_on(order.booking_date, Payer(order.mode)),
+        opening,
+        [each for each in seen if each is not None],
+    )
     return day.content, day.closing
 
 

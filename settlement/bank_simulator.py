@@ -1,4 +1,5 @@
-"""A bank for demonstrations and tests: it books what it is asked to pay and writes its statement.
+"""A bank for demonstrations, sandboxes and tests: it books what it is asked to pay, or what
+partners pay in fact, and writes its statement.
 
 Pure but for `write_bank_file`. It imports nothing of ours on purpose: like a real bank it knows the
 requests and the format that `settlement.bank` describes, and not the books.
@@ -7,9 +8,10 @@ requests and the format that `settlement.bank` describes, and not the books.
 import csv
 import io
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from decimal import Decimal
+from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +26,21 @@ class PaymentRequest:
     reference: str
     partner: str
     """Name of the partner, shown beside the entry."""
+
+
+class Payer(StrEnum):
+    """How a partner pays what it is asked for."""
+
+    ON_TIME = "on-time"
+    SHORT = "short"
+    """One whole unit of the currency too little; nothing where no more is asked for."""
+    LATE = "late"
+    """All of it, `LATE_BY` after the day."""
+    NOT = "not"
+
+
+LATE_BY = timedelta(days=3)
+SHORT_BY = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +89,29 @@ def bank_day(
     rows.writerow(["CLOSING", f"{balance:f}"])
     rows.writerow(["END", str(len(booked))])
     return BankDay(text.getvalue().encode(), balance)
+
+
+def paid_by(request: PaymentRequest, payer: Payer) -> PaymentRequest | None:
+    """What the bank sees of a request; None where nobody pays. Payments out are the bank's own to
+    make: they are on time.
+    """
+    if request.direction == "PAY_OUT" or payer in (Payer.ON_TIME, Payer.LATE):
+        return request
+    short = replace(request, amount=request.amount - SHORT_BY)
+    return short if payer is Payer.SHORT and short.amount > 0 else None
+
+
+def booked_on(day: date, payer: Payer) -> date:
+    """When the bank books what is due on a day."""
+    return day + LATE_BY if payer is Payer.LATE else day
+
+
+def closing_of(content: str) -> Decimal:
+    """The balance with which a bank file closes. Raises ValueError for another file."""
+    for row in csv.reader(io.StringIO(content)):
+        if len(row) == 2 and row[0] == "CLOSING":
+            return Decimal(row[1])
+    raise ValueError("no CLOSING")
 
 
 def write_bank_file(folder: Path, statement_id: str, day: BankDay) -> Path:

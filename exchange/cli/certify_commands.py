@@ -15,7 +15,7 @@ from exchange.cli.certification.trial import Trial
 from exchange.cli.connection import Connection, connect
 from exchange.cli.failure import ExitCode
 from exchange.cli.files import unusable, write_output
-from exchange.cli.initialise import SANDBOX_SUFFIX
+from exchange.cli.initialise import check_sandbox_audience
 from exchange.cli.life_commands import read_report
 from exchange.cli.options import (
     DEFAULT_DATA_DIR,
@@ -161,13 +161,7 @@ def list_scenarios(as_json: JsonOption = False) -> None:
 
 def check_sandbox(partner: Profile, operator: Profile) -> None:
     """Raise Refused(FIELD_INVALID) unless both profiles are of one sandbox."""
-    if not partner.audience.endswith(SANDBOX_SUFFIX):
-        raise Refused(
-            Reason.FIELD_INVALID,
-            "audience",
-            f"{partner.audience} is no sandbox: partners are certified where an audience ends in"
-            f" {SANDBOX_SUFFIX}",
-        )
+    check_sandbox_audience(partner.audience)
     if operator.audience != partner.audience:
         raise Refused(
             Reason.FIELD_INVALID,

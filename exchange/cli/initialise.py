@@ -113,10 +113,8 @@ def initialise(
     never be done, or for a sandbox whose audience is not one's.
     """
     check_operators(environment, operators)
-    if environment is Environment.SANDBOX and not audience.endswith(SANDBOX_SUFFIX):
-        raise Refused(
-            Reason.FIELD_INVALID, "audience", f"a sandbox's audience ends in {SANDBOX_SUFFIX}"
-        )
+    if environment is Environment.SANDBOX:
+        check_sandbox_audience(audience)
     if (data_dir / DEPLOYMENT_FILE).exists():
         raise Refused(
             Reason.ALREADY_EXISTS, "data_dir", f"{data_dir} holds an exchange already; it is kept"
@@ -155,6 +153,16 @@ def check_operators(environment: Environment, operators: Sequence[str]) -> None:
         check_id(name, "operator")
     if environment is Environment.PRODUCTION and len(set(operators)) < 2:
         raise Refused(Reason.FIELD_INVALID, "operator", "production needs two operators: name each")
+
+
+def check_sandbox_audience(audience: str) -> None:
+    """Raise Refused(FIELD_INVALID) unless this is the audience of a sandbox."""
+    if not audience.endswith(SANDBOX_SUFFIX):
+        raise Refused(
+            Reason.FIELD_INVALID,
+            "audience",
+            f"{audience} is no sandbox: a sandbox's audience ends in {SANDBOX_SUFFIX}",
+        )
 
 
 def load_authority(data_dir: Path) -> CertificateAuthority:

@@ -22,13 +22,19 @@ from partners.keys import Purpose
 from pointclear.exchange.v1.exchange_service_pb2 import CreateTransferRequest
 from pointclear.partners.v1 import operator_service_pb2 as operators_pb
 from tests.acceptance.coalition import check_log_and_books
-from tests.acceptance.test_commands import commands
+from tests.acceptance.test_commands import Shown, commands
 from tests.acceptance.test_operators import House, action, approved, grant, sent
 from tests.processes import Server, folder, pointclear
 
-GUIDE, HEADING = "docs/onboarding.md", "## 2. To certified"
+GUIDE = "docs/onboarding.md"
+HEADINGS = ("## 2. To certified", "## 3. Payments")
 OFFLINE = (("init",), ("certify", "show"))
 """Commands that speak to no server."""
+
+
+def followed() -> list[Shown]:
+    """The guide's commands."""
+    return [each for heading in HEADINGS for each in commands(GUIDE, heading)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ def newcomer() -> Iterator[Newcomer]:
     with folder() as home, ExitStack() as stack:
         answers: dict[tuple[str, ...], str] = {}
         server: Server | None = None
-        for each in commands(GUIDE, HEADING):
+        for each in followed():
             if each.arguments[0] == "serve":
                 server = stack.enter_context(Server(home / "pointclear-data"))
                 continue
@@ -64,7 +70,7 @@ def newcomer() -> Iterator[Newcomer]:
 
 
 def test_by_the_guide_a_newcomer_gets_from_nothing_to_certified(newcomer: Newcomer) -> None:
-    shown = [each for each in commands(GUIDE, HEADING) if each.answer]
+    shown = [each for each in followed() if each.answer]
     assert shown
     for each in shown:
         answered = [line.rstrip() for line in newcomer.answers[each.arguments].splitlines()]
@@ -105,6 +111,15 @@ def test_a_scenario_that_fails_is_in_the_report_and_in_the_exit_code(newcomer: N
     key = "pointclear-data/operators/operator.pub.pem"
     shown = pointclear("certify", "show", "failed.json", "--certifier", key, cwd=newcomer.home)
     assert shown.returncode == 1
+
+
+def test_the_simulated_bank_takes_only_its_own_files(newcomer: Newcomer) -> None:
+    bank = ("sandbox", "bank", "cny-2026-11-21", "--mode", "late", "--out", "late.csv", "--json")
+    wrong = newcomer.run(*bank, "--after", "aurora-report.json")
+    assert wrong.returncode == 3
+    right = newcomer.run(*bank, "--after", "full.csv")
+    assert json.loads(right.stdout)["mode"] == "late", right.stderr
+    assert (newcomer.home / "late.csv").read_text().startswith("POINTCLEAR-BANK-STATEMENT,1")
 
 
 def test_nobody_is_certified_but_in_a_sandbox(newcomer: Newcomer) -> None:

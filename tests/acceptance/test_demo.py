@@ -99,6 +99,17 @@ def test_its_promotions_cost_their_funders_what_was_granted_and_no_more(demo: De
     assert demo.figures["verified"]["funding notices"] > 0
 
 
+def test_some_of_its_transfers_are_at_quotes(demo: Demo) -> None:
+    assert 0 < demo.figures["committed_at_quotes"] < demo.figures["committed"]
+
+
+def test_what_is_wrong_on_purpose_is_refused_by_its_name(demo: Demo) -> None:
+    told = {each["expected"]: each for each in demo.figures["refused_on_purpose"]}
+    assert {"AMOUNT_MISMATCH", "VELOCITY_EXCEEDED", "FREE_LUNCH"} <= set(told)
+    assert all(each["reason"] == expected for expected, each in told.items())
+    assert told["VELOCITY_EXCEEDED"]["recorded"]
+
+
 def test_it_leaves_nothing_running(demo: Demo) -> None:
     assert demo.left_running == ()
 

@@ -61,11 +61,12 @@ def test_only_committed_orders_use_up_a_budget() -> None:
         "bonus_points": 5,
     }
     wishes = [replace(wish("fuel", "meat", 50, 60), **extra) for _ in range(2)]
-    outcomes = [Outcome("id", each) for each in (COMMITTED, "PROMOTION_EXHAUSTED")]
+    outcomes = [Outcome("id", COMMITTED, quoted=True), Outcome("id", "PROMOTION_EXHAUSTED")]
     window = pb.Window(business_date="2017-01-02")
     day = day_of(wishes, outcomes, SettledDay(window, (), Decimal("0.01")), 0.5)
     assert day.bonus_points == {"spring": 5}
     assert day.uplift_points == {"gold": 3}
+    assert day.quoted == 1
     assert Totals((day, day)).bonus_points == {"spring": 10}
     assert Totals((day, day)).uplift_points == {"gold": 6}
 

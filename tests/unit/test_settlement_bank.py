@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchange.cli.sandbox_commands import Mode
 from partners.errors import Reason, Refused
 from settlement.bank import (
     ENTRIES_MAX,
@@ -18,7 +19,16 @@ from settlement.bank import (
     parse_bank_file,
     settlement_account,
 )
-from settlement.bank_simulator import PaymentRequest, bank_day, write_bank_file
+from settlement.bank_simulator import (
+    LATE_BY,
+    Payer,
+    PaymentRequest,
+    bank_day,
+    booked_on,
+    closing_of,
+    paid_by,
+    write_bank_file,
+)
 from settlement.windows import Leg
 
 DAY = date(2017, 1, 1)
@@ -53,6 +63,25 @@ def test_the_simulators_file_looks_like_this() -> None:
         "END,2",
         "",
     ]
+
+
+def test_partners_pay_on_time_short_late_or_not_and_the_bank_itself_always_pays() -> None:
+    out, asked = REQUESTS
+    assert [*Payer] == [*Mode]
+    paid = {payer: paid_by(asked, payer) for payer in Payer}
+    amounts = {payer: each.amount if each else None for payer, each in paid.items()}
+    full = Decimal("6.30")
+    assert amounts == {"on-time": full, "short": Decimal("5.30"), "late": full, "not": None}
+    assert all(paid_by(out, payer) == out for payer in Payer)
+    little = PaymentRequest("PAY_IN", Decimal("0.80"), PAY_IN.reference, "aurora")
+    assert paid_by(little, Payer.SHORT) is None
+    assert {payer for payer in Payer if booked_on(DAY, payer) == DAY + LATE_BY} == {Payer.LATE}
+
+
+def test_a_bank_file_closes_with_what_the_next_one_opens_with() -> None:
+    assert closing_of(day(*REQUESTS).decode()) == Decimal("0.15")
+    with pytest.raises(ValueError, match="CLOSING"):
+        closing_of("CLOSING\r\n")
 
 
 def test_what_the_bank_writes_is_read_in_units_of_the_currency() -> None:

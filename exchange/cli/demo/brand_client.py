@@ -4,6 +4,8 @@ It reads wishes as JSON lines from standard input. At an empty line it signs all
 its own brand's key, sends them over each brand's own mutual TLS channel, and writes one JSON line
 per outcome in the order of the wishes.
 
+A wish may ask for a quote first; the order then names the quote in place of the agreement.
+
 An order is signed once. When an answer says that the same order may be sent again, the very same
 bytes are.
 """
@@ -27,8 +29,9 @@ from exchange.cli.profile import Profile, load_profile
 from partners.errors import RULES, Reason, Retry
 from partners.keys import Purpose, Signer
 from pointclear.common.v1.envelope_pb2 import SignedEnvelope
-from pointclear.exchange.v1.exchange_service_pb2 import CreateTransferRequest
+from pointclear.exchange.v1.exchange_service_pb2 import CreateQuoteRequest, CreateTransferRequest
 from pointclear.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceStub
+from pointclear.exchange.v1.quote_pb2 import Quote
 
 if TYPE_CHECKING:
     from pointclear.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceAsyncStub
@@ -58,6 +61,8 @@ class Wish:
     promotion_id: str = ""
     bonus_points: int = 0
     """Of the target points, what the promotion gives."""
+    asks: bool = False
+    """Whether the brand asks for a quote first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,8 @@ class Outcome:
     transfer_id: str
     outcome: str
     """`COMMITTED`, or the reason of the refusal."""
+    quoted: bool = False
+    """Whether the order was at a quote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +85,10 @@ class Brand:
     stub: "ExchangeServiceAsyncStub"
 
 
-def signed(brand: Brand, wish: Wish, transfer_id: bytes, now: datetime) -> SignedEnvelope:
-    """The brand's order for a wish."""
+def signed(
+    brand: Brand, wish: Wish, transfer_id: bytes, now: datetime, quote_id: bytes = b""
+) -> SignedEnvelope:
+    """The brand's order for a wish, at a quote or else under the agreement."""
     payload = build_order(
         audience=brand.profile.audience,
         partner_id=wish.source,
@@ -90,12 +99,13 @@ def signed(brand: Brand, wish: Wish, transfer_id: bytes, now: datetime) -> Signe
         target_member=wish.member,
         source_points=wish.source_points,
         target_points=wish.target_points,
-        agreement_id=wish.agreement_id,
-        agreement_version=1,
+        agreement_id="" if quote_id else wish.agreement_id,
+        agreement_version=0 if quote_id else 1,
         issued_at=now,
         expires_at=now + EXPIRES_AFTER,
         partner_reference=wish.reference,
         segment=wish.segment,
+        quote_id=quote_id,
     )
     return sign_order(brand.signer, payload)
 
@@ -103,18 +113,38 @@ def signed(brand: Brand, wish: Wish, transfer_id: bytes, now: datetime) -> Signe
 async def send(brand: Brand, wish: Wish, places: asyncio.Semaphore) -> Outcome:
     """Order what is wished, until there is an answer that stands."""
     transfer_id = uuid_utils.uuid7()
-    order = signed(brand, wish, transfer_id.bytes, datetime.now(UTC))
     async with places:
+        quote_id = await quote_for(brand, wish) if wish.asks else b""
+        order = signed(brand, wish, transfer_id.bytes, datetime.now(UTC), quote_id)
         for attempt in range(ATTEMPTS_MAX):
             try:
                 await brand.stub.CreateTransfer(CreateTransferRequest(order=order))
-                return Outcome(str(transfer_id), COMMITTED)
+                return Outcome(str(transfer_id), COMMITTED, bool(quote_id))
             except grpc.aio.AioRpcError as error:
                 reason = reason_of(error)
                 if reason and RULES[reason].retry is not Retry.SAME_ID:
                     return Outcome(str(transfer_id), reason.value)
                 await asyncio.sleep(0.05 * 2 ** min(attempt, 5))
     return Outcome(str(transfer_id), Reason.TRY_LATER.value)
+
+
+async def quote_for(brand: Brand, wish: Wish) -> bytes:
+    """The id of an offer of exactly what is wished. Empty where there is none: an order without a
+    quote is then told why.
+    """
+    request = CreateQuoteRequest(
+        quote_id=uuid_utils.uuid7().bytes,
+        source_program=wish.source,
+        target_program=wish.target,
+        source_points=wish.source_points,
+        segment=wish.segment,
+    )
+    try:
+        response = await brand.stub.CreateQuote(request)
+    except grpc.aio.AioRpcError:
+        return b""
+    offer = Quote.FromString(response.quote.payload)
+    return offer.quote_id if offer.target_points == wish.target_points else b""
 
 
 def reason_of(error: grpc.aio.AioRpcError) -> Reason | None:

@@ -54,6 +54,8 @@ class Corridor:
     """Target points for a block of `BLOCK_POINTS`."""
     offer: Offer | None = None
     """Tiers and a bonus, where they were negotiated."""
+    version: int = 1
+    """Of the agreement."""
 
     @property
     def agreement_id(self) -> str:

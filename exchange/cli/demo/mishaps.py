@@ -1,4 +1,4 @@
-"""Six orders that go wrong on purpose, so that the demo shows how an exchange says no.
+"""Orders that go wrong on purpose, so that the demo shows how an exchange says no.
 
 They are sent after the last day, into the window that follows it, and move nothing.
 """
@@ -106,12 +106,19 @@ def send_mishaps(own: Connection, corridor: Corridor) -> tuple[Refusal, ...]:
     """Send them all as the corridor's source, and tell what came back."""
     signer = own.profile.signer(Purpose.ORDERS)
     return tuple(
-        _refusal(own, each)
+        refusal_of(own, each)
         for each in mishaps(corridor, own.profile.audience, signer, datetime.now(UTC))
     )
 
 
-def _refusal(own: Connection, mishap: Mishap) -> Refusal:
+def good_order(own: Connection, corridor: Corridor, now: datetime) -> SignedEnvelope:
+    """An order of one block with nothing wrong."""
+    draft = _Draft(corridor, own.profile.audience, uuid_utils.uuid7().bytes, now)
+    return draft.signed(own.profile.signer(Purpose.ORDERS))
+
+
+def refusal_of(own: Connection, mishap: Mishap) -> Refusal:
+    """Send one, and tell what came back."""
     try:
         own.call(own.exchange.CreateTransfer, CreateTransferRequest(order=mishap.order))
     except Failed as failed:

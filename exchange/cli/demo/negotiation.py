@@ -114,7 +114,7 @@ def terms_payload(corridor: Corridor, audience: str, now: datetime) -> bytes:
     return agreement_pb2.RateAgreement(
         audience=audience,
         agreement_id=corridor.agreement_id,
-        version=1,
+        version=corridor.version,
         source_partner=source,
         target_partner=target,
         source_program=source,

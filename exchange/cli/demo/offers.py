@@ -31,6 +31,8 @@ class Offer:
     bonus_basis_points: int
     budget_points: int
     funders: tuple[Funder, ...]
+    is_asked_for: bool = False
+    """Whether the source asks for a quote before it orders: the quote holds the bonus."""
 
     @property
     def other_funder(self) -> str:
@@ -70,6 +72,7 @@ GREENS = Offer(
     bonus_basis_points=600,
     budget_points=50_000,
     funders=(Funder("produce", 5_000), Funder(HUB, 5_000)),
+    is_asked_for=True,
 )
 OFFERS = (ROAST, GREENS)
 

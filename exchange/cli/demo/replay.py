@@ -20,6 +20,7 @@ from exchange.cli.demo.host import running_server
 from exchange.cli.demo.households import Holdings, give_back, opening_holdings, plan
 from exchange.cli.demo.mishaps import Refusal, send_mishaps
 from exchange.cli.demo.onboarding import onboard
+from exchange.cli.demo.planted import plant
 from exchange.cli.demo.promotion_costs import PromotionCost, read_costs
 from exchange.cli.demo.purchases import dataset_days, read_purchases
 from exchange.cli.demo.settlement_day import Bank, settle_day
@@ -80,8 +81,9 @@ def replay(wanted: Replay, bank: Bank, progress: Progress) -> Replayed:
         clients = stack.enter_context(client_processes(profiles, CLIENT_PROCESSES))
         window_ids, days, balance = replay_days(wanted, operator, clients, bank, progress)
         corridor = agreed_corridors()["grocery", "fuel"]
-        with connect(load_profile(folder / corridor.source.partner_id)) as own:
-            mishaps = send_mishaps(own, corridor)
+        ends = (corridor.source.partner_id, corridor.target.partner_id)
+        source, target = (stack.enter_context(connect(load_profile(folder / e))) for e in ends)
+        mishaps = send_mishaps(source, corridor) + plant(operator, source, target, corridor)
         progress.begin("fetching receipts and statements", len(profiles) * len(window_ids))
         write_archive(profiles, window_ids, wanted.out, progress.step)
     progress.begin("verifying everything offline", 1)

@@ -96,7 +96,8 @@ def headlines(figures: Figures) -> Iterator[tuple[str, str, str]]:
     legs = sum(paid.legs for paid in tables.paid_by_brand(totals).values())
     statements = count(verified.get("statements", 0))
     yield "Orders", count(totals.orders), f"in {count(totals.days)} settled days"
-    yield "Committed", count(committed), f"{committed / max(totals.orders, 1):.1%} of orders"
+    share = f"{committed / max(totals.orders, 1):.1%} of orders"
+    yield "Committed", count(committed), f"{share}, {count(totals.quoted)} at quotes"
     yield "Refused", count(refused), f"and {len(figures.mishaps)} {ON_PURPOSE}"
     given = count(totals.points_in.total())
     yield "Points taken", count(totals.points_out.total()), f"{given} given for them"
@@ -185,8 +186,9 @@ def refusal_drawing(figures: Figures) -> Drawing:
     ]
     return drawing(
         "Refusals by reason",
-        "A refused order moves nothing. After the last day a few orders are sent that are wrong on"
-        " purpose; a refusal that is recorded comes with a signed receipt.",
+        "What is refused moves nothing. After the last day a few orders are sent that are wrong on"
+        " purpose, and terms by which points would grow in a circle; a refusal that is recorded"
+        " comes with a signed receipt.",
         partial(charts.refusals, rows) if rows else None,
         tables.refusal_table(refused, figures.mishaps),
     )

@@ -27,6 +27,7 @@ def document(
         "days": totals.days,
         "orders": totals.orders,
         "committed": totals.committed,
+        "committed_at_quotes": totals.quoted,
         "refused": dict(sorted(totals.refused.items())),
         "brands": {
             brand.partner_id: {
@@ -116,7 +117,7 @@ def render(
             (
                 ("days settled", totals.days),
                 ("orders", totals.orders),
-                ("committed", totals.committed),
+                ("committed", f"{totals.committed} ({totals.quoted} at quotes)"),
                 ("refused", f"{totals.refused.total()} ({refused})" if refused else 0),
                 ("bank balance", f"{bank_balance} {CURRENCY}"),
                 *((f"{name.replace('_', ' ')} verified", n) for name, n in verified.items()),

@@ -38,6 +38,8 @@ class Day:
     """Of the target points, by promotion."""
     uplift_points: Mapping[str, int] = field(default_factory=dict)
     """Of the target points, by tier."""
+    quoted: int = 0
+    """Orders that became transfers at a quote."""
 
 
 def day_of(
@@ -73,6 +75,7 @@ def day_of(
         ordering_s=ordering_s,
         bonus_points=bonus_points,
         uplift_points=uplift_points,
+        quoted=sum(each.quoted for each in outcomes),
     )
 
 
@@ -101,6 +104,11 @@ class Totals:
     def committed(self) -> int:
         """Orders that became transfers."""
         return self.orders - self.refused.total()
+
+    @property
+    def quoted(self) -> int:
+        """Of these, at a quote."""
+        return sum(day.quoted for day in self.by_day)
 
     @property
     def source_points(self) -> Counter[tuple[str, str]]:

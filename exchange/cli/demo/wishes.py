@@ -43,4 +43,5 @@ def wish_of(
         uplift_points=extra.uplift_points,
         promotion_id=extra.promotion_id,
         bonus_points=extra.bonus_points,
+        asks=corridor.offer is not None and corridor.offer.is_asked_for,
     )

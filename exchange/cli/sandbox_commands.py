@@ -1,0 +1,142 @@
+"""`sandbox bank`: what the bank of a sandbox says of a window's payments.
+
+The bank comes from the composition root: the command line knows no settlement.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exchange.cli.connection import connect
+from exchange.cli.demo.settlement_day import Payment, pending
+from exchange.cli.files import FileError, read_file, write_output
+from exchange.cli.initialise import check_sandbox_audience
+from exchange.cli.options import (
+    DEFAULT_DATA_DIR,
+    DataDirOption,
+    JsonOption,
+    OperatorProfileOption,
+    ReasonOption,
+    ServerOption,
+    WindowArgument,
+    operator_profile,
+)
+from exchange.cli.output import Command, answer, table
+from exchange.cli.settlement_commands import settle_window
+
+
+class Mode(StrEnum):
+    """How partners pay."""
+
+    ON_TIME = "on-time"
+    SHORT = "short"
+    LATE = "late"
+    NOT = "not"
+
+
+@dataclass(frozen=True, slots=True)
+class BankOrder:
+    """What the bank of a sandbox is to write."""
+
+    statement_id: str
+    currency: str
+    booking_date: date
+    payments: tuple[Payment, ...]
+    """What the window asks for."""
+    mode: str
+    partner: str = ""
+    """Who pays in that mode, others on time; empty for all."""
+    after: str = ""
+    """The bank's file before this one; empty for the first."""
+
+
+SandboxBank = Callable[[BankOrder], tuple[bytes, Decimal]]
+"""Gives the file and its closing balance; raises ValueError where `after` is none of its files."""
+
+
+def add_sandbox_commands(app: typer.Typer, bank_of: SandboxBank) -> None:
+    """Add the command; `bank_of` is the bank."""
+
+    def bank(
+        window_id: WindowArgument,
+        out: Annotated[Path, typer.Option(metavar="FILE.csv", help="Write the bank file here.")],
+        mode: Annotated[Mode, typer.Option(help="How partners pay.")] = Mode.ON_TIME,
+        partner: Annotated[
+            str, typer.Option(metavar="ID", help="Only this one pays so. [default: all]")
+        ] = "",
+        after: Annotated[
+            Path | None,
+            typer.Option(
+                metavar="FILE.csv", help="The bank file before this one, if there is one."
+            ),
+        ] = None,
+        reason: ReasonOption = "",
+        data_dir: DataDirOption = DEFAULT_DATA_DIR,
+        profile_dir: OperatorProfileOption = None,
+        server: ServerOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Write the bank file of a window's payments, as partners pay them: on time, short, late or
+        not. Only in a sandbox.
+
+        The window is stated first, if it is not yet. Import the file with `settle --bank-file`.
+        """
+        profile = operator_profile(profile_dir, data_dir, server)
+        check_sandbox_audience(profile.audience)
+        with connect(profile, reason) as connection:
+            settled = settle_window(connection, window_id)
+        payments = (*pending(settled.legs, "PAY_IN"), *pending(settled.legs, "PAY_OUT"))
+        order = BankOrder(
+            f"{window_id}-{out.stem}",
+            settled.window.currency,
+            date.fromisoformat(settled.window.business_date) + timedelta(days=1),
+            payments,
+            mode,
+            partner,
+            read_file(after).decode(errors="replace") if after else "",
+        )
+        try:
+            content, closing = bank_of(order)
+        except (ValueError, ArithmeticError):
+            raise FileError(f"{after}: this is no bank file; name the one before this") from None
+        write_output(out, content)
+        answer(
+            as_json,
+            {
+                "window_id": window_id,
+                "mode": mode,
+                "asked": [
+                    {
+                        "direction": each.direction,
+                        "amount": str(each.amount),
+                        "reference": each.reference,
+                        "partner_id": each.partner,
+                    }
+                    for each in payments
+                ],
+                "closing": str(closing),
+                "bank_file": str(out),
+            },
+            table(
+                ("partner", "direction", "amount", "reference"),
+                [(each.partner, each.direction, each.amount, each.reference) for each in payments],
+                right=("amount",),
+            ),
+            f"Wrote {out}: partners pay {mode}; it closes with {closing} {order.currency}",
+        )
+
+    sandbox = typer.Typer(no_args_is_help=True, help="What only a sandbox has.")
+    sandbox.command("bank", cls=Command)(bank)
+    # With one command only, Typer would leave its name out.
+    sandbox.callback()(_sandbox)
+    app.add_typer(sandbox, name="sandbox")
+
+
+def _sandbox() -> None:
+    """What only a sandbox has."""
