@@ -13,15 +13,17 @@ import uuid_utils
 
 from exchange.cli.certification.trial import NotPassed, Trial, require
 from exchange.cli.connection import connect
-from exchange.cli.proofs import check_line_file, read_statement
+from exchange.cli.proofs import check_line_file, read_quote, read_statement
 from exchange.cli.settlement_commands import fetch_line_file, settle_window
 from exchange.cli.transfer_commands import read_stream
 from partners.errors import PointclearError, Reason
 from partners.keys import Purpose
 from partners.wire import envelope_from_proto
 from pointclear.common.v1 import refusal_pb2
+from pointclear.common.v1.envelope_pb2 import SignedEnvelope
 from pointclear.exchange.v1.exchange_service_pb2 import (
     BatchCreateTransfersRequest,
+    CreateQuoteRequest,
     CreateTransferRequest,
     GetTransferRequest,
     ListTransfersRequest,
@@ -186,6 +188,40 @@ def looks_up(trial: Trial) -> None:
     require(found.entry.envelope == receipt, "the look-up has another receipt")
 
 
+def quotes(trial: Trial) -> None:
+    """A quote is carried out at exactly its figures, and once."""
+    profile, terms = trial.partner.profile, trial.terms
+    answer = trial.partner.call(
+        trial.partner.exchange.CreateQuote,
+        CreateQuoteRequest(
+            quote_id=uuid_utils.uuid7().bytes,
+            source_program=terms.source_program,
+            target_program=terms.target_program,
+            source_points=terms.minimum_source_points,
+        ),
+    )
+    keys = trial.partner.exchange_keys(Purpose.RECEIPTS)
+    offer = read_quote(
+        envelope_from_proto(answer.quote), keys, profile.audience, profile.caller.name
+    )
+
+    def at_quote() -> SignedEnvelope:
+        return trial.order(
+            quote_id=offer.quote_id,
+            agreement_id="",
+            agreement_version=0,
+            target_points=offer.target_points,
+        )
+
+    order = at_quote()
+    record = trial.take(order, trial.send(order)).record
+    require(
+        (record.source_points, record.target_points) == (offer.source_points, offer.target_points),
+        f"quoted {offer.target_points} target points, got {record.target_points}",
+    )
+    trial.refused(at_quote(), Reason.QUOTE_USED, recorded=True)
+
+
 def pages(trial: Trial) -> None:
     """The stream in small pages is a chain without a gap, and holds what this run proved."""
     stream = read_stream(trial.partner, 0, SMALL_PAGE)
@@ -244,6 +280,7 @@ SCENARIOS = (
     Scenario("a mixed batch is answered order by order", batches),
     Scenario("an order whose answer was lost counts once when it is sent again", recovers),
     Scenario("a transfer is found by its id", looks_up),
+    Scenario("a quote is carried out at its figures, and once", quotes),
     Scenario("the stream read in pages is a chain without a gap", pages),
     Scenario("the day's statement and its lines verify and are complete", settles),
 )
