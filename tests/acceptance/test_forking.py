@@ -13,7 +13,7 @@ import subprocess, threading
 from exchange.cli.app import build_app
 from exchange.cli.wiring import Wiring
 
-build_app(Wiring(serve=print, migrate=print, config=print))
+build_app(Wiring(**dict.fromkeys(Wiring.__dataclass_fields__, print)))
 
 from concurrent import futures
 import grpc
