@@ -165,10 +165,12 @@ class Ledger:
         ids = [each.transfer_id for each in commands if isinstance(each, Order)]
         with step("wait"):
             head, answered = begin(connection, ids)
+        # One reading of the clock for the batch, after its turn has come.
+        now = self.now()
         with step("read"):
-            state = self.load(connection, head, answered, known, commands)
+            state = self.load(connection, head, answered, known, commands, now)
         with step("fold"):
-            folded = fold(state, commands, self.now(), self.limits)
+            folded = fold(state, commands, now, self.limits)
         with step("write"):
             sealed, heads = self.seal(connection, head, known, folded)
             decided = answers(connection, folded, sealed)
@@ -220,6 +222,7 @@ class Ledger:
         answered: Mapping[UUID, Answer],
         known: _Known | None,
         commands: Sequence[Command],
+        now: datetime,
     ) -> State:
         """The state to decide against: what is known already, if the head stands where this process
         left it.
@@ -238,7 +241,7 @@ class Ledger:
         promotion_points = dict(known.state.promotion_points) if known and fresh else {}
         promoted = promotions_touched(registry, commands, held.values())
         promoted |= {terms.name for terms in quoted if terms.promotions}
-        quotes |= load_lapsed_quotes(connection, registry, promoted, self.now())
+        quotes |= load_lapsed_quotes(connection, registry, promoted, now)
         promoted -= {(agreement_id, version) for agreement_id, version, _ in promotion_points}
         promotion_points |= load_promotion_points(connection, promoted)
         accounts = accounts_touched(registry, commands)
