@@ -102,6 +102,7 @@ def serve(options: ServeOptions) -> None:
     """
     from exchange import database, host_keys, logs, server, settings
 
+    server.leave_when_told()
     loaded = settings.load(dict(options.settings), options.data_dir, options.config).settings
     log = logs.start_logging(loaded.log_format, loaded.log_level, sys.stderr)
     # First what only `init` makes: a directory that it never made has no keys either.
@@ -146,6 +147,7 @@ async def serve_until_told(deployment: Deployment) -> None:
 
     settings, log, database = deployment.settings, deployment.log, deployment.database
     loop = asyncio.get_running_loop()
+    told = server.stop_request()
 
     def lost() -> None:
         loop.call_soon_threadsafe(watch.lost)
@@ -186,7 +188,7 @@ async def serve_until_told(deployment: Deployment) -> None:
             readiness.serves(exchange.sequencer)
             log.info("started", address=address, http=http_address, audience=deployment.audience)
             announce(address, deployment.audience, http_address, as_json=deployment.as_json)
-            await server.told_to_stop()
+            await told.wait()
             readiness.stops()
             log.info("stopping", calls=door.under_way.calls)
 

@@ -10,6 +10,7 @@ import json
 import logging
 import secrets
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -178,12 +179,17 @@ def require_in_force(keys: HostKeys, known: Mapping[str, RegisteredKey]) -> None
             )
 
 
-async def told_to_stop() -> None:
-    """Wait for SIGTERM or SIGINT."""
+def leave_when_told() -> None:
+    """Until `stop_request` takes over, let SIGTERM leave every block that is open, as ctrl-C does."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+
+def stop_request() -> asyncio.Event:
+    """What SIGTERM and SIGINT set from now on; ask for it before anything is announced."""
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
-    await told.wait()
+    return told
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -3,7 +3,10 @@ is left running.
 """
 
 import json
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +18,11 @@ from exchange.embedded_postgres.cluster import SUPERUSER
 from exchange.ledger.migration import REVISION
 from tests.acceptance.coalition import coalition, make_data_dir
 from tests.processes import (
+    STOP_TIMEOUT_S,
     Server,
     connection,
     database_url,
+    environment,
     folder,
     pids_in,
     pointclear,
@@ -278,4 +283,24 @@ def test_a_server_told_to_stop_ends_its_database_and_exits_0(data_dir: Path) -> 
     server = Server(data_dir)
     assert len(pids_in(data_dir)) > 1
     assert server.stop() == 0
+    assert pids_in(data_dir) == ()
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.6, 0.9, 1.2, 1.6, 2.5])
+def test_a_server_told_to_stop_while_it_starts_leaves_nothing_behind(
+    data_dir: Path, seconds: float
+) -> None:
+    command = [sys.executable, "-m", "exchange", "serve", "--data-dir", str(data_dir)]
+    starting = subprocess.Popen(
+        [*command, "--listen", "127.0.0.1:0"],
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    with pytest.raises(subprocess.TimeoutExpired):
+        starting.wait(seconds)
+    starting.terminate()
+    # The second: Python itself was not ready to be told.
+    assert starting.wait(STOP_TIMEOUT_S) in {0, -signal.SIGTERM}
     assert pids_in(data_dir) == ()

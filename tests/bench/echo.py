@@ -14,7 +14,7 @@ import grpc
 
 from exchange.grpc_listener import listening
 from exchange.host_keys import load_host_keys
-from exchange.server import told_to_stop
+from exchange.server import stop_request
 
 SERVICE, METHOD = "bench.Echo", "Echo"
 PATH = f"/{SERVICE}/{METHOD}"
@@ -30,9 +30,10 @@ async def serve(data_dir: Path, answer_bytes: int) -> None:
     handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(echo)
     methods = {METHOD: handler}
     services = (grpc.method_handlers_generic_handler(SERVICE, methods),)
+    told = stop_request()
     async with listening(services, load_host_keys(data_dir), "127.0.0.1:0") as address:
         print(json.dumps({"address": address}), flush=True)
-        await told_to_stop()
+        await told.wait()
 
 
 if __name__ == "__main__":

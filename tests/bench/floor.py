@@ -21,7 +21,7 @@ from nacl.bindings import crypto_sign_open
 from exchange.grpc_listener import listening
 from exchange.host_keys import HostKeys, load_host_keys
 from exchange.ledger.array_literal import array_literal
-from exchange.server import loop_factory, told_to_stop
+from exchange.server import loop_factory, stop_request
 from partners.envelope import TRANSFER_ORDER, TRANSFER_RECEIPT, pae
 from partners.keys import Purpose
 from pointclear.common.v1.envelope_pb2 import Signature, SignedEnvelope
@@ -107,9 +107,10 @@ async def serve(
 
     handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(answer)
     services = (grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),)
+    told = stop_request()
     async with listening(services, keys, "127.0.0.1:0") as address:
         print(json.dumps({"address": address}), flush=True)
-        await told_to_stop()
+        await told.wait()
 
 
 if __name__ == "__main__":
