@@ -180,7 +180,7 @@ def require_in_force(keys: HostKeys, known: Mapping[str, RegisteredKey]) -> None
 
 
 def leave_when_told() -> None:
-    """Until `stop_request` takes over, let SIGTERM leave every block that is open, as ctrl-C does."""
+    """Until `stop_request` takes over, SIGTERM leaves every open block, as ctrl-C does."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 
