@@ -2,19 +2,28 @@
 
 An adapter speaks a brand's protocol and implements this one. Rules for whoever writes one:
 
-- Whatever moves points is keyed by the transfer id: the same id with the same content is carried
-  out once and answered as it was first; with other content it is refused.
-- No answer means that nothing is known. An adapter raises `ProgramUnavailable` and never guesses.
-- `validate_member` only reads. What it tells apart, the exchange shows to nobody: an unknown member
-  and an ineligible one are one answer to another brand.
+- Whatever moves points is keyed by the instruction's id and its kind: the same one with the same
+  content is carried out once and answered as it was first; with other content it is declined.
+- An answer is definite: DONE, DECLINED, or NEVER, which only a look-up gives and which is a fence:
+  the instruction must be declined if it comes later. Anything else is no answer: an adapter raises
+  `ProgramUnavailable` and never guesses. Whoever was asked may have acted all the same.
+- Evidence is what the brand can be held to: bytes that its key signed. An adapter whose protocol
+  signs nothing gives none, and then no transfer is decided by its answer alone.
+- `validate_member` and `balance` only read. What the former tells apart, the exchange shows to
+  nobody: an unknown member and an ineligible one are one answer to another brand.
 
-Crediting, reversing, balances and look-ups come with delivery; they will be methods of this port.
+`adapters/conformance.py` holds the checks that every implementation passes.
 """
 
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
+from uuid import UUID
 
 from partners.errors import PointclearError
+
+FULFILMENT_BYTES_MAX = 1024
 
 
 class Eligibility(StrEnum):
@@ -25,12 +34,122 @@ class Eligibility(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
+class InstructionKind(StrEnum):
+    """What an instruction asks for."""
+
+    CREDIT = "CREDIT"
+    REVERSE = "REVERSE"
+
+
+class CreditOutcome(StrEnum):
+    """What became of an instruction."""
+
+    DONE = "DONE"
+    DECLINED = "DECLINED"
+    """For ever: nothing was moved, and nothing will be."""
+    NEVER = "NEVER"
+    """Never seen, and never to be carried out."""
+
+
+class DeclineReason(StrEnum):
+    """Why a program declined."""
+
+    MEMBER_UNKNOWN = "MEMBER_UNKNOWN"
+    MEMBER_INELIGIBLE = "MEMBER_INELIGIBLE"
+    MEMBER_FROZEN = "MEMBER_FROZEN"
+    LIMIT = "LIMIT"
+    SPENT = "SPENT"
+    """The member has spent the points that were to be taken back."""
+    CONFLICT = "CONFLICT"
+    """The id was used with other content."""
+    OTHER = "OTHER"
+
+
 class ProgramUnavailable(PointclearError):
-    """The program gave no answer, or none that means anything."""
+    """The program gave no answer, or none that means anything. Nothing is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiryLot:
+    """Points that will expire together."""
+
+    points: int
+    expires_at: datetime | None
+    """None where the program's own rule says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """An instruction to give points to a member. Its id is the transfer's."""
+
+    instruction_id: UUID
+    program: str
+    member: str
+    points: int
+    order_sha256: bytes
+    committed: bool
+    """Whether the transfer is committed, so that the brand has promised to honour this; else its
+    answer decides."""
+    expiry_lots: tuple[ExpiryLot, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reversal:
+    """An instruction to take points of an earlier credit back: as many as the member still has, at
+    most `points`. Its id is its own.
+    """
+
+    instruction_id: UUID
+    transfer_id: UUID
+    program: str
+    member: str
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a brand's key signed: its answer, verbatim. The adapter has verified it."""
+
+    media_type: str
+    """What `content` is: a payload type of an envelope, or another protocol's name for it."""
+    content: bytes
+    """The bytes that were signed, without member references."""
+    key_id: str
+    """Of the brand's registered key."""
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramAnswer:
+    """A definite answer to one instruction."""
+
+    outcome: CreditOutcome
+    points: int = 0
+    """With DONE: given, or taken back. A reversal may take fewer than were asked for."""
+    reason: DeclineReason | None = None
+    """With DECLINED."""
+    reference: str = ""
+    """The brand's own id of its booking; not personal data."""
+    evidence: Evidence | None = None
+    fulfilment: bytes = b""
+    """A code or certificate in place of points, sealed for the source brand; in no log, record or
+    report."""
 
 
 class ProgramPort(Protocol):
-    """A program, whoever runs it."""
+    """A program, whoever runs it. Every method may raise ProgramUnavailable."""
 
     async def validate_member(self, member: str) -> Eligibility:
-        """Whether a member of the program may take part; raises ProgramUnavailable."""
+        """Whether a member of the program may take part."""
+
+    async def balance(self, member: str) -> int:
+        """Points that a member may spend."""
+
+    async def credit(self, credit: Credit) -> ProgramAnswer:
+        """Give points: DONE with as many as were asked for, or DECLINED."""
+
+    async def reverse(self, reversal: Reversal) -> ProgramAnswer:
+        """Take points back: DONE with 1 to as many as were asked for, or DECLINED."""
+
+    async def look_up(self, instruction_id: UUID, kind: InstructionKind) -> ProgramAnswer | None:
+        """What became of an instruction; None while the program is still at work on it."""

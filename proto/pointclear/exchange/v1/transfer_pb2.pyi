@@ -39,7 +39,11 @@ class _TransferStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Transfe
     transfer says how it ends.
     """
     TRANSFER_STATE_ABORTED: _TransferState.ValueType  # 4
-    """Was held, and is void: refused after review, or cancelled by its sender."""
+    """Was held or reserved, and is void: refused after review, cancelled by its sender, or not credited by the target."""
+    TRANSFER_STATE_RESERVED: _TransferState.ValueType  # 5
+    """Points and money are reserved, and nothing has moved: the target's signed answer commits or voids it. Another record
+    of the same transfer says how it ends.
+    """
 
 class TransferState(_TransferState, metaclass=_TransferStateEnumTypeWrapper):
     """How an order ended."""
@@ -55,7 +59,11 @@ TRANSFER_STATE_HELD: TransferState.ValueType  # 3
 transfer says how it ends.
 """
 TRANSFER_STATE_ABORTED: TransferState.ValueType  # 4
-"""Was held, and is void: refused after review, or cancelled by its sender."""
+"""Was held or reserved, and is void: refused after review, cancelled by its sender, or not credited by the target."""
+TRANSFER_STATE_RESERVED: TransferState.ValueType  # 5
+"""Points and money are reserved, and nothing has moved: the target's signed answer commits or voids it. Another record
+of the same transfer says how it ends.
+"""
 Global___TransferState: _TypeAlias = TransferState  # noqa: Y015
 
 @_typing.final
@@ -533,6 +541,63 @@ class TargetPart(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TargetPart: _TypeAlias = TargetPart  # noqa: Y015
+
+@_typing.final
+class ReversalOrder(_message.Message):
+    """A signed instruction to reverse a transfer; the payload of a `reversal-order` envelope. The target says with it how many
+    points it has taken back, and it is booked at once. The source asks with it for points to be taken back: the target's
+    program answers how many it could take, and that is booked.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIENCE_FIELD_NUMBER: _builtins.int
+    PARTNER_ID_FIELD_NUMBER: _builtins.int
+    REVERSAL_ID_FIELD_NUMBER: _builtins.int
+    TRANSFER_ID_FIELD_NUMBER: _builtins.int
+    TARGET_POINTS_FIELD_NUMBER: _builtins.int
+    ISSUED_AT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    PARTNER_REFERENCE_FIELD_NUMBER: _builtins.int
+    audience: _builtins.str
+    """The exchange and environment that this is meant for."""
+    partner_id: _builtins.str
+    """The brand that sends and signs: the transfer's source or its target."""
+    reversal_id: _builtins.bytes
+    """A UUID version 7 made by the sender, 16 bytes; the idempotency key."""
+    transfer_id: _builtins.bytes
+    """The transfer that is reversed, 16 bytes."""
+    target_points: _builtins.int
+    """Target points: taken back by the target, or to be taken back for the source; at least 1."""
+    partner_reference: _builtins.str
+    """The sender's own reference, at most 64 characters; not personal data."""
+    @_builtins.property
+    def issued_at(self) -> _timestamp_pb2.Timestamp:
+        """When the order was made, by the sender's clock."""
+
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """The order is void from here on, by the exchange's clock."""
+
+    def __init__(
+        self,
+        *,
+        audience: _builtins.str = ...,
+        partner_id: _builtins.str = ...,
+        reversal_id: _builtins.bytes = ...,
+        transfer_id: _builtins.bytes = ...,
+        target_points: _builtins.int = ...,
+        issued_at: _timestamp_pb2.Timestamp | None = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+        partner_reference: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "issued_at", b"issued_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "expires_at", b"expires_at", "issued_at", b"issued_at", "partner_id", b"partner_id", "partner_reference", b"partner_reference", "reversal_id", b"reversal_id", "target_points", b"target_points", "transfer_id", b"transfer_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReversalOrder: _TypeAlias = ReversalOrder  # noqa: Y015
 
 @_typing.final
 class TransferReceipt(_message.Message):

@@ -30,6 +30,8 @@ class _CreditModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CreditMode
     """Not stated; refused."""
     CREDIT_MODE_GUARANTEED: _CreditMode.ValueType  # 1
     """The target honours every committed credit."""
+    CREDIT_MODE_CONFIRMED: _CreditMode.ValueType  # 2
+    """The target's signed credit-confirmation commits: until it comes, the transfer is reserved."""
 
 class CreditMode(_CreditMode, metaclass=_CreditModeEnumTypeWrapper):
     """How the target's credit is promised."""
@@ -38,6 +40,8 @@ CREDIT_MODE_UNSPECIFIED: CreditMode.ValueType  # 0
 """Not stated; refused."""
 CREDIT_MODE_GUARANTEED: CreditMode.ValueType  # 1
 """The target honours every committed credit."""
+CREDIT_MODE_CONFIRMED: CreditMode.ValueType  # 2
+"""The target's signed credit-confirmation commits: until it comes, the transfer is reserved."""
 Global___CreditMode: _TypeAlias = CreditMode  # noqa: Y015
 
 class _Bearer:
