@@ -65,8 +65,48 @@ class DeclineReason(StrEnum):
     OTHER = "OTHER"
 
 
+class Fault(StrEnum):
+    """Why there was no answer, or none that means anything; counted, and shown to operators."""
+
+    UNREACHABLE = "UNREACHABLE"
+    """No connection, or it was lost on the way."""
+    LATE = "LATE"
+    """Nothing came in time."""
+    NOT_TRUSTED = "NOT_TRUSTED"
+    """Whoever answered there did not prove to be the program: certificate expired, or another's."""
+    FAILED = "FAILED"
+    """The program said that it cannot answer."""
+    MALFORMED = "MALFORMED"
+    """What came does not have the protocol's form, or is too large."""
+    UNSIGNED = "UNSIGNED"
+    """No signature, or one that does not cover what it must."""
+    SIGNATURE_INVALID = "SIGNATURE_INVALID"
+    """The signature does not fit what came."""
+    KEY_WRONG = "KEY_WRONG"
+    """Signed, but not by a key of this brand that is in force."""
+    NOT_ASKED_FOR = "NOT_ASKED_FOR"
+    """Signed, but about another instruction, kind, program, brand or audience."""
+    IMPOSSIBLE = "IMPOSSIBLE"
+    """Signed, but it says what cannot be: other points, no outcome, a refusal without a reason."""
+    MAINTENANCE = "MAINTENANCE"
+    """Not called: the program's calendar says that it is closed."""
+    CIRCUIT_OPEN = "CIRCUIT_OPEN"
+    """Not called: too many of its latest calls failed."""
+    NO_SLOT = "NO_SLOT"
+    """Not called: as many calls as it takes at once are under way."""
+
+    @property
+    def called(self) -> bool:
+        """Whether the program may have heard of it."""
+        return self not in {Fault.MAINTENANCE, Fault.CIRCUIT_OPEN, Fault.NO_SLOT}
+
+
 class ProgramUnavailable(PointclearError):
     """The program gave no answer, or none that means anything. Nothing is known."""
+
+    def __init__(self, text: str, fault: Fault = Fault.UNREACHABLE) -> None:
+        super().__init__(text)
+        self.fault = fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +174,19 @@ class ProgramAnswer:
     fulfilment: bytes = b""
     """A code or certificate in place of points, sealed for the source brand; in no log, record or
     report."""
+
+
+def contradicts(first: ProgramAnswer, later: ProgramAnswer) -> bool:
+    """Whether a brand took its word back: two answers to one instruction that cannot both be true.
+
+    A brand may sign the same answer anew, and what it fenced off it declines when it comes.
+    """
+    return _moved(first) != _moved(later)
+
+
+def _moved(answer: ProgramAnswer) -> tuple[int, str] | None:
+    done = answer.outcome is CreditOutcome.DONE
+    return (answer.points, answer.reference) if done else None
 
 
 class ProgramPort(Protocol):
