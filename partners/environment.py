@@ -2,6 +2,9 @@
 
 from enum import StrEnum
 
+SANDBOX_SUFFIX = "/sandbox"
+"""How the audience of every sandbox ends: what was signed for one is seen to be for no other."""
+
 
 class Environment(StrEnum):
     """Made by `init` and never changed: what is signed for one deployment is void in any other."""

@@ -55,15 +55,13 @@ from exchange.cli.profile import (
     load_profile,
     write_profile_document,
 )
-from partners.environment import Environment
+from partners.environment import SANDBOX_SUFFIX, Environment
 from partners.errors import Reason, Refused
 from partners.key_files import FileSigner, write_public_key
 from partners.keys import Purpose
 from partners.points import check_id
 
 DEFAULT_AUDIENCE = "pointclear.local/development"
-SANDBOX_SUFFIX = "/sandbox"
-"""How the audience of every sandbox ends: what was signed for one is seen to be for no other."""
 DEFAULT_SANDBOX_AUDIENCE = f"pointclear.local{SANDBOX_SUFFIX}"
 SETTINGS_FILE = "pointclear.toml"
 OPERATOR = "operator"

@@ -26,6 +26,7 @@ from exchange.cli.options import (
     partner_profile,
 )
 from exchange.cli.output import Command, answer, pairs, table
+from exchange.cli.profile import Profile
 from partners.envelope import LINK_CONFIRMATION, sign
 from partners.keys import Purpose
 from partners.links.link import SALT_BYTES, LinkMember
@@ -112,19 +113,8 @@ def confirm(
         raise typer.BadParameter(f"{method!r} is none of {', '.join(METHODS)}")
     profile = partner_profile(profile_dir, server)
     own = LinkMember(program, member, parse_salt(salt))
-    payload = pb.LinkConfirmation(
-        audience=profile.audience,
-        partner_id=profile.caller.name,
-        link_id=parse_uuid(link_id).bytes,
-        program=program,
-        member_sha256=own.sha256(),
-        method=METHODS[method],
-        consent_version=consent,
-        confirmed_at=time_to_proto(datetime.now(UTC)),
-    ).SerializeToString(deterministic=True)
-    signed = sign(profile.signer(Purpose.ORDERS), LINK_CONFIRMATION, payload)
-    request = pb.ConfirmLinkRequest(
-        confirmation=envelope_to_proto(signed), member=member, member_salt=own.salt
+    request = confirmation_request(
+        profile, parse_uuid(link_id).bytes, own, METHODS[method], consent, datetime.now(UTC)
     )
     with connect(profile) as connection:
         link = connection.call(connection.links.ConfirmLink, request).link
@@ -253,6 +243,34 @@ def _answer_link(as_json: bool, verb: str, link: pb.Link, salt: bytes = b"") -> 
         document["member_salt"] = salt.hex()
     facts = [(name.replace("_", " "), value) for name, value in document.items() if value]
     answer(as_json, document, f"{verb} {document['link_id']}: {document['state']}", pairs(facts))
+
+
+def confirmation_request(
+    profile: Profile,
+    link_id: bytes,
+    own: LinkMember,
+    method: pb.LinkMethod.ValueType,
+    consent_version: str,
+    now: datetime,
+) -> pb.ConfirmLinkRequest:
+    """A brand's confirmation of a link for its own member, signed with its key for orders.
+
+    Raises KeyFileError.
+    """
+    payload = pb.LinkConfirmation(
+        audience=profile.audience,
+        partner_id=profile.caller.name,
+        link_id=link_id,
+        program=own.program,
+        member_sha256=own.sha256(),
+        method=method,
+        consent_version=consent_version,
+        confirmed_at=time_to_proto(now),
+    ).SerializeToString(deterministic=True)
+    signed = sign(profile.signer(Purpose.ORDERS), LINK_CONFIRMATION, payload)
+    return pb.ConfirmLinkRequest(
+        confirmation=envelope_to_proto(signed), member=own.member, member_salt=own.salt
+    )
 
 
 def new_id() -> bytes:

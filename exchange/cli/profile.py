@@ -63,15 +63,15 @@ class Profile:
         return load_key_file(key_path(self.directory, purpose), passphrase_of(self.directory))
 
 
-def load_profile(directory: Path, server: str | None = None) -> Profile:
-    """Read a profile; `server` overrides the one that it names.
+def load_profile(directory: Path, server: str | None = None, option: str = "--as") -> Profile:
+    """Read a profile; `server` overrides the one that it names. `option` is what names another.
 
     Raises FileError where it is missing, damaged, or where others may read its TLS key.
     """
     path = directory / PROFILE_FILE
     if not path.exists():
         raise FileError(
-            f"{directory}: there is no profile here; name another with --as DIR, or make one:"
+            f"{directory}: there is no profile here; name another with {option} DIR, or make one:"
             " `pointclear init` makes the operator's, `pointclear partner add` a partner's"
         )
     try:

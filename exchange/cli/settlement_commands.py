@@ -187,6 +187,21 @@ def settle_window(connection: Connection, window_id: str) -> SettleWindowRespons
     return response
 
 
+def stated_lines(connection: Connection, window_id: str) -> bytes:
+    """The lines behind the caller's statement of a window, after verifying both. Raises Failed."""
+    profile = connection.profile
+    name = profile.caller.name
+    response: GetStatementResponse = connection.call(
+        connection.settlement.GetStatement,
+        GetStatementRequest(window_id=window_id, partner_id=name),
+    )
+    keys = connection.exchange_keys(Purpose.STATEMENTS)
+    stated = read_statement(envelope_from_proto(response.statement), keys, profile.audience, name)
+    lines = fetch_line_file(connection, window_id, name)
+    check_line_file(stated, lines)
+    return lines
+
+
 def _import(connection: Connection, currency: str, content: bytes) -> ImportBankFileResponse:
     response: ImportBankFileResponse = connection.call(
         connection.settlement.ImportBankFile,

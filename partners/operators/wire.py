@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from partners.certification import SCENARIOS_MAX, CertificationReport
+from partners.certification import SCENARIOS_MAX, CertificationReport, Method, Verdict
 from partners.errors import Reason, Refused
 from partners.operators.roles import Role
 from partners.points import check_id
@@ -33,10 +33,23 @@ def report_from_payload(payload: bytes) -> CertificationReport:
         raise Refused(
             Reason.FIELD_INVALID, "certification.scenarios", f"at most {SCENARIOS_MAX} scenarios"
         )
-    passed = certification_pb2.VERDICT_PASSED
     return CertificationReport(
+        report.audience,
         check_id(report.partner_id, "certification.partner_id"),
-        tuple(each.name for each in report.scenarios if each.verdict != passed),
-        len(report.scenarios),
+        _method(report.method),
+        tuple((each.name, _verdict(each.verdict)) for each in report.scenarios),
         time_from_proto(report.issued_at, "certification.issued_at"),
     )
+
+
+def _method(method: certification_pb2.CertificationMethod.ValueType) -> Method | None:
+    known = method in certification_pb2.CertificationMethod.values()
+    name = certification_pb2.CertificationMethod.Name(method) if known else ""
+    return Method.__members__.get(name.removeprefix("CERTIFICATION_METHOD_"))
+
+
+def _verdict(verdict: certification_pb2.Verdict.ValueType) -> Verdict:
+    """What is not stated, or stated in words that are not known here, is no pass."""
+    known = verdict in certification_pb2.Verdict.values()
+    name = certification_pb2.Verdict.Name(verdict) if known else ""
+    return Verdict.__members__.get(name.removeprefix("VERDICT_"), Verdict.FAILED)

@@ -1,6 +1,8 @@
 """From nothing to certified by the written guide, and live in production with the report of it."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -11,12 +13,12 @@ from typing import Any
 import pytest
 import uuid_utils
 
-from exchange.cli.certification.scenarios import SCENARIOS
 from exchange.cli.connection import connect
 from exchange.cli.failure import Failed
 from exchange.cli.initialise import initialise
 from exchange.cli.orders import build_order, sign_order
 from exchange.cli.profile import load_profile
+from partners.certification import ScenarioName, Verdict
 from partners.environment import Environment
 from partners.keys import Purpose
 from pointclear.exchange.v1.exchange_service_pb2 import CreateTransferRequest
@@ -24,7 +26,7 @@ from pointclear.partners.v1 import operator_service_pb2 as operators_pb
 from tests.acceptance.coalition import check_log_and_books
 from tests.acceptance.test_commands import Shown, commands
 from tests.acceptance.test_operators import House, action, approved, grant, sent
-from tests.processes import Server, folder, pointclear
+from tests.processes import COMMAND_TIMEOUT_S, Server, environment, folder, pointclear
 
 GUIDE = "docs/onboarding.md"
 HEADINGS = ("## 2. To certified", "## 3. Payments")
@@ -48,6 +50,19 @@ class Newcomer:
     def run(self, *arguments: str) -> Any:
         """Run one more command."""
         return pointclear(*arguments, "--server", self.server.address, cwd=self.home)
+
+
+def begun(newcomer: Newcomer, *arguments: str) -> "subprocess.Popen[str]":
+    """A command that runs beside others. Whatever is left of it the folder ends."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "exchange", *arguments, "--server", newcomer.server.address],
+        cwd=newcomer.home,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +100,8 @@ def test_a_certification_runs_again_and_is_trusted_only_under_its_sandboxs_key(
     assert again.returncode == 0, again.stderr
     report = json.loads(again.stdout)
     assert (report["partner_id"], report["audience"]) == ("aurora", "pointclear.local/sandbox")
-    assert [each["name"] for each in report["scenarios"]] == [each.name for each in SCENARIOS]
+    assert [each["name"] for each in report["scenarios"]] == list(ScenarioName)
+    assert report["method"] == "RUN"
     trusting = ("certify", "show", "again.json", "--json", "--certifier")
     for key, status in (("operator.pub.pem", 0), ("../keys/ca.pem", 3)):
         shown = pointclear(*trusting, f"pointclear-data/operators/{key}", cwd=newcomer.home)
@@ -103,14 +119,41 @@ def test_a_scenario_that_fails_is_in_the_report_and_in_the_exit_code(newcomer: N
     newcomer.run("switches", "corridor", "aurora", "mirror", "--open")
     assert failed.returncode == 1
     report = json.loads(failed.stdout)
-    verdicts = {each["name"]: each["passed"] for each in report["scenarios"]}
+    verdicts = {each["name"]: each["verdict"] for each in report["scenarios"]}
     assert not report["passed"]
-    assert not verdicts["an order is carried out and its receipt verifies"]
-    assert verdicts["an order for another deployment is void here"]
-    assert all("CORRIDOR_CLOSED" in report["faults"][each.name] for each in SCENARIOS[:3])
+    assert verdicts[ScenarioName.COMMITS] == Verdict.FAILED
+    assert verdicts[ScenarioName.ADDRESSES] == Verdict.PASSED
+    first = (ScenarioName.COMMITS, ScenarioName.SIMULATES, ScenarioName.REPEATS)
+    assert all("CORRIDOR_CLOSED" in report["notes"][name] for name in first)
     key = "pointclear-data/operators/operator.pub.pem"
     shown = pointclear("certify", "show", "failed.json", "--certifier", key, cwd=newcomer.home)
     assert shown.returncode == 1
+
+
+def test_two_certifications_at_once_do_not_close_each_others_day(newcomer: Newcomer) -> None:
+    """Each looks for its transfers in the windows that counted them, whoever closed those."""
+    running = [
+        begun(newcomer, "certify", "run", "--as", "aurora", "--out", f"{name}.json", "--json")
+        for name in ("one", "other")
+    ]
+    for each in running:
+        answer, errors = each.communicate(timeout=COMMAND_TIMEOUT_S)
+        assert each.returncode == 0, (answer, errors)
+
+
+@pytest.mark.parametrize("directory", ["aurora", "nobody", "pointclear-data/operator"])
+def test_a_link_takes_the_profile_of_the_agreements_target(
+    newcomer: Newcomer, directory: str
+) -> None:
+    run = ("certify", "run", "--as", "aurora", "--out", "no.json", "--json")
+    refused = newcomer.run(*run, "--counterparty", directory)
+    error = json.loads(refused.stderr)["error"]
+    if directory == "nobody":
+        assert (refused.returncode, error["reason"]) == (3, "UNAVAILABLE")
+        assert "--counterparty" in error["text"]
+    else:
+        assert (refused.returncode, error["field"]) == (1, "counterparty")
+    assert not (newcomer.home / "no.json").exists()
 
 
 def test_the_simulated_bank_takes_only_its_own_files(newcomer: Newcomer) -> None:

@@ -5,7 +5,7 @@ what takes both, and what stands in the trail afterwards.
 import csv
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ from exchange.cli.failure import Failed
 from exchange.cli.initialise import initialise
 from exchange.cli.profile import load_profile
 from exchange.cli.signed_actions import act_request
+from partners.certification import ScenarioName
 from partners.envelope import (
     CERTIFICATION_REPORT,
     OPERATOR_ACTION,
@@ -41,6 +42,7 @@ from pointclear.exchange.v1.exchange_service_pb2 import SimulateTransferRequest
 from pointclear.partners.v1 import action_service_pb2 as actions_pb
 from pointclear.partners.v1 import operator_service_pb2 as pb
 from pointclear.partners.v1.certification_pb2 import (
+    CERTIFICATION_METHOD_RUN,
     VERDICT_FAILED,
     VERDICT_PASSED,
     CertificationReport,
@@ -387,13 +389,21 @@ def test_a_partner_sees_its_own_state_and_not_another_ones(members: Coalition) -
     }
 
 
-def report(verdict: Verdict.ValueType = VERDICT_PASSED) -> bytes:
-    """What a sandbox found of aurora."""
+def report(
+    verdict: Verdict.ValueType = VERDICT_PASSED,
+    names: Sequence[str] = tuple(ScenarioName),
+    audience: str = "pointclear.test/sandbox",
+) -> bytes:
+    """What a sandbox found of aurora; `verdict` is that of the first scenario."""
     return CertificationReport(
-        audience="pointclear.test/sandbox",
+        audience=audience,
         partner_id="aurora",
         client_sha256=bytes(32),
-        scenarios=[CertifiedScenario(name="a repeated order", verdict=verdict)],
+        scenarios=[
+            CertifiedScenario(name=name, verdict=verdict if place == 0 else VERDICT_PASSED)
+            for place, name in enumerate(names)
+        ],
+        method=CERTIFICATION_METHOD_RUN,
         issued_at=time_to_proto(datetime.now(UTC) - timedelta(hours=1)),
     ).SerializeToString(deterministic=True)
 
@@ -403,6 +413,8 @@ def test_going_live_in_production_takes_a_report_that_is_trusted(house: House) -
     reports = {
         "": None,
         "failed": sign(SANDBOX, CERTIFICATION_REPORT, report(VERDICT_FAILED)),
+        "older": sign(SANDBOX, CERTIFICATION_REPORT, report(names=tuple(ScenarioName)[1:])),
+        "no sandbox": sign(SANDBOX, CERTIFICATION_REPORT, report(audience="pointclear.test/here")),
         "stranger": sign(SeedSigner(bytes(32)), CERTIFICATION_REPORT, report()),
     }
     for name, envelope in {**reports, "good": by_sandbox}.items():
@@ -415,18 +427,26 @@ def test_going_live_in_production_takes_a_report_that_is_trusted(house: House) -
     terms = ("--currency", "USD", "--cap", "5000.00", "--out", "aurora", "--reason", "joins")
     assert approved(house, *adding, *terms)["partner"]["state"] == "SANDBOX"
     live = ("partner", "live", "aurora", "--reason", "passed")
-    wrong = {"": "CERTIFICATION_MISSING", "failed": "CERTIFICATION_MISSING"}
-    for name, reason in {**wrong, "stranger": "KEY_UNKNOWN"}.items():
+    missing = "CERTIFICATION_MISSING"
+    wrong = {
+        "": (missing, "certification"),
+        "failed": (missing, "certification.scenarios"),
+        "older": (missing, "certification.scenarios"),
+        "no sandbox": (missing, "certification.audience"),
+        "stranger": ("KEY_UNKNOWN", "signatures[0].key_id"),
+    }
+    for name, (reason, field) in wrong.items():
         options = ("--certification", f"{name}.json") if name else ()
         waits = house.run(*live, *options, "--json")
         action_id = json.loads(waits.stderr)["error"]["metadata"]["actionId"]
         refusal = house.run("actions", "approve", action_id, "--json", as_="ben")
-        assert json.loads(refusal.stderr)["error"]["reason"] == reason
+        error = json.loads(refusal.stderr)["error"]
+        assert (error["reason"], error["field"]) == (reason, field)
     done = approved(house, *live, "--certification", "good.json")
     assert done["partner"]["state"] == "LIVE"
     listed = json.loads(house.run("actions", "list", "--json").stdout)["actions"]
     refusals = [each["refusal"] for each in listed if each["method"].endswith("/ActivatePartner")]
-    assert refusals == ["CERTIFICATION_MISSING", "CERTIFICATION_MISSING", "KEY_UNKNOWN", ""]
+    assert refusals == [*(reason for reason, _ in wrong.values()), ""]
 
 
 def approved(house: House, *command: str) -> Any:

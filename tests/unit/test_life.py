@@ -7,7 +7,14 @@ import pytest
 
 from exchange.commands import Booked, Recorded, Repeated
 from exchange.fold import State, fold
-from partners.certification import CertificationReport, check_report
+from partners.certification import (
+    WATCHED,
+    CertificationReport,
+    Method,
+    ScenarioName,
+    Verdict,
+    check_report,
+)
 from partners.environment import Environment
 from partners.errors import Reason, Refused
 from partners.life import LifeStep, PartnerState, may_trade, state_after
@@ -123,24 +130,74 @@ def test_a_step_is_taken_once_and_says_on_what_it_rests() -> None:
     assert unknown.reason is Reason.PARTNER_UNKNOWN
 
 
-REPORT = CertificationReport("grocery", (), 12, make.NOW - timedelta(days=1))
+PASSED = dict.fromkeys(ScenarioName, Verdict.PASSED)
+REPORT = CertificationReport(
+    "pointclear.test/sandbox",
+    "grocery",
+    Method.RUN,
+    tuple(PASSED.items()),
+    make.NOW - timedelta(days=1),
+)
+SEEN = {name: Verdict.PASSED if name in WATCHED else Verdict.NOT_JUDGED for name in ScenarioName}
+BY_WATCH = replace(REPORT, method=Method.WATCH, verdicts=tuple(SEEN.items()))
+
+
+@pytest.mark.parametrize("report", [REPORT, BY_WATCH], ids=["by run", "by watch"])
+def test_a_partner_goes_live_with_a_report_of_either_method(report: CertificationReport) -> None:
+    check_report(report, "grocery", make.NOW)
+
+
+def test_a_report_may_say_more_than_the_list_asks() -> None:
+    newer = replace(REPORT, verdicts=(*REPORT.verdicts, ("a reversal", Verdict.PASSED)))
+    check_report(newer, "grocery", make.NOW)
 
 
 @pytest.mark.parametrize(
-    "report",
+    ("report", "field"),
     [
-        replace(REPORT, partner_id="fuel"),
-        replace(REPORT, scenarios=0),
-        replace(REPORT, failed=("a repeated order",)),
-        replace(REPORT, issued_at=make.NOW + timedelta(minutes=1)),
-        replace(REPORT, issued_at=make.NOW - timedelta(days=365)),
+        (replace(REPORT, partner_id="fuel"), ""),
+        (replace(REPORT, issued_at=make.NOW + timedelta(minutes=1)), ""),
+        (replace(REPORT, issued_at=make.NOW - timedelta(days=365)), ""),
+        (replace(REPORT, method=None), ""),
+        (replace(REPORT, audience="pointclear.test/production"), ".audience"),
+        (replace(REPORT, audience="pointclear.test/notasandbox"), ".audience"),
+        (replace(REPORT, verdicts=()), ".scenarios"),
+        (replace(REPORT, verdicts=REPORT.verdicts[1:]), ".scenarios"),
+        (replace(REPORT, verdicts=(*REPORT.verdicts[1:], ("a try", Verdict.PASSED))), ".scenarios"),
+        (replace(REPORT, verdicts=(*REPORT.verdicts, ("more", Verdict.FAILED))), ".scenarios"),
+        (
+            replace(REPORT, verdicts=(*REPORT.verdicts, (ScenarioName.COMMITS, Verdict.FAILED))),
+            ".scenarios",
+        ),
+        (replace(BY_WATCH, method=Method.RUN), ".scenarios"),
+        (
+            replace(
+                BY_WATCH,
+                verdicts=tuple((SEEN | {ScenarioName.MENDS: Verdict.NOT_JUDGED}).items()),
+            ),
+            ".scenarios",
+        ),
     ],
-    ids=["another's", "empty", "not passed", "of tomorrow", "too old"],
+    ids=[
+        "another's",
+        "of tomorrow",
+        "too old",
+        "made nobody says how",
+        "made in production",
+        "made in something that only ends alike",
+        "empty",
+        "of an older list",
+        "of another list",
+        "with another thing that failed",
+        "that contradicts itself",
+        "by watch that says it was by run",
+        "by watch that did not see all that it can",
+    ],
 )
 def test_a_report_that_does_not_let_the_partner_go_live_is_refused_by_name(
-    report: CertificationReport,
+    report: CertificationReport, field: str
 ) -> None:
-    check_report(REPORT, "grocery", make.NOW)
     with pytest.raises(Refused) as refused:
         check_report(report, "grocery", make.NOW)
     assert refused.value.reason is Reason.CERTIFICATION_MISSING
+    assert refused.value.field == f"certification{field}"

@@ -15,17 +15,22 @@ import uuid_utils
 from exchange.cli.agreements import target_points_of
 from exchange.cli.connection import Connection
 from exchange.cli.failure import Failed, Failure
+from exchange.cli.link_commands import confirmation_request, new_id, parse_salt
 from exchange.cli.orders import build_order, sign_order
 from exchange.cli.proofs import Proof, check_answers, read_proof
 from partners.agreement import Terms
 from partners.errors import PointclearError, Reason
 from partners.keys import Purpose, Signer
+from partners.links.link import LinkMember
 from partners.wire import envelope_from_proto, envelope_to_proto
 from pointclear.common.v1.envelope_pb2 import SignedEnvelope
 from pointclear.exchange.v1.exchange_service_pb2 import CreateTransferRequest
 from pointclear.exchange.v1.transfer_pb2 import TransferOrder
+from pointclear.partners.v1.link_service_pb2 import LINK_METHOD_SIGN_IN, StartLinkRequest
 
 LIFETIME = timedelta(minutes=5)
+CONSENT = "certification"
+"""The version of the text to which nobody had to agree: the members of a sandbox are made up."""
 
 
 class NotPassed(PointclearError):
@@ -37,6 +42,8 @@ class Trial:
     """One run of the scenarios."""
 
     partner: Connection
+    counterparty: Connection
+    """The target's: it confirms a link."""
     operator: Connection
     """The sandbox's: it closes the settlement window."""
     terms: Terms
@@ -47,7 +54,8 @@ class Trial:
     """The partner's key for orders."""
     proved: dict[bytes, bytes] = field(default_factory=dict)
     """Digests of the payloads that were proved to the partner, by transfer id."""
-    committed: set[UUID] = field(default_factory=set)
+    committed: dict[UUID, str] = field(default_factory=dict)
+    """The settlement window that counts it, by transfer id."""
 
     def payload(self, **changes: Any) -> bytes:
         """A good order of the least points; `changes` are arguments of `build_order`."""
@@ -88,7 +96,7 @@ class Trial:
     def take(self, order: SignedEnvelope, receipt: SignedEnvelope) -> Proof:
         """Verify a receipt of a transfer that took place, and remember it. Raises Failed."""
         proof = self.verify(order, receipt)
-        self.committed.add(UUID(bytes=proof.record.transfer_id))
+        self.committed[UUID(bytes=proof.record.transfer_id)] = proof.record.window_id
         return proof
 
     def verify(self, order: SignedEnvelope, receipt: SignedEnvelope) -> Proof:
@@ -102,6 +110,35 @@ class Trial:
         check_answers(proof, order.payload, transfer_id)
         self.proved[transfer_id] = proof.sha256
         return proof
+
+    def link(self) -> bytes:
+        """The id of a new link of the trial's members: started by the partner, confirmed by the
+        counterparty. Raises Failed.
+        """
+        terms, link_id = self.terms, new_id()
+        self.partner.call(
+            self.partner.links.StartLink,
+            StartLinkRequest(
+                link_id=link_id,
+                source_program=terms.source_program,
+                target_program=terms.target_program,
+                member=self.source_member,
+                member_salt=parse_salt(None),
+            ),
+        )
+        own = LinkMember(terms.target_program, self.target_member, parse_salt(None))
+        self.counterparty.call(
+            self.counterparty.links.ConfirmLink,
+            confirmation_request(
+                self.counterparty.profile,
+                link_id,
+                own,
+                LINK_METHOD_SIGN_IN,
+                CONSENT,
+                datetime.now(UTC),
+            ),
+        )
+        return link_id
 
     def refused(self, order: SignedEnvelope, reason: Reason, *, recorded: bool) -> None:
         """That an order is refused for this reason, with a receipt if that is recorded.

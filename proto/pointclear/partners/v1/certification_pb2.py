@@ -25,17 +25,19 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*pointclear/partners/v1/certification.proto\x12\x16pointclear.partners.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"S\n\x11\x43\x65rtifiedScenario\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\x07verdict\x18\x02 \x01(\x0e\x32\x1f.pointclear.partners.v1.Verdict\"\xbf\x01\n\x13\x43\x65rtificationReport\x12\x10\n\x08\x61udience\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\x12\x15\n\rclient_sha256\x18\x03 \x01(\x0c\x12<\n\tscenarios\x18\x04 \x03(\x0b\x32).pointclear.partners.v1.CertifiedScenario\x12-\n\tissued_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*J\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x12\n\x0eVERDICT_PASSED\x10\x01\x12\x12\n\x0eVERDICT_FAILED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*pointclear/partners/v1/certification.proto\x12\x16pointclear.partners.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"S\n\x11\x43\x65rtifiedScenario\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\x07verdict\x18\x02 \x01(\x0e\x32\x1f.pointclear.partners.v1.Verdict\"\xfc\x01\n\x13\x43\x65rtificationReport\x12\x10\n\x08\x61udience\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\x12\x15\n\rclient_sha256\x18\x03 \x01(\x0c\x12<\n\tscenarios\x18\x04 \x03(\x0b\x32).pointclear.partners.v1.CertifiedScenario\x12-\n\tissued_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12;\n\x06method\x18\x06 \x01(\x0e\x32+.pointclear.partners.v1.CertificationMethod*b\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x12\n\x0eVERDICT_PASSED\x10\x01\x12\x12\n\x0eVERDICT_FAILED\x10\x02\x12\x16\n\x12VERDICT_NOT_JUDGED\x10\x03*y\n\x13\x43\x65rtificationMethod\x12$\n CERTIFICATION_METHOD_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43\x45RTIFICATION_METHOD_RUN\x10\x01\x12\x1e\n\x1a\x43\x45RTIFICATION_METHOD_WATCH\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pointclear.partners.v1.certification_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VERDICT']._serialized_start=382
-  _globals['_VERDICT']._serialized_end=456
+  _globals['_VERDICT']._serialized_start=443
+  _globals['_VERDICT']._serialized_end=541
+  _globals['_CERTIFICATIONMETHOD']._serialized_start=543
+  _globals['_CERTIFICATIONMETHOD']._serialized_end=664
   _globals['_CERTIFIEDSCENARIO']._serialized_start=103
   _globals['_CERTIFIEDSCENARIO']._serialized_end=186
   _globals['_CERTIFICATIONREPORT']._serialized_start=189
-  _globals['_CERTIFICATIONREPORT']._serialized_end=380
+  _globals['_CERTIFICATIONREPORT']._serialized_end=441
 # @@protoc_insertion_point(module_scope)

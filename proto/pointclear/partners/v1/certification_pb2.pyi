@@ -32,6 +32,8 @@ class _VerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict.Value
     """As it must."""
     VERDICT_FAILED: _Verdict.ValueType  # 2
     """Otherwise."""
+    VERDICT_NOT_JUDGED: _Verdict.ValueType  # 3
+    """A watch cannot see it: only a run judges it."""
 
 class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper):
     """How a scenario ended."""
@@ -42,7 +44,33 @@ VERDICT_PASSED: Verdict.ValueType  # 1
 """As it must."""
 VERDICT_FAILED: Verdict.ValueType  # 2
 """Otherwise."""
+VERDICT_NOT_JUDGED: Verdict.ValueType  # 3
+"""A watch cannot see it: only a run judges it."""
 Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
+
+class _CertificationMethod:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CertificationMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CertificationMethod.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CERTIFICATION_METHOD_UNSPECIFIED: _CertificationMethod.ValueType  # 0
+    """Not stated; no partner goes live with it."""
+    CERTIFICATION_METHOD_RUN: _CertificationMethod.ValueType  # 1
+    """`pointclear certify run` drove the partner's keys and connection through every scenario."""
+    CERTIFICATION_METHOD_WATCH: _CertificationMethod.ValueType  # 2
+    """`pointclear certify watch` judged what the sandbox recorded of the partner's own client."""
+
+class CertificationMethod(_CertificationMethod, metaclass=_CertificationMethodEnumTypeWrapper):
+    """How a certification was made."""
+
+CERTIFICATION_METHOD_UNSPECIFIED: CertificationMethod.ValueType  # 0
+"""Not stated; no partner goes live with it."""
+CERTIFICATION_METHOD_RUN: CertificationMethod.ValueType  # 1
+"""`pointclear certify run` drove the partner's keys and connection through every scenario."""
+CERTIFICATION_METHOD_WATCH: CertificationMethod.ValueType  # 2
+"""`pointclear certify watch` judged what the sandbox recorded of the partner's own client."""
+Global___CertificationMethod: _TypeAlias = CertificationMethod  # noqa: Y015
 
 @_typing.final
 class CertifiedScenario(_message.Message):
@@ -81,12 +109,15 @@ class CertificationReport(_message.Message):
     CLIENT_SHA256_FIELD_NUMBER: _builtins.int
     SCENARIOS_FIELD_NUMBER: _builtins.int
     ISSUED_AT_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
     audience: _builtins.str
     """The sandbox in which it was run."""
     partner_id: _builtins.str
     """The partner."""
     client_sha256: _builtins.bytes
     """SHA-256 of what was certified, as the partner names it: its client's program or release."""
+    method: Global___CertificationMethod.ValueType
+    """How it was made, which says what it had to judge."""
     @_builtins.property
     def scenarios(self) -> _containers.RepeatedCompositeFieldContainer[Global___CertifiedScenario]:
         """Every scenario of the list."""
@@ -103,10 +134,11 @@ class CertificationReport(_message.Message):
         client_sha256: _builtins.bytes = ...,
         scenarios: _abc.Iterable[Global___CertifiedScenario] | None = ...,
         issued_at: _timestamp_pb2.Timestamp | None = ...,
+        method: Global___CertificationMethod.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["issued_at", b"issued_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "client_sha256", b"client_sha256", "issued_at", b"issued_at", "partner_id", b"partner_id", "scenarios", b"scenarios"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "client_sha256", b"client_sha256", "issued_at", b"issued_at", "method", b"method", "partner_id", b"partner_id", "scenarios", b"scenarios"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
