@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import ServiceDescriptor
 
     from exchange.cli.demo.settlement_day import Payment
+    from exchange.cli.sample_commands import SampleOrder, SamplePapers
     from exchange.cli.sandbox_commands import BankOrder
     from exchange.database import Database
     from exchange.edge import Door
@@ -49,7 +50,7 @@ def main() -> None:
     # Imports gRPC, which `build_app` has told how to behave.
     from exchange.cli.sandbox_commands import add_sandbox_commands
 
-    add_sandbox_commands(app, sandbox_bank)
+    add_sandbox_commands(app, sandbox_bank, sandbox_papers)
     app()
 
 
@@ -94,6 +95,32 @@ def sandbox_bank(order: "BankOrder") -> tuple[bytes, Decimal]:
         [each for each in seen if each is not None],
     )
     return day.content, day.closing
+
+
+def sandbox_papers(order: "SampleOrder") -> "SamplePapers":
+    """Sample papers for a partner of a sandbox; raises Failed where the server's libraries, by
+    which they are stated, are not installed.
+    """
+    from exchange.cli.demo.archive import PublicKey
+    from exchange.cli.failure import unavailable
+    from exchange.cli.sample_commands import SamplePapers
+    from partners.key_events import EXCHANGE
+
+    try:
+        from settlement.sample.folder import sample
+        from settlement.sample.wire import Brand
+    except ImportError as error:
+        raise unavailable(
+            f"stating needs {error.name}", "Install it: pip install 'pointclear[server]'."
+        ) from None
+
+    own = Brand(order.partner_id, order.legal_name, order.program)
+    made = sample(order.audience, own, order.currency, order.seed)
+    return SamplePapers(
+        made.files,
+        tuple(PublicKey(key, EXCHANGE, purpose) for purpose, key in made.keys.items()),
+        tuple((each.kind, str(each.transfer_id), each.what) for each in made.planted),
+    )
 
 
 def serve(options: ServeOptions) -> None:

@@ -1,4 +1,4 @@
-"""`sandbox bank`: what the bank of a sandbox says of a window's payments.
+"""The commands that only a sandbox has. `sandbox bank`: what its bank says of a window's payments.
 
 The bank comes from the composition root: the command line knows no settlement.
 """
@@ -28,6 +28,7 @@ from exchange.cli.options import (
     operator_profile,
 )
 from exchange.cli.output import Command, answer, table
+from exchange.cli.sample_commands import SandboxPapers, add_statements_command
 from exchange.cli.settlement_commands import settle_window
 
 
@@ -60,7 +61,15 @@ SandboxBank = Callable[[BankOrder], tuple[bytes, Decimal]]
 """Gives the file and its closing balance; raises ValueError where `after` is none of its files."""
 
 
-def add_sandbox_commands(app: typer.Typer, bank_of: SandboxBank) -> None:
+def add_sandbox_commands(app: typer.Typer, bank_of: SandboxBank, papers_of: SandboxPapers) -> None:
+    """Add the commands; `bank_of` is the bank, `papers_of` makes sample papers."""
+    sandbox = typer.Typer(no_args_is_help=True, help="What only a sandbox has.")
+    add_bank_command(sandbox, bank_of)
+    add_statements_command(sandbox, papers_of)
+    app.add_typer(sandbox, name="sandbox")
+
+
+def add_bank_command(sandbox: typer.Typer, bank_of: SandboxBank) -> None:
     """Add the command; `bank_of` is the bank."""
 
     def bank(
@@ -131,12 +140,4 @@ def add_sandbox_commands(app: typer.Typer, bank_of: SandboxBank) -> None:
             f"Wrote {out}: partners pay {mode}; it closes with {closing} {order.currency}",
         )
 
-    sandbox = typer.Typer(no_args_is_help=True, help="What only a sandbox has.")
     sandbox.command("bank", cls=Command)(bank)
-    # With one command only, Typer would leave its name out.
-    sandbox.callback()(_sandbox)
-    app.add_typer(sandbox, name="sandbox")
-
-
-def _sandbox() -> None:
-    """What only a sandbox has."""

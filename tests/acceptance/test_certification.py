@@ -29,8 +29,8 @@ from tests.acceptance.test_operators import House, action, approved, grant, sent
 from tests.processes import COMMAND_TIMEOUT_S, Server, environment, folder, pointclear
 
 GUIDE = "docs/onboarding.md"
-HEADINGS = ("## 2. To certified", "## 3. Payments")
-OFFLINE = (("init",), ("certify", "show"))
+HEADINGS = ("## 2. To certified", "## 3. Payments and papers")
+OFFLINE = (("init",), ("certify", "show"), ("verify",))
 """Commands that speak to no server."""
 
 
@@ -163,6 +163,41 @@ def test_the_simulated_bank_takes_only_its_own_files(newcomer: Newcomer) -> None
     right = newcomer.run(*bank, "--after", "full.csv")
     assert json.loads(right.stdout)["mode"] == "late", right.stderr
     assert (newcomer.home / "late.csv").read_text().startswith("POINTCLEAR-BANK-STATEMENT,1")
+
+
+def test_a_seed_gives_the_same_papers_again_and_no_folder_is_written_over(
+    newcomer: Newcomer,
+) -> None:
+    papers = ("sandbox", "statements", "--as", "aurora", "--json", "-o")
+    again = newcomer.run(*papers, "again")
+    assert again.returncode == 0, again.stderr
+    told = json.loads(again.stdout)
+    assert (told["partner_id"], told["seed"]) == ("aurora", 1)
+    kinds = ["MISSING_AT_PARTNER", "DUPLICATE_AT_PARTNER", "POINTS_MISMATCH", "TIMING"]
+    assert [each["break"] for each in told["planted"]] == kinds
+    first, second = (newcomer.home / name for name in ("sample", "again"))
+    written = {str(path.relative_to(second)) for path in second.rglob("*") if path.is_file()}
+    assert written == set(told["files"])
+    assert all((first / name).read_bytes() == (second / name).read_bytes() for name in written)
+    page = (second / "README.md").read_text()
+    assert all(each["transfer_id"] in page for each in told["planted"])
+    assert newcomer.run(*papers, "again").returncode == 2
+    other = newcomer.run(*papers, "other-seed", "--seed", "2")
+    assert json.loads(other.stdout)["planted"] != told["planted"]
+    assert newcomer.run(*papers, "no", "--seed", "-1").returncode == 2
+    lines = second / "aurora" / "cny-2026-03-02.lines.csv"
+    lines.write_bytes(lines.read_bytes().replace(b"-43", b"-44", 1))
+    assert pointclear("verify", "again", cwd=newcomer.home).returncode == 1
+
+
+def test_sample_papers_are_only_for_a_sandbox(newcomer: Newcomer) -> None:
+    path = newcomer.home / "mirror" / "profile.json"
+    right = path.read_text()
+    path.write_text(right.replace("/sandbox", "/production"))
+    refused = newcomer.run("sandbox", "statements", "--as", "mirror", "-o", "none", "--json")
+    path.write_text(right)
+    assert json.loads(refused.stderr)["error"]["field"] == "audience"
+    assert (refused.returncode, (newcomer.home / "none").exists()) == (1, False)
 
 
 def test_nobody_is_certified_but_in_a_sandbox(newcomer: Newcomer) -> None:

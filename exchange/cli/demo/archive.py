@@ -2,7 +2,8 @@
 exchange's public keys.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from exchange.cli.connection import Connection, connect
@@ -11,6 +12,7 @@ from exchange.cli.output import json_text
 from exchange.cli.profile import load_profile
 from partners.envelope import to_json
 from partners.key_files import public_key_pem
+from partners.keys import Purpose, VerifyKey
 from partners.wire import envelope_from_proto, purpose_from_proto
 from pointclear.exchange.v1 import exchange_service_pb2
 from pointclear.settlement.v1 import settlement_service_pb2
@@ -66,19 +68,39 @@ def fetch_statement(own: Connection, window_id: str) -> tuple[bytes, bytes]:
     return statement.encode(), b"".join(each.chunk for each in chunks)
 
 
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A key under which papers verify."""
+
+    key: VerifyKey
+    holder: str
+    purpose: Purpose
+
+
 def write_keys(own: Connection, out: Path) -> None:
-    """The exchange's public keys: a list for programs, and one PEM file each for `openssl`."""
-    make_directory(out / "keys", 0o755)
-    rows = []
-    for key in own.keys("exchange"):
-        pem = public_key_pem(key.public_key)
-        write_output(out / "keys" / f"{key.key_id}.pem", pem)
+    """The exchange's public keys, as `key_files` gives them."""
+    keys = [
+        PublicKey(
+            VerifyKey.of(key.public_key), key.holder, purpose_from_proto(key.purpose, "purpose")
+        )
+        for key in own.keys("exchange")
+    ]
+    for name, content in key_files(keys).items():
+        write_output(out / name, content)
+
+
+def key_files(keys: Iterable[PublicKey]) -> dict[str, bytes]:
+    """By path: a list for programs, and one PEM file each for `openssl`."""
+    files, rows = {}, []
+    for each in keys:
+        key_id, pem = each.key.key_id, public_key_pem(each.key.public_key)
+        files[f"keys/{key_id}.pem"] = pem
         rows.append(
             {
-                "key_id": key.key_id,
-                "holder": key.holder,
-                "purpose": purpose_from_proto(key.purpose, "purpose").value,
+                "key_id": key_id,
+                "holder": each.holder,
+                "purpose": each.purpose.value,
                 "public_key_pem": pem.decode(),
             }
         )
-    write_output(out / "keys.json", json_text(rows))
+    return {**files, "keys.json": json_text(rows)}
