@@ -46,6 +46,8 @@ class MemoryProgram:
     """What was carried out or declined."""
     answers: dict[Key, ProgramAnswer] = field(default_factory=dict)
     """With what; a fence has an answer and no instruction."""
+    taken_back: dict[UUID, int] = field(default_factory=dict)
+    """Points of each transfer."""
 
     async def validate_member(self, member: str) -> Eligibility:
         """What the reference says; raises ProgramUnavailable where it says so."""
@@ -80,14 +82,17 @@ class MemoryProgram:
         key = reversal.instruction_id, InstructionKind.REVERSE
         if (before := self.answers.get(key)) is not None:
             return repeated(before, self.instructions.get(key), reversal)
-        given = self.answers.get((reversal.transfer_id, InstructionKind.CREDIT))
-        has = self.balances.get(reversal.member, 0)
-        if reversal.member.startswith(SPENT) or given is None:
-            has = 0
-        taken = min(has, reversal.points)
+        credited = self.instructions.get((reversal.transfer_id, InstructionKind.CREDIT))
+        if credited is None or credited.member != reversal.member:
+            return self._keep(key, reversal, declined(DeclineReason.OTHER))
+        given = self.answers[(reversal.transfer_id, InstructionKind.CREDIT)].points
+        before_it = self.taken_back.get(reversal.transfer_id, 0)
+        has = 0 if reversal.member.startswith(SPENT) else self.balances.get(reversal.member, 0)
+        taken = min(has, given - before_it, reversal.points)
         if not taken:
             return self._keep(key, reversal, declined(DeclineReason.SPENT))
         self.balances[reversal.member] -= taken
+        self.taken_back[reversal.transfer_id] = before_it + taken
         return self._keep(key, reversal, ProgramAnswer(CreditOutcome.DONE, taken))
 
     async def look_up(self, instruction_id: UUID, kind: InstructionKind) -> ProgramAnswer | None:

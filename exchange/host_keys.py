@@ -4,6 +4,8 @@
     <data-dir>/keys/<purpose>.event.json       its key event, where one was made
     <data-dir>/keys/<purpose>.<key_id>.pem     a key that was in use before; it still signs what
                                                names it
+    <data-dir>/keys/calling-tls.pem            with its key: what the exchange calls brands' systems
+                                               with; not needed where it calls none
     <data-dir>/operators/<name>.pub.pem        keys of the operators whom the host vouches for
     <data-dir>/certifiers/*.pem                public keys of sandboxes whose reports count here
 
@@ -15,7 +17,7 @@ Effects: reads files, opens tokens.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -81,6 +83,16 @@ class HostKey:
 
 
 @dataclass(frozen=True, slots=True)
+class CallingTls:
+    """What the exchange shows to brands' systems, and whom it believes there."""
+
+    authority: bytes
+    """PEM of the authority that their certificates must come from."""
+    certificate: bytes
+    key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class HostKeys:
     """What the host's key folder holds."""
 
@@ -92,6 +104,8 @@ class HostKeys:
     tls_key: bytes
     tls_certificate: bytes
     ca_certificate: bytes
+    calling: CallingTls | None = None
+    """None in a folder that has no certificate for calls to brands' systems."""
 
 
 def load_host_keys(data_dir: Path, tokens: TokenUris = NO_TOKENS) -> HostKeys:
@@ -114,11 +128,27 @@ def load_host_keys(data_dir: Path, tokens: TokenUris = NO_TOKENS) -> HostKeys:
             read_private(folder / "tls-key.pem"),
             read_certificate(folder / "tls.pem"),
             read_certificate(folder / "ca.pem"),
+            load_calling_tls(data_dir),
         )
     except FileNotFoundError as error:
         raise CannotStart(
             f"{error.filename} is missing", f"run `pointclear init --data-dir {data_dir}` first"
         ) from None
+
+
+def load_calling_tls(data_dir: Path) -> CallingTls | None:
+    """What the exchange calls brands' systems with; None where there is nothing.
+
+    Raises FileError or CannotStart.
+    """
+    folder = data_dir / "keys"
+    if not (folder / "calling-tls.pem").exists():
+        return None
+    return CallingTls(
+        read_certificate(folder / "ca.pem"),
+        read_certificate(folder / "calling-tls.pem"),
+        read_private(folder / "calling-tls-key.pem"),
+    )
 
 
 def load_signers(

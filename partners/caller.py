@@ -1,18 +1,30 @@
 """Who is calling: the channel's identity, read from the client certificate and nothing else. Pure.
 
 The identity is the one URI name of the certificate: `pointclear://partner/<partner_id>` or
-`pointclear://operator/<name>`.
+`pointclear://operator/<name>`. When the exchange calls a brand's system, it is the one with a name:
+`pointclear://exchange/<audience>`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
+from urllib.parse import quote
 from uuid import UUID
 
 from partners.errors import Reason, Refused
 from partners.points import check_id
 
 SCHEME = "pointclear"
+
+
+def exchange_uri(audience: str) -> str:
+    """The URI in the certificate with which an exchange calls brands' systems."""
+    return f"{SCHEME}://exchange/{quote(audience)}"
+
+
+def partner_uri(partner_id: str) -> str:
+    """The URI in a partner's certificates, when it calls and when it is called."""
+    return f"{SCHEME}://partner/{partner_id}"
 
 
 @dataclass(frozen=True, slots=True)

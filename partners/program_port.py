@@ -7,6 +7,8 @@ An adapter speaks a brand's protocol and implements this one. Rules for whoever 
 - An answer is definite: DONE, DECLINED, or NEVER, which only a look-up gives and which is a fence:
   the instruction must be declined if it comes later. Anything else is no answer: an adapter raises
   `ProgramUnavailable` and never guesses. Whoever was asked may have acted all the same.
+- Points are taken back from the credit that a reversal names, and from no other: in all of them
+  together at most what it gave, and nothing of a credit that never was or is another member's.
 - Evidence is what the brand can be held to: bytes that its key signed. An adapter whose protocol
   signs nothing gives none, and then no transfer is decided by its answer alone.
 - `validate_member` and `balance` only read. What the former tells apart, the exchange shows to
@@ -15,7 +17,7 @@ An adapter speaks a brand's protocol and implements this one. Rules for whoever 
 `adapters/conformance.py` holds the checks that every implementation passes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -139,10 +141,13 @@ class Credit:
     member: str
     points: int
     order_sha256: bytes
-    committed: bool
+    committed: bool = field(compare=False)
     """Whether the transfer is committed, so that the brand has promised to honour this; else its
-    answer decides."""
+    answer decides. It may become so, and the instruction stays the same."""
     expiry_lots: tuple[ExpiryLot, ...] = ()
+    source_key: bytes = field(default=b"", compare=False)
+    """The source brand's public key for which a fulfilment is sealed, 32 bytes: see
+    `partners/fulfilment.py`. It may be exchanged, and the instruction stays the same."""
 
 
 @dataclass(frozen=True, slots=True)

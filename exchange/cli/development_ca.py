@@ -4,7 +4,10 @@ Pure but for the randomness of keys and serial numbers. The rules kept here:
 
 - Leaves are ECDSA P-256: TLS with Ed25519 certificates fails in gRPC.
 - A client certificate has exactly one subject alternative name, the URI `pointclear://partner/<id>`
-  or `pointclear://operator/<name>`, and no DNS name: identity is that URI and nothing else.
+  or `pointclear://operator/<name>`, and no DNS name: identity is that URI and nothing else. The
+  exchange's own, with which it calls brands' systems, has `pointclear://exchange/<audience>`.
+- A brand's server certificate has its URI too, beside the names of its host: whoever calls holds it
+  to that URI, wherever the server stands.
 - The authority may sign leaves only, and a leaf may serve one end of a connection only.
 
 In production a partner sends a certificate request to an authority that is not kept beside the
@@ -32,7 +35,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from partners.caller import Caller
+from partners.caller import Caller, exchange_uri
 
 AUTHORITY_LIFETIME = timedelta(days=3650)
 LEAF_LIFETIME = timedelta(days=825)
@@ -80,14 +83,33 @@ def issue_server_certificate(
     authority: CertificateAuthority, key: EllipticCurvePublicKey, now: datetime
 ) -> x509.Certificate:
     """A certificate for a server on this machine: localhost, 127.0.0.1 and ::1."""
-    names = x509.SubjectAlternativeName(
-        [
-            x509.DNSName("localhost"),
-            x509.IPAddress(ip_address("127.0.0.1")),
-            x509.IPAddress(ip_address("::1")),
-        ]
-    )
+    names = x509.SubjectAlternativeName(_this_machine())
     return _leaf(authority, "localhost", key, names, ExtendedKeyUsageOID.SERVER_AUTH, now)
+
+
+def issue_serving_certificate(
+    authority: CertificateAuthority, key: EllipticCurvePublicKey, identity: str, now: datetime
+) -> x509.Certificate:
+    """A certificate for a brand's own server on this machine.
+
+    Raises Refused(CALLER_UNKNOWN) if `identity` names no caller.
+    """
+    caller = Caller.from_uris([identity])
+    names = x509.SubjectAlternativeName(
+        [*_this_machine(), x509.UniformResourceIdentifier(identity)]
+    )
+    return _leaf(authority, caller.name, key, names, ExtendedKeyUsageOID.SERVER_AUTH, now)
+
+
+def issue_calling_certificate(
+    authority: CertificateAuthority, key: EllipticCurvePublicKey, audience: str, now: datetime
+) -> x509.Certificate:
+    """A certificate with which the exchange calls brands' systems. The exchange itself takes it for
+    nobody's.
+    """
+    identity = x509.UniformResourceIdentifier(exchange_uri(audience))
+    names = x509.SubjectAlternativeName([identity])
+    return _leaf(authority, "exchange", key, names, ExtendedKeyUsageOID.CLIENT_AUTH, now)
 
 
 def issue_client_certificate(
@@ -113,6 +135,14 @@ def private_key_pem(key: EllipticCurvePrivateKey) -> bytes:
     It belongs into a file of mode 0600.
     """
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _this_machine() -> list[x509.GeneralName]:
+    return [
+        x509.DNSName("localhost"),
+        x509.IPAddress(ip_address("127.0.0.1")),
+        x509.IPAddress(ip_address("::1")),
+    ]
 
 
 def _leaf(

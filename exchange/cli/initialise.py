@@ -5,7 +5,8 @@ operators.
                                that a half-made directory does not look made
     pointclear.toml            but for production: that one operator may do what takes two; in a
                                sandbox also which program is simulated
-    keys/                      0700: ca.pem, ca-key.pem, tls.pem, tls-key.pem, receipts.pem,
+    keys/                      0700: ca.pem, ca-key.pem, tls.pem, tls-key.pem, calling-tls.pem and
+                               calling-tls-key.pem for calls to brands' systems, receipts.pem,
                                statements.pem, log.pem with their events, passphrase
     operator/                  the first operator's profile, unless operators are named
     operators/<name>/          profiles of the operators that are named
@@ -27,8 +28,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from exchange.cli.development_ca import (
     CertificateAuthority,
     create_authority,
+    issue_calling_certificate,
     issue_client_certificate,
     issue_server_certificate,
+    issue_serving_certificate,
     new_tls_key,
     pem,
     private_key_pem,
@@ -122,6 +125,7 @@ def initialise(
     make_directory(keys)
     authority = _ensure_authority(keys, now)
     _ensure_server_certificate(keys, authority, now)
+    ensure_calling_tls(keys, authority, audience, now)
     ensure_passphrase(keys)
     exchange_key_ids = {
         purpose.lower(): ensure_exchange_key(data_dir, purpose, audience, now).signer.key_id
@@ -187,6 +191,28 @@ def ensure_client_tls(
     key = _ensure_tls_key(directory / "tls-key.pem")
     certificate = issue_client_certificate(authority, key.public_key(), identity, now)
     _ensure(directory / "tls.pem", pem(certificate), PUBLIC_MODE)
+
+
+def ensure_serving_tls(
+    directory: Path, authority: CertificateAuthority, identity: str, now: datetime
+) -> None:
+    """The TLS key and certificate of a brand's own server in its profile, made where they are not
+    there yet.
+    """
+    key = _ensure_tls_key(directory / "serving-tls-key.pem")
+    certificate = issue_serving_certificate(authority, key.public_key(), identity, now)
+    _ensure(directory / "serving-tls.pem", pem(certificate), PUBLIC_MODE)
+
+
+def ensure_calling_tls(
+    keys: Path, authority: CertificateAuthority, audience: str, now: datetime
+) -> None:
+    """The TLS key and certificate with which the exchange calls brands' systems, made where they
+    are not there yet.
+    """
+    key = _ensure_tls_key(keys / "calling-tls-key.pem")
+    certificate = issue_calling_certificate(authority, key.public_key(), audience, now)
+    _ensure(keys / "calling-tls.pem", pem(certificate), PUBLIC_MODE)
 
 
 def _ensure_authority(keys: Path, now: datetime) -> CertificateAuthority:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from exchange.cli.connection import Connection
 from exchange.cli.development_ca import CertificateAuthority
-from exchange.cli.initialise import ensure_client_tls
+from exchange.cli.initialise import ensure_client_tls, ensure_serving_tls
 from exchange.cli.key_events import NewKey, key_with_event, registration
 from exchange.cli.profile import (
     PROFILE_FILE,
@@ -24,6 +24,7 @@ from exchange.cli.profile import (
     passphrase_of,
     write_profile_document,
 )
+from partners.caller import partner_uri
 from partners.errors import Reason, Refused
 from partners.key_events import PARTNER_PURPOSES
 from partners.keys import Purpose, Signer
@@ -36,7 +37,7 @@ KEY_LIFETIME = timedelta(days=730)
 
 def identity_of(partner_id: str) -> str:
     """The URI that a partner's certificate carries."""
-    return f"pointclear://partner/{partner_id}"
+    return partner_uri(partner_id)
 
 
 def make_partner_profile(
@@ -56,6 +57,7 @@ def make_partner_profile(
     if complete and load_profile(directory).identity != identity:
         raise Refused(Reason.ALREADY_EXISTS, "out", f"{directory} is the profile of someone else")
     ensure_client_tls(directory, authority, identity, now)
+    ensure_serving_tls(directory, authority, identity, now)
     passphrase = ensure_passphrase(directory)
     for purpose in PARTNER_PURPOSES:
         ensure_key(key_path(directory, purpose), passphrase)

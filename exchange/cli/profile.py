@@ -4,6 +4,8 @@
                    "audience": "..."}
     ca.pem         the authority that the server's certificate must come from
     tls.pem        this client's certificate, tls-key.pem its key (0600)
+    serving-tls.pem, serving-tls-key.pem (0600): a partner's, for a server of its own that the
+                   exchange calls
     keys/          orders.pem, agreements.pem, statements.pem or operator.pem: encrypted keys
     passphrase     of those keys (0600)
 

@@ -13,12 +13,15 @@ from cryptography.x509.verification import PolicyBuilder, Store
 from exchange.cli.development_ca import (
     CertificateAuthority,
     create_authority,
+    issue_calling_certificate,
     issue_client_certificate,
     issue_server_certificate,
+    issue_serving_certificate,
     new_tls_key,
     pem,
     private_key_pem,
 )
+from partners.caller import Caller
 from partners.errors import Reason, Refused
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -57,6 +60,32 @@ def test_a_server_certificate_names_this_machine_and_serves_the_server_side_only
         "::1",
     ]
     assert usages_of(certificate) == [ExtendedKeyUsageOID.SERVER_AUTH]
+
+
+def test_a_brands_server_certificate_names_the_brand_beside_its_host_and_calls_nobody(
+    authority: CertificateAuthority,
+) -> None:
+    certificate = issue_serving_certificate(authority, new_tls_key().public_key(), GROCERY, NOW)
+    assert [str(name.value) for name in names_of(certificate)] == [
+        "localhost",
+        "127.0.0.1",
+        "::1",
+        GROCERY,
+    ]
+    assert usages_of(certificate) == [ExtendedKeyUsageOID.SERVER_AUTH]
+
+
+def test_the_exchange_calls_under_a_name_of_its_own_that_makes_nobody_a_caller(
+    authority: CertificateAuthority,
+) -> None:
+    key = new_tls_key().public_key()
+    certificate = issue_calling_certificate(authority, key, "pointclear.local/development", NOW)
+    (name,) = names_of(certificate)
+    assert name.value == "pointclear://exchange/pointclear.local/development"
+    assert usages_of(certificate) == [ExtendedKeyUsageOID.CLIENT_AUTH]
+    with pytest.raises(Refused) as raised:
+        Caller.from_uris([name.value])
+    assert raised.value.reason is Reason.CALLER_UNKNOWN
 
 
 def test_the_server_certificate_verifies_for_localhost_under_its_own_authority_alone(

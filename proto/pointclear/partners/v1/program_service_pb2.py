@@ -26,21 +26,21 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from pointclear.common.v1 import envelope_pb2 as pointclear_dot_common_dot_v1_dot_envelope__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,pointclear/partners/v1/program_service.proto\x12\x16pointclear.partners.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#pointclear/common/v1/envelope.proto\"\xff\x02\n\x12\x43reditConfirmation\x12\x10\n\x08\x61udience\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\x12\x16\n\x0einstruction_id\x18\x03 \x01(\x0c\x12\x35\n\x04kind\x18\x04 \x01(\x0e\x32\'.pointclear.partners.v1.InstructionKind\x12\x0f\n\x07program\x18\x05 \x01(\t\x12\x36\n\x07outcome\x18\x06 \x01(\x0e\x32%.pointclear.partners.v1.CreditOutcome\x12\x0e\n\x06points\x18\x07 \x01(\x03\x12\x35\n\x06reason\x18\x08 \x01(\x0e\x32%.pointclear.partners.v1.DeclineReason\x12.\n\ndecided_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11program_reference\x18\n \x01(\t\x12\x19\n\x11\x66ulfilment_sha256\x18\x0b \x01(\x0c\"K\n\tExpiryLot\x12\x0e\n\x06points\x18\x01 \x01(\x03\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"F\n#ProgramServiceValidateMemberRequest\x12\x0f\n\x07program\x18\x01 \x01(\t\x12\x0e\n\x06member\x18\x02 \x01(\t\"`\n$ProgramServiceValidateMemberResponse\x12\x38\n\x0b\x65ligibility\x18\x01 \x01(\x0e\x32#.pointclear.partners.v1.Eligibility\"4\n\x11GetBalanceRequest\x12\x0f\n\x07program\x18\x01 \x01(\t\x12\x0e\n\x06member\x18\x02 \x01(\t\"$\n\x12GetBalanceResponse\x12\x0e\n\x06points\x18\x01 \x01(\x03\"\xcb\x01\n\rCreditRequest\x12\x10\n\x08\x61udience\x18\x01 \x01(\t\x12\x16\n\x0einstruction_id\x18\x02 \x01(\x0c\x12\x0f\n\x07program\x18\x03 \x01(\t\x12\x0e\n\x06member\x18\x04 \x01(\t\x12\x0e\n\x06points\x18\x05 \x01(\x03\x12\x36\n\x0b\x65xpiry_lots\x18\x06 \x03(\x0b\x32!.pointclear.partners.v1.ExpiryLot\x12\x11\n\tcommitted\x18\x07 \x01(\x08\x12\x14\n\x0corder_sha256\x18\x08 \x01(\x0c\"`\n\x0e\x43reditResponse\x12:\n\x0c\x63onfirmation\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\x12\x12\n\nfulfilment\x18\x02 \x01(\x0c\"\x80\x01\n\x0eReverseRequest\x12\x10\n\x08\x61udience\x18\x01 \x01(\t\x12\x16\n\x0einstruction_id\x18\x02 \x01(\x0c\x12\x13\n\x0btransfer_id\x18\x03 \x01(\x0c\x12\x0f\n\x07program\x18\x04 \x01(\t\x12\x0e\n\x06member\x18\x05 \x01(\t\x12\x0e\n\x06points\x18\x06 \x01(\x03\"M\n\x0fReverseResponse\x12:\n\x0c\x63onfirmation\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"\x81\x01\n\rLookUpRequest\x12\x10\n\x08\x61udience\x18\x01 \x01(\t\x12\x0f\n\x07program\x18\x02 \x01(\t\x12\x16\n\x0einstruction_id\x18\x03 \x01(\x0c\x12\x35\n\x04kind\x18\x04 \x01(\x0e\x32\'.pointclear.partners.v1.InstructionKind\"`\n\x0eLookUpResponse\x12:\n\x0c\x63onfirmation\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\x12\x12\n\nfulfilment\x18\x02 \x01(\x0c*y\n\x0b\x45ligibility\x12\x1b\n\x17\x45LIGIBILITY_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45LIGIBILITY_ELIGIBLE\x10\x01\x12\x1a\n\x16\x45LIGIBILITY_INELIGIBLE\x10\x02\x12\x17\n\x13\x45LIGIBILITY_UNKNOWN\x10\x03*n\n\x0fInstructionKind\x12 \n\x1cINSTRUCTION_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17INSTRUCTION_KIND_CREDIT\x10\x01\x12\x1c\n\x18INSTRUCTION_KIND_REVERSE\x10\x02*\x7f\n\rCreditOutcome\x12\x1e\n\x1a\x43REDIT_OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43REDIT_OUTCOME_DONE\x10\x01\x12\x1b\n\x17\x43REDIT_OUTCOME_DECLINED\x10\x02\x12\x18\n\x14\x43REDIT_OUTCOME_NEVER\x10\x03*\x85\x02\n\rDeclineReason\x12\x1e\n\x1a\x44\x45\x43LINE_REASON_UNSPECIFIED\x10\x00\x12!\n\x1d\x44\x45\x43LINE_REASON_MEMBER_UNKNOWN\x10\x01\x12$\n DECLINE_REASON_MEMBER_INELIGIBLE\x10\x02\x12 \n\x1c\x44\x45\x43LINE_REASON_MEMBER_FROZEN\x10\x03\x12\x18\n\x14\x44\x45\x43LINE_REASON_LIMIT\x10\x04\x12\x18\n\x14\x44\x45\x43LINE_REASON_SPENT\x10\x05\x12\x1b\n\x17\x44\x45\x43LINE_REASON_CONFLICT\x10\x06\x12\x18\n\x14\x44\x45\x43LINE_REASON_OTHER\x10\x07\x32\x91\x04\n\x0eProgramService\x12\x8b\x01\n\x0eValidateMember\x12;.pointclear.partners.v1.ProgramServiceValidateMemberRequest\x1a<.pointclear.partners.v1.ProgramServiceValidateMemberResponse\x12\x63\n\nGetBalance\x12).pointclear.partners.v1.GetBalanceRequest\x1a*.pointclear.partners.v1.GetBalanceResponse\x12W\n\x06\x43redit\x12%.pointclear.partners.v1.CreditRequest\x1a&.pointclear.partners.v1.CreditResponse\x12Z\n\x07Reverse\x12&.pointclear.partners.v1.ReverseRequest\x1a\'.pointclear.partners.v1.ReverseResponse\x12W\n\x06LookUp\x12%.pointclear.partners.v1.LookUpRequest\x1a&.pointclear.partners.v1.LookUpResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,pointclear/partners/v1/program_service.proto\x12\x16pointclear.partners.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#pointclear/common/v1/envelope.proto\"\xff\x02\n\x12\x43reditConfirmation\x12\x10\n\x08\x61udience\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\x12\x16\n\x0einstruction_id\x18\x03 \x01(\x0c\x12\x35\n\x04kind\x18\x04 \x01(\x0e\x32\'.pointclear.partners.v1.InstructionKind\x12\x0f\n\x07program\x18\x05 \x01(\t\x12\x36\n\x07outcome\x18\x06 \x01(\x0e\x32%.pointclear.partners.v1.CreditOutcome\x12\x0e\n\x06points\x18\x07 \x01(\x03\x12\x35\n\x06reason\x18\x08 \x01(\x0e\x32%.pointclear.partners.v1.DeclineReason\x12.\n\ndecided_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11program_reference\x18\n \x01(\t\x12\x19\n\x11\x66ulfilment_sha256\x18\x0b \x01(\x0c\"K\n\tExpiryLot\x12\x0e\n\x06points\x18\x01 \x01(\x03\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"F\n#ProgramServiceValidateMemberRequest\x12\x0f\n\x07program\x18\x01 \x01(\t\x12\x0e\n\x06member\x18\x02 \x01(\t\"`\n$ProgramServiceValidateMemberResponse\x12\x38\n\x0b\x65ligibility\x18\x01 \x01(\x0e\x32#.pointclear.partners.v1.Eligibility\"4\n\x11GetBalanceRequest\x12\x0f\n\x07program\x18\x01 \x01(\t\x12\x0e\n\x06member\x18\x02 \x01(\t\"$\n\x12GetBalanceResponse\x12\x0e\n\x06points\x18\x01 \x01(\x03\"\xdf\x01\n\rCreditRequest\x12\x10\n\x08\x61udience\x18\x01 \x01(\t\x12\x16\n\x0einstruction_id\x18\x02 \x01(\x0c\x12\x0f\n\x07program\x18\x03 \x01(\t\x12\x0e\n\x06member\x18\x04 \x01(\t\x12\x0e\n\x06points\x18\x05 \x01(\x03\x12\x36\n\x0b\x65xpiry_lots\x18\x06 \x03(\x0b\x32!.pointclear.partners.v1.ExpiryLot\x12\x11\n\tcommitted\x18\x07 \x01(\x08\x12\x14\n\x0corder_sha256\x18\x08 \x01(\x0c\x12\x12\n\nsource_key\x18\t \x01(\x0c\"`\n\x0e\x43reditResponse\x12:\n\x0c\x63onfirmation\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\x12\x12\n\nfulfilment\x18\x02 \x01(\x0c\"\x80\x01\n\x0eReverseRequest\x12\x10\n\x08\x61udience\x18\x01 \x01(\t\x12\x16\n\x0einstruction_id\x18\x02 \x01(\x0c\x12\x13\n\x0btransfer_id\x18\x03 \x01(\x0c\x12\x0f\n\x07program\x18\x04 \x01(\t\x12\x0e\n\x06member\x18\x05 \x01(\t\x12\x0e\n\x06points\x18\x06 \x01(\x03\"M\n\x0fReverseResponse\x12:\n\x0c\x63onfirmation\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"\x81\x01\n\rLookUpRequest\x12\x10\n\x08\x61udience\x18\x01 \x01(\t\x12\x0f\n\x07program\x18\x02 \x01(\t\x12\x16\n\x0einstruction_id\x18\x03 \x01(\x0c\x12\x35\n\x04kind\x18\x04 \x01(\x0e\x32\'.pointclear.partners.v1.InstructionKind\"`\n\x0eLookUpResponse\x12:\n\x0c\x63onfirmation\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\x12\x12\n\nfulfilment\x18\x02 \x01(\x0c*y\n\x0b\x45ligibility\x12\x1b\n\x17\x45LIGIBILITY_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45LIGIBILITY_ELIGIBLE\x10\x01\x12\x1a\n\x16\x45LIGIBILITY_INELIGIBLE\x10\x02\x12\x17\n\x13\x45LIGIBILITY_UNKNOWN\x10\x03*n\n\x0fInstructionKind\x12 \n\x1cINSTRUCTION_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17INSTRUCTION_KIND_CREDIT\x10\x01\x12\x1c\n\x18INSTRUCTION_KIND_REVERSE\x10\x02*\x7f\n\rCreditOutcome\x12\x1e\n\x1a\x43REDIT_OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43REDIT_OUTCOME_DONE\x10\x01\x12\x1b\n\x17\x43REDIT_OUTCOME_DECLINED\x10\x02\x12\x18\n\x14\x43REDIT_OUTCOME_NEVER\x10\x03*\x85\x02\n\rDeclineReason\x12\x1e\n\x1a\x44\x45\x43LINE_REASON_UNSPECIFIED\x10\x00\x12!\n\x1d\x44\x45\x43LINE_REASON_MEMBER_UNKNOWN\x10\x01\x12$\n DECLINE_REASON_MEMBER_INELIGIBLE\x10\x02\x12 \n\x1c\x44\x45\x43LINE_REASON_MEMBER_FROZEN\x10\x03\x12\x18\n\x14\x44\x45\x43LINE_REASON_LIMIT\x10\x04\x12\x18\n\x14\x44\x45\x43LINE_REASON_SPENT\x10\x05\x12\x1b\n\x17\x44\x45\x43LINE_REASON_CONFLICT\x10\x06\x12\x18\n\x14\x44\x45\x43LINE_REASON_OTHER\x10\x07\x32\x91\x04\n\x0eProgramService\x12\x8b\x01\n\x0eValidateMember\x12;.pointclear.partners.v1.ProgramServiceValidateMemberRequest\x1a<.pointclear.partners.v1.ProgramServiceValidateMemberResponse\x12\x63\n\nGetBalance\x12).pointclear.partners.v1.GetBalanceRequest\x1a*.pointclear.partners.v1.GetBalanceResponse\x12W\n\x06\x43redit\x12%.pointclear.partners.v1.CreditRequest\x1a&.pointclear.partners.v1.CreditResponse\x12Z\n\x07Reverse\x12&.pointclear.partners.v1.ReverseRequest\x1a\'.pointclear.partners.v1.ReverseResponse\x12W\n\x06LookUp\x12%.pointclear.partners.v1.LookUpRequest\x1a&.pointclear.partners.v1.LookUpResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pointclear.partners.v1.program_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ELIGIBILITY']._serialized_start=1611
-  _globals['_ELIGIBILITY']._serialized_end=1732
-  _globals['_INSTRUCTIONKIND']._serialized_start=1734
-  _globals['_INSTRUCTIONKIND']._serialized_end=1844
-  _globals['_CREDITOUTCOME']._serialized_start=1846
-  _globals['_CREDITOUTCOME']._serialized_end=1973
-  _globals['_DECLINEREASON']._serialized_start=1976
-  _globals['_DECLINEREASON']._serialized_end=2237
+  _globals['_ELIGIBILITY']._serialized_start=1631
+  _globals['_ELIGIBILITY']._serialized_end=1752
+  _globals['_INSTRUCTIONKIND']._serialized_start=1754
+  _globals['_INSTRUCTIONKIND']._serialized_end=1864
+  _globals['_CREDITOUTCOME']._serialized_start=1866
+  _globals['_CREDITOUTCOME']._serialized_end=1993
+  _globals['_DECLINEREASON']._serialized_start=1996
+  _globals['_DECLINEREASON']._serialized_end=2257
   _globals['_CREDITCONFIRMATION']._serialized_start=143
   _globals['_CREDITCONFIRMATION']._serialized_end=526
   _globals['_EXPIRYLOT']._serialized_start=528
@@ -54,17 +54,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETBALANCERESPONSE']._serialized_start=829
   _globals['_GETBALANCERESPONSE']._serialized_end=865
   _globals['_CREDITREQUEST']._serialized_start=868
-  _globals['_CREDITREQUEST']._serialized_end=1071
-  _globals['_CREDITRESPONSE']._serialized_start=1073
-  _globals['_CREDITRESPONSE']._serialized_end=1169
-  _globals['_REVERSEREQUEST']._serialized_start=1172
-  _globals['_REVERSEREQUEST']._serialized_end=1300
-  _globals['_REVERSERESPONSE']._serialized_start=1302
-  _globals['_REVERSERESPONSE']._serialized_end=1379
-  _globals['_LOOKUPREQUEST']._serialized_start=1382
-  _globals['_LOOKUPREQUEST']._serialized_end=1511
-  _globals['_LOOKUPRESPONSE']._serialized_start=1513
-  _globals['_LOOKUPRESPONSE']._serialized_end=1609
-  _globals['_PROGRAMSERVICE']._serialized_start=2240
-  _globals['_PROGRAMSERVICE']._serialized_end=2769
+  _globals['_CREDITREQUEST']._serialized_end=1091
+  _globals['_CREDITRESPONSE']._serialized_start=1093
+  _globals['_CREDITRESPONSE']._serialized_end=1189
+  _globals['_REVERSEREQUEST']._serialized_start=1192
+  _globals['_REVERSEREQUEST']._serialized_end=1320
+  _globals['_REVERSERESPONSE']._serialized_start=1322
+  _globals['_REVERSERESPONSE']._serialized_end=1399
+  _globals['_LOOKUPREQUEST']._serialized_start=1402
+  _globals['_LOOKUPREQUEST']._serialized_end=1531
+  _globals['_LOOKUPRESPONSE']._serialized_start=1533
+  _globals['_LOOKUPRESPONSE']._serialized_end=1629
+  _globals['_PROGRAMSERVICE']._serialized_start=2260
+  _globals['_PROGRAMSERVICE']._serialized_end=2789
 # @@protoc_insertion_point(module_scope)

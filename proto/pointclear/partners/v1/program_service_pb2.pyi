@@ -349,6 +349,7 @@ class CreditRequest(_message.Message):
     EXPIRY_LOTS_FIELD_NUMBER: _builtins.int
     COMMITTED_FIELD_NUMBER: _builtins.int
     ORDER_SHA256_FIELD_NUMBER: _builtins.int
+    SOURCE_KEY_FIELD_NUMBER: _builtins.int
     audience: _builtins.str
     """The exchange and environment that sends this."""
     instruction_id: _builtins.bytes
@@ -363,6 +364,8 @@ class CreditRequest(_message.Message):
     """Whether the transfer is committed, so that the brand has promised to honour this; else its answer decides."""
     order_sha256: _builtins.bytes
     """SHA-256 of the source's order."""
+    source_key: _builtins.bytes
+    """The source brand's public key that signed the order, 32 bytes: a fulfilment is sealed for it."""
     @_builtins.property
     def expiry_lots(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExpiryLot]:
         """When they expire; none where the program's own rule says."""
@@ -378,10 +381,11 @@ class CreditRequest(_message.Message):
         expiry_lots: _abc.Iterable[Global___ExpiryLot] | None = ...,
         committed: _builtins.bool = ...,
         order_sha256: _builtins.bytes = ...,
+        source_key: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "committed", b"committed", "expiry_lots", b"expiry_lots", "instruction_id", b"instruction_id", "member", b"member", "order_sha256", b"order_sha256", "points", b"points", "program", b"program"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "committed", b"committed", "expiry_lots", b"expiry_lots", "instruction_id", b"instruction_id", "member", b"member", "order_sha256", b"order_sha256", "points", b"points", "program", b"program", "source_key", b"source_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -27,7 +27,8 @@ if _version_not_supported:
 
 class ProgramServiceStub:
     """Implemented by a partner, called by the exchange over mutual TLS. Every instruction is keyed by its id and its kind: the
-    same one again is carried out once and answered as it was first.
+    same one again is carried out once and answered as it was first, and one with other content is declined. Whether a
+    transfer is committed, the key for a fulfilment and the audience are no part of the content.
     """
 
     def __init__(self, channel):
@@ -65,7 +66,8 @@ class ProgramServiceStub:
 
 class ProgramServiceServicer:
     """Implemented by a partner, called by the exchange over mutual TLS. Every instruction is keyed by its id and its kind: the
-    same one again is carried out once and answered as it was first.
+    same one again is carried out once and answered as it was first, and one with other content is declined. Whether a
+    transfer is committed, the key for a fulfilment and the audience are no part of the content.
     """
 
     def ValidateMember(self, request, context):
@@ -141,7 +143,8 @@ def add_ProgramServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class ProgramService:
     """Implemented by a partner, called by the exchange over mutual TLS. Every instruction is keyed by its id and its kind: the
-    same one again is carried out once and answered as it was first.
+    same one again is carried out once and answered as it was first, and one with other content is declined. Whether a
+    transfer is committed, the key for a fulfilment and the audience are no part of the content.
     """
 
     @staticmethod

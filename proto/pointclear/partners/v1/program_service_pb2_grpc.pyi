@@ -28,7 +28,8 @@ GRPC_VERSION: str
 
 class ProgramServiceStub:
     """Implemented by a partner, called by the exchange over mutual TLS. Every instruction is keyed by its id and its kind: the
-    same one again is carried out once and answered as it was first.
+    same one again is carried out once and answered as it was first, and one with other content is declined. Whether a
+    transfer is committed, the key for a fulfilment and the audience are no part of the content.
     """
 
     @_typing.overload
@@ -49,7 +50,8 @@ class ProgramServiceStub:
 @_typing.type_check_only
 class ProgramServiceAsyncStub(ProgramServiceStub):
     """Implemented by a partner, called by the exchange over mutual TLS. Every instruction is keyed by its id and its kind: the
-    same one again is carried out once and answered as it was first.
+    same one again is carried out once and answered as it was first, and one with other content is declined. Whether a
+    transfer is committed, the key for a fulfilment and the audience are no part of the content.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -66,7 +68,8 @@ class ProgramServiceAsyncStub(ProgramServiceStub):
 
 class ProgramServiceServicer(metaclass=_abc_1.ABCMeta):
     """Implemented by a partner, called by the exchange over mutual TLS. Every instruction is keyed by its id and its kind: the
-    same one again is carried out once and answered as it was first.
+    same one again is carried out once and answered as it was first, and one with other content is declined. Whether a
+    transfer is committed, the key for a fulfilment and the audience are no part of the content.
     """
 
     @_abc_1.abstractmethod
