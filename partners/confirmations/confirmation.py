@@ -3,19 +3,17 @@
 Rules kept here:
 
 - What is wrong in any way is no answer: nothing is known of the instruction, and whoever asked goes
-  on asking. Each way has a name, a `Fault`, so that it can be counted and somebody be told.
+  on asking. Each way has a name, a `Fault` of the port, so that it can be counted and somebody be
+  told.
 - A credit is DONE with exactly the points that were asked for; what is taken back, with 1 to as
   many. A credit in parts, or of nothing, is not in the protocol.
 - NEVER is the answer to a look-up and to nothing else.
-- What was answered stands. Another definite answer to the same instruction contradicts the first,
-  and it takes people to find out which was true.
 """
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from types import MappingProxyType
 from uuid import UUID
 
@@ -26,37 +24,11 @@ from partners.program_port import (
     CreditOutcome,
     DeclineReason,
     Evidence,
+    Fault,
     InstructionKind,
     ProgramAnswer,
     ProgramUnavailable,
 )
-
-
-class Fault(StrEnum):
-    """Why what came is no answer, in the order of the checks."""
-
-    MALFORMED = "MALFORMED"
-    """No envelope with exactly one signature, or no payload in the one encoding."""
-    TYPE_WRONG = "TYPE_WRONG"
-    KEY_UNKNOWN = "KEY_UNKNOWN"
-    KEY_WRONG = "KEY_WRONG"
-    """Another's key, or one for another purpose."""
-    KEY_NOT_IN_FORCE = "KEY_NOT_IN_FORCE"
-    SIGNATURE_INVALID = "SIGNATURE_INVALID"
-    AUDIENCE_WRONG = "AUDIENCE_WRONG"
-    PARTNER_WRONG = "PARTNER_WRONG"
-    INSTRUCTION_WRONG = "INSTRUCTION_WRONG"
-    """It answers another instruction, or another kind of it."""
-    PROGRAM_WRONG = "PROGRAM_WRONG"
-    OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
-    """Not stated, or NEVER where nobody looked up."""
-    POINTS_WRONG = "POINTS_WRONG"
-    REASON_WRONG = "REASON_WRONG"
-    """DECLINED without a reason, or a reason without it."""
-    FIELD_INVALID = "FIELD_INVALID"
-    FULFILMENT_WRONG = "FULFILMENT_WRONG"
-    """Not what the confirmation commits to, too large, or without a credit that was done."""
-
 
 REASONS: Mapping[Fault, Reason] = MappingProxyType(
     {
@@ -76,8 +48,7 @@ class NoAnswer(ProgramUnavailable):
     """What came means nothing, and why."""
 
     def __init__(self, fault: Fault, field: str, text: str) -> None:
-        super().__init__(f"{fault}: {field}: {text}")
-        self.fault = fault
+        super().__init__(f"{fault}: {field}: {text}", fault)
         self.field = field
         self.text = text
 
@@ -180,14 +151,3 @@ def answer_of(said: Confirmation, evidence: Evidence, fulfilment: bytes) -> Prog
     return ProgramAnswer(
         said.outcome, said.points, said.reason, said.program_reference, evidence, fulfilment
     )
-
-
-def contradicts(earlier: ProgramAnswer, later: ProgramAnswer) -> bool:
-    """Whether a brand has changed its answer to one instruction.
-
-    That a fenced instruction was declined when it came, and that what was declined was never
-    carried out, is the same thing said twice: nothing was moved, and nothing will be.
-    """
-    if CreditOutcome.DONE not in (earlier.outcome, later.outcome):
-        return False
-    return (earlier.outcome, earlier.points) != (later.outcome, later.points)

@@ -15,7 +15,6 @@ from partners import envelope as dsse
 from partners.confirmations.confirmation import (
     Asked,
     Confirmation,
-    Fault,
     NoAnswer,
     answer_of,
     check_answers,
@@ -25,7 +24,7 @@ from partners.confirmations.wire import confirmation_from_payload, confirmation_
 from partners.envelope import CREDIT_CONFIRMATION, Envelope, Signature
 from partners.errors import Refused
 from partners.keys import Purpose, Signer, VerifyKey
-from partners.program_port import Evidence, ProgramAnswer
+from partners.program_port import Evidence, Fault, ProgramAnswer
 from partners.registry import RegisteredKey
 
 KeyOf = Callable[[str], RegisteredKey | None]

@@ -3,9 +3,9 @@
 from typing import Any
 from uuid import UUID
 
-from partners.confirmations.confirmation import Confirmation, Fault, NoAnswer
+from partners.confirmations.confirmation import Confirmation, NoAnswer
 from partners.errors import Refused
-from partners.program_port import CreditOutcome, DeclineReason, InstructionKind
+from partners.program_port import CreditOutcome, DeclineReason, Fault, InstructionKind
 from partners.wire import parse_strictly, time_from_proto, time_to_proto
 from pointclear.partners.v1 import program_service_pb2 as pb
 
