@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from exchange.registry_view import RegistryView
     from exchange.server import Exchange
     from exchange.settings import Settings
+    from exchange.watching.service import Watching
     from partners.environment import Environment
     from partners.links.service import LookUps
     from partners.operators.roles import Role
@@ -201,8 +202,16 @@ async def serve_until_told(deployment: Deployment) -> None:
         ) as exchange,
     ):
         door = door_of(settings, exchange.registry, metrics, log)
+        watches = watching_of(exchange, settings, metrics)
+        door.under_way.at_close(watches.stop)
         async with listening(
-            handlers(exchange, door, look_ups_of(settings), four_eyes=settings.four_eyes == "on"),
+            handlers(
+                exchange,
+                door,
+                look_ups_of(settings),
+                watches,
+                four_eyes=settings.four_eyes == "on",
+            ),
             deployment.keys,
             settings.listen,
             channel_limits(settings),
@@ -312,8 +321,22 @@ def look_ups_of(settings: "Settings") -> "LookUps":
     return LookUps(simulated.get, settings.look_ups_per_day, settings.look_up_seconds)
 
 
+def watching_of(exchange: "Exchange", settings: "Settings", metrics: "Metrics") -> "Watching":
+    """Partners' streams as they grow."""
+    from exchange.watching.service import Watching
+
+    return Watching(
+        exchange.engine, exchange.keys.signers, settings.watches_per_partner, metrics.watches_open
+    )
+
+
 def handlers(
-    exchange: "Exchange", door: "Door", look_ups: "LookUps", *, four_eyes: bool = True
+    exchange: "Exchange",
+    door: "Door",
+    look_ups: "LookUps",
+    watches: "Watching",
+    *,
+    four_eyes: bool = True,
 ) -> tuple["grpc.GenericRpcHandler", ...]:
     """Every service, given what it needs and no more."""
     from exchange.dispatch import dispatch_to
@@ -338,6 +361,7 @@ def handlers(
             signers,
             exchange.stored_from,
             now,
+            watches,
         ),
         "PartnersService": PartnersService(
             engine, exchange.carry_out, exchange.registry, audience, now

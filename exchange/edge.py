@@ -14,6 +14,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -60,6 +61,17 @@ class UnderWay:
         """When the newest came, of the monotonic clock."""
         self.closed = False
         """Whether calls that come now are answered with TRY_LATER."""
+        self._at_close: list[Callable[[], None]] = []
+
+    def at_close(self, told: Callable[[], None]) -> None:
+        """Have those told who must end calls that would not end by themselves."""
+        self._at_close.append(told)
+
+    def close(self) -> None:
+        """Take no new calls."""
+        self.closed = True
+        for told in self._at_close:
+            told()
 
 
 async def _nobody_is_unknown(_caller: Caller, _method: str) -> None:
@@ -145,8 +157,10 @@ def _method_handler(
         course = Course(method, door)
         try:
             request, caller = await read(raw, context, course)
-            async for response in handler(request, caller):
-                yield response.SerializeToString()
+            # Closed here and now also when the caller goes away in the middle.
+            async with aclosing(handler(request, caller)) as responses:
+                async for response in responses:
+                    yield response.SerializeToString()
             course.answered(None)
         except Exception as error:
             await abort(context, error, course)

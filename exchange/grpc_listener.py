@@ -20,6 +20,12 @@ from exchange.host_keys import HostKeys
 
 STATES = health_pb2.HealthCheckResponse
 
+KEEPALIVE_S = 20
+"""How often a connection with calls under way is asked whether its other end lives."""
+KEEPALIVE_ANSWER_S = 10
+"""How long that may take: a watch whose client lost its network is over within half a minute."""
+CLIENT_PINGS_S = 10
+"""How often a client may ask the same."""
 QUIET_S = 0.1
 """A stop waits until no call came for this long, lest one is just coming."""
 POLL_S = 0.01
@@ -110,6 +116,9 @@ def channel_options(limits: ChannelLimits) -> tuple[tuple[str, int], ...]:
         ("grpc.max_concurrent_streams", limits.concurrent_streams_max),
         ("grpc.max_connection_age_ms", limits.connection_age_s * 1000),
         ("grpc.max_connection_age_grace_ms", limits.connection_age_grace_s * 1000),
+        ("grpc.keepalive_time_ms", KEEPALIVE_S * 1000),
+        ("grpc.keepalive_timeout_ms", KEEPALIVE_ANSWER_S * 1000),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", CLIENT_PINGS_S * 1000),
         ("grpc.so_reuseport", 0),
     )
 
@@ -124,7 +133,7 @@ async def drain(server: grpc.aio.Server, grace_s: float, under_way: UnderWay | N
     whatever is left after the grace.
     """
     if under_way is not None:
-        under_way.closed = True
+        under_way.close()
         until = time.monotonic() + grace_s
         while (now := time.monotonic()) < until:
             if not under_way.calls and now - under_way.taken_at > QUIET_S:

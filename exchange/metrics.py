@@ -96,6 +96,9 @@ class Metrics(Observer):
         )
         for level in LEVELS:
             self._cap_alerts.labels(str(level))
+        self._watches = Gauge(
+            "pointclear_watches", "Partners' watches that are open.", registry=registry
+        )
         self._windows = Gauge(
             "pointclear_window_age_seconds",
             "How long the settlement window has been open.",
@@ -167,6 +170,10 @@ class Metrics(Observer):
     def database_restarted(self) -> None:
         """The database was lost and has been started anew."""
         self._restarts.inc()
+
+    def watches_open(self, watches: int) -> None:
+        """So many watches are open."""
+        self._watches.set(watches)
 
     def windows_open(self, ages_s: Mapping[str, float]) -> None:
         """The age of every open window, by currency; those not named are open no more."""

@@ -2,6 +2,7 @@
 is in `ledger/reads.sql`.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -76,6 +77,11 @@ def own_stream_before(
 def own_stream_last(connection: Any, partner_id: str) -> int:
     """The newest position of the caller's stream, 0 for none."""
     return QUERIES.own_stream_end(connection, partner_id=partner_id) or 0
+
+
+def stream_ends(connection: Any, partner_ids: Sequence[str]) -> Mapping[str, int]:
+    """The newest positions of these partners' streams; one that is empty is left out."""
+    return dict(QUERIES.stream_ends(connection, partner_ids=list(partner_ids)))
 
 
 def own_stream_point(connection: Any, partner_id: str, stream_seq: int) -> tuple[int, datetime]:

@@ -1,5 +1,6 @@
 """ExchangeService: what partner systems call. It admits orders, hands them to the sequencer, and
-gives a partner the proofs in its stream. What only reads, and proves nothing, is `reading`'s.
+gives a partner the proofs in its stream. What only reads, and proves nothing, is `reading`'s; a
+stream as it grows is `watching`'s.
 """
 
 import asyncio
@@ -17,9 +18,10 @@ from exchange.reading.service import Reading
 from exchange.reads import OwnEntry
 from exchange.registry_view import RegistryView
 from exchange.replies import RecordedRefusal
-from exchange.seal import PayloadKind
 from exchange.sequencer import Reply
 from exchange.signing import sign_entry
+from exchange.watching.service import Watching
+from exchange.wire.entries import entry_to_proto
 from exchange.wire.refusals import refusal_to_proto
 from partners.caller import Caller
 from partners.envelope import Envelope
@@ -51,6 +53,7 @@ class ExchangeService:
         signers: Signers,
         stored_from: datetime,
         now: Callable[[], datetime],
+        watching: Watching,
     ) -> None:
         """`signers` holds the keys for receipts; `stored_from` is the first moment whose ids are
         stored.
@@ -61,6 +64,7 @@ class ExchangeService:
         self.get_position = reading.get_position
         self.list_corridors = reading.list_corridors
         self.list_held_transfers = reading.list_held_transfers
+        self.watch_transfers = watching.watch_transfers
         self._engine = engine
         self._submit = submit
         self._registry = registry
@@ -191,25 +195,7 @@ class ExchangeService:
         return await asyncio.to_thread(read)
 
     def _stream_entry(self, entry: OwnEntry) -> pb.StreamEntry:
-        envelope = sign_entry(self._signers, entry.kind, entry.payload)
-        return pb.StreamEntry(
-            stream_seq=entry.stream_seq,
-            envelope=envelope_to_proto(envelope),
-            member=entry.linked_member or own_member(entry),
-        )
-
-
-def own_member(entry: OwnEntry) -> str:
-    """The caller's own member in a transfer, as long as the order is stored. One that it only funds
-    has none.
-    """
-    order = transfer_pb2.TransferOrder.FromString(entry.order_payload or b"")
-    members = {
-        PayloadKind.RECEIPT: order.source_member,
-        PayloadKind.NOTICE: order.target_member,
-        PayloadKind.FUNDING: "",
-    }
-    return members[entry.kind]
+        return entry_to_proto(entry, sign_entry(self._signers, entry.kind, entry.payload))
 
 
 def _attempt(check: Callable[..., Order], *arguments: Any) -> Admitted:

@@ -130,6 +130,9 @@ class Settings(BaseSettings):
     concurrent_streams_max: int = Field(
         1024, ge=1, le=100_000, description="Calls under way on one connection."
     )
+    watches_per_partner: int = Field(
+        4, ge=1, le=1000, description="Of one partner on this server; beyond it WATCHES_EXCEEDED."
+    )
     connection_age_seconds: int = Field(
         1800, ge=1, description="When a connection is asked to make itself anew."
     )

@@ -118,6 +118,7 @@ class Reason(StrEnum):
 
     RATE_LIMITED = "RATE_LIMITED"
     QUEUE_FULL = "QUEUE_FULL"
+    WATCHES_EXCEEDED = "WATCHES_EXCEEDED"
 
     TRY_LATER = "TRY_LATER"
 
@@ -516,6 +517,12 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "RESOURCE_EXHAUSTED",
             Retry.SAME_ID,
             "Wait as long as the answer says, then send the same request again.",
+        ),
+        Reason.WATCHES_EXCEEDED: Rule(
+            "RESOURCE_EXHAUSTED",
+            Retry.SAME_ID,
+            "End a watch that you need no longer; the place of a broken one is free within a"
+            " minute.",
         ),
         Reason.TRY_LATER: Rule(
             "UNAVAILABLE",

@@ -27,6 +27,11 @@ ORDER BY e.stream_seq LIMIT :entries_max;
 -- name: own_stream_end(partner_id)$
 SELECT h.last_seq FROM stream_head AS h JOIN partner AS p USING (partner_number) WHERE p.partner_id = :partner_id;
 
+-- name: stream_ends(partner_ids)
+-- How far the streams of some partners have come.
+SELECT p.partner_id, h.last_seq FROM stream_head AS h JOIN partner AS p USING (partner_number)
+WHERE p.partner_id = ANY(:partner_ids);
+
 -- name: own_stream_before(partner_id, from_seq, before_seq, entries_max)
 -- The newest entries in a range of a partner's stream.
 SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload, m.member, v.decided_index IS NOT NULL

@@ -29,6 +29,7 @@ from exchange.grpc_listener import listening
 from exchange.host_keys import HostKey, HostKeys, load_host_keys
 from exchange.logs import log_call, mask_secrets, tell_exception
 from exchange.metrics import Metrics
+from exchange.watching.service import Watching
 from partners.caller import Caller
 from partners.keys import Purpose
 from partners.limits.values import CorridorLimits
@@ -94,7 +95,8 @@ def house(patch: pytest.MonkeyPatch) -> Iterator[House]:
         try:
             runner.run(found(exchange, database))
             door = a_door(ended, exchange.registry.require)
-            handlers = root.handlers(exchange, door, LOOK_UPS, four_eyes=False)
+            watching = Watching(exchange.engine, keys.signers, UNBOUNDED)
+            handlers = root.handlers(exchange, door, LOOK_UPS, watching, four_eyes=False)
             listener = listening(handlers, keys, "127.0.0.1:0")
             address = runner.run(stack.enter_async_context(listener))
             channels = runner.run(connected(stack, data_dir, address))

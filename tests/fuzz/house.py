@@ -5,7 +5,7 @@ Every call is judged by what it changed: the database itself says whether anythi
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
@@ -15,7 +15,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.rpc import status_pb2
 
 from exchange import __main__ as root
-from exchange.calls import Call
+from exchange.calls import CANCELLED, Call
 from exchange.wire.refusals import MESSAGE_MAX
 from partners.actions.rules import needs_action
 from pointclear.partners.v1.action_service_pb2 import ActResponse
@@ -25,6 +25,8 @@ from tests.fuzz.witness import Witness
 PARTNER, OTHER, AN_OPERATOR = "partner/grocery", "partner/fuel", "operator/operator"
 CALLERS = (PARTNER, OTHER, AN_OPERATOR)
 TIMEOUT_S = 60
+WATCH = "WatchTransfers"
+"""The method that ends only when its caller goes away: here after the first response."""
 ACTIONS = 1 << 55
 """The actions that wrap an operator's calls have numbers above all others."""
 TRAIL = ("operator_action", "action_request", "action_outcome")
@@ -67,6 +69,13 @@ def without_trail(written: Mapping[str, int] | None) -> Mapping[str, int] | None
         if rest.keys() == {"head"}:
             return None
     return rest
+
+
+async def all_of(method: MethodDescriptor, responses: AsyncIterator[bytes]) -> tuple[bytes, ...]:
+    """What a method streams; of one without end the first response."""
+    if method.name == WATCH:
+        return (await anext(responses),)
+    return tuple([each async for each in responses])
 
 
 class Ended(Exception):
@@ -142,7 +151,8 @@ class House:
         written = self.witness.written()
         (ended,) = self._ended
         self._ended.clear()
-        assert ended.code == answer.code
+        went_away = name == WATCH and answer.code == "OK"
+        assert ended.code == (CANCELLED if went_away else answer.code)
         assert len(ended.text.encode()) <= MESSAGE_MAX
         if acts or name == "Act":
             written = without_trail(written)
@@ -166,10 +176,14 @@ class House:
         try:
             if method.server_streaming:
                 stream: Any = channel.unary_stream(path)
-                chunks = [chunk async for chunk in stream(raw, timeout=TIMEOUT_S)]
-                return Answer(method, "OK", responses=tuple(chunks))
-            call: Any = channel.unary_unary(path)
-            return Answer(method, "OK", responses=(await call(raw, timeout=TIMEOUT_S),))
+                call = stream(raw, timeout=TIMEOUT_S)
+                chunks = await all_of(method, aiter(call))
+                call.cancel()
+                while not self._ended:
+                    await asyncio.sleep(0.01)
+                return Answer(method, "OK", responses=chunks)
+            unary: Any = channel.unary_unary(path)
+            return Answer(method, "OK", responses=(await unary(raw, timeout=TIMEOUT_S),))
         except grpc.aio.AioRpcError as error:
             packed = dict(error.trailing_metadata()).get("grpc-status-details-bin")
             status = None
@@ -191,7 +205,9 @@ class House:
         context = Context(uris)
         try:
             if method.server_streaming:
-                chunks = tuple([chunk async for chunk in found.unary_stream(raw, context)])
+                stream = found.unary_stream(raw, context)
+                chunks = await all_of(method, stream)
+                await stream.aclose()
             else:
                 chunks = (await found.unary_unary(raw, context),)
         except Ended as end:

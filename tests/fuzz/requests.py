@@ -303,6 +303,7 @@ HELD_ORDERS = (901, 902, 903)
 PARTNERS_OWN = frozenset(
     {
         *("CreateTransfer", "BatchCreateTransfers", "GetTransfer", "ListReceipts"),
+        "WatchTransfers",
         *(
             "ListTransfers",
             "SimulateTransfer",
@@ -380,6 +381,7 @@ def good_requests() -> dict[str, Message]:
         **{name: statement.good for name, statement in STATEMENTS.items()},
         "GetTransfer": exchange.GetTransferRequest(transfer_id=make.transfer_id(1).bytes),
         "ListReceipts": exchange.ListReceiptsRequest(after_stream_seq=1, page_size=2),
+        "WatchTransfers": exchange.WatchTransfersRequest(after_stream_seq=1, heartbeat_seconds=1),
         "ListTransfers": exchange.ListTransfersRequest(filter=wanted, page_size=2),
         "SimulateTransfer": exchange.SimulateTransferRequest(
             source_program="grocery", target_program="fuel", source_points=100

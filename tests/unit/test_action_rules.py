@@ -8,7 +8,7 @@ from partners.errors import Reason, Refused
 from partners.operators.roles import ALL_ROLES, Role
 
 READINGS = {
-    *("GetTransfer", "ListTransfers", "ListReceipts", "SimulateTransfer"),
+    *("GetTransfer", "ListTransfers", "ListReceipts", "WatchTransfers", "SimulateTransfer"),
     *(
         "GetPosition",
         "ListCorridors",

@@ -29,6 +29,7 @@ from exchange.replies import RETRY_DELAY_S
 from exchange.seal import LeafKind, Letterhead, Sealed, seal
 from exchange.settings import Settings
 from exchange.transfer import CLOCK_SKEW
+from exchange.watching import service as watching
 from exchange.wire.refusals import MESSAGE_MAX
 from partners import envelope as dsse
 from partners import paging
@@ -415,6 +416,11 @@ def test_the_limits_on_the_page_are_those_in_force() -> None:
         "page of ListReceipts, ListTransfers, ListCorridors, ListLinks": (
             f"{paging.PAGE_DEFAULT} by default, {paging.PAGE_MAX} at most"
         ),
+        "entries in a response of WatchTransfers": str(watching.PAGE),
+        "heartbeat of WatchTransfers": (
+            f"{watching.HEARTBEAT_S} s by default, 1 to {watching.HEARTBEAT_MAX_S} s"
+        ),
+        "watches of one partner on one server": str(setting("watches_per_partner")),
         "page of ListPartners, ListKeys, ListAgreements, ListTaxRates": (
             f"{paging.PAGE_DEFAULT} by default, {paging.PAGE_MAX} at most"
         ),

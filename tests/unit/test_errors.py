@@ -34,7 +34,10 @@ def test_every_rule_has_a_known_code_and_a_remedy_of_one_sentence(reason: Reason
 
 def test_only_refusals_that_record_nothing_may_be_sent_again_with_the_same_id() -> None:
     same_id = {reason for reason, rule in RULES.items() if rule.retry is Retry.SAME_ID}
-    assert same_id == {Reason.QUEUE_FULL, Reason.RATE_LIMITED, Reason.TRY_LATER}
+    assert same_id == {
+        *(Reason.QUEUE_FULL, Reason.RATE_LIMITED, Reason.TRY_LATER),
+        Reason.WATCHES_EXCEEDED,
+    }
 
 
 def test_not_found_is_exactly_what_is_unknown_and_may_be_named_to_anyone() -> None:

@@ -194,6 +194,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The caller sends faster than it may."""
     REASON_QUEUE_FULL: _Reason.ValueType  # 54
     """The exchange has as much queued as it takes."""
+    REASON_WATCHES_EXCEEDED: _Reason.ValueType  # 130
+    """As many watches of the caller are open on this server as it may have."""
     REASON_TRY_LATER: _Reason.ValueType  # 55
     """The outcome is not known or the service is not ready; the same request may be sent again."""
     REASON_LINK_UNKNOWN: _Reason.ValueType  # 71
@@ -358,6 +360,8 @@ REASON_RATE_LIMITED: Reason.ValueType  # 53
 """The caller sends faster than it may."""
 REASON_QUEUE_FULL: Reason.ValueType  # 54
 """The exchange has as much queued as it takes."""
+REASON_WATCHES_EXCEEDED: Reason.ValueType  # 130
+"""As many watches of the caller are open on this server as it may have."""
 REASON_TRY_LATER: Reason.ValueType  # 55
 """The outcome is not known or the service is not ready; the same request may be sent again."""
 REASON_LINK_UNKNOWN: Reason.ValueType  # 71

@@ -260,6 +260,60 @@ class ListReceiptsResponse(_message.Message):
 Global___ListReceiptsResponse: _TypeAlias = ListReceiptsResponse  # noqa: Y015
 
 @_typing.final
+class WatchTransfersRequest(_message.Message):
+    """Request of WatchTransfers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_STREAM_SEQ_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_SECONDS_FIELD_NUMBER: _builtins.int
+    after_stream_seq: _builtins.int
+    """Entries after this position; 0 starts at the first."""
+    heartbeat_seconds: _builtins.int
+    """A response comes at least this often, also when there is nothing new, 1 to 60 seconds; 0 means 15."""
+    def __init__(
+        self,
+        *,
+        after_stream_seq: _builtins.int = ...,
+        heartbeat_seconds: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_stream_seq", b"after_stream_seq", "heartbeat_seconds", b"heartbeat_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchTransfersRequest: _TypeAlias = WatchTransfersRequest  # noqa: Y015
+
+@_typing.final
+class WatchTransfersResponse(_message.Message):
+    """One of the responses of WatchTransfers. The first comes at once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    LAST_STREAM_SEQ_FIELD_NUMBER: _builtins.int
+    last_stream_seq: _builtins.int
+    """The newest position of the stream that this server has seen."""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___StreamEntry]:
+        """The next entries, in stream order; none where the response only says that the watch is alive."""
+
+    def __init__(
+        self,
+        *,
+        entries: _abc.Iterable[Global___StreamEntry] | None = ...,
+        last_stream_seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "last_stream_seq", b"last_stream_seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchTransfersResponse: _TypeAlias = WatchTransfersResponse  # noqa: Y015
+
+@_typing.final
 class StreamEntry(_message.Message):
     """One entry of a partner's stream."""
 

@@ -55,6 +55,11 @@ class ExchangeServiceStub:
                 request_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListReceiptsRequest.SerializeToString,
                 response_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListReceiptsResponse.FromString,
                 _registered_method=True)
+        self.WatchTransfers = channel.unary_stream(
+                '/pointclear.exchange.v1.ExchangeService/WatchTransfers',
+                request_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.WatchTransfersRequest.SerializeToString,
+                response_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.WatchTransfersResponse.FromString,
+                _registered_method=True)
         self.ListTransfers = channel.unary_unary(
                 '/pointclear.exchange.v1.ExchangeService/ListTransfers',
                 request_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListTransfersRequest.SerializeToString,
@@ -129,6 +134,14 @@ class ExchangeServiceServicer:
 
     def ListReceipts(self, request, context):
         """Reads the caller's stream of receipts and credit notices.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchTransfers(self, request, context):
+        """Sends the caller's stream from any position on: what is there at once, then each entry as it is committed, by whichever
+        server. It has no end of its own; when it breaks, go on after the last entry that came.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -220,6 +233,11 @@ def add_ExchangeServiceServicer_to_server(servicer, server):
                     servicer.ListReceipts,
                     request_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListReceiptsRequest.FromString,
                     response_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListReceiptsResponse.SerializeToString,
+            ),
+            'WatchTransfers': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchTransfers,
+                    request_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.WatchTransfersRequest.FromString,
+                    response_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.WatchTransfersResponse.SerializeToString,
             ),
             'ListTransfers': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTransfers,
@@ -376,6 +394,33 @@ class ExchangeService:
             '/pointclear.exchange.v1.ExchangeService/ListReceipts',
             pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListReceiptsRequest.SerializeToString,
             pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListReceiptsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchTransfers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/pointclear.exchange.v1.ExchangeService/WatchTransfers',
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.WatchTransfersRequest.SerializeToString,
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.WatchTransfersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,10 @@ class ExchangeServiceStub:
     """Looks a transfer up by its id; only its parties see it. By its sender's own reference: ListTransfers."""
     ListReceipts: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.ListReceiptsRequest, _exchange_service_pb2.ListReceiptsResponse]
     """Reads the caller's stream of receipts and credit notices."""
+    WatchTransfers: _grpc.UnaryStreamMultiCallable[_exchange_service_pb2.WatchTransfersRequest, _exchange_service_pb2.WatchTransfersResponse]
+    """Sends the caller's stream from any position on: what is there at once, then each entry as it is committed, by whichever
+    server. It has no end of its own; when it breaks, go on after the last entry that came.
+    """
     ListTransfers: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.ListTransfersRequest, _exchange_service_pb2.ListTransfersResponse]
     """Lists the caller's transfers, those that it sent and those that came to it, newest first."""
     SimulateTransfer: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.SimulateTransferRequest, _exchange_service_pb2.SimulateTransferResponse]
@@ -75,6 +79,10 @@ class ExchangeServiceAsyncStub(ExchangeServiceStub):
     """Looks a transfer up by its id; only its parties see it. By its sender's own reference: ListTransfers."""
     ListReceipts: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.ListReceiptsRequest, _exchange_service_pb2.ListReceiptsResponse]  # type: ignore[assignment]
     """Reads the caller's stream of receipts and credit notices."""
+    WatchTransfers: _aio.UnaryStreamMultiCallable[_exchange_service_pb2.WatchTransfersRequest, _exchange_service_pb2.WatchTransfersResponse]  # type: ignore[assignment]
+    """Sends the caller's stream from any position on: what is there at once, then each entry as it is committed, by whichever
+    server. It has no end of its own; when it breaks, go on after the last entry that came.
+    """
     ListTransfers: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.ListTransfersRequest, _exchange_service_pb2.ListTransfersResponse]  # type: ignore[assignment]
     """Lists the caller's transfers, those that it sent and those that came to it, newest first."""
     SimulateTransfer: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.SimulateTransferRequest, _exchange_service_pb2.SimulateTransferResponse]  # type: ignore[assignment]
@@ -130,6 +138,16 @@ class ExchangeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_service_pb2.ListReceiptsResponse, _abc.Awaitable[_exchange_service_pb2.ListReceiptsResponse]]:
         """Reads the caller's stream of receipts and credit notices."""
+
+    @_abc_1.abstractmethod
+    def WatchTransfers(
+        self,
+        request: _exchange_service_pb2.WatchTransfersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_exchange_service_pb2.WatchTransfersResponse], _abc.AsyncIterator[_exchange_service_pb2.WatchTransfersResponse]]:
+        """Sends the caller's stream from any position on: what is there at once, then each entry as it is committed, by whichever
+        server. It has no end of its own; when it breaks, go on after the last entry that came.
+        """
 
     @_abc_1.abstractmethod
     def ListTransfers(
