@@ -9,6 +9,7 @@ from rich.table import Table
 from exchange.cli.certification.issuing import VERDICTS
 from exchange.cli.certification.report import report_document
 from exchange.cli.certify_run import run
+from exchange.cli.certify_watch import watch
 from exchange.cli.failure import ExitCode
 from exchange.cli.life_commands import read_report
 from exchange.cli.options import JsonOption
@@ -24,6 +25,7 @@ def certify_app() -> typer.Typer:
         no_args_is_help=True, help="Try a partner's keys, connection and client in a sandbox."
     )
     app.command("run", cls=Command)(run)
+    app.command("watch", cls=Command)(watch)
     app.command("show", cls=Command)(show)
     app.command("list", cls=Command)(list_scenarios)
     return app

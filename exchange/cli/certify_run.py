@@ -7,6 +7,7 @@ import typer
 
 from exchange.cli.agreements import ListedAgreement, find_version, list_versions
 from exchange.cli.certification.issuing import (
+    REASON,
     Certification,
     CertifierOption,
     OutOption,
@@ -33,9 +34,6 @@ from partners.certification import Method
 from partners.errors import Reason, Refused
 from partners.keys import Purpose
 from pointclear.partners.v1.partners_service_pb2 import AGREEMENT_STATE_IN_FORCE
-
-REASON = "certification"
-"""Why the operator closes the window, for the trail."""
 
 
 def run(

@@ -26,6 +26,7 @@ from partners.envelope import to_json
 from partners.keys import Purpose
 from partners.wire import envelope_from_proto
 from pointclear.settlement.v1.settlement_service_pb2 import (
+    CloseWindowRequest,
     DownloadLineFileRequest,
     DownloadLineFileResponse,
     GetStatementRequest,
@@ -185,6 +186,15 @@ def settle_window(connection: Connection, window_id: str) -> SettleWindowRespons
         SETTLE_TIMEOUT_S,
     )
     return response
+
+
+def close_and_state(operator: Connection, window_id: str) -> None:
+    """Close a window, which opens the next, and state it. Repeating it is harmless.
+
+    Raises Failed.
+    """
+    operator.call(operator.settlement.CloseWindow, CloseWindowRequest(window_id=window_id))
+    settle_window(operator, window_id)
 
 
 def stated_lines(connection: Connection, window_id: str) -> bytes:

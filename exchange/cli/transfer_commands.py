@@ -232,15 +232,21 @@ def receipts(
     )
 
 
-def read_stream(connection: Connection, after: int, page_size: int = RECEIPTS_PAGE) -> list[Proof]:
-    """The caller's stream after a position, verified entry by entry and as a chain.
+def read_stream(
+    connection: Connection,
+    after: int,
+    page_size: int = RECEIPTS_PAGE,
+    previous: bytes | None = None,
+) -> list[Proof]:
+    """The caller's stream after a position, verified entry by entry and as a chain; `previous` is
+    the digest of the payload at that position, where it is known.
 
     Raises Failed.
     """
     profile = connection.profile
     keys = connection.exchange_keys(Purpose.RECEIPTS)
     proofs: list[Proof] = []
-    previous = FIRST_PREVIOUS if after == 0 else None
+    previous = FIRST_PREVIOUS if after == 0 else previous
     while True:
         page: ListReceiptsResponse = connection.call(
             connection.exchange.ListReceipts,

@@ -1,10 +1,11 @@
 """From nothing to certified by the written guide, and live in production with the report of it."""
 
+import hashlib
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,12 +14,15 @@ from typing import Any
 import pytest
 import uuid_utils
 
+from exchange.cli.agreements import find_version, list_versions
+from exchange.cli.certification.scenarios import expires, mends, quotes
+from exchange.cli.certification.trial import Trial
 from exchange.cli.connection import connect
 from exchange.cli.failure import Failed
 from exchange.cli.initialise import initialise
 from exchange.cli.orders import build_order, sign_order
 from exchange.cli.profile import load_profile
-from partners.certification import ScenarioName, Verdict
+from partners.certification import WATCHED, ScenarioName, Verdict
 from partners.environment import Environment
 from partners.keys import Purpose
 from pointclear.exchange.v1.exchange_service_pb2 import CreateTransferRequest
@@ -63,6 +67,16 @@ def begun(newcomer: Newcomer, *arguments: str) -> "subprocess.Popen[str]":
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+@contextmanager
+def own_client(newcomer: Newcomer) -> Iterator[Trial]:
+    """Stands for a newcomer's own program: it sends what the scenarios ask for."""
+    profile = load_profile(newcomer.home / "aurora", newcomer.server.address)
+    with connect(profile) as connection:
+        terms = find_version(list_versions(connection), "aurora-mirror", None).terms
+        signer = profile.signer(Purpose.ORDERS)
+        yield Trial(connection, connection, connection, terms, "A-1001", "M-77", signer)
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +142,72 @@ def test_a_scenario_that_fails_is_in_the_report_and_in_the_exit_code(newcomer: N
     key = "pointclear-data/operators/operator.pub.pem"
     shown = pointclear("certify", "show", "failed.json", "--certifier", key, cwd=newcomer.home)
     assert shown.returncode == 1
+
+
+def test_by_the_guide_a_newcomers_own_client_is_watched_and_certified(newcomer: Newcomer) -> None:
+    watch, show = commands(GUIDE, "## 4. Your own client")
+    (newcomer.home / "my-client.tar.gz").write_bytes(b"a release")
+    watching = begun(newcomer, *watch.arguments)
+    assert watching.stderr is not None
+    ticked: list[str] = []
+    while not ticked or not ticked[-1].startswith("watching for"):
+        ticked.append(watching.stderr.readline())
+        assert ticked[-1], "the watch did not begin"
+    with own_client(newcomer) as client:
+        for does in (mends, expires, quotes):
+            does(client)
+    answer, told = watching.communicate(timeout=COMMAND_TIMEOUT_S)
+    assert watching.returncode == 0, told
+    assert len(told.splitlines()) == len(WATCHED)
+    answered = [line.rstrip() for line in answer.splitlines()]
+    assert watch.answer
+    for line in watch.answer:
+        assert line.rstrip() in answered
+    shown = pointclear(*show.arguments, "--json", cwd=newcomer.home)
+    assert shown.returncode == 0, shown.stderr
+    report = json.loads(shown.stdout)
+    assert (report["method"], report["passed"]) == ("WATCH", True)
+    assert report["client_sha256"] == hashlib.sha256(b"a release").hexdigest()
+    verdicts = {each["name"]: each["verdict"] for each in report["scenarios"]}
+    assert {name for name in verdicts if verdicts[name] == Verdict.PASSED} == WATCHED
+    assert {verdicts[name] for name in set(ScenarioName) - WATCHED} == {Verdict.NOT_JUDGED}
+
+
+def test_a_watch_counts_what_comes_while_it_watches_and_fails_what_does_not(
+    newcomer: Newcomer,
+) -> None:
+    watch = ("certify", "watch", "--as", "aurora", "--client", "aurora/profile.json", "--json")
+    ended = newcomer.run(*watch, "--timeout", "1s", "--out", "unseen.json")
+    assert ended.returncode == 1, ended.stderr
+    assert ended.stderr == ""
+    report = json.loads(ended.stdout)
+    assert not report["passed"]
+    verdicts = {each["name"]: each["verdict"] for each in report["scenarios"]}
+    assert {verdicts[name] for name in WATCHED} == {Verdict.FAILED}
+    assert set(report["notes"].values()) == {"not seen within 1s"}
+    # All of the stream counts when it is asked for: `certify run` has left everything there.
+    seen = newcomer.run(*watch, "--timeout", "1s", "--out", "seen.json", "--after", "0")
+    assert seen.returncode == 0, seen.stdout
+    assert json.loads(seen.stdout)["passed"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "status", "says"),
+    [
+        ("--client", "no-such-file", 3, "no-such-file"),
+        ("--timeout", "soon", 2, "soon"),
+        ("--after", "-1", 2, "--after"),
+    ],
+)
+def test_a_watch_that_cannot_begin_says_why_and_writes_no_report(
+    newcomer: Newcomer, option: str, value: str, status: int, says: str
+) -> None:
+    good = {"--client": "aurora/profile.json", "--timeout": "1s"}
+    options = (each for pair in (good | {option: value}).items() for each in pair)
+    ended = newcomer.run("certify", "watch", "--as", "aurora", "--out", "no.json", *options)
+    assert ended.returncode == status
+    assert says in ended.stderr
+    assert not (newcomer.home / "no.json").exists()
 
 
 def test_two_certifications_at_once_do_not_close_each_others_day(newcomer: Newcomer) -> None:

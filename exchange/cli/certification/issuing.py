@@ -24,6 +24,8 @@ from partners.envelope import to_json
 from partners.errors import Reason, Refused
 from partners.keys import Purpose
 
+REASON = "certification"
+"""Why the operator closes a window, for the trail."""
 OutOption = Annotated[Path, typer.Option(metavar="FILE.json", help="Write the signed report here.")]
 CertifierOption = Annotated[
     Path | None,

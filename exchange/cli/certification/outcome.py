@@ -1,5 +1,6 @@
 """How a scenario ended. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from partners.certification import ScenarioName, Verdict
@@ -13,3 +14,7 @@ class Outcome:
     verdict: Verdict
     note: str = ""
     """One line for people: what was wrong, or what shows that nothing was."""
+
+
+Outcomes = Mapping[ScenarioName, Outcome]
+"""Of scenarios that have ended."""

@@ -17,7 +17,7 @@ from exchange.cli.certification.outcome import Outcome
 from exchange.cli.certification.trial import Trial, require
 from exchange.cli.connection import connect
 from exchange.cli.proofs import read_quote
-from exchange.cli.settlement_commands import settle_window, stated_lines
+from exchange.cli.settlement_commands import close_and_state, stated_lines
 from exchange.cli.transfer_commands import read_stream
 from partners.certification import ScenarioName, Verdict
 from partners.errors import PointclearError, Reason
@@ -36,7 +36,6 @@ from pointclear.exchange.v1.exchange_service_pb2 import (
 )
 from pointclear.exchange.v1.transfer_pb2 import TransferOrder
 from pointclear.partners.v1.link_service_pb2 import RevokeLinkRequest
-from pointclear.settlement.v1.settlement_service_pb2 import CloseWindowRequest
 
 SMALL_PAGE = 3
 """So small that a run makes several pages."""
@@ -248,10 +247,8 @@ def settles(trial: Trial) -> None:
     require(bool(trial.committed), "nothing was carried out in this run")
     # Another certification may have closed the day in between: what counts are the windows that
     # these transfers are in, and closing one again is harmless.
-    operator = trial.operator
     for window_id in sorted(set(trial.committed.values())):
-        operator.call(operator.settlement.CloseWindow, CloseWindowRequest(window_id=window_id))
-        settle_window(operator, window_id)
+        close_and_state(trial.operator, window_id)
         lines = stated_lines(trial.partner, window_id)
         missing = [
             each
