@@ -42,7 +42,7 @@ from exchange.store.agreements import load_altered, load_proposals
 from exchange.store.balances import accounts_touched, funding_accounts, load_balances
 from exchange.store.effects import write_effects
 from exchange.store.entries import load_entries, load_resolved
-from exchange.store.held import load_held
+from exchange.store.held import load_held, load_reserved
 from exchange.store.limits import load_day_tallies, load_member_secret, load_tallies
 from exchange.store.links import load_links
 from exchange.store.promotions import load_promotion_points, promotions_touched
@@ -232,19 +232,21 @@ class Ledger:
         if registry.revision != head.terms_revision or known is None:
             registry = load_registry(connection, head.terms_revision, self.letterhead.audience)
         held = load_held(connection, commands)
-        quotes = load_quotes(connection, registry, commands, held.values())
+        reserved = load_reserved(connection, commands)
+        waiting = [*held.values(), *reserved.values()]
+        quotes = load_quotes(connection, registry, commands, waiting)
         quoted = [each.terms for each in quotes.values()]
         altered = load_altered(connection, registry, commands, quoted) - registry.altered
         if altered:
             log.error("agreements are not stored as they were signed: %s", sorted(altered))
             registry = registry.with_altered(altered)
         promotion_points = dict(known.state.promotion_points) if known and fresh else {}
-        promoted = promotions_touched(registry, commands, held.values())
+        promoted = promotions_touched(registry, commands, waiting)
         promoted |= {terms.name for terms in quoted if terms.promotions}
         quotes |= load_lapsed_quotes(connection, registry, promoted, now)
         promoted -= {(agreement_id, version) for agreement_id, version, _ in promotion_points}
         promotion_points |= load_promotion_points(connection, promoted)
-        accounts = accounts_touched(registry, commands)
+        accounts = accounts_touched(registry, commands, waiting)
         balances = dict(known.state.balances) if known and fresh else {}
         if accounts is not None:
             accounts = accounts.union(*(funding_accounts(registry, each) for each in quoted))
@@ -265,13 +267,14 @@ class Ledger:
             known.state.tallies if known and fresh else load_tallies(connection),
             load_resolved(connection, commands),
             links,
-            load_day_tallies(connection, registry, self._member_secret, links, held, commands),
+            load_day_tallies(connection, registry, self._member_secret, links, waiting, commands),
             held,
             self._member_secret,
             promotion_points,
             load_proposals(connection, commands),
             quotes,
             head.quote_changes,
+            reserved,
         )
 
     def load_windows(

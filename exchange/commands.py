@@ -24,7 +24,9 @@ from partners.links.commands import LinkCommand
 from partners.links.link import Link, LinkMember
 from partners.operators.commands import ChangeRoles, MovePartner
 from partners.operators.roles import Role
+from partners.program_port import ExpiryLot, InstructionKind
 from partners.registry import Force, Partner, RegisteredKey, Tax, TaxRate, Unit
+from partners.routes.route import Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +123,19 @@ class Book:
 
 
 class Verdict(StrEnum):
-    """What becomes of a transfer that was held."""
+    """What becomes of a transfer that was held or reserved."""
 
     RELEASED = "RELEASED"
     REFUSED = "REFUSED"
     CANCELLED = "CANCELLED"
+    """By its sender, held, or reserved and not sent yet."""
+    CREDITED = "CREDITED"
+    """Reserved, and the target has given the points."""
+    DECLINED = "DECLINED"
+    """Reserved, and the target has declined for ever."""
+    LAPSED = "LAPSED"
+    """Reserved, and never to be credited: it was not sent in time, or the target has never seen it
+    and has fenced it off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +148,29 @@ class DecideHeld:
     """Of who cancels."""
 
 
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What decided a reserved transfer: the target's signed answer, or what two operators saw."""
+
+    sha256: bytes
+    """Of the bytes that were signed, or of the operators' evidence."""
+    key_id: str
+    """Of the target's key; empty for the operators'."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conclude:
+    """Ends a reserved transfer: CREDITED, DECLINED or LAPSED."""
+
+    transfer_id: UUID
+    verdict: Verdict
+    proof: Proof | None = None
+    """None only where nothing was sent."""
+
+
 Command = (
     Order
+    | Conclude
     | PartnersCommand
     | LinkCommand
     | OpenWindow
@@ -186,7 +217,9 @@ class TransferState(StrEnum):
     HELD = "HELD"
     """It waits for an operator's review; its amounts are reserved."""
     ABORTED = "ABORTED"
-    """It was held, and is void."""
+    """It was held or reserved, and is void."""
+    RESERVED = "RESERVED"
+    """It waits for the target's answer; its amounts are reserved."""
 
 
 Counted = tuple[str, int, int]
@@ -194,10 +227,27 @@ Counted = tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
+class Instruction:
+    """What the target's system is told to do."""
+
+    kind: InstructionKind
+    program: str
+    points: int
+    expiry_lots: tuple[ExpiryLot, ...]
+    member_key: str
+    """Stands for the member: what is told of one member is told in order."""
+    committed: bool
+    """Whether the transfer is, so that the brand has promised to honour it."""
+    answer_by: datetime | None = None
+    """Of a reserved one: void from here on if it was not sent, else only asked for."""
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
-    """A transfer that was held for review."""
+    """A transfer that was held for review, or reserved until its target answers."""
 
     log_index: int
+    """Of the entry with its pending postings."""
     recorded_at: datetime
     order: Order
     """As far as the record tells: members, reference and signature may be missing."""
@@ -210,6 +260,8 @@ class Held:
     verdict: Verdict | None = None
     decided_index: int = 0
     """Where the verdict is recorded, if there is one."""
+    sent: bool = False
+    """Of a reserved one: whether the target may have been told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +287,12 @@ class Recorded:
     """Of a hold: what goes back if it is voided."""
     promotions: tuple[str, ...] = ()
     """Of a hold: whose bonuses are reserved."""
+    instruction: Instruction | None = None
+    """What the target's system is to be told because of it."""
+    hold_index: int = 0
+    """Of a reserved one: the entry with its pending postings."""
+    proof: Proof | None = None
+    """By which a reserved one ended."""
 
     @property
     def funders(self) -> tuple[str, ...]:
@@ -402,6 +460,7 @@ Effect = (
     | MemberErased
     | Switches
     | Limits
+    | Route
     | ProposeAction
     | ApproveAction
     | RolesChanged
@@ -421,6 +480,7 @@ REGISTRY_EFFECTS = (
     PartnerMoved,
     *get_args(Switches),
     *get_args(Limits),
+    Route,
 )
 """Those that another process must read the registry again for."""
 

@@ -43,6 +43,8 @@ class LeafKind(IntEnum):
     ENTRY = 3
     HOLD = 4
     """A transfer that waits for review."""
+    RESERVATION = 5
+    """A transfer that waits for its target's answer."""
 
 
 LEAF_KINDS = {
@@ -50,6 +52,7 @@ LEAF_KINDS = {
     TransferState.REFUSED: LeafKind.REFUSAL,
     TransferState.ABORTED: LeafKind.REFUSAL,
     TransferState.HELD: LeafKind.HOLD,
+    TransferState.RESERVED: LeafKind.RESERVATION,
 }
 
 
@@ -210,7 +213,7 @@ class _Desk:
         self.entries: list[StreamEntry] = []
 
     def seal_transfer(self, outcome: Recorded) -> None:
-        committed = outcome.refusal is None
+        committed = outcome.state is TransferState.COMMITTED
         source_part = self.part_of(papers.source_part(outcome))
         target_part = self.part_of(papers.target_part(outcome))
         record = transfer_record(outcome, source_part.sha256, target_part.sha256)

@@ -201,9 +201,24 @@ def held_for_review() -> Refused:
 
 def refused_by(verdict: Verdict) -> Refused:
     """What the sender of a voided transfer is answered with."""
-    if verdict is Verdict.CANCELLED:
-        return Refused(Reason.TRANSFER_CANCELLED, "", "you cancelled it while it was held")
-    return Refused(Reason.REVIEW_REFUSED, "", "an operator refused the transfer after its review")
+    match verdict:
+        case Verdict.CANCELLED:
+            return Refused(Reason.TRANSFER_CANCELLED, "", "you cancelled it before it took place")
+        case Verdict.DECLINED:
+            return Refused(Reason.CREDIT_REFUSED, "", "the target program declined the credit")
+        case Verdict.LAPSED:
+            return Refused(Reason.TRANSFER_LAPSED, "", "the target program was not reached in time")
+        case _:
+            return Refused(Reason.REVIEW_REFUSED, "", "an operator refused it after its review")
+
+
+VOIDS = {
+    Reason.TRANSFER_CANCELLED: Verdict.CANCELLED,
+    Reason.CREDIT_REFUSED: Verdict.DECLINED,
+    Reason.TRANSFER_LAPSED: Verdict.LAPSED,
+    Reason.REVIEW_REFUSED: Verdict.REFUSED,
+}
+"""The verdict behind each reason of a void transfer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,15 @@ class Price:
     """For how many target points: 1 or 1,000."""
 
 
+class CreditMode(StrEnum):
+    """How the target promises its credit: what decides whether a transfer takes place."""
+
+    GUARANTEED = "GUARANTEED"
+    """It honours every transfer that we commit."""
+    CONFIRMED = "CONFIRMED"
+    """Its signed answer commits; until that comes, the transfer is reserved."""
+
+
 class Bearer(StrEnum):
     """Who bears a fee and the tax on it."""
 
@@ -152,6 +161,7 @@ class Terms:
     expiry: Expiry = field(default=Expiry())
     notice_days: int = 0
     """Days from a notice to the end of these terms."""
+    credit_mode: CreditMode = CreditMode.GUARANTEED
 
     @property
     def corridor(self) -> tuple[str, str]:

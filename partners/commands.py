@@ -8,6 +8,7 @@ from uuid import UUID
 
 from partners.agreement import Terms
 from partners.limits.values import Limits, Switches
+from partners.routes.route import Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,18 @@ class SetLimits:
     """The limits in their one encoding; the leaf's body."""
 
 
+@dataclass(frozen=True, slots=True)
+class SetRoute:
+    """Sets by what way instructions reach a program."""
+
+    change_id: UUID
+    """The idempotency key."""
+    route: Route
+    body: bytes
+    """The route in its one encoding; the leaf's body."""
+
+
 Negotiating = Propose | CounterSign | Withdraw | Activate | Terminate
 PartnersCommand = (
-    AddPartner | AddKey | RevokeKey | AddTaxRate | Negotiating | SetSwitches | SetLimits
+    AddPartner | AddKey | RevokeKey | AddTaxRate | Negotiating | SetSwitches | SetLimits | SetRoute
 )

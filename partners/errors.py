@@ -115,6 +115,7 @@ class Reason(StrEnum):
     REVIEW_REFUSED = "REVIEW_REFUSED"
     TRANSFER_CANCELLED = "TRANSFER_CANCELLED"
     TRANSFER_STATE = "TRANSFER_STATE"
+    TRANSFER_LAPSED = "TRANSFER_LAPSED"
 
     RATE_LIMITED = "RATE_LIMITED"
     QUEUE_FULL = "QUEUE_FULL"
@@ -419,7 +420,8 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
         Reason.CREDIT_REFUSED: Rule(
             "FAILED_PRECONDITION",
             Retry.NEW_ID,
-            "Ask the target program why it refused the credit, then send a new order.",
+            "Give the member the points back, and ask the target program why it refused before a "
+            "new order is sent.",
         ),
         Reason.SETTLEMENT_ON_HOLD: Rule(
             "FAILED_PRECONDITION",
@@ -507,6 +509,12 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "FAILED_PRECONDITION",
             Retry.NEVER,
             "Look the transfer up: it was decided before, and stays so.",
+        ),
+        Reason.TRANSFER_LAPSED: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEW_ID,
+            "Give the member the points back; send a new order with a new id when the target "
+            "program answers again.",
         ),
         Reason.RATE_LIMITED: Rule(
             "RESOURCE_EXHAUSTED",

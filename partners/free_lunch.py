@@ -102,11 +102,14 @@ def gains(multiplier: Multiplier, worths: Worths) -> bool:
 def in_order(multipliers: Iterable[Multiplier], since: datetime) -> tuple[Multiplier, ...]:
     """Those that are in force at `since` or later, in an order of their own."""
     return tuple(
-        sorted(
-            (each for each in multipliers if each.ends is None or each.ends > since),
-            key=lambda each: (each.source, each.target, each.begins, each.label, each.factor),
-        )
+        sorted((each for each in multipliers if each.ends is None or each.ends > since), key=_place)
     )
+
+
+def _place(each: Multiplier) -> tuple[object, ...]:
+    """By all that tells one from another: what has no end comes after what has one."""
+    ends = (each.ends is None, each.ends or each.begins)
+    return each.source, each.target, each.begins, each.label, each.factor, ends
 
 
 class _Search:

@@ -19,6 +19,7 @@ from partners.life import PartnerState
 from partners.limits.values import Limits, PartnerLimits, Restraints, Switches
 from partners.operators.roles import Role
 from partners.points import CurrencyScale
+from partners.routes.route import Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +140,12 @@ class Registry:
     operators: Mapping[str, frozenset[Role]] = field(default_factory=lambda: MappingProxyType({}))
     """What each operator may do, by name; one without any role may not call."""
     environment: Environment = Environment.DEVELOPMENT
+    """What the deployment is for; it never changes."""
     altered: frozenset[tuple[str, int]] = frozenset()
     """Activated versions whose stored rows are not what was signed and logged, by agreement id and
     version: nothing is converted by them."""
-    """What the deployment is for; it never changes."""
+    routes: Mapping[str, Route] = field(default_factory=lambda: MappingProxyType({}))
+    """By what way instructions reach programs, of those for which it was ever set."""
 
     def points_unit(self, program_id: str) -> Unit:
         """The unit of a registered program's points."""
@@ -226,6 +229,14 @@ class Registry:
             partner = replace(partners[limits.partner_id], net_debit_cap=limits.net_debit_cap)
             partners = {**partners, partner.partner_id: partner}
         return replace(self, partners=partners, restraints=self.restraints.with_limits(limits))
+
+    def with_route(self, route: Route) -> "Registry":
+        """The snapshot after a program's route was set."""
+        return replace(self, routes={**self.routes, route.program: route})
+
+    def route_of(self, program: str) -> Route:
+        """The way to a program; none until one is set."""
+        return self.routes.get(program) or Route(program)
 
     def limits_of(self, partner: Partner) -> PartnerLimits:
         """A partner's limits: those with which it was registered until others are set."""

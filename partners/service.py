@@ -28,6 +28,7 @@ from partners.negotiation.service import Negotiation
 from partners.paging import Paged, page_of
 from partners.points import POINTS_MAX, check_id, currency_scale
 from partners.registry import RegisteredKey, Registry
+from partners.routes.service import SettingRoutes
 from partners.signing import (
     verify_registration,
     verify_revocation,
@@ -88,6 +89,9 @@ class PartnersService:
         self.list_switches = limits.list_switches
         self.set_limits = limits.set_limits
         self.list_limits = limits.list_limits
+        routes = SettingRoutes(carry_out, registry)
+        self.set_route = routes.set_route
+        self.list_routes = routes.list_routes
         self._carry_out = carry_out
         self._registry = registry
         self._audience = audience

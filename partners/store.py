@@ -19,6 +19,7 @@ from partners.operators.roles import Role
 from partners.points import currency_scale
 from partners.queries import load_queries
 from partners.registry import Force, Partner, RegisteredKey, Registry, Tax, TaxRate, Unit
+from partners.routes.wire import route_from_body
 from partners.signing import verify_agreement
 from partners.wire import terms_from_payload
 
@@ -66,6 +67,8 @@ def load_registry(connection: Any, revision: int, audience: str) -> Registry:
     for kind, body in QUERIES.restraints(connection):
         if kind == "switches":
             registry = registry.with_switches(switches_from_body(bytes(body)))
+        elif kind == "routes":
+            registry = registry.with_route(route_from_body(bytes(body)))
         else:
             registry = registry.with_limits(limits_from_body(bytes(body)))
     return registry

@@ -16,6 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from partners.agreement import (
     Bearer,
     BlockRate,
+    CreditMode,
     Expiry,
     ExpiryRule,
     Fee,
@@ -116,8 +117,6 @@ def terms_from_payload(envelope: Envelope, audience: str) -> Terms:
     message = parse_strictly(agreement_pb2.RateAgreement(), envelope.payload)
     if message.audience != audience:
         raise Refused(Reason.AUDIENCE_WRONG, "audience", f"this exchange is {audience}")
-    if message.credit_mode != agreement_pb2.CREDIT_MODE_GUARANTEED:
-        raise Refused(Reason.TERMS_INVALID, "credit_mode", "the credit mode is GUARANTEED")
     time_from_proto(message.issued_at, "issued_at")
     return Terms(
         message.agreement_id,
@@ -145,6 +144,7 @@ def terms_from_payload(envelope: Envelope, audience: str) -> Terms:
         ),
         _expiry(message),
         message.notice_days,
+        _credit_mode(message),
     )
 
 
@@ -160,6 +160,17 @@ def segment_to_proto(segment: Segment) -> agreement_pb2.Segment:
 def bearer_to_proto(bearer: Bearer) -> agreement_pb2.Bearer.ValueType:
     """Who bears a fee, as the wire names it."""
     return agreement_pb2.Bearer.Value(f"BEARER_{bearer}")
+
+
+def _credit_mode(message: agreement_pb2.RateAgreement) -> CreditMode:
+    known = message.credit_mode in agreement_pb2.CreditMode.values()
+    name = agreement_pb2.CreditMode.Name(message.credit_mode) if known else ""
+    mode = name.removeprefix("CREDIT_MODE_")
+    if mode not in CreditMode.__members__:
+        raise Refused(
+            Reason.TERMS_INVALID, "credit_mode", "the credit mode is GUARANTEED or CONFIRMED"
+        )
+    return CreditMode[mode]
 
 
 def _price(message: agreement_pb2.RateAgreement) -> Price:

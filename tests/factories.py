@@ -13,7 +13,7 @@ from itertools import chain, permutations
 from typing import Any
 from uuid import UUID
 
-from exchange.commands import AskQuote, Command, OpenWindow, Order
+from exchange.commands import AskQuote, Command, OpenWindow, Order, Proof
 from exchange.fold import Folded, State, fold
 from exchange.quotes.quote import Quote
 from exchange.seal import Letterhead
@@ -30,6 +30,7 @@ from partners.commands import (
     Propose,
     RevokeKey,
     SetLimits,
+    SetRoute,
     SetSwitches,
     Terminate,
     Withdraw,
@@ -53,6 +54,8 @@ from partners.links.link import LinkMember, LinkMethod
 from partners.negotiation.wire import activation_body
 from partners.operators.roles import Role
 from partners.registry import Registry, Tax, TaxRate
+from partners.routes.route import Route
+from partners.routes.wire import route_body
 from partners.wire import terms_from_payload, time_to_proto
 from pointclear.exchange.v1.transfer_pb2 import TransferOrder
 from pointclear.partners.v1 import agreement_pb2
@@ -413,6 +416,16 @@ def set_switches(number: int, switches: Switches) -> SetSwitches:
 def set_limits(number: int, limits: Limits) -> SetLimits:
     """Sets limits under the change id of this number."""
     return SetLimits(transfer_id(number), limits, limits_body(limits))
+
+
+def set_route(number: int, route: Route) -> SetRoute:
+    """The command that sets a route, under the change id of this number."""
+    return SetRoute(transfer_id(number), route, route_body(route))
+
+
+def proof(brand: str, text: bytes = b"confirmation") -> Proof:
+    """A brand's signed answer, as the sequencer knows it."""
+    return Proof(hashlib.sha256(text).digest(), order_signer(brand).key_id)
 
 
 AGREEMENTS = {

@@ -12,7 +12,7 @@ from uuid import UUID
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from exchange.cli.proofs import Proof
-from partners.agreement import ExpiryRule, Promotion, Terms
+from partners.agreement import CreditMode, ExpiryRule, Promotion, Terms
 from partners.points import currency_scale, format_amount
 from partners.wire import time_to_proto
 from pointclear.common.v1 import refusal_pb2
@@ -148,6 +148,9 @@ def further_terms(terms: Terms) -> dict[str, Any]:
             "expiry_rule": "" if terms.expiry.rule is ExpiryRule.FRESH else str(terms.expiry.rule),
             "expiry_days": terms.expiry.days,
             "notice_days": terms.notice_days,
+            "credit_mode": (
+                "" if terms.credit_mode is CreditMode.GUARANTEED else str(terms.credit_mode)
+            ),
         }.items()
         if value
     }

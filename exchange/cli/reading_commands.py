@@ -36,7 +36,7 @@ from pointclear.exchange.v1.exchange_service_pb2 import (
 from pointclear.exchange.v1.transfer_pb2 import TransferState
 
 PAGE = 500
-STATES = ("COMMITTED", "REFUSED", "HELD", "ABORTED")
+STATES = ("COMMITTED", "REFUSED", "HELD", "RESERVED", "ABORTED")
 
 
 def add_reading_commands(app: typer.Typer) -> None:

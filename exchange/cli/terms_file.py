@@ -72,6 +72,7 @@ SHAPED = (
     "rate",
     "currency",
     "fee_bearer",
+    "credit_mode",
     "segments",
     "promotions",
     "member_limits",
@@ -123,6 +124,7 @@ def terms_payload(values: Values, audience: str, issued_at: datetime) -> bytes:
             setattr(message, name, parse_amount(str(values[name]), scale, name))
     shapes: tuple[tuple[str, Callable[[pb.RateAgreement, Any], None]], ...] = (
         ("fee_bearer", _bearer),
+        ("credit_mode", _credit_mode),
         ("expiry_rule", _expiry_rule),
         ("member_limits", _member_limits),
         ("segments", _segments),
@@ -162,6 +164,10 @@ def _pair(text: str) -> tuple[int, int]:
     if match is None:
         raise ValueError("it is not of the form N:M")
     return int(match.group(1)), int(match.group(2))
+
+
+def _credit_mode(message: pb.RateAgreement, value: str) -> None:
+    message.credit_mode = pb.CreditMode.Value(f"CREDIT_MODE_{value}")
 
 
 def _bearer(message: pb.RateAgreement, value: str) -> None:

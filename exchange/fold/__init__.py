@@ -20,6 +20,7 @@ from exchange.commands import (
     Book,
     CloseWindow,
     Command,
+    Conclude,
     DecideHeld,
     OpenWindow,
     Order,
@@ -28,11 +29,12 @@ from exchange.commands import (
 from exchange.fold.agreements import counter_sign, propose, terminate, withdraw
 from exchange.fold.keys import add_key, revoke_key
 from exchange.fold.life import move_partner
-from exchange.fold.limits import set_limits, set_switches
+from exchange.fold.limits import set_limits, set_route, set_switches
 from exchange.fold.links import decide_link, link_entry_key
 from exchange.fold.operators import approve_action, change_roles, propose_action
 from exchange.fold.orders import transfer
 from exchange.fold.quotes import ask_quote
+from exchange.fold.reservations import conclude
 from exchange.fold.review import decide_held
 from exchange.fold.run import Run
 from exchange.fold.state import (
@@ -57,6 +59,7 @@ from partners.commands import (
     Propose,
     RevokeKey,
     SetLimits,
+    SetRoute,
     SetSwitches,
     Terminate,
     Withdraw,
@@ -122,6 +125,8 @@ def decide(run: Run, command: Command) -> Result:
                 return set_switches(run, command)
             case SetLimits():
                 return set_limits(run, command)
+            case SetRoute():
+                return set_route(run, command)
             case ProposeAction():
                 return propose_action(run, command)
             case ApproveAction():
@@ -130,6 +135,8 @@ def decide(run: Run, command: Command) -> Result:
                 return change_roles(run, command)
             case MovePartner():
                 return move_partner(run, command)
+            case Conclude():
+                return conclude(run, command)
             case DecideHeld():
                 return decide_held(run, command)
             case AskQuote():

@@ -1,4 +1,4 @@
-"""Decides what sets switches and limits. Pure but for the run that it is given."""
+"""Decides what sets switches, limits and routes. Pure but for the run that it is given."""
 
 from dataclasses import replace
 
@@ -6,7 +6,8 @@ from exchange.cap_alerts import CapAlert, level_of
 from exchange.commands import Result
 from exchange.fold.run import Run
 from exchange.ledger.accounts import position_account
-from partners.commands import SetLimits, SetSwitches
+from partners.commands import SetLimits, SetRoute, SetSwitches
+from partners.environment import Environment
 from partners.errors import Reason, Refused
 from partners.limits.values import (
     CorridorLimits,
@@ -17,9 +18,11 @@ from partners.limits.values import (
     Switches,
 )
 from partners.registry import Registry
+from partners.routes.route import RouteKind
 
 SWITCHES_BODY = "application/vnd.pointclear.switches.v1+protobuf"
 LIMITS_BODY = "application/vnd.pointclear.limits.v1+protobuf"
+ROUTE_BODY = "application/vnd.pointclear.route.v1+protobuf"
 """What the bodies of these entries are."""
 
 
@@ -49,6 +52,21 @@ def set_limits(run: Run, command: SetLimits) -> Result:
         if level > level_of(before.available, before.floor):
             run.alerts.append(CapAlert(run.index, partner.number, level))
     return run.enter(entry_key, LIMITS_BODY, command.body, effect=command.limits)
+
+
+def set_route(run: Run, command: SetRoute) -> Result:
+    """Orders decided after it give instructions for the new way; what waits goes by it, too."""
+    entry_key = f"routes/{command.change_id}"
+    if entry_key in run.entries:
+        return run.same_body(entry_key, command.body, "change_id", Reason.MODIFIED_REQUEST)
+    check_program(run.registry, command.route.program, "route.program_id")
+    if (
+        command.route.kind is RouteKind.SIMULATED
+        and run.registry.environment is Environment.PRODUCTION
+    ):
+        raise Refused(Reason.FIELD_INVALID, "route.kind", "production simulates no program")
+    run.registry = run.registry.with_route(command.route)
+    return run.enter(entry_key, ROUTE_BODY, command.body, effect=command.route)
 
 
 def check_subject(registry: Registry, of: Switches | Limits, field: str) -> None:

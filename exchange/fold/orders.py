@@ -10,6 +10,8 @@ from exchange.commands import (
     TransferState,
 )
 from exchange.day_limits import Passed, check_day_limits, is_limited, transfer_of
+from exchange.fold.answers import answered_with
+from exchange.fold.reservations import credit_of, needs_answer, reserve
 from exchange.fold.run import Run
 from exchange.fold.state import Tally
 from exchange.promotions import grants
@@ -61,7 +63,8 @@ def transfer(run: Run, order: Order) -> Result:
             run.now,
         )
         passed = day_limits(run, order, plan)
-        plan = reserved(plan) if passed.is_held else plan
+        waits = passed.is_held or needs_answer(plan.terms)
+        plan = reserved(plan) if waits else plan
         post_plan(run.balances, plan)
     except Refused as refusal:
         return record(run, order, refusal, None)
@@ -70,15 +73,15 @@ def transfer(run: Run, order: Order) -> Result:
         run.use(plan.quote, order.transfer_id)
     else:
         run.grant(grants(plan.terms, plan.conversion))
-    if passed.is_held:
+    if waits:
         return hold(run, order, plan, passed)
     run.count(plan.postings, plan.window)
     return record(run, order, None, plan)
 
 
 def hold(run: Run, order: Order, plan: Plan, passed: Passed) -> Recorded:
-    """Record a transfer whose amounts are reserved until an operator decides it. The record states
-    no figures: nothing has moved.
+    """Record a transfer whose amounts are reserved until an operator decides it, or its target
+    answers. The record states no figures: nothing has moved.
     """
     promotions = tuple(each.promotion.promotion_id for each in plan.conversion.bonuses)
     outcome = Recorded(
@@ -87,7 +90,7 @@ def hold(run: Run, order: Order, plan: Plan, passed: Passed) -> Recorded:
         order,
         source_partner=order.partner_id,
         target_partner=target_partner_of(run.registry, order),
-        refusal=held_for_review(),
+        refusal=held_for_review() if passed.is_held else None,
         terms=None,
         conversion=None,
         window=plan.window,
@@ -96,20 +99,11 @@ def hold(run: Run, order: Order, plan: Plan, passed: Passed) -> Recorded:
         counted=passed.returns,
         promotions=promotions,
     )
-    run.held[order.transfer_id] = Held(
-        run.index, run.now, order, plan.postings, passed.returns, promotions
-    )
+    held = Held(run.index, run.now, order, plan.postings, passed.returns, promotions)
+    if not passed.is_held:
+        return reserve(run, held, plan.terms, plan.conversion, outcome)
+    run.held[order.transfer_id] = held
     return answered_with(run, outcome)
-
-
-def answered_with(run: Run, outcome: Recorded) -> Recorded:
-    """Append an outcome, which is what its id is answered with from now on."""
-    order = outcome.order
-    run.answers[order.transfer_id] = Answer(
-        outcome.source_partner, order.payload_sha256, outcome.log_index, order
-    )
-    run.append(outcome)
-    return outcome
 
 
 def day_limits(run: Run, order: Order, plan: Plan) -> Passed:
@@ -137,6 +131,9 @@ def record(run: Run, order: Order, refusal: Refused | None, plan: Plan | None) -
         window=plan.window if plan else None,
         postings=plan.postings if plan else (),
         state=TransferState.REFUSED if refusal else TransferState.COMMITTED,
+        instruction=credit_of(run, order, plan.terms, plan.conversion, is_committed=True)
+        if plan
+        else None,
     )
     return answered_with(run, outcome)
 

@@ -49,6 +49,7 @@ class Run:
         self.promotion_points = dict(state.promotion_points)
         self.proposals = dict(state.proposals)
         self.held = dict(state.held)
+        self.reserved = dict(state.reserved)
         self.steps: dict[Cell, int] = {}
         self.outcomes: list[Outcome] = []
         self.alerts: list[CapAlert] = []
@@ -73,6 +74,7 @@ class Run:
             self.proposals,
             self.quotes,
             self.quote_changes,
+            self.reserved,
         )
 
     @property

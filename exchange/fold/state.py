@@ -95,6 +95,8 @@ class State:
     quote_changes: int = 0
     """Counts the quotes that were made or have lapsed: they make no leaf, and by this another
     process sees that what it remembers of the budgets is old."""
+    reserved: Mapping[UUID, Held] = field(default_factory=dict)
+    """Transfers that were reserved, of those that the commands conclude or cancel."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ PREPARE read_head (uuid[]) AS
 SELECT h.next_index, h.frontier, h.recorded_at, h.terms_revision, h.quote_changes, a.*
 FROM head AS h
 LEFT JOIN (
-    SELECT r.transfer_id::text, p.partner_id, r.payload_sha256, coalesce(v.decided_index, r.log_index), r.payload, r.key_id, r.signature
+    SELECT r.transfer_id::text, p.partner_id, r.payload_sha256, coalesce(w.decided_index, w.log_index, v.decided_index, r.log_index), r.payload, r.key_id, r.signature
     FROM request AS r JOIN partner AS p USING (partner_number) LEFT JOIN review AS v USING (transfer_id)
+        LEFT JOIN reservation AS w USING (transfer_id)
     WHERE r.transfer_id = ANY ($1)
 ) AS a ON true;
 
@@ -75,6 +76,25 @@ PREPARE write_verdicts (uuid[], text[], bigint[]) AS
 UPDATE review AS v SET verdict = n.verdict, decided_index = n.decided_index
 FROM unnest($1, $2, $3) AS n (transfer_id, verdict, decided_index)
 WHERE v.transfer_id = n.transfer_id;
+
+PREPARE write_reservations (uuid[], integer[], bigint[], bigint[], text[]) AS
+INSERT INTO reservation (transfer_id, partner_number, log_index, hold_index, facts)
+SELECT * FROM unnest($1, $2, $3, $4, $5);
+
+PREPARE write_conclusions (uuid[], text[], bigint[]) AS
+WITH ended AS (
+    UPDATE reservation AS w SET verdict = n.verdict, decided_index = n.decided_index
+    FROM unnest($1, $2, $3) AS n (transfer_id, verdict, decided_index)
+    WHERE w.transfer_id = n.transfer_id
+)
+UPDATE delivery SET state = 'CONCLUDED', leased_until = NULL
+WHERE instruction_id = ANY ($1) AND kind = 'CREDIT';
+
+PREPARE write_deliveries (uuid[], text[], uuid[], text[], text[], bigint[], text[], boolean[], bigint[], timestamptz[], timestamptz[]) AS
+INSERT INTO delivery (
+    instruction_id, kind, transfer_id, program_id, member_key, points, expiry_lots, committed, log_index, next_at, answer_by
+)
+SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 
 PREPARE write_day_tallies (text[], integer[], bigint[], bigint[]) AS
 INSERT INTO day_tally (subject, day, transfers, amount)

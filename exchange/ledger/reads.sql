@@ -2,25 +2,27 @@
 
 -- name: own_transfer(transfer_id, partner_id)^
 -- One transfer as one of its parties sees it: where it was held and decided, as it was decided.
-SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload, m.member, v.decided_index IS NOT NULL
+SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload, m.member, coalesce(v.decided_index, w.decided_index) IS NOT NULL
 FROM record AS r
 JOIN stream_entry AS e USING (log_index)
 JOIN partner AS p USING (partner_number)
 LEFT JOIN request AS q ON q.transfer_id = r.transfer_id
 LEFT JOIN link_member AS m ON (m.link_id, m.partner_number) = (q.link_id, e.partner_number)
 LEFT JOIN review AS v ON v.log_index = e.log_index
+LEFT JOIN reservation AS w ON w.log_index = e.log_index
 WHERE r.transfer_id = :transfer_id::uuid AND p.partner_id = :partner_id
 ORDER BY r.log_index DESC LIMIT 1;
 
 -- name: own_stream(partner_id, after_seq, entries_max)
 -- The next entries of a partner's stream.
-SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload, m.member, v.decided_index IS NOT NULL
+SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload, m.member, coalesce(v.decided_index, w.decided_index) IS NOT NULL
 FROM stream_entry AS e
 JOIN partner AS p USING (partner_number)
 JOIN record AS r USING (log_index)
 LEFT JOIN request AS q ON q.transfer_id = r.transfer_id
 LEFT JOIN link_member AS m ON (m.link_id, m.partner_number) = (q.link_id, e.partner_number)
 LEFT JOIN review AS v ON v.log_index = e.log_index
+LEFT JOIN reservation AS w ON w.log_index = e.log_index
 WHERE p.partner_id = :partner_id AND e.stream_seq > :after_seq
 ORDER BY e.stream_seq LIMIT :entries_max;
 
@@ -34,13 +36,14 @@ WHERE p.partner_id = ANY(:partner_ids);
 
 -- name: own_stream_before(partner_id, from_seq, before_seq, entries_max)
 -- The newest entries in a range of a partner's stream.
-SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload, m.member, v.decided_index IS NOT NULL
+SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload, m.member, coalesce(v.decided_index, w.decided_index) IS NOT NULL
 FROM stream_entry AS e
 JOIN partner AS p USING (partner_number)
 JOIN record AS r USING (log_index)
 LEFT JOIN request AS q ON q.transfer_id = r.transfer_id
 LEFT JOIN link_member AS m ON (m.link_id, m.partner_number) = (q.link_id, e.partner_number)
 LEFT JOIN review AS v ON v.log_index = e.log_index
+LEFT JOIN reservation AS w ON w.log_index = e.log_index
 WHERE p.partner_id = :partner_id AND e.stream_seq >= :from_seq AND e.stream_seq < :before_seq
 ORDER BY e.stream_seq DESC LIMIT :entries_max;
 

@@ -75,9 +75,9 @@ CREATE TABLE program (
     link_required boolean NOT NULL DEFAULT false
 );
 
--- Switches and limits as they stand, each as its leaf states it: what was set before is in the log.
+-- Switches, limits and routes as they stand, each as its leaf states it: what was set before is in the log.
 CREATE TABLE restraint (
-    kind text NOT NULL CHECK (kind IN ('switches', 'limits')),
+    kind text NOT NULL CHECK (kind IN ('switches', 'limits', 'routes')),
     -- partner/<id>, corridor/<source program>/<target program> or program/<id>.
     subject text NOT NULL,
     body bytea NOT NULL,
@@ -354,8 +354,8 @@ INSERT INTO head VALUES (true, 0, decode('0000000000000000', 'hex'), '1970-01-01
 
 CREATE TABLE record (
     log_index bigint PRIMARY KEY,
-    -- 1 transfer, 2 refusal, 3 other entry, 4 hold of a transfer: the leaf's type byte.
-    kind smallint NOT NULL CHECK (kind IN (1, 2, 3, 4)),
+    -- 1 transfer, 2 refusal, 3 other entry, 4 hold of a transfer, 5 reservation of one: the leaf's type byte.
+    kind smallint NOT NULL CHECK (kind IN (1, 2, 3, 4, 5)),
     transfer_id uuid,
     -- The idempotency key of an entry that is not a transfer.
     entry_key text,
@@ -366,8 +366,8 @@ CREATE TABLE record (
     CHECK ((transfer_id IS NULL) <> (entry_key IS NULL))
 );
 
--- A transfer has one outcome, and before it one hold at most.
-CREATE UNIQUE INDEX record_by_transfer ON record (transfer_id, (kind = 4)) WHERE transfer_id IS NOT NULL;
+-- A transfer has one outcome, and before it one hold and one reservation at most.
+CREATE UNIQUE INDEX record_by_transfer ON record (transfer_id, (greatest(kind, 3))) WHERE transfer_id IS NOT NULL;
 CREATE UNIQUE INDEX record_by_entry_key ON record (entry_key) WHERE entry_key IS NOT NULL;
 
 CREATE TABLE posting (
@@ -453,6 +453,84 @@ CREATE TABLE review (
 
 CREATE INDEX review_waiting ON review (log_index) WHERE decided_index IS NULL;
 
+-- Transfers that were reserved until their target answers, and what became of each.
+CREATE TABLE reservation (
+    transfer_id uuid PRIMARY KEY,
+    partner_number integer NOT NULL REFERENCES partner,
+    log_index bigint NOT NULL UNIQUE,
+    -- Of the entry with the pending postings: its own, or that of the review before it.
+    hold_index bigint NOT NULL UNIQUE,
+    -- As of a review.
+    facts text NOT NULL,
+    verdict text CHECK (verdict IN ('CREDITED', 'DECLINED', 'LAPSED', 'CANCELLED')),
+    decided_index bigint UNIQUE,
+    CHECK ((verdict IS NULL) = (decided_index IS NULL)),
+    CHECK (hold_index <= log_index),
+    CHECK (decided_index > log_index)
+);
+
+CREATE INDEX reservation_waiting ON reservation (log_index) WHERE decided_index IS NULL;
+
+-- What the systems of programs are to be told, and how far that has come: written with the outcome that asks for it,
+-- then moved on by whoever tells them. It names no member: who it is, the stored order says.
+CREATE TABLE delivery (
+    -- A transfer's id for a credit, a reversal's for what is taken back.
+    instruction_id uuid NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('CREDIT', 'REVERSE')),
+    transfer_id uuid NOT NULL,
+    program_id text NOT NULL REFERENCES program,
+    -- Stands for the member: what is told of one is told in order.
+    member_key text NOT NULL,
+    points bigint NOT NULL CHECK (points > 0),
+    -- Points and expiry of each lot, as JSON.
+    expiry_lots text NOT NULL,
+    -- Whether its transfer was when it was written; else the answer decides.
+    committed boolean NOT NULL,
+    log_index bigint NOT NULL,
+    -- QUEUED: not told. SENT: may have been told, and no answer is known. ANSWERED: the answer is stored, and the books do not
+    -- say so yet. CONCLUDED: nothing is left to do.
+    state text NOT NULL DEFAULT 'QUEUED' CHECK (state IN ('QUEUED', 'SENT', 'ANSWERED', 'CONCLUDED')),
+    attempts integer NOT NULL DEFAULT 0,
+    next_at timestamptz NOT NULL,
+    -- While somebody is at work on it.
+    leased_until timestamptz,
+    answer_by timestamptz,
+    sent_at timestamptz,
+    -- Why the newest attempt came to nothing: a name from a short list.
+    fault text NOT NULL DEFAULT '',
+    PRIMARY KEY (instruction_id, kind)
+) WITH (fillfactor = 70);
+
+CREATE INDEX delivery_due ON delivery (program_id, next_at) WHERE state <> 'CONCLUDED';
+CREATE INDEX delivery_of_member ON delivery (program_id, member_key, log_index) WHERE state <> 'CONCLUDED';
+
+-- What programs answered, as it came: the first answer is the one that counts, others are kept beside it.
+CREATE TABLE delivery_answer (
+    instruction_id uuid NOT NULL,
+    kind text NOT NULL,
+    -- Of what was signed; of what it says where nothing was.
+    sha256 bytea NOT NULL CHECK (length(sha256) = 32),
+    answered_at timestamptz NOT NULL,
+    outcome text NOT NULL CHECK (outcome IN ('DONE', 'DECLINED', 'NEVER')),
+    points bigint NOT NULL CHECK (points >= 0),
+    reason text,
+    reference text NOT NULL,
+    -- Empty where nothing was signed.
+    media_type text NOT NULL,
+    content bytea NOT NULL,
+    key_id text NOT NULL,
+    signature bytea NOT NULL,
+    PRIMARY KEY (instruction_id, kind, sha256),
+    FOREIGN KEY (instruction_id, kind) REFERENCES delivery
+);
+
+-- Codes and certificates that were given in place of points, sealed for the source brand. Apart from all else, so that they
+-- can be dropped.
+CREATE TABLE fulfilment (
+    transfer_id uuid PRIMARY KEY,
+    sealed bytea NOT NULL CHECK (length(sealed) BETWEEN 1 AND 2048)
+);
+
 -- What came in. With `link_member` the only store of member references, so that it can be dropped by the month and the
 -- books stand. An order that is to be forgotten before that has an empty payload, and its digest still.
 CREATE TABLE request (
@@ -523,7 +601,7 @@ DECLARE
     name text;
 BEGIN
     FOREACH name IN ARRAY ARRAY['record', 'posting', 'stream_entry', 'line_file', 'leg', 'agreement', 'agreement_signature', 'agreement_withdrawal',
-        'agreement_termination', 'tax', 'tax_rate', 'partner_state', 'operator_roles', 'operator_action', 'action_approval', 'action_outcome'] LOOP
+        'agreement_termination', 'tax', 'tax_rate', 'partner_state', 'operator_roles', 'operator_action', 'action_approval', 'action_outcome', 'delivery_answer'] LOOP
         EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON %I FOR EACH ROW EXECUTE FUNCTION refuse_change()', name);
         EXECUTE format('CREATE TRIGGER never_emptied BEFORE TRUNCATE ON %I EXECUTE FUNCTION refuse_change()', name);
         EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER append_only', name);
@@ -590,7 +668,7 @@ GRANT INSERT ON unit, account, balance, partner, program, restraint, signing_key
     stream_head, stream_entry, refusal_tally, request, line_file, leg, partner_state, operator_roles, operator_action,
     action_approval, action_outcome, action_request
     TO pointclear_service;
-GRANT INSERT ON link, link_member, look_up_tally, day_tally, review TO pointclear_service;
+GRANT INSERT ON link, link_member, look_up_tally, day_tally, review, reservation, delivery, delivery_answer, fulfilment TO pointclear_service;
 GRANT UPDATE (debits_pending, debits_posted, credits_pending, credits_posted, version, floor, lowest) ON balance TO pointclear_service;
 GRANT UPDATE (body, log_index) ON restraint TO pointclear_service;
 GRANT UPDATE (effective) ON agreement_force TO pointclear_service;
@@ -608,6 +686,9 @@ GRANT UPDATE (state, frozen, log_index, confirmed_at, method, consent_version) O
 GRANT UPDATE (day, asked) ON look_up_tally TO pointclear_service;
 GRANT UPDATE (day, transfers, amount) ON day_tally TO pointclear_service;
 GRANT UPDATE (verdict, decided_index) ON review TO pointclear_service;
+GRANT UPDATE (verdict, decided_index) ON reservation TO pointclear_service;
+GRANT UPDATE (state, attempts, next_at, leased_until, answer_by, sent_at, fault) ON delivery TO pointclear_service;
+GRANT DELETE ON fulfilment TO pointclear_service;
 GRANT INSERT, DELETE ON quote TO pointclear_service;
 GRANT UPDATE (used_by, reserves) ON quote TO pointclear_service;
 GRANT DELETE ON day_tally TO pointclear_service;
@@ -617,4 +698,4 @@ GRANT EXECUTE ON FUNCTION empty_requests(uuid[]) TO pointclear_service;
 REVOKE EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) TO pointclear_service;
 
-INSERT INTO deployment VALUES (true, 12, NULL, NULL);
+INSERT INTO deployment VALUES (true, 13, NULL, NULL);

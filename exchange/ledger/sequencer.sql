@@ -28,8 +28,18 @@ SELECT p.partner_id, t.minute, t.refused FROM refusal_tally AS t JOIN partner AS
 
 -- name: held(transfer_ids)
 -- These transfers, if they were ever held, with their record.
-SELECT v.transfer_id, v.log_index, r.recorded_at, r.record, v.facts, v.verdict, coalesce(v.decided_index, 0)
+SELECT v.transfer_id, v.log_index, r.recorded_at, r.record, v.facts, v.verdict, coalesce(v.decided_index, 0), false
 FROM review AS v JOIN record AS r USING (log_index) WHERE v.transfer_id = ANY (:transfer_ids::uuid[]);
+
+-- name: reserved(transfer_ids)
+-- These transfers, if they were ever reserved, with the record of the entry that holds their amounts; and whether their
+-- targets may have been told, as it stays until this transaction ends.
+SELECT w.transfer_id, w.hold_index, r.recorded_at, r.record, w.facts, w.verdict, coalesce(w.decided_index, 0), d.state <> 'QUEUED'
+FROM reservation AS w
+JOIN record AS r ON r.log_index = w.hold_index
+JOIN delivery AS d ON (d.instruction_id, d.kind) = (w.transfer_id, 'CREDIT')
+WHERE w.transfer_id = ANY (:transfer_ids::uuid[])
+FOR UPDATE OF d;
 
 -- name: postings_of(log_indexes)
 SELECT log_index, code, debit, credit, amount, phase FROM posting

@@ -1,9 +1,9 @@
 """The accounts that commands may post to, and their balances."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
-from exchange.commands import Book, Command, DecideHeld, Order
+from exchange.commands import Book, Command, Held, Order
 from exchange.ledger.accounts import (
     HubAccount,
     PointsAccount,
@@ -32,10 +32,14 @@ def load_balances(connection: Any, accounts: Iterable[int] | None) -> dict[int, 
     return {row[0]: Balance(*row[1:]) for row in rows}
 
 
-def accounts_touched(registry: Registry, commands: Iterable[Command]) -> set[int] | None:
-    """The accounts that these commands may post to; None means any."""
+def accounts_touched(
+    registry: Registry, commands: Iterable[Command], held: Collection[Held] = ()
+) -> set[int] | None:
+    """The accounts that these commands may post to, some of them about transfers that were held or
+    reserved; None means any.
+    """
     accounts: set[int] = set()
-    corridors: set[tuple[str, str]] = set()
+    corridors = {(each.order.source_program, each.order.target_program) for each in held}
     for command in commands:
         match command:
             case Order():
@@ -43,9 +47,6 @@ def accounts_touched(registry: Registry, commands: Iterable[Command]) -> set[int
             case Book():
                 for posting in command.postings:
                     accounts |= {posting.debit, posting.credit}
-            case DecideHeld():
-                # Which accounts it posts to is in the hold.
-                return None
             case SetLimits(limits=PartnerLimits(partner_id=name)) if name in registry.partners:
                 partner = registry.partners[name]
                 money = registry.units[partner.currency].number
@@ -58,7 +59,7 @@ def accounts_touched(registry: Registry, commands: Iterable[Command]) -> set[int
     for source, target in corridors:
         if source in registry.programs and target in registry.programs:
             accounts |= corridor_accounts(registry, source, target)
-    for version in promotions_touched(registry, commands):
+    for version in promotions_touched(registry, commands, held):
         accounts |= funding_accounts(registry, registry.agreements[version].terms)
     return accounts
 

@@ -49,6 +49,7 @@ from partners.limits.values import (
     ProgramSwitches,
 )
 from partners.registry import RegisteredKey, Registry
+from partners.routes.route import Route
 
 
 def write_effects(
@@ -93,6 +94,8 @@ def write_effect(
             write_restraint(connection, "switches", switches.subject, outcome)
         case PartnerLimits() | CorridorLimits() | ProgramLimits() as limits:
             write_restraint(connection, "limits", limits.subject, outcome)
+        case Route() as route:
+            write_restraint(connection, "routes", route.subject, outcome)
         case LinkChanged(link, member):
             write_link(connection, link)
             if member is not None:

@@ -3,7 +3,16 @@
 from collections.abc import Iterable
 from typing import Any
 
-from exchange.commands import AskQuote, Book, CloseWindow, Command, DecideHeld, OpenWindow, Order
+from exchange.commands import (
+    AskQuote,
+    Book,
+    CloseWindow,
+    Command,
+    Conclude,
+    DecideHeld,
+    OpenWindow,
+    Order,
+)
 from exchange.fold import link_entry_key
 from exchange.fold.agreements import proposal_key, signature_key, termination_key, withdrawal_key
 from exchange.fold.taxes import tax_entry_key
@@ -21,6 +30,7 @@ from partners.commands import (
     Propose,
     RevokeKey,
     SetLimits,
+    SetRoute,
     SetSwitches,
     Terminate,
     Withdraw,
@@ -55,7 +65,9 @@ def entry_key_of(command: Command) -> str:
             return f"switches/{command.change_id}"
         case SetLimits():
             return f"limits/{command.change_id}"
-        case Order() | AskQuote() | OpenWindow() | CloseWindow() | DecideHeld():
+        case SetRoute():
+            return f"routes/{command.change_id}"
+        case Order() | AskQuote() | OpenWindow() | CloseWindow() | DecideHeld() | Conclude():
             return ""
         case _:
             return link_entry_key(command)

@@ -31,7 +31,7 @@ def load_day_tallies(
     registry: Registry,
     secret: bytes,
     links: Mapping[UUID, Link],
-    held: Mapping[UUID, Held],
+    held: Iterable[Held],
     commands: Sequence[Command],
 ) -> dict[str, DayTally]:
     """What was counted of everything under which these commands may be limited."""
@@ -42,7 +42,7 @@ def load_day_tallies(
         if isinstance(each, Order) and (limits_may_come or is_limited(registry, each))
         for subject in subjects_of(registry, secret, each, members_named(each, links, commands))
     }
-    subjects |= {subject for each in held.values() for subject, _day, _amount in each.counted}
+    subjects |= {subject for each in held for subject, _day, _amount in each.counted}
     if not subjects:
         return {}
     rows = QUERIES.day_tallies(connection, subjects=sorted(subjects))

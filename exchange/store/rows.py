@@ -40,6 +40,9 @@ def rows_of(before: State, folded: Folded, sealed: Sealed) -> dict[str, Rows]:
         "write_points": points_rows(folded.window_steps),
         "write_holds": hold_rows(folded.outcomes, registry),
         "write_verdicts": verdict_rows(folded.outcomes),
+        "write_reservations": reservation_rows(folded.outcomes, registry),
+        "write_conclusions": conclusion_rows(folded.outcomes),
+        "write_deliveries": delivery_rows(folded.outcomes),
         "write_day_tallies": [
             (subject, each.day, each.transfers, each.amount)
             for subject, each in folded.state.day_tallies.items()
@@ -81,17 +84,24 @@ def hold_rows(outcomes: Iterable[Outcome], registry: Registry) -> Rows:
             str(each.order.transfer_id),
             registry.partners[each.source_partner].number,
             each.log_index,
-            json.dumps(
-                {
-                    "counted": each.counted,
-                    "promotions": each.promotions,
-                    "segment": each.order.segment,
-                }
-            ),
+            facts_of(each),
         )
         for each in outcomes
         if isinstance(each, Recorded) and each.state is TransferState.HELD
     ]
+
+
+def facts_of(outcome: Recorded) -> str:
+    """What the end of a hold needs and its record does not tell, as JSON."""
+    lots = [(each.points, each.expires_at.isoformat()) for each in outcome.order.source_lots]
+    return json.dumps(
+        {
+            "counted": outcome.counted,
+            "promotions": outcome.promotions,
+            "segment": outcome.order.segment,
+            "lots": lots,
+        }
+    )
 
 
 def verdict_rows(outcomes: Iterable[Outcome]) -> Rows:
@@ -99,7 +109,64 @@ def verdict_rows(outcomes: Iterable[Outcome]) -> Rows:
     return [
         (str(each.decides), each.verdict.value, each.log_index)
         for each in outcomes
-        if isinstance(each, Recorded) and each.decides is not None and each.verdict is not None
+        if isinstance(each, Recorded)
+        and each.decides is not None
+        and each.verdict is not None
+        and (not each.hold_index or each.state is TransferState.RESERVED)
+    ]
+
+
+def reservation_rows(outcomes: Iterable[Outcome], registry: Registry) -> Rows:
+    """The transfers that wait for their target's answer."""
+    return [
+        (
+            str(each.order.transfer_id),
+            registry.partners[each.source_partner].number,
+            each.log_index,
+            each.hold_index,
+            facts_of(each),
+        )
+        for each in outcomes
+        if isinstance(each, Recorded) and each.state is TransferState.RESERVED
+    ]
+
+
+def conclusion_rows(outcomes: Iterable[Outcome]) -> Rows:
+    """What became of those, with what decided it."""
+    return [
+        (str(each.decides), each.verdict.value, each.log_index)
+        for each in outcomes
+        if isinstance(each, Recorded)
+        and each.decides is not None
+        and each.verdict is not None
+        and each.hold_index
+        and each.state is not TransferState.RESERVED
+    ]
+
+
+def delivery_rows(outcomes: Iterable[Outcome]) -> Rows:
+    """What the targets' systems are to be told."""
+    return [
+        (
+            str(each.order.transfer_id),
+            told.kind.value,
+            str(each.order.transfer_id),
+            told.program,
+            told.member_key,
+            told.points,
+            json.dumps(
+                [
+                    (lot.points, lot.expires_at.isoformat() if lot.expires_at else None)
+                    for lot in told.expiry_lots
+                ]
+            ),
+            told.committed,
+            each.log_index,
+            each.recorded_at,
+            told.answer_by,
+        )
+        for each in outcomes
+        if isinstance(each, Recorded) and (told := each.instruction) is not None
     ]
 
 

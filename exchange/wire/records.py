@@ -2,9 +2,9 @@
 
 from uuid import UUID
 
-from exchange.commands import Booked, Order, Recorded, Verdict
+from exchange.commands import Booked, Order, Recorded, SourceLot
 from exchange.ledger.postings import Phase
-from exchange.transfer import refused_by
+from exchange.transfer import VOIDS, refused_by
 from exchange.wire.refusals import reason_to_proto
 from partners.agreement import ExpiryRule, Terms
 from partners.conversion import Bonus, Conversion
@@ -47,6 +47,9 @@ def transfer_record(
     )
     if recorded.reason is not None:
         record.reason = reason_to_proto(recorded.reason)
+    if recorded.proof is not None:
+        record.proof_sha256 = recorded.proof.sha256
+        record.proof_key_id = recorded.proof.key_id
     terms, conversion, window = recorded.terms, recorded.conversion, recorded.window
     if terms is not None and conversion is not None and window is not None:
         record.window_id = window.window_id
@@ -101,20 +104,22 @@ def bonus_to_proto(bonus: Bonus) -> transfer_pb2.AppliedPromotion:
 
 def refused_record(record: bytes, field: str, text: str) -> Refused | None:
     """The refusal that a stored transfer record states, in the words of the first answer; None when
-    it was committed.
+    it was committed or reserved.
     """
     parsed = transfer_pb2.TransferRecord.FromString(record)
-    if parsed.state == transfer_pb2.TRANSFER_STATE_COMMITTED:
+    if parsed.state in (
+        transfer_pb2.TRANSFER_STATE_COMMITTED,
+        transfer_pb2.TRANSFER_STATE_RESERVED,
+    ):
         return None
     name = refusal_pb2.Reason.Name(parsed.reason).removeprefix("REASON_")
     if parsed.state == transfer_pb2.TRANSFER_STATE_ABORTED:
         # The words stored with the request are those of the hold.
-        cancelled = name == Reason.TRANSFER_CANCELLED
-        return refused_by(Verdict.CANCELLED if cancelled else Verdict.REFUSED)
+        return refused_by(VOIDS[Reason[name]])
     return Refused(Reason[name], field, text)
 
 
-def held_order(record: bytes, segment: str) -> Order:
+def held_order(record: bytes, segment: str, lots: tuple[SourceLot, ...] = ()) -> Order:
     """The order behind a held transfer, as far as its record tells: what it was for and between
     whom, without members, reference and signature.
     """
@@ -139,6 +144,7 @@ def held_order(record: bytes, segment: str) -> Order:
         parsed.order_sha256,
         b"",
         segment=segment,
+        source_lots=lots,
         quote_id=UUID(bytes=parsed.quote_id) if parsed.quote_id else None,
     )
 

@@ -46,6 +46,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         f"{_PARTNERS}/EndAgreement": Rule(Role.RATES, Role.RATES),
         f"{_PARTNERS}/SetSwitches": Rule(Role.OPERATOR, Role.OPERATOR),
         f"{_PARTNERS}/SetLimits": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
+        # Where members' references go.
+        f"{_PARTNERS}/SetRoute": Rule(Role.OPERATOR, Role.OPERATOR),
         f"{_OPERATORS}/AddOperator": Rule(Role.OPERATOR, Role.OPERATOR),
         f"{_OPERATORS}/GrantRole": Rule(Role.OPERATOR, Role.OPERATOR),
         f"{_OPERATORS}/WithdrawRole": Rule(Role.OPERATOR, Role.OPERATOR),

@@ -43,7 +43,14 @@ WRITING = (
     *("ValidateMember", "EraseMember", "CreateQuote"),
     *("OpenWindow", "CloseWindow", "SettleWindow", "ImportBankFile"),
     *("Act", "AddOperator", "GrantRole", "WithdrawRole"),
-    *("SetSwitches", "SetLimits", "ReleaseTransfer", "RefuseTransfer", "CancelTransfer"),
+    *(
+        "SetSwitches",
+        "SetLimits",
+        "SetRoute",
+        "ReleaseTransfer",
+        "RefuseTransfer",
+        "CancelTransfer",
+    ),
     *("ActivatePartner", "SuspendPartner", "ResumePartner", "ExitPartner"),
 )
 NEEDLESS = {Reason.TRY_LATER, Reason.QUEUE_FULL, Reason.RATE_LIMITED, Reason.CALLER_UNKNOWN}

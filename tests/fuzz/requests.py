@@ -34,6 +34,7 @@ from pointclear.partners.v1 import limits_pb2 as limits
 from pointclear.partners.v1 import link_service_pb2 as links
 from pointclear.partners.v1 import operator_service_pb2 as operators
 from pointclear.partners.v1 import partners_service_pb2 as partners
+from pointclear.partners.v1 import route_pb2 as routes
 from pointclear.partners.v1.agreement_life_pb2 import AgreementTermination, AgreementWithdrawal
 from pointclear.partners.v1.agreement_pb2 import RateAgreement
 from pointclear.partners.v1.operator_action_pb2 import OperatorAction
@@ -460,6 +461,11 @@ def good_requests() -> dict[str, Message]:
             ),
         ),
         "ListLimits": limits.ListLimitsRequest(),
+        "SetRoute": routes.SetRouteRequest(
+            change_id=make.transfer_id(73).bytes,
+            route=routes.Route(program_id="deli", kind=routes.ROUTE_KIND_PULL),
+        ),
+        "ListRoutes": routes.ListRoutesRequest(),
         "AddOperator": new_operator(),
         "GrantRole": operators.GrantRoleRequest(operator="li-na", role=operators.ROLE_RATES),
         "WithdrawRole": operators.WithdrawRoleRequest(

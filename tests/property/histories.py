@@ -13,6 +13,7 @@ from exchange.commands import (
     Book,
     CloseWindow,
     Command,
+    Conclude,
     DecideHeld,
     OpenWindow,
     Order,
@@ -40,6 +41,7 @@ from partners.limits.values import (
 from partners.links.commands import EraseMember, FreezeLink, RequireLinks, RevokeLink
 from partners.operators.commands import ChangeRoles, MovePartner
 from partners.operators.roles import ALL_ROLES, Role
+from partners.routes.route import Route, RouteKind
 from partners.wire import time_to_proto
 from pointclear.partners.v1 import agreement_pb2
 from tests import factories as make
@@ -96,6 +98,14 @@ RICH: dict[tuple[str, str, int], bytes] = {
         price_per_thousand_target_points=12_250,
         rate=(5, 4),
         fee_refundable=True,
+    ),
+    ("grocery", "deli", 3): make.agreement_payload(
+        "grocery",
+        "deli",
+        version=3,
+        credit_mode=agreement_pb2.CREDIT_MODE_CONFIRMED,
+        promotions=[promotion("summer", 2_000, 900, grocery=5_000, fuel=5_000)],
+        fee_bearer=agreement_pb2.BEARER_TARGET,
     ),
 }
 """Terms of every kind, in force where the histories begin. No loop gains."""
@@ -276,6 +286,25 @@ def verdicts() -> st.SearchStrategy[Command]:
     )
 
 
+def conclusions() -> st.SearchStrategy[Command]:
+    """What becomes known of credits, of orders that are reserved or not."""
+    number = st.integers(1, 30).map(make.transfer_id)
+    verdict = st.sampled_from([Verdict.CREDITED, Verdict.DECLINED, Verdict.LAPSED])
+    proofs = st.sampled_from([make.proof("deli"), make.proof("deli"), make.proof("fuel"), None])
+    return st.one_of(
+        st.builds(Conclude, number, verdict, proofs),
+        st.builds(make.set_route, st.integers(1, 4), st.sampled_from(ROUTES)),
+    )
+
+
+ROUTES = [
+    Route("deli", RouteKind.PULL),
+    Route("deli"),
+    Route("fuel", RouteKind.GRPC, "fuel.test:443"),
+    Route("nobody", RouteKind.PULL),
+]
+
+
 def restraints() -> st.SearchStrategy[Command]:
     """Switches and limits, under few change ids."""
     number = st.integers(1, 12)
@@ -357,6 +386,8 @@ def commands() -> st.SearchStrategy[Command]:
         restraints(),
         operators_commands(),
         verdicts(),
+        conclusions(),
+        conclusions(),
         st.sampled_from(WINDOW_IDS).map(lambda name: CloseWindow(name, None)),
         st.integers(0, 2).map(
             lambda day: OpenWindow(make.CURRENCY, make.DAY_ONE + timedelta(days=day))

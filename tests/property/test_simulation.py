@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from exchange.commands import Command, Recorded
+from exchange.commands import Command, Recorded, TransferState
 from exchange.fold import fold
 from exchange.transfer import simulate_transfer, terms_in_force
 from partners.limits.values import CorridorLimits
@@ -65,5 +65,5 @@ def test_a_simulation_and_the_order_agree(
     (result,) = make.fold_one(state, order, now).results
     assert isinstance(result, Recorded)
     assert (simulated.refusal and simulated.refusal.reason) == result.reason
-    if result.refusal is None:
+    if result.state is TransferState.COMMITTED:
         assert simulated.conversion == result.conversion

@@ -17,6 +17,7 @@ READINGS = {
         "ListTaxRates",
         "ListSwitches",
         "ListLimits",
+        "ListRoutes",
         "ListHeldTransfers",
     ),
     *("ListLinks", "ListAgreements", "GetAgreement", "ListOperators", "GetAction", "ListActions"),

@@ -64,7 +64,11 @@ def notices(batch: Sealed) -> list[pb.CreditNotice]:
     ]
 
 
-KINDS = {TransferState.COMMITTED: LeafKind.TRANSFER, TransferState.HELD: LeafKind.HOLD}
+KINDS = {
+    TransferState.COMMITTED: LeafKind.TRANSFER,
+    TransferState.HELD: LeafKind.HOLD,
+    TransferState.RESERVED: LeafKind.RESERVATION,
+}
 
 
 @given(histories())
@@ -131,7 +135,9 @@ def test_the_targets_notice_and_the_sources_receipt_carry_the_very_record(
         if isinstance(outcome, Booked):
             assert shown == []
             continue
-        kinds = [PayloadKind.RECEIPT] + [PayloadKind.NOTICE] * (outcome.refusal is None)
+        kinds = [PayloadKind.RECEIPT] + [PayloadKind.NOTICE] * (
+            outcome.state is TransferState.COMMITTED
+        )
         kinds += [PayloadKind.FUNDING] * len(outcome.funders)
         assert shown == [(kind, row.record, row.salt) for kind in kinds]
 

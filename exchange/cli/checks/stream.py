@@ -41,6 +41,7 @@ from pointclear.exchange.v1.transfer_pb2 import (
     TRANSFER_STATE_COMMITTED,
     TRANSFER_STATE_HELD,
     TRANSFER_STATE_REFUSED,
+    TRANSFER_STATE_RESERVED,
     CreditNotice,
     FundingNotice,
     SourcePart,
@@ -65,6 +66,7 @@ LEAF_KINDS: Final = {
     TRANSFER_STATE_REFUSED: 2,
     TRANSFER_STATE_HELD: 4,
     TRANSFER_STATE_ABORTED: 2,
+    TRANSFER_STATE_RESERVED: 5,
 }
 BEFORE_FIRST: Final = bytes(32)
 """What the first entry of a stream names as the digest before it."""
@@ -163,9 +165,9 @@ def _record_faults(place: str, record: TransferRecord) -> Iterator[Fault]:
     yield from compare(place, "bytes of order_sha256", 32, len(record.order_sha256))
     if record.state not in LEAF_KINDS:
         yield Fault(place, "the record states no outcome")
-    refused = record.state != TRANSFER_STATE_COMMITTED
+    refused = record.state not in (TRANSFER_STATE_COMMITTED, TRANSFER_STATE_RESERVED)
     yield from compare(place, "whether the record states a reason", refused, bool(record.reason))
-    if not refused:
+    if record.state == TRANSFER_STATE_COMMITTED:
         yield from figure_faults(place, record)
 
 
@@ -301,11 +303,12 @@ def _missing_counterpart(entry: Entry, held: Mapping[str, set[int]]) -> Iterator
 
 
 def _doubled_ids(entries: Iterable[Entry]) -> Iterator[Fault]:
-    """A transfer id is answered once, for ever, and may be held once before."""
-    seen: dict[tuple[bytes, bool], Entry] = {}
+    """A transfer id is answered once, for ever, and may be held and reserved once before."""
+    seen: dict[tuple[bytes, int], Entry] = {}
     for entry in entries:
-        held = entry.record.state == TRANSFER_STATE_HELD
-        other = seen.setdefault((entry.record.transfer_id, held), entry)
+        state = entry.record.state
+        waits = state if state in (TRANSFER_STATE_HELD, TRANSFER_STATE_RESERVED) else 0
+        other = seen.setdefault((entry.record.transfer_id, waits), entry)
         if other is not entry:
             yield Fault(
                 entry.place,

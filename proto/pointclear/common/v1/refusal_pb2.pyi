@@ -224,6 +224,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The sender cancelled the transfer while it was held."""
     REASON_TRANSFER_STATE: _Reason.ValueType  # 122
     """The transfer is not in the state that this step needs."""
+    REASON_TRANSFER_LAPSED: _Reason.ValueType  # 123
+    """The target's program was not reached in time, or has fenced the credit off: nothing moved."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Every reason for which this service refuses. The name is the contract: it is also the `reason` of the
@@ -390,6 +392,8 @@ REASON_TRANSFER_CANCELLED: Reason.ValueType  # 121
 """The sender cancelled the transfer while it was held."""
 REASON_TRANSFER_STATE: Reason.ValueType  # 122
 """The transfer is not in the state that this step needs."""
+REASON_TRANSFER_LAPSED: Reason.ValueType  # 123
+"""The target's program was not reached in time, or has fenced the credit off: nothing moved."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 class _RetryClass:

@@ -343,6 +343,8 @@ class TransferRecord(_message.Message):
     EXPIRY_RULE_FIELD_NUMBER: _builtins.int
     EXPIRY_DAYS_FIELD_NUMBER: _builtins.int
     QUOTE_ID_FIELD_NUMBER: _builtins.int
+    PROOF_SHA256_FIELD_NUMBER: _builtins.int
+    PROOF_KEY_ID_FIELD_NUMBER: _builtins.int
     log_index: _builtins.int
     """Index of its leaf in the log."""
     transfer_id: _builtins.bytes
@@ -397,6 +399,13 @@ class TransferRecord(_message.Message):
     """With FIXED_DAYS: after how many."""
     quote_id: _builtins.bytes
     """The quote that the order named, 16 bytes; empty where it named none."""
+    proof_sha256: _builtins.bytes
+    """Of a transfer that was reserved: SHA-256 of what decided it, the payload of the target's `credit-confirmation`, or what
+    stands for it in another protocol, or the evidence that two operators saw. Empty where it was not sent, or never was
+    reserved.
+    """
+    proof_key_id: _builtins.str
+    """The target's key that signed it; empty for the operators' evidence."""
     @_builtins.property
     def recorded_at(self) -> _timestamp_pb2.Timestamp:
         """The log's time, which never decreases."""
@@ -447,10 +456,12 @@ class TransferRecord(_message.Message):
         expiry_rule: _agreement_pb2.ExpiryRule.ValueType = ...,
         expiry_days: _builtins.int = ...,
         quote_id: _builtins.bytes = ...,
+        proof_sha256: _builtins.bytes = ...,
+        proof_key_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["block_rate", b"block_rate", "recorded_at", b"recorded_at", "segment", b"segment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "agreement_sha256", b"agreement_sha256", "agreement_version", b"agreement_version", "block_rate", b"block_rate", "expiry_days", b"expiry_days", "expiry_rule", b"expiry_rule", "log_index", b"log_index", "order_sha256", b"order_sha256", "price_per_target_point", b"price_per_target_point", "price_per_thousand_target_points", b"price_per_thousand_target_points", "promotions", b"promotions", "quote_id", b"quote_id", "reason", b"reason", "recorded_at", b"recorded_at", "segment", b"segment", "settlement_currency", b"settlement_currency", "source_part_sha256", b"source_part_sha256", "source_partner", b"source_partner", "source_points", b"source_points", "source_program", b"source_program", "state", b"state", "target_part_sha256", b"target_part_sha256", "target_partner", b"target_partner", "target_points", b"target_points", "target_program", b"target_program", "transfer_id", b"transfer_id", "value", b"value", "value_tax", b"value_tax", "value_tax_basis_points", b"value_tax_basis_points", "value_tax_code", b"value_tax_code", "window_id", b"window_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "agreement_sha256", b"agreement_sha256", "agreement_version", b"agreement_version", "block_rate", b"block_rate", "expiry_days", b"expiry_days", "expiry_rule", b"expiry_rule", "log_index", b"log_index", "order_sha256", b"order_sha256", "price_per_target_point", b"price_per_target_point", "price_per_thousand_target_points", b"price_per_thousand_target_points", "promotions", b"promotions", "proof_key_id", b"proof_key_id", "proof_sha256", b"proof_sha256", "quote_id", b"quote_id", "reason", b"reason", "recorded_at", b"recorded_at", "segment", b"segment", "settlement_currency", b"settlement_currency", "source_part_sha256", b"source_part_sha256", "source_partner", b"source_partner", "source_points", b"source_points", "source_program", b"source_program", "state", b"state", "target_part_sha256", b"target_part_sha256", "target_partner", b"target_partner", "target_points", b"target_points", "target_program", b"target_program", "transfer_id", b"transfer_id", "value", b"value", "value_tax", b"value_tax", "value_tax_basis_points", b"value_tax_basis_points", "value_tax_code", b"value_tax_code", "window_id", b"window_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

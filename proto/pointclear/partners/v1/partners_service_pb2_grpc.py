@@ -5,6 +5,7 @@ import warnings
 
 from pointclear.partners.v1 import limits_pb2 as pointclear_dot_partners_dot_v1_dot_limits__pb2
 from pointclear.partners.v1 import partners_service_pb2 as pointclear_dot_partners_dot_v1_dot_partners__service__pb2
+from pointclear.partners.v1 import route_pb2 as pointclear_dot_partners_dot_v1_dot_route__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -135,6 +136,16 @@ class PartnersServiceStub:
                 '/pointclear.partners.v1.PartnersService/ListLimits',
                 request_serializer=pointclear_dot_partners_dot_v1_dot_limits__pb2.ListLimitsRequest.SerializeToString,
                 response_deserializer=pointclear_dot_partners_dot_v1_dot_limits__pb2.ListLimitsResponse.FromString,
+                _registered_method=True)
+        self.SetRoute = channel.unary_unary(
+                '/pointclear.partners.v1.PartnersService/SetRoute',
+                request_serializer=pointclear_dot_partners_dot_v1_dot_route__pb2.SetRouteRequest.SerializeToString,
+                response_deserializer=pointclear_dot_partners_dot_v1_dot_route__pb2.SetRouteResponse.FromString,
+                _registered_method=True)
+        self.ListRoutes = channel.unary_unary(
+                '/pointclear.partners.v1.PartnersService/ListRoutes',
+                request_serializer=pointclear_dot_partners_dot_v1_dot_route__pb2.ListRoutesRequest.SerializeToString,
+                response_deserializer=pointclear_dot_partners_dot_v1_dot_route__pb2.ListRoutesResponse.FromString,
                 _registered_method=True)
 
 
@@ -282,6 +293,20 @@ class PartnersServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetRoute(self, request, context):
+        """Operators: sets by what way instructions reach a program's system.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRoutes(self, request, context):
+        """Lists routes; a partner sees its own programs'.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PartnersServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -384,6 +409,16 @@ def add_PartnersServiceServicer_to_server(servicer, server):
                     servicer.ListLimits,
                     request_deserializer=pointclear_dot_partners_dot_v1_dot_limits__pb2.ListLimitsRequest.FromString,
                     response_serializer=pointclear_dot_partners_dot_v1_dot_limits__pb2.ListLimitsResponse.SerializeToString,
+            ),
+            'SetRoute': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetRoute,
+                    request_deserializer=pointclear_dot_partners_dot_v1_dot_route__pb2.SetRouteRequest.FromString,
+                    response_serializer=pointclear_dot_partners_dot_v1_dot_route__pb2.SetRouteResponse.SerializeToString,
+            ),
+            'ListRoutes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRoutes,
+                    request_deserializer=pointclear_dot_partners_dot_v1_dot_route__pb2.ListRoutesRequest.FromString,
+                    response_serializer=pointclear_dot_partners_dot_v1_dot_route__pb2.ListRoutesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -927,6 +962,60 @@ class PartnersService:
             '/pointclear.partners.v1.PartnersService/ListLimits',
             pointclear_dot_partners_dot_v1_dot_limits__pb2.ListLimitsRequest.SerializeToString,
             pointclear_dot_partners_dot_v1_dot_limits__pb2.ListLimitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetRoute(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.partners.v1.PartnersService/SetRoute',
+            pointclear_dot_partners_dot_v1_dot_route__pb2.SetRouteRequest.SerializeToString,
+            pointclear_dot_partners_dot_v1_dot_route__pb2.SetRouteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRoutes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.partners.v1.PartnersService/ListRoutes',
+            pointclear_dot_partners_dot_v1_dot_route__pb2.ListRoutesRequest.SerializeToString,
+            pointclear_dot_partners_dot_v1_dot_route__pb2.ListRoutesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from pointclear.partners.v1 import limits_pb2 as _limits_pb2
 from pointclear.partners.v1 import partners_service_pb2 as _partners_service_pb2
+from pointclear.partners.v1 import route_pb2 as _route_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -74,6 +75,10 @@ class PartnersServiceStub:
     """Operators: sets all limits of a partner, a corridor or a program."""
     ListLimits: _grpc.UnaryUnaryMultiCallable[_limits_pb2.ListLimitsRequest, _limits_pb2.ListLimitsResponse]
     """Lists limits; a partner sees its own and those of its own programs and of the corridors it sends through."""
+    SetRoute: _grpc.UnaryUnaryMultiCallable[_route_pb2.SetRouteRequest, _route_pb2.SetRouteResponse]
+    """Operators: sets by what way instructions reach a program's system."""
+    ListRoutes: _grpc.UnaryUnaryMultiCallable[_route_pb2.ListRoutesRequest, _route_pb2.ListRoutesResponse]
+    """Lists routes; a partner sees its own programs'."""
 
 @_typing.type_check_only
 class PartnersServiceAsyncStub(PartnersServiceStub):
@@ -120,6 +125,10 @@ class PartnersServiceAsyncStub(PartnersServiceStub):
     """Operators: sets all limits of a partner, a corridor or a program."""
     ListLimits: _aio.UnaryUnaryMultiCallable[_limits_pb2.ListLimitsRequest, _limits_pb2.ListLimitsResponse]  # type: ignore[assignment]
     """Lists limits; a partner sees its own and those of its own programs and of the corridors it sends through."""
+    SetRoute: _aio.UnaryUnaryMultiCallable[_route_pb2.SetRouteRequest, _route_pb2.SetRouteResponse]  # type: ignore[assignment]
+    """Operators: sets by what way instructions reach a program's system."""
+    ListRoutes: _aio.UnaryUnaryMultiCallable[_route_pb2.ListRoutesRequest, _route_pb2.ListRoutesResponse]  # type: ignore[assignment]
+    """Lists routes; a partner sees its own programs'."""
 
 class PartnersServiceServicer(metaclass=_abc_1.ABCMeta):
     """Partners, keys and agreements."""
@@ -283,5 +292,21 @@ class PartnersServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_limits_pb2.ListLimitsResponse, _abc.Awaitable[_limits_pb2.ListLimitsResponse]]:
         """Lists limits; a partner sees its own and those of its own programs and of the corridors it sends through."""
+
+    @_abc_1.abstractmethod
+    def SetRoute(
+        self,
+        request: _route_pb2.SetRouteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_route_pb2.SetRouteResponse, _abc.Awaitable[_route_pb2.SetRouteResponse]]:
+        """Operators: sets by what way instructions reach a program's system."""
+
+    @_abc_1.abstractmethod
+    def ListRoutes(
+        self,
+        request: _route_pb2.ListRoutesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_route_pb2.ListRoutesResponse, _abc.Awaitable[_route_pb2.ListRoutesResponse]]:
+        """Lists routes; a partner sees its own programs'."""
 
 def add_PartnersServiceServicer_to_server(servicer: PartnersServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,1 @@
+"""How instructions reach programs: the ways, and what sets them."""
