@@ -141,16 +141,22 @@ def connect(profile: Profile, reason: str = "") -> Iterator[Connection]:
     """
     with open_channel(profile) as opened:
         acts = profile.caller.is_operator
-        channel = ActingChannel(opened, Desk(profile, reason)) if acts else opened
-        yield Connection(
-            profile,
-            ExchangeServiceStub(channel),
-            PartnersServiceStub(channel),
-            LinkServiceStub(channel),
-            OperatorServiceStub(channel),
-            ActionServiceStub(channel),
-            SettlementServiceStub(channel),
+        yield connection_over(
+            profile, ActingChannel(opened, Desk(profile, reason)) if acts else opened
         )
+
+
+def connection_over(profile: Profile, channel: grpc.Channel) -> Connection:
+    """Every service's stub on a channel that is open."""
+    return Connection(
+        profile,
+        ExchangeServiceStub(channel),
+        PartnersServiceStub(channel),
+        LinkServiceStub(channel),
+        OperatorServiceStub(channel),
+        ActionServiceStub(channel),
+        SettlementServiceStub(channel),
+    )
 
 
 def open_channel(profile: Profile) -> grpc.Channel:

@@ -18,6 +18,7 @@ from exchange.cli.connection import connect
 from exchange.cli.demo.coalition import BRANDS, SCALE
 from exchange.cli.demo.offers import OFFERS
 from exchange.cli.profile import load_profile
+from partners.actions.rules import RULES
 from pointclear.exchange.v1.exchange_service_pb2 import ListReceiptsRequest
 from pointclear.partners.v1.partners_service_pb2 import GetAgreementRequest
 from tests.acceptance.coalition import check_log_and_books
@@ -105,9 +106,40 @@ def test_some_of_its_transfers_are_at_quotes(demo: Demo) -> None:
 
 def test_what_is_wrong_on_purpose_is_refused_by_its_name(demo: Demo) -> None:
     told = {each["expected"]: each for each in demo.figures["refused_on_purpose"]}
-    assert {"AMOUNT_MISMATCH", "VELOCITY_EXCEEDED", "FREE_LUNCH"} <= set(told)
+    expected = {"AMOUNT_MISMATCH", "VELOCITY_EXCEEDED", "FREE_LUNCH", "CHECKER_IS_MAKER"}
+    assert expected <= set(told)
     assert all(each["reason"] == expected for expected, each in told.items())
     assert told["VELOCITY_EXCEEDED"]["recorded"]
+
+
+def test_a_linked_members_brands_each_saw_their_own_reference_and_never_the_others(
+    demo: Demo,
+) -> None:
+    first, second = demo.figures["linked_member"]
+    assert (first["brand"], first["other"]) == (second["other"], second["brand"])
+    assert first["transfers"] == second["transfers"] > 0
+    for sight in (first, second):
+        assert sight["shown"] == [sight["reference"]]
+        assert sight["learnt"] == 0
+    page = (demo.out / "report.html").read_text()
+    assert first["reference"] in page
+
+
+def test_what_takes_two_operators_was_made_by_one_and_approved_by_the_other(demo: Demo) -> None:
+    acted = demo.figures["operators"]
+    two_person = {
+        name.rpartition("/")[2] for name, rule in RULES.items() if rule.checker is not None
+    }
+    done = [each for each in acted if each["state"] == "CARRIED_OUT"]
+    assert {each["maker"] for each in acted} == {"ada"}
+    for each in done:
+        assert each["checker"] == ("ben" if each["call"] in two_person else "")
+    counts = {each["call"]: each["count"] for each in done}
+    assert (counts["RegisterPartner"], counts["ActivateAgreement"]) == (len(BRANDS), 90)
+    assert (counts["CloseWindow"], counts["SettleWindow"] > DAYS) == (DAYS, True)
+    # What one operator asked for alone has waited ever since.
+    (waits,) = (each for each in acted if each["state"] == "PENDING")
+    assert (waits["call"], waits["count"], waits["checker"]) == ("SetLimits", 1, "")
 
 
 def test_it_leaves_nothing_running(demo: Demo) -> None:

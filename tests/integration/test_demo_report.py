@@ -11,10 +11,13 @@ import pytest
 
 from exchange.cli.demo.chart_parts import HUB_NAME, spans
 from exchange.cli.demo.coalition import BRANDS
+from exchange.cli.demo.figures import Figures
+from exchange.cli.demo.linked import Sight
 from exchange.cli.demo.mishaps import Refusal
 from exchange.cli.demo.offers import GREENS, ROAST
+from exchange.cli.demo.operators import Acted
 from exchange.cli.demo.promotion_costs import PromotionCost
-from exchange.cli.demo.report import Figures, page
+from exchange.cli.demo.report import page
 from exchange.cli.demo.totals import HUB, Day, Totals
 
 FIRST = date(2017, 1, 1)
@@ -47,6 +50,17 @@ COSTS = (
 )
 
 
+SIGHTS = (
+    Sight("fuel", "grocery", "fuel-card-7", ("fuel-card-7",), 3, 0),
+    Sight("grocery", "fuel", "grocery-card-7", ("grocery-card-7",), 3, 0),
+)
+ACTED = (
+    Acted("ActivateAgreement", "ada", "ben", "CARRIED_OUT", 90),
+    Acted("CloseWindow", "ada", "", "CARRIED_OUT", 7),
+    Acted("SetLimits", "ada", "", "PENDING", 1),
+)
+
+
 def figures(days: int = 7, **changed: Any) -> Figures:
     """What a page shows when all went well."""
     good = Figures(
@@ -56,6 +70,8 @@ def figures(days: int = 7, **changed: Any) -> Figures:
         faults=(),
         bank_balance="2.210000",
         costs=COSTS,
+        sights=SIGHTS,
+        acted=ACTED,
     )
     return replace(good, **changed)
 
@@ -120,6 +136,8 @@ def test_the_page_is_well_formed_and_every_chart_has_a_description_and_a_table()
         "Orders by day",
         "Throughput by day",
         "Refusals by reason",
+        "A member with a link",
+        "Who acted for the coalition",
     ]
 
 
@@ -201,6 +219,31 @@ def test_the_page_tells_what_each_promotion_granted_and_what_each_funder_paid() 
     assert "which gave 7 to silver and 3 to gold members" in html
 
 
+def test_the_page_tells_what_a_link_kept_from_either_brand_and_who_approved_what() -> None:
+    html = page(figures(days=1))
+    tables = Page(html).tables
+    assert tables["A member with a link"][1:] == [
+        ["fuel", "fuel-card-7", "3", "never"],
+        ["grocery", "grocery-card-7", "3", "never"],
+    ]
+    assert "fuel started the link and grocery confirmed it" in html
+    assert tables["Who acted for the coalition"][1:] == [
+        ["ActivateAgreement", "90", "ada", "ben", "was done"],
+        ["CloseWindow", "7", "ada", "", "was done"],
+        ["SetLimits", "1", "ada", "", "waits"],
+    ]
+    assert "90 times one operator made it and another approved" in html
+
+
+def test_all_is_as_it_must_be_only_where_no_brand_saw_the_others_reference() -> None:
+    as_expected = figures(days=1, totals=Totals((replace(day(), nets={}),)))
+    assert as_expected.is_as_it_must_be
+    told = replace(SIGHTS[0], learnt=1)
+    mixed = replace(SIGHTS[0], shown=("fuel-card-7", "grocery-card-7"))
+    for sight in (told, mixed, replace(SIGHTS[0], shown=())):
+        assert not replace(as_expected, sights=(sight, SIGHTS[1])).is_as_it_must_be
+
+
 def test_the_same_figures_give_the_same_bytes() -> None:
     assert page(figures()) == page(figures())
 
@@ -219,6 +262,7 @@ def test_hostile_text_is_shown_and_not_obeyed() -> None:
     [
         {"faults": ("grocery/receipts.jsonl: a receipt is missing",)},
         {"totals": Totals((replace(day(), nets={"grocery": 1}),))},
+        {"sights": (replace(SIGHTS[0], learnt=2), SIGHTS[1])},
     ],
 )
 def test_a_fault_or_a_sum_that_is_not_0_is_told_instead_of_praise(

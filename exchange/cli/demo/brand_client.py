@@ -63,6 +63,8 @@ class Wish:
     """Of the target points, what the promotion gives."""
     asks: bool = False
     """Whether the brand asks for a quote first."""
+    link_id: str = ""
+    """In hex: the member's link, in place of the member."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,8 @@ def signed(
         transfer_id=transfer_id,
         source_program=wish.source,
         target_program=wish.target,
-        source_member=wish.member,
-        target_member=wish.member,
+        source_member="" if wish.link_id else wish.member,
+        target_member="" if wish.link_id else wish.member,
         source_points=wish.source_points,
         target_points=wish.target_points,
         agreement_id="" if quote_id else wish.agreement_id,
@@ -106,6 +108,7 @@ def signed(
         partner_reference=wish.reference,
         segment=wish.segment,
         quote_id=quote_id,
+        link_id=bytes.fromhex(wish.link_id),
     )
     return sign_order(brand.signer, payload)
 

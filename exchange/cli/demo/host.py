@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,17 +21,18 @@ UNLIMITED = 1_000_000
 
 
 @contextmanager
-def running_server(data_dir: Path) -> Iterator[str]:
-    """Make the data directory and serve from it; gives the server's address.
+def running_server(data_dir: Path, operators: Sequence[str]) -> Iterator[str]:
+    """Make the data directory with these operators, and serve from it, with four eyes on whatever
+    takes two; gives the server's address.
 
     The server is stopped on leaving, and killed if it does not stop. Raises Failed when it does not
     start.
     """
-    initialise(data_dir, AUDIENCE, DEFAULT_SERVER, datetime.now(UTC))
+    initialise(data_dir, AUDIENCE, DEFAULT_SERVER, datetime.now(UTC), operators=operators)
     log_path = data_dir / "server.log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            serve_command(data_dir),
+            [*serve_command(data_dir), "--set", "four_eyes=on"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,

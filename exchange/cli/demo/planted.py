@@ -1,11 +1,13 @@
-"""What an operator's own rules stop: rates by which points would grow in a circle, and a member who
-converts too much in a day. Sent after the mishaps; nothing of it stays in force.
+"""What an operator's own rules stop: rates by which points would grow in a circle, a member who
+converts too much in a day, and an operator who wants to be two. Sent after the mishaps; no rate and
+no limit of it stays in force.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from uuid import UUID
 
 import uuid_utils
 
@@ -14,7 +16,8 @@ from exchange.cli.demo.coalition import Corridor
 from exchange.cli.demo.households import BLOCK_POINTS
 from exchange.cli.demo.mishaps import Mishap, Refusal, good_order, refusal_of
 from exchange.cli.demo.negotiation import Party
-from exchange.cli.failure import Failed
+from exchange.cli.demo.operators import Operators, approve, second_key
+from exchange.cli.failure import ExitCode, Failed
 from partners.errors import Reason
 from partners.limits.values import CorridorLimits
 from partners.limits.wire import limits_to_proto
@@ -26,14 +29,16 @@ GROWTH = 2
 
 
 def plant(
-    operator: Connection, source: Connection, target: Connection, corridor: Corridor
+    operators: Operators, source: Connection, target: Connection, corridor: Corridor
 ) -> tuple[Refusal, ...]:
-    """Try both, and tell what came back."""
+    """Try all three, and tell what came back."""
+    operator = operators.together
     with member_limit(operator, corridor, BLOCK_POINTS - 1):
         order = good_order(source, corridor, datetime.now(UTC))
         too_much = Mishap("too much for one member in a day", Reason.VELOCITY_EXCEEDED, order)
         stopped = refusal_of(source, too_much)
-    return stopped, loop_of_rates(operator, source, target, corridor)
+    loop = loop_of_rates(operator, source, target, corridor)
+    return stopped, loop, alone(operators.maker, corridor)
 
 
 def loop_of_rates(
@@ -49,6 +54,24 @@ def loop_of_rates(
     except Failed as failed:
         return Refusal(what, Reason.FREE_LUNCH, failed.failure.reason, recorded=False)
     return Refusal(what, Reason.FREE_LUNCH, "ACTIVATED", recorded=False)
+
+
+def alone(maker: Connection, corridor: Corridor) -> Refusal:
+    """Have one operator ask for a limit, and approve that itself, by another key of its own."""
+    what = "one operator as maker and checker"
+    unlimited = CorridorLimits(corridor.source.partner_id, corridor.target.partner_id)
+    try:
+        set_limits(maker, unlimited)
+    except Failed as waits:
+        if waits.failure.exit_code is not ExitCode.WAITS:
+            raise
+        action_id = UUID(waits.failure.metadata["actionId"])
+        try:
+            approve(maker, second_key(maker), action_id.bytes)
+        except Failed as failed:
+            reason = failed.failure.reason
+            return Refusal(what, Reason.CHECKER_IS_MAKER, reason, recorded=False)
+    return Refusal(what, Reason.CHECKER_IS_MAKER, "CARRIED_OUT", recorded=False)
 
 
 @contextmanager

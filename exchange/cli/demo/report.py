@@ -22,33 +22,15 @@ from exchange.cli.demo import charts
 from exchange.cli.demo import report_tables as tables
 from exchange.cli.demo.chart_parts import Chart, spans, svg
 from exchange.cli.demo.coalition import CURRENCY
-from exchange.cli.demo.mishaps import Refusal
+from exchange.cli.demo.figures import Figures
 from exchange.cli.demo.offers import TIERS
 from exchange.cli.demo.promotion_chart import promotion_costs
-from exchange.cli.demo.promotion_costs import PromotionCost
 from exchange.cli.demo.report_tables import Table, amount, count
 from exchange.cli.demo.totals import Totals
 
 WIDTHS_PX = {"wide": 900, "narrow": 330}
 """The page shows each chart in the width that fits."""
 ON_PURPOSE = "wrong on purpose"
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """All that the page shows."""
-
-    totals: Totals
-    """Of one day at least."""
-    mishaps: tuple[Refusal, ...]
-    """Orders that went wrong on purpose."""
-    verified: Mapping[str, int]
-    """How many things of each kind the offline verification held to be good."""
-    faults: tuple[str, ...]
-    """What it found wrong."""
-    bank_balance: str
-    costs: tuple[PromotionCost, ...] = ()
-    """What promotions cost whom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +41,15 @@ class Drawing:
     text: str
     svgs: Mapping[str, Markup]
     """By the names of `WIDTHS_PX`; none where there is nothing to draw."""
+    table: Table
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A part of the page without a chart."""
+
+    title: str
+    text: str
     table: Table
 
 
@@ -77,9 +68,11 @@ def page(figures: Figures) -> str:
         headlines=tuple(headlines(figures)),
         sum_of_nets=totals.nets.total(),
         faults=figures.faults,
+        blind=figures.brands_are_blind,
         verified=figures.verified,
         brands=tables.brand_table(totals),
         drawings=tuple(drawings(figures)),
+        notes=tuple(notes(figures)),
     )
 
 
@@ -187,11 +180,35 @@ def refusal_drawing(figures: Figures) -> Drawing:
     return drawing(
         "Refusals by reason",
         "What is refused moves nothing. After the last day a few orders are sent that are wrong on"
-        " purpose, and terms by which points would grow in a circle; a refusal that is recorded"
-        " comes with a signed receipt.",
+        " purpose, terms by which points would grow in a circle, and one operator tries to be"
+        " two; a refusal that is recorded comes with a signed receipt.",
         partial(charts.refusals, rows) if rows else None,
         tables.refusal_table(refused, figures.mishaps),
     )
+
+
+def notes(figures: Figures) -> Iterator[Note]:
+    """What is told in tables alone."""
+    if figures.sights:
+        source, target = figures.sights
+        never = "and never" if figures.brands_are_blind else "and also"
+        yield Note(
+            "A member with a link",
+            f"A household linked its accounts at two brands: {source.brand} started the link and"
+            f" {target.brand} confirmed it with its signature. Since then its orders between them"
+            " name the link and no member. In all that the exchange told either brand its own"
+            f" reference stands, {never} the other's.",
+            tables.link_table(figures.sights),
+        )
+    if figures.acted:
+        together = sum(each.count for each in figures.acted if each.checker)
+        yield Note(
+            "Who acted for the coalition",
+            "Every change by an operator is a signed action, recorded in the log. What gives or"
+            f" moves money takes two: {count(together)} times one operator made it and another"
+            " approved the very bytes. What nobody has approved waits, and has changed nothing.",
+            tables.operator_table(figures.acted),
+        )
 
 
 def drawing(title: str, text: str, draw: Callable[[int], Chart] | None, table: Table) -> Drawing:

@@ -6,13 +6,17 @@ from decimal import Decimal
 
 from exchange.cli.demo.chart_parts import HUB_NAME, NAMES
 from exchange.cli.demo.coalition import BRANDS, CURRENCY, SCALE
+from exchange.cli.demo.linked import Sight
 from exchange.cli.demo.mishaps import Refusal
+from exchange.cli.demo.operators import Acted
 from exchange.cli.demo.promotion_costs import PromotionCost
 from exchange.cli.demo.totals import HUB, Totals
 from partners.points import format_amount
 
 BRAND_IDS = tuple(brand.partner_id for brand in BRANDS)
 REPLAYED = "replayed purchases"
+STATES = {"CARRIED_OUT": "was done", "REFUSED": "was refused", "PENDING": "waits"}
+"""Of an operator's action, for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +156,30 @@ def promotion_table(costs: Sequence[PromotionCost], granted: Mapping[str, int]) 
     total = amount(sum(cost.amount for cost in costs))
     sums = ("Σ", "", count(sum(granted.values())), "", "", "", total)
     return Table((*columns, f"paid, {CURRENCY}"), tuple(rows), sums)
+
+
+def link_table(sights: Sequence[Sight]) -> Table:
+    """What each of two brands saw of a linked member."""
+    rows = [
+        (
+            each.brand,
+            ", ".join(each.shown),
+            count(each.transfers),
+            f"{count(each.learnt)} times" if each.learnt else "never",
+        )
+        for each in sights
+    ]
+    columns = ("brand", "references that it saw", "receipts and notices", "saw the other's")
+    return Table(columns, tuple(rows), words=True)
+
+
+def operator_table(acted: Sequence[Acted]) -> Table:
+    """What the operators signed for, and who approved it."""
+    rows = [
+        (each.call, count(each.count), each.maker, each.checker, STATES.get(each.state, each.state))
+        for each in acted
+    ]
+    return Table(("call", "times", "made by", "approved by", "it"), tuple(rows), words=True)
 
 
 def count(number: int) -> str:

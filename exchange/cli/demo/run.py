@@ -10,8 +10,9 @@ from pathlib import Path
 import typer
 from rich import progress as bars
 
-from exchange.cli.demo.replay import Replay, Replayed, replay
-from exchange.cli.demo.report import Figures, page
+from exchange.cli.demo.figures import Figures
+from exchange.cli.demo.replay import Replay, replay
+from exchange.cli.demo.report import page
 from exchange.cli.demo.settlement_day import Bank
 from exchange.cli.demo.summary import document, render
 from exchange.cli.failure import ExitCode
@@ -29,43 +30,25 @@ def run_demo(
     prepare_out(out)
     with data_directory(keep) as data_dir:
         done = run(Replay(first_day, days, data_dir, out), bank, quiet=as_json)
-    write_output(out / REPORT, page(figures_of(done)).encode())
+    write_output(out / REPORT, page(done).encode())
     show(done, out, keep, as_json)
 
 
-def figures_of(done: Replayed) -> Figures:
-    """What the page shows of a replay."""
-    return Figures(
-        totals=done.totals,
-        mishaps=done.mishaps,
-        verified=done.report.checked,
-        faults=tuple(str(fault) for fault in done.report.faults),
-        bank_balance=str(done.bank_balance),
-        costs=done.costs,
-    )
-
-
-def show(done: Replayed, out: Path, keep: Path | None, as_json: bool) -> None:
+def show(done: Figures, out: Path, keep: Path | None, as_json: bool) -> None:
     """Print the figures; exit 1 when anything is not as it must be."""
-    balance = str(done.bank_balance)
-    figures = document(done.totals, done.costs, done.mishaps, done.report.checked, balance)
     report = out / REPORT
     kept = {"out": str(out), "report": str(report), "data_dir": str(keep) if keep else None}
     lines = [
         f"Wrote {out}; check it again with: pointclear verify {out}",
         f"Open {report} in a browser: the same in charts",
+        *done.faults,
     ]
-    lines += [str(fault) for fault in done.report.faults]
     if keep:
         lines.append(f"Kept {keep}; serve it with: pointclear serve --data-dir {keep}")
-    answer(
-        as_json,
-        {**figures, **kept, "faults": [str(fault) for fault in done.report.faults]},
-        *render(done.totals, done.costs, done.mishaps, done.report.checked, balance),
-        *lines,
-    )
-    as_expected = all(each.reason == each.expected for each in done.mishaps)
-    if done.report.faults or done.totals.nets.total() or not as_expected:
+        lines.append(f"Its operators' profiles are in {keep / 'operators'}, its brands' beside it")
+    figures = {**document(done), **kept, "faults": list(done.faults)}
+    answer(as_json, figures, *render(done), *lines)
+    if not done.is_as_it_must_be:
         raise typer.Exit(ExitCode.REFUSED)
 
 
@@ -92,7 +75,7 @@ def data_directory(keep: Path | None) -> Iterator[Path]:
         yield Path(folder) / "data"
 
 
-def run(wanted: Replay, bank: Bank, *, quiet: bool) -> Replayed:
+def run(wanted: Replay, bank: Bank, *, quiet: bool) -> Figures:
     """Replay with progress on standard error: bars on a terminal, lines elsewhere."""
     console = console_of()
     if quiet:

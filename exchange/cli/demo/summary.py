@@ -1,27 +1,24 @@
 """The tables that show what the demo came to, and the same figures for machines. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from rich.console import RenderableType
 
 from exchange.cli.demo.coalition import BRANDS, CURRENCY, SCALE
-from exchange.cli.demo.mishaps import Refusal
+from exchange.cli.demo.figures import Figures
+from exchange.cli.demo.linked import Sight
 from exchange.cli.demo.offers import OFFERS, TIERS
+from exchange.cli.demo.operators import Acted
 from exchange.cli.demo.promotion_costs import PromotionCost
 from exchange.cli.demo.totals import HUB, Totals
 from exchange.cli.output import pairs, table
 from partners.points import format_amount
 
 
-def document(
-    totals: Totals,
-    costs: Sequence[PromotionCost],
-    mishaps: Sequence[Refusal],
-    verified: Mapping[str, int],
-    bank_balance: str,
-) -> dict[str, object]:
+def document(figures: Figures) -> dict[str, object]:
     """The figures for machines."""
+    totals = figures.totals
     points_out, points_in, nets = totals.points_out, totals.points_in, totals.nets
     return {
         "days": totals.days,
@@ -39,12 +36,14 @@ def document(
         },
         "hub_net": format_amount(nets[HUB], SCALE),
         "sum_of_nets": format_amount(nets.total(), SCALE),
-        "promotions": promotions_document(totals, costs),
+        "promotions": promotions_document(totals, figures.costs),
         "tiers": {tier.segment_id: totals.uplift_points[tier.segment_id] for tier in TIERS},
+        "linked_member": [asdict(each) for each in figures.sights],
+        "operators": [asdict(each) for each in figures.acted],
         "currency": CURRENCY,
-        "bank_balance": bank_balance,
-        "refused_on_purpose": [asdict(each) for each in mishaps],
-        "verified": dict(verified),
+        "bank_balance": figures.bank_balance,
+        "refused_on_purpose": [asdict(each) for each in figures.mishaps],
+        "verified": dict(figures.verified),
         "transfers_per_second": round(totals.orders_per_second, 1),
     }
 
@@ -69,14 +68,37 @@ def promotions_document(
     }
 
 
-def render(
-    totals: Totals,
-    costs: Sequence[PromotionCost],
-    mishaps: Sequence[Refusal],
-    verified: Mapping[str, int],
-    bank_balance: str,
-) -> tuple[RenderableType, ...]:
+def render(figures: Figures) -> tuple[RenderableType, ...]:
     """The figures for people."""
+    totals = figures.totals
+    verified = [(f"{name.replace('_', ' ')} verified", n) for name, n in figures.verified.items()]
+    on_purpose = [(e.what, e.reason, "yes" if e.recorded else "no") for e in figures.mishaps]
+    return (
+        brands_table(totals),
+        promotions_table(totals, figures.costs),
+        table(
+            ("linked member at", "is called", "by link", "the other's reference was seen"),
+            [(each.brand, each.reference, each.transfers, seen(each)) for each in figures.sights],
+            right=("by link",),
+        ),
+        table(("refused on purpose", "reason", "signed receipt"), on_purpose),
+        pairs(
+            (
+                ("days settled", totals.days),
+                ("orders", totals.orders),
+                ("committed", f"{totals.committed} ({totals.quoted} at quotes)"),
+                ("refused", reasons(totals)),
+                ("bank balance", f"{figures.bank_balance} {CURRENCY}"),
+                ("operators signed", signed(figures.acted)),
+                *verified,
+                ("transfers per second", f"{totals.orders_per_second:,.0f}"),
+            )
+        ),
+    )
+
+
+def brands_table(totals: Totals) -> RenderableType:
+    """Each brand's points and net."""
     points_out, points_in, nets = totals.points_out, totals.points_in, totals.nets
     rows = [
         (
@@ -89,39 +111,38 @@ def render(
     ]
     rows.append(("the operator", "", "", format_amount(nets[HUB], SCALE)))
     rows.append(("Σ", "", "", format_amount(nets.total(), SCALE)))
+    columns = ("brand", "points out", "points in", f"net {CURRENCY}")
+    return table(columns, rows, right=columns[1:])
+
+
+def promotions_table(totals: Totals, costs: Sequence[PromotionCost]) -> RenderableType:
+    """What each promotion granted, and what it cost whom."""
+    rows = [
+        (
+            cost.offer.promotion_id,
+            f"{totals.bonus_points[cost.offer.promotion_id]:,}",
+            cost.funder,
+            format_amount(cost.amount, SCALE),
+        )
+        for cost in costs
+    ]
+    columns = ("promotion", "bonus points", "funder", f"paid {CURRENCY}")
+    return table(columns, rows, right=("bonus points", f"paid {CURRENCY}"))
+
+
+def seen(sight: Sight) -> str:
+    """How often a brand came upon what the other calls the member."""
+    return f"{sight.learnt} times" if sight.learnt else "never"
+
+
+def reasons(totals: Totals) -> str:
+    """How many orders were refused, and why."""
     refused = ", ".join(f"{count} {reason}" for reason, count in sorted(totals.refused.items()))
-    return (
-        table(
-            ("brand", "points out", "points in", f"net {CURRENCY}"),
-            rows,
-            right=("points out", "points in", f"net {CURRENCY}"),
-        ),
-        table(
-            ("promotion", "bonus points", "funder", f"paid {CURRENCY}"),
-            [
-                (
-                    cost.offer.promotion_id,
-                    f"{totals.bonus_points[cost.offer.promotion_id]:,}",
-                    cost.funder,
-                    format_amount(cost.amount, SCALE),
-                )
-                for cost in costs
-            ],
-            right=("bonus points", f"paid {CURRENCY}"),
-        ),
-        table(
-            ("refused on purpose", "reason", "signed receipt"),
-            [(each.what, each.reason, "yes" if each.recorded else "no") for each in mishaps],
-        ),
-        pairs(
-            (
-                ("days settled", totals.days),
-                ("orders", totals.orders),
-                ("committed", f"{totals.committed} ({totals.quoted} at quotes)"),
-                ("refused", f"{totals.refused.total()} ({refused})" if refused else 0),
-                ("bank balance", f"{bank_balance} {CURRENCY}"),
-                *((f"{name.replace('_', ' ')} verified", n) for name, n in verified.items()),
-                ("transfers per second", f"{totals.orders_per_second:,.0f}"),
-            )
-        ),
-    )
+    return f"{totals.refused.total()} ({refused})" if refused else "0"
+
+
+def signed(acted: Sequence[Acted]) -> str:
+    """How many actions the operators signed, and how many of them together."""
+    every = sum(each.count for each in acted)
+    together = sum(each.count for each in acted if each.checker)
+    return f"{every} actions ({together} by two)"

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from exchange.cli.demo.brand_client import Wish
 from exchange.cli.demo.coalition import Corridor
 from exchange.cli.demo.households import Conversion
+from exchange.cli.demo.linked import LinkedMember
 from exchange.cli.demo.offers import OFFERS, Extra, extra_of
 from exchange.cli.demo.totals import Day
 
@@ -24,14 +25,19 @@ def budgets_left(days: Iterable[Day]) -> dict[str, int]:
 
 
 def wish_of(
-    conversion: Conversion, agreed: Mapping[tuple[str, str], Corridor], left: Mapping[str, int]
+    conversion: Conversion,
+    agreed: Mapping[tuple[str, str], Corridor],
+    left: Mapping[str, int],
+    linked: LinkedMember | None = None,
 ) -> Wish:
-    """What a household's brand orders for it, with what is `left` of the budgets."""
+    """What a household's brand orders for it, with what is `left` of the budgets; by its link where
+    it is the `linked` member.
+    """
     corridor = agreed[conversion.source, conversion.target]
     base = corridor.target_points(conversion.source_points)
     household = conversion.household_id
     extra = extra_of(corridor.offer, household, base, left) if corridor.offer else Extra()
-    return Wish(
+    wish = Wish(
         source=conversion.source,
         target=conversion.target,
         member=household,
@@ -45,3 +51,4 @@ def wish_of(
         bonus_points=extra.bonus_points,
         asks=corridor.offer is not None and corridor.offer.is_asked_for,
     )
+    return linked.ordered(wish) if linked else wish

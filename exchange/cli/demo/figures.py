@@ -1,0 +1,46 @@
+"""All that the demo tells: what its page, its tables and its JSON document show. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from exchange.cli.demo.linked import Sight
+from exchange.cli.demo.mishaps import Refusal
+from exchange.cli.demo.operators import Acted
+from exchange.cli.demo.promotion_costs import PromotionCost
+from exchange.cli.demo.totals import Totals
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a replay came to."""
+
+    totals: Totals
+    """Of one day at least."""
+    mishaps: tuple[Refusal, ...]
+    """Orders and actions that went wrong on purpose."""
+    verified: Mapping[str, int]
+    """How many things of each kind the offline verification held to be good."""
+    faults: tuple[str, ...]
+    """What it found wrong."""
+    bank_balance: str
+    costs: tuple[PromotionCost, ...] = ()
+    """What promotions cost whom."""
+    sights: tuple[Sight, ...] = ()
+    """What two brands saw of a member who has linked both accounts."""
+    acted: tuple[Acted, ...] = ()
+    """What the operators signed for."""
+
+    @property
+    def is_as_it_must_be(self) -> bool:
+        """Whether nothing is wrong but what was meant to be."""
+        return (
+            not self.faults
+            and not self.totals.nets.total()
+            and all(each.reason == each.expected for each in self.mishaps)
+            and self.brands_are_blind
+        )
+
+    @property
+    def brands_are_blind(self) -> bool:
+        """Whether no brand saw another's reference for a linked member."""
+        return all(each.is_blind for each in self.sights)
