@@ -45,7 +45,9 @@ def show(done: Figures, out: Path, keep: Path | None, as_json: bool) -> None:
     ]
     if keep:
         lines.append(f"Kept {keep}; serve it with: pointclear serve --data-dir {keep}")
-        lines.append(f"Its operators' profiles are in {keep / 'operators'}, its brands' beside it")
+        lines.append(
+            f"Profiles: its operators' in {keep / 'operators'}, its brands' in {keep / 'brands'}"
+        )
     figures = {**document(done), **kept, "faults": list(done.faults)}
     answer(as_json, figures, *render(done), *lines)
     if not done.is_as_it_must_be:
