@@ -41,7 +41,7 @@ def verified_answer(
 ) -> ProgramAnswer:
     """The brand's answer with its evidence; raises NoAnswer for anything else."""
     _check_shape(envelope)
-    key = _key_for(envelope.signatures[0], asked.partner_id, key_of, now)
+    key = key_in_force(envelope.signatures[0].key_id, asked.partner_id, key_of, now)
     try:
         dsse.verify(envelope, {key.key_id: VerifyKey(key.key_id, key.public_key)})
     except (Refused, ValueError):  # ValueError: the registered row was altered.
@@ -77,8 +77,9 @@ def _check_shape(envelope: Envelope) -> None:
         raise NoAnswer(Fault.TYPE_WRONG, "payload_type", "this is no credit-confirmation")
 
 
-def _key_for(signature: Signature, partner_id: str, key_of: KeyOf, now: datetime) -> RegisteredKey:
-    key = key_of(signature.key_id)
+def key_in_force(key_id: str, partner_id: str, key_of: KeyOf, now: datetime) -> RegisteredKey:
+    """The brand's key for orders of this id; raises NoAnswer."""
+    key = key_of(key_id)
     if key is None:
         raise NoAnswer(Fault.KEY_UNKNOWN, "signatures[0].key_id", "no such key is registered")
     if key.holder != f"partner/{partner_id}" or key.purpose is not Purpose.ORDERS:
