@@ -1,0 +1,226 @@
+"""The example brand in Node.js, which was written from `docs/protocol.md` and the `.proto` files
+alone, against a real server: what it sends is taken, what it keeps is proof, and what it was killed
+over is done once.
+"""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from exchange.cli.proofs import read_proof
+from partners.envelope import TRANSFER_ORDER, Envelope, from_json, payload_digest
+from partners.keys import Purpose
+from pointclear.exchange.v1.exchange_service_pb2 import GetPositionRequest, ListReceiptsRequest
+from pointclear.exchange.v1.transfer_pb2 import TransferOrder
+from tests.acceptance.coalition import (
+    AUDIENCE,
+    BLOCK,
+    BLOCK_COST,
+    MAXIMUM,
+    MINIMUM,
+    Brand,
+    Coalition,
+    check_log_and_books,
+    coalition,
+    make_data_dir,
+)
+from tests.node import FOLDER, lines, node, require_node
+from tests.processes import Server, environment, folder
+
+KILLED_AFTER_S = (0.15, 0.25, 0.35, 0.45, 0.55)
+"""From before the order is stored until after its answer, on machines fast and slow."""
+
+
+@pytest.fixture(scope="module")
+def members() -> Iterator[Coalition]:
+    require_node()
+    with (
+        folder() as home,
+        Server(make_data_dir(home)) as server,
+        coalition(server, home, ("aurora", "borealis")) as founded,
+    ):
+        yield founded
+        check_log_and_books(founded.data_dir)
+
+
+@pytest.fixture
+def aurora(members: Coalition) -> Brand:
+    return members["aurora"]
+
+
+def profile_of(brand: Brand) -> tuple[str | Path, ...]:
+    profile = brand.connection.profile
+    return "--profile", profile.directory, "--server", profile.server
+
+
+def an_order(brand: Brand, points: int = MINIMUM, *more: str) -> tuple[str | Path, ...]:
+    """The command of a good order of aurora's; of an option given twice the last one counts."""
+    options = ("--target", "borealis", "--points", str(points))
+    members = ("--source-member", "A-1001", "--target-member", "B-77")
+    return ("order", *profile_of(brand), *options, *members, *more)
+
+
+def stored(journal: Path, kind: str) -> list[Envelope]:
+    """The orders, or the stream's entries, that a journal holds."""
+    found: list[dict[str, Any]] = [json.loads(line) for line in journal.read_text().splitlines()]
+    return [from_json(json.dumps(line[kind])) for line in found if line["type"] == kind]
+
+
+def stream_of(brand: Brand) -> list[bytes]:
+    """The payloads of a brand's whole stream."""
+    request = ListReceiptsRequest(page_size=500)
+    response = brand.connection.call(brand.connection.exchange.ListReceipts, request)
+    return [each.envelope.payload for each in response.entries]
+
+
+def balance_of(brand: Brand) -> int:
+    answer = brand.connection.call(brand.connection.exchange.GetPosition, GetPositionRequest())
+    return int(answer.position.balance)
+
+
+def test_what_node_makes_and_accepts_is_to_the_byte_what_the_page_says() -> None:
+    require_node()
+    done = subprocess.run(
+        ["node", "--test"],
+        cwd=FOLDER,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_an_order_of_the_node_brand_is_carried_out_and_its_receipts_are_proof(
+    aurora: Brand, tmp_path: Path
+) -> None:
+    before = balance_of(aurora)
+    done = node(*an_order(aurora, MINIMUM, "--reference", "till-7/1"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (said,) = lines(done)
+    assert (said["state"], said["source_points"]) == ("COMMITTED", str(MINIMUM))
+    assert balance_of(aurora) - before == -BLOCK_COST * MINIMUM // BLOCK
+    (order,) = stored(tmp_path / "orders.jsonl", "order")
+    entries = stored(tmp_path / "orders.jsonl", "entry")
+    assert [each.payload for each in entries] == stream_of(aurora)
+    proof = read_proof(
+        entries[-1], aurora.connection.exchange_keys(Purpose.RECEIPTS), AUDIENCE, "aurora"
+    )
+    assert proof.record.order_sha256 == payload_digest(order)
+    assert UUID(bytes=proof.record.transfer_id) == UUID(said["transfer_id"])
+
+
+def test_an_order_of_the_node_brand_at_a_quote_is_carried_out_at_its_figures(
+    aurora: Brand, tmp_path: Path
+) -> None:
+    done = node(*an_order(aurora, MINIMUM, "--quote"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (order,) = stored(tmp_path / "orders.jsonl", "order")
+    named = TransferOrder.FromString(order.payload)
+    assert order.payload_type == TRANSFER_ORDER
+    assert (len(named.quote_id), named.agreement_id) == (16, "")
+    assert lines(done)[0]["state"] == "COMMITTED"
+
+
+def test_the_node_brand_tells_each_kind_of_refusal(aurora: Brand, tmp_path: Path) -> None:
+    recorded = node(*an_order(aurora, MAXIMUM + BLOCK), cwd=tmp_path)
+    assert recorded.returncode == 1, recorded.stderr
+    (said,) = lines(recorded)
+    assert (said["state"], said["reason"], said["retry"]) == ("REFUSED", "LIMIT_EXCEEDED", "NEW_ID")
+    assert said["field"] == "source_points"
+    assert said["log_index"]
+    bare = node(*an_order(aurora, MINIMUM, "--source-member", "somebody@example.org"), cwd=tmp_path)
+    (said,) = lines(bare)
+    assert (bare.returncode, said["reason"], said["field"]) == (1, "FIELD_INVALID", "source_member")
+    assert "log_index" not in said
+    unmade = node(*an_order(aurora, MINIMUM + 1), cwd=tmp_path)
+    assert (unmade.returncode, json.loads(unmade.stderr)["reason"]) == (1, "INCREMENT")
+    assert len(stored(tmp_path / "orders.jsonl", "order")) == 2
+    resumed = node("resume", *profile_of(aurora), cwd=tmp_path)
+    assert (resumed.returncode, resumed.stdout) == (0, "")
+
+
+def test_an_order_without_an_answer_is_sent_again_as_the_same_bytes(
+    aurora: Brand, tmp_path: Path
+) -> None:
+    journal = tmp_path / "orders.jsonl"
+    held = node(*an_order(aurora, MINIMUM, "--hold"), cwd=tmp_path)
+    assert (held.returncode, lines(held)[0]["state"]) == (0, "UNKNOWN")
+    order = journal.read_bytes()
+    nobody = ("--profile", aurora.connection.profile.directory, "--server", "localhost:1")
+    away = node("resume", *nobody, cwd=tmp_path)
+    assert (away.returncode, journal.read_bytes()) == (3, order)
+    first = node("resume", *profile_of(aurora), cwd=tmp_path)
+    assert (first.returncode, lines(first)[0]["state"]) == (0, "COMMITTED"), first.stderr
+    stream = stream_of(aurora)
+    # As a crash leaves it that comes after the sending and before the answer.
+    journal.write_bytes(order)
+    again = node("resume", *profile_of(aurora), cwd=tmp_path)
+    assert lines(again) == lines(first), again.stderr
+    assert stream_of(aurora) == stream
+
+
+def test_whenever_the_node_brand_is_killed_each_stored_order_is_done_once(
+    aurora: Brand, tmp_path: Path
+) -> None:
+    journal = tmp_path / "orders.jsonl"
+    before, chance = len(stream_of(aurora)), Random(5)
+    for pause in KILLED_AFTER_S:
+        process = subprocess.Popen(
+            ["node", str(FOLDER / "brand.js"), *map(str, an_order(aurora))],
+            cwd=tmp_path,
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            process.wait(pause + chance.random() / 10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.wait()
+    resumed = node("resume", *profile_of(aurora), cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    read = node("stream", *profile_of(aurora), cwd=tmp_path)
+    assert read.returncode == 0, read.stderr
+    orders = {payload_digest(each) for each in stored(journal, "order")}
+    proofs = [
+        read_proof(each, aurora.connection.exchange_keys(Purpose.RECEIPTS), AUDIENCE, "aurora")
+        for each in stored(journal, "entry")[before:]
+    ]
+    assert sorted(orders) == sorted(each.record.order_sha256 for each in proofs)
+
+
+def test_the_node_brand_sees_an_order_that_it_never_made(aurora: Brand, tmp_path: Path) -> None:
+    aurora.send(aurora.order())
+    read = lines(node("stream", *profile_of(aurora), cwd=tmp_path))
+    assert read[-2]["known"] is False
+    assert read[-1]["verified_until"] == str(len(stream_of(aurora)))
+    again = lines(node("stream", *profile_of(aurora), cwd=tmp_path))
+    assert again == read[-1:]
+
+
+def test_the_node_brand_believes_no_key_that_it_was_not_given(
+    aurora: Brand, tmp_path: Path
+) -> None:
+    (key,) = lines(node("keys", *profile_of(aurora), cwd=tmp_path))
+    trusting = node("stream", *profile_of(aurora), "--trust", key["key_id"], cwd=tmp_path)
+    assert trusting.returncode == 0, trusting.stderr
+    wary = node(
+        "stream", *profile_of(aurora), "--journal", "other", "--trust", "0" * 32, cwd=tmp_path
+    )
+    assert wary.returncode == 1
+    assert "no key" in json.loads(wary.stderr)["error"]
+    assert stored(tmp_path / "other", "entry") == []
+
+
+def test_the_node_brand_says_how_it_is_used(tmp_path: Path) -> None:
+    require_node()
+    assert node("--help", cwd=tmp_path).returncode == 0
+    for wrong in (("order",), ("nothing",), (), ("keys", "--nothing")):
+        assert node(*wrong, cwd=tmp_path).returncode == 2, wrong
