@@ -98,7 +98,7 @@ def quotes(seen: Seen) -> Ended:
 
 def pages(seen: Seen) -> Ended:
     """The stream that the watch reads is a chain, or the watch would have ended."""
-    return (Verdict.PASSED, f"{seen.entries} entries verify") if seen.receipts else None
+    return (Verdict.PASSED, f"verifies up to {seen.entries}") if seen.receipts else None
 
 
 def settles(seen: Seen) -> Ended:
