@@ -27,6 +27,13 @@ def partner_uri(partner_id: str) -> str:
     return f"{SCHEME}://partner/{partner_id}"
 
 
+def partner_host(partner_id: str) -> str:
+    """The same name as DNS would write it, in the certificate of a partner's own server: gRPC holds
+    a server to a DNS name and to nothing else. It is never resolved; `.internal` is nobody's.
+    """
+    return f"{partner_id}.partner.{SCHEME}.internal"
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """A partner or an operator behind a channel."""

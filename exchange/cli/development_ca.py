@@ -6,8 +6,8 @@ Pure but for the randomness of keys and serial numbers. The rules kept here:
 - A client certificate has exactly one subject alternative name, the URI `pointclear://partner/<id>`
   or `pointclear://operator/<name>`, and no DNS name: identity is that URI and nothing else. The
   exchange's own, with which it calls brands' systems, has `pointclear://exchange/<audience>`.
-- A brand's server certificate has its URI too, beside the names of its host: whoever calls holds it
-  to that URI, wherever the server stands.
+- A brand's server certificate has its URI too, and the same as a DNS name (`partner_host`), beside
+  the names of its host: whoever calls holds it to one of the two, wherever the server stands.
 - The authority may sign leaves only, and a leaf may serve one end of a connection only.
 
 In production a partner sends a certificate request to an authority that is not kept beside the
@@ -35,7 +35,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from partners.caller import Caller, exchange_uri
+from partners.caller import Caller, exchange_uri, partner_host
 
 AUTHORITY_LIFETIME = timedelta(days=3650)
 LEAF_LIFETIME = timedelta(days=825)
@@ -92,11 +92,16 @@ def issue_serving_certificate(
 ) -> x509.Certificate:
     """A certificate for a brand's own server on this machine.
 
-    Raises Refused(CALLER_UNKNOWN) if `identity` names no caller.
+    Raises Refused(CALLER_UNKNOWN) if `identity` names no caller, and Refused(ROLE_MISSING) if that
+    is no partner.
     """
     caller = Caller.from_uris([identity])
     names = x509.SubjectAlternativeName(
-        [*_this_machine(), x509.UniformResourceIdentifier(identity)]
+        [
+            *_this_machine(),
+            x509.DNSName(partner_host(caller.require_partner())),
+            x509.UniformResourceIdentifier(identity),
+        ]
     )
     return _leaf(authority, caller.name, key, names, ExtendedKeyUsageOID.SERVER_AUTH, now)
 

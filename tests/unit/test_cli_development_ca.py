@@ -70,6 +70,7 @@ def test_a_brands_server_certificate_names_the_brand_beside_its_host_and_calls_n
         "localhost",
         "127.0.0.1",
         "::1",
+        "grocery.partner.pointclear.internal",
         GROCERY,
     ]
     assert usages_of(certificate) == [ExtendedKeyUsageOID.SERVER_AUTH]
