@@ -1,15 +1,14 @@
 #!/usr/bin/env node
 // A small brand: sends orders to the exchange, and runs a points program that the exchange calls.
 
-import fs from "node:fs";
 import { parseArgs } from "node:util";
 import { Exchange, Refused, Unanswered } from "./lib/exchange.js";
-import { Orders } from "./lib/orders.js";
+import { Orders, UNDECIDED } from "./lib/orders.js";
 import { loadProfile } from "./lib/profile.js";
 import { Program } from "./lib/program.js";
 import { serve } from "./lib/service.js";
 
-const USAGE = `node brand.js COMMAND --profile DIR [options]
+const USAGE = `node brand.js COMMAND [options]
 
   keys       show the exchange's keys for receipts: compare their ids with those that you were given another way
   order      make an order, store it, send it, verify its receipt
@@ -18,23 +17,26 @@ const USAGE = `node brand.js COMMAND --profile DIR [options]
              --quote orders at a quote; --hold stores the order and does not send it
   resume     send all stored orders that have no answer, or that wait for one, again: the same bytes
   stream     read, verify and store what is new in the stream of receipts and notices
-  serve      run the program: --members FILE [--program NAME] [--listen HOST:PORT]
+  enrol      make people members of the program, while it does not run: [--ineligible] MEMBER...
+  serve      run the program: [--program NAME] [--listen HOST:PORT]
 
   --profile DIR      the folder that this brand got when it joined
   --server HOST:PORT another server than the profile's
-  --journal FILE     what was stored: orders.jsonl for all but serve, program.jsonl for serve
+  --journal FILE     what was stored: program.jsonl for enrol and serve, orders.jsonl for the others
   --trust ID,ID      take no other keys of the exchange than these
 
-Each answer is one line of JSON. Exit codes: 0 done, 1 refused or not to be believed, 2 usage, 3 no answer.
+Each answer is one line of JSON. Exit codes: 0 done, 1 refused or not to be believed, 2 usage, 3 no answer, 4 an order
+waits to be decided: resume it later.
 `;
 const OPTIONS = {
   ...Object.fromEntries(
     ["profile", "server", "journal", "trust", "target", "source", "points", "segment", "reference"]
-      .concat(["source-member", "target-member", "members", "program", "listen"])
+      .concat(["source-member", "target-member", "program", "listen"])
       .map((name) => [name, { type: "string" }]),
   ),
   quote: { type: "boolean" },
   hold: { type: "boolean" },
+  ineligible: { type: "boolean" },
   help: { type: "boolean" },
 };
 
@@ -101,7 +103,7 @@ const COMMANDS = {
       if (options.hold) return show(shown(transferId, orders.orders.get(transferId)));
       const order = await orders.send(transferId);
       show(shown(transferId, order));
-      if (order.state !== "COMMITTED") process.exitCode = 1;
+      process.exitCode = UNDECIDED.includes(order.state) ? 4 : order.state === "COMMITTED" ? 0 : 1;
     }),
 
   resume: (options) =>
@@ -120,16 +122,22 @@ const COMMANDS = {
       show({ verified_until: orders.chain.seq, sha256: orders.chain.sha256.toString("hex") });
     }),
 
+  async enrol(options, members) {
+    if (!members.length) throw new Usage("name the members");
+    const program = new Program(null, "", options.journal ?? "program.jsonl");
+    const eligibility = options.ineligible ? "INELIGIBLE" : "ELIGIBLE";
+    for (const member of members) program.enrol(member, eligibility);
+    show({ enrolled: members.length, eligibility });
+  },
+
   async serve(options) {
     const profile = loadProfile(needed(options, "profile"));
-    const members = JSON.parse(fs.readFileSync(needed(options, "members")));
-    const of = (member) => (Object.hasOwn(members, member) ? members[member] : undefined);
     const name = options.program ?? profile.partner;
-    const program = new Program(profile, name, of, options.journal ?? "program.jsonl");
+    const program = new Program(profile, name, options.journal ?? "program.jsonl");
     const listen = options.listen ?? "127.0.0.1:7543";
     const { server, port } = await serve(program, listen, profile);
     const address = `${listen.slice(0, listen.lastIndexOf(":"))}:${port}`;
-    show({ ready: true, address, program: name, instructions: program.answers.size });
+    show({ event: "ready", address, program: name, instructions: program.answers.size });
     for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => server.tryShutdown(() => process.exit(0)));
   },
 };
@@ -142,9 +150,10 @@ function needed(options, name) {
 async function main() {
   const { values, positionals } = parseArgs({ options: OPTIONS, allowPositionals: true });
   if (values.help) return process.stdout.write(USAGE);
-  const command = Object.hasOwn(COMMANDS, positionals[0] ?? "") && COMMANDS[positionals[0]];
-  if (!command || positionals.length > 1) throw new Usage("name one command");
-  await command(values);
+  const [name = "", ...members] = positionals;
+  if (!Object.hasOwn(COMMANDS, name)) throw new Usage("name a command");
+  if (members.length && name !== "enrol") throw new Usage(`${name} takes options only`);
+  await COMMANDS[name](values, members);
 }
 
 main().catch((error) => {

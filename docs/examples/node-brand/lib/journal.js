@@ -9,6 +9,9 @@
 import fs from "node:fs";
 import path from "node:path";
 
+/** What stands in the file is not known any more: whoever gets this stops. */
+export class JournalLost extends Error {}
+
 export class Journal {
   /** Opens a journal, makes it where there is none; `replay` gets every line of it, oldest first. */
   constructor(file, replay) {
@@ -30,9 +33,13 @@ export class Journal {
     const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
     this.#mustBeOurs();
     // A crash in here leaves no line, a part of one, or all of it; whoever asked got no answer and asks again.
-    let written = 0;
-    while (written < bytes.length) written += fs.writeSync(this.descriptor, bytes, written);
-    fs.fsyncSync(this.descriptor);
+    try {
+      let written = 0;
+      while (written < bytes.length) written += fs.writeSync(this.descriptor, bytes, written);
+      fs.fsyncSync(this.descriptor);
+    } catch (error) {
+      throw new JournalLost(`${this.file}: ${error.message}`);
+    }
     this.size += bytes.length;
     this.#mustBeOurs();
   }
@@ -43,7 +50,7 @@ export class Journal {
 
   #mustBeOurs() {
     if (fs.fstatSync(this.descriptor).size === this.size) return;
-    throw new Error(`${this.file}: another process writes this journal; start one of the two only`);
+    throw new JournalLost(`${this.file}: another process writes this journal; start one of the two only`);
   }
 }
 

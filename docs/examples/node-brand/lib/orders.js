@@ -14,6 +14,9 @@ import { Journal } from "./journal.js";
 import { Chain, readEntry, Verifier } from "./receipts.js";
 import { decode, encode, toTimestamp } from "./wire.js";
 
+/** Points and money are kept aside: an operator, or the target's answer, decides. */
+export const UNDECIDED = ["HELD", "RESERVED"];
+
 const ATTEMPTS = 6;
 const FIRST_PAUSE_MS = 200;
 const GOOD_FOR_MS = 5 * 60_000;
@@ -141,8 +144,7 @@ export class Orders {
 
   /** The orders without an answer, and those that somebody has yet to decide. */
   pending() {
-    const open = [undefined, "HELD", "RESERVED"];
-    return [...this.orders].filter(([, order]) => open.includes(order.state)).map(([id]) => id);
+    return [...this.orders].filter(([, { state }]) => !state || UNDECIDED.includes(state)).map(([id]) => id);
   }
 
   /** Reads, verifies and stores what is new in our stream; returns those entries. */
@@ -189,7 +191,7 @@ export class Orders {
     this.chain.append(entry);
     const order = this.orders.get(entry.transferId);
     if (!order || !entry.isReceipt) return order;
-    // An id that was held has two records, and the newer one counts.
+    // An order that was held or reserved has two records, and the newer one counts.
     Object.assign(order, { state: entry.state, reason: entry.reason, record: entry.record });
     order.receipts = [...(order.receipts ?? []), envelope];
     return order;

@@ -19,21 +19,27 @@ const FENCED = null;
 export class NotForUs extends Error {}
 
 export class Program {
-  /** `members` tells of a member: "ELIGIBLE", "INELIGIBLE", or undefined for one that it does not have. */
-  constructor(profile, program, members, file) {
+  constructor(profile, program, file) {
     this.profile = profile;
     this.program = program;
-    this.members = members;
+    /** By member: "ELIGIBLE" or "INELIGIBLE". */
+    this.members = new Map();
     this.balances = new Map();
     /** By kind and id: what was answered, and to what content. */
     this.answers = new Map();
     this.journal = new Journal(file, (line) => this.#replay(line));
   }
 
+  /** Makes somebody a member, or changes whether they may take part. */
+  enrol(member, eligibility) {
+    this.journal.append({ kind: "MEMBER", member, eligibility });
+    this.members.set(member, eligibility);
+  }
+
   /** Whether a member may take part. */
   eligibility(request) {
     this.#mustBeOurs(request);
-    return this.members(request.member) ?? "UNKNOWN";
+    return this.members.get(request.member) ?? "UNKNOWN";
   }
 
   /** Points that a member may spend. */
@@ -50,7 +56,7 @@ export class Program {
     // Whether the transfer is committed by now is no part of what is asked.
     const content = digest([request.member, request.points, lots, order]);
     return this.#once("CREDIT", request, content, () => {
-      const eligibility = this.members(request.member);
+      const eligibility = this.members.get(request.member);
       if (eligibility === undefined) return { outcome: "DECLINED", reason: "MEMBER_UNKNOWN" };
       if (eligibility !== "ELIGIBLE") return { outcome: "DECLINED", reason: "MEMBER_INELIGIBLE" };
       return { outcome: "DONE", points: BigInt(request.points) };
@@ -76,7 +82,7 @@ export class Program {
   /** What became of an instruction; one that never came is fenced off. */
   lookUp(request) {
     this.#mustBeOurs(request, request.audience);
-    const kind = request.kind.replace("INSTRUCTION_KIND_", "");
+    const kind = String(request.kind).replace("INSTRUCTION_KIND_", "");
     if (!["CREDIT", "REVERSE"].includes(kind)) throw new NotForUs("kind is neither CREDIT nor REVERSE");
     const id = idOf(request.instruction_id);
     const known = this.answers.get(`${kind} ${id}`);
@@ -104,7 +110,11 @@ export class Program {
     return confirmation;
   }
 
-  #replay({ kind, id, content, member, credited, outcome, points, confirmation }) {
+  #replay({ kind, id, content, member, credited, outcome, points, confirmation, eligibility }) {
+    if (kind === "MEMBER") {
+      this.members.set(member, eligibility);
+      return;
+    }
     const answer = { content, member, outcome, left: 0n, confirmation: fromJson(confirmation) };
     this.answers.set(`${kind} ${id}`, answer);
     if (outcome !== "DONE") return;

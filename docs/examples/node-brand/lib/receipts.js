@@ -25,8 +25,9 @@ export function readEntry(envelope) {
     previous: said.previous_sha256,
     sha256: sha256(envelope.payload),
     transferId: record.transfer_id.toString("hex"),
-    state: record.state.replace("TRANSFER_STATE_", ""),
-    reason: record.reason === "REASON_UNSPECIFIED" ? "" : record.reason.replace("REASON_", ""),
+    // What this version of the .proto files has no name for is a number, and stays one.
+    state: String(record.state).replace("TRANSFER_STATE_", ""),
+    reason: String(record.reason).replace(/^REASON_(UNSPECIFIED)?/, ""),
     record,
     said,
   };

@@ -4,6 +4,7 @@
 // exchange nothing; it asks again.
 
 import grpc from "@grpc/grpc-js";
+import { JournalLost } from "./journal.js";
 import { NotForUs } from "./program.js";
 import { ProgramService } from "./wire.js";
 
@@ -34,9 +35,11 @@ function answered(answer, exchange) {
       mustBe(exchange, call);
       callback(null, answer(call.request));
     } catch (error) {
-      callback({ code: codeOf(error), details: error instanceof NotForUs ? error.message : "not answered" });
-      // What is wrong here is for our own eyes; a journal that cannot be written must not be written to again.
-      if (!(error instanceof NotForUs) && !(error instanceof Stranger)) stop(error);
+      const known = error instanceof NotForUs || error instanceof Stranger;
+      if (!known) process.stderr.write(`${error.stack}\n`);
+      callback({ code: codeOf(error), details: known ? error.message : "not answered" });
+      // After a start from the file, memory and file say the same again.
+      if (error instanceof JournalLost) process.exit(1);
     }
   };
 }
@@ -57,10 +60,5 @@ function exchangeUri(audience) {
 function mustBe(exchange, call) {
   const names = call.getAuthContext().sslPeerCertificate?.subjectaltname ?? "";
   const uris = names.split(", ").filter((name) => name.startsWith("URI:"));
-  if (uris.length !== 1 || uris[0] !== `URI:${exchange}`) throw new Stranger(`called by ${names || "nobody"}`);
-}
-
-function stop(error) {
-  process.stderr.write(`stopped: ${error.stack}\n`);
-  process.exit(1);
+  if (uris.length !== 1 || uris[0] !== `URI:${exchange}`) throw new Stranger("only the exchange may call");
 }

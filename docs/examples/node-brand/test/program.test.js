@@ -13,14 +13,18 @@ import { decode } from "../lib/wire.js";
 
 const { privateKey, publicKey } = crypto.generateKeyPairSync("ed25519");
 const PROFILE = { audience: "pointclear.test/node", partner: "lotus", orders: signerOf(privateKey) };
-const MEMBERS = { "L-77": "ELIGIBLE", "L-78": "INELIGIBLE" };
 
 function file() {
   return path.join(fs.mkdtempSync(path.join(os.tmpdir(), "node-brand-")), "program.jsonl");
 }
 
 function opened(journal = file()) {
-  return new Program(PROFILE, "lotus", (member) => MEMBERS[member], journal);
+  const program = new Program(PROFILE, "lotus", journal);
+  if (!program.members.size) {
+    program.enrol("L-77", "ELIGIBLE");
+    program.enrol("L-78", "INELIGIBLE");
+  }
+  return program;
 }
 
 function credit(changes = {}) {
