@@ -118,10 +118,11 @@ def serving(
     journal: Path,
     *arguments: str,
     script: Path = BRAND,
+    interpreter: str = sys.executable,
     listen: str = "127.0.0.1:0",
 ) -> Iterator[Serving]:
     """A brand's process, from its ready line on; killed on leaving."""
-    command = [sys.executable, str(script), "serve", "--profile", str(profile)]
+    command = [interpreter, str(script), "serve", "--profile", str(profile)]
     command += ["--journal", str(journal), "--listen", listen, *arguments]
     env = environment()
     # The faulty brand is not in the folder of what it imports.

@@ -7,26 +7,19 @@ import fcntl
 import hashlib
 import json
 import os
-import select
 import shutil
-import signal
 import subprocess
-import tempfile
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
-from tests.processes import (
-    COMMAND_TIMEOUT_S,
-    READY_TIMEOUT_S,
-    ROOT,
-    STOP_TIMEOUT_S,
-    environment,
-)
+from tests.brands import Serving, serving
+from tests.processes import COMMAND_TIMEOUT_S, ROOT, environment
 
 FOLDER = ROOT / "docs" / "examples" / "node-brand"
+BRAND = FOLDER / "brand.js"
 LOCK = FOLDER / "package-lock.json"
 INSTALL_TIMEOUT_S = 300
 OFFLINE = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT", "ENETUNREACH", "ENOTCACHED")
@@ -61,7 +54,7 @@ def require_node() -> None:
 def node(*arguments: str | Path, cwd: Path) -> "subprocess.CompletedProcess[str]":
     """Run one command of the brand to its end; its status is the caller's to judge."""
     return subprocess.run(
-        ["node", str(FOLDER / "brand.js"), *map(str, arguments)],
+        ["node", str(BRAND), *map(str, arguments)],
         cwd=cwd,
         env=environment(),
         stdin=subprocess.DEVNULL,
@@ -77,67 +70,11 @@ def lines(done: "subprocess.CompletedProcess[str]") -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-class NodeProgram:
-    """A brand's program that takes calls; a context manager that stops it."""
-
-    def __init__(
-        self, profile: Path, journal: Path, members: Path, listen: str = "127.0.0.1:0"
-    ) -> None:
-        """Start it, and wait until it is ready."""
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `_ended`
-        self.process = subprocess.Popen(
-            [
-                *("node", str(FOLDER / "brand.js"), "serve", "--profile", str(profile)),
-                *("--journal", str(journal), "--members", str(members), "--listen", listen),
-            ],
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-        )
-        try:
-            assert self.process.stdout is not None
-            readable, _, _ = select.select([self.process.stdout], [], [], READY_TIMEOUT_S)
-            line = self.process.stdout.readline() if readable else b""
-            assert line, f"the brand did not start: {self.said}"
-            self.address: str = json.loads(line)["address"]
-        except BaseException:
-            self.kill()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.kill()
-
-    @property
-    def said(self) -> str:
-        """What it wrote to standard error so far."""
-        number = self._log.fileno()
-        return os.pread(number, os.fstat(number).st_size, 0).decode("utf-8", "replace")
-
-    def kill(self) -> None:
-        """`kill -9`. Harmless when it has ended."""
-        self._ended(signal.SIGKILL)
-
-    def stop(self) -> int:
-        """Ask it to stop; returns its status."""
-        return self._ended(signal.SIGTERM)
-
-    def _ended(self, by: signal.Signals) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(by)
-        status = self.process.wait(STOP_TIMEOUT_S)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
-        self._log.close()
-        return status
+def serving_node(
+    profile: Path, journal: Path, listen: str = "127.0.0.1:0"
+) -> AbstractContextManager[Serving]:
+    """The brand's program as a process, killed on leaving; as `tests.brands.serving`."""
+    return serving(profile, journal, script=BRAND, interpreter="node", listen=listen)
 
 
 def _missing(what: str) -> None:

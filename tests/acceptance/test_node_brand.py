@@ -30,7 +30,7 @@ from tests.acceptance.coalition import (
     coalition,
     make_data_dir,
 )
-from tests.node import FOLDER, lines, node, require_node
+from tests.node import BRAND, FOLDER, lines, node, require_node
 from tests.processes import Server, environment, folder
 
 KILLED_AFTER_S = (0.15, 0.25, 0.35, 0.45, 0.55)
@@ -173,7 +173,7 @@ def test_whenever_the_node_brand_is_killed_each_stored_order_is_done_once(
     before, chance = len(stream_of(aurora)), Random(5)
     for pause in KILLED_AFTER_S:
         process = subprocess.Popen(
-            ["node", str(FOLDER / "brand.js"), *map(str, an_order(aurora))],
+            ["node", str(BRAND), *map(str, an_order(aurora))],
             cwd=tmp_path,
             env=environment(),
             stdout=subprocess.DEVNULL,
