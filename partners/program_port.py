@@ -84,7 +84,9 @@ class Fault(StrEnum):
     LATE = "LATE"
     """Nothing came in time."""
     FAILED = "FAILED"
-    """The program said that it cannot answer, or not yet."""
+    """The program said that it cannot answer."""
+    AT_WORK = "AT_WORK"
+    """The program has it, and does not know the answer yet."""
 
     MALFORMED = "MALFORMED"
     """It does not have the protocol's form, has not one signature, or is too large."""

@@ -145,13 +145,13 @@ class HttpProgram:
 
     def _instructed(self, response: Response | None, asked: Asked) -> ProgramAnswer:
         if response is None:
-            raise ProgramUnavailable("the brand is still at work on it", Fault.FAILED)
+            raise ProgramUnavailable("the brand is still at work on it", Fault.AT_WORK)
         return judged(response, asked)
 
     async def _ask_about(self, path: str, member: str) -> bytes:
         response = await self._call(member_question(path, self.audience, self.program, member))
         if response is None:
-            raise ProgramUnavailable("the brand is still at work on it", Fault.FAILED)
+            raise ProgramUnavailable("the brand is still at work on it", Fault.AT_WORK)
         return response.body
 
     async def _call(self, question: Question) -> Response | None:

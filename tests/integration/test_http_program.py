@@ -183,7 +183,7 @@ FAULTS = {
     "covers_more": Fault.SIGNATURE_INVALID,
     "redirect": Fault.FAILED,
     "failed": Fault.FAILED,
-    "working": Fault.FAILED,
+    "working": Fault.AT_WORK,
     "html": Fault.MALFORMED,
     "not_json": Fault.MALFORMED,
     "huge": Fault.MALFORMED,

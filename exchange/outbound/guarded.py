@@ -1,0 +1,206 @@
+"""Any program, called within the limits of its policy.
+
+The order of the checks, each of which keeps a call from being made:
+
+    maintenance (MAINTENANCE) → circuit breaker (CIRCUIT_OPEN) → a free place (NO_SLOT)
+
+Each program has its own of all three, so that nothing of one is another's. A call that is made
+ends in its time, whatever the adapter does: LATE. State is kept by one process, for as long as it
+runs: two processes find out about an outage one by one.
+
+What opens the breaker is a system that is down or slow. A wrong answer is an answer of a system
+that is up; one poisoned instruction must not hold back all the others of its program.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+from uuid import UUID
+
+from exchange.outbound.calendar import ALWAYS_OPEN, MaintenanceCalendar, in_maintenance
+from exchange.outbound.circuit import Circuit, CircuitOpen
+from exchange.outbound.watch import UNWATCHED, CallWatcher
+from partners.program_port import (
+    Credit,
+    Eligibility,
+    Fault,
+    InstructionKind,
+    ProgramAnswer,
+    ProgramPort,
+    ProgramUnavailable,
+    Reversal,
+)
+
+OUT_OF_ORDER = frozenset({Fault.UNREACHABLE, Fault.NOT_TRUSTED, Fault.LATE, Fault.FAILED})
+"""What counts for the breaker."""
+
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class CallPolicy:
+    """How one program is called."""
+
+    timeout_s: float = 5.0
+    """Of one call."""
+    calls_max: int = 8
+    """Under way at a time, from one process."""
+    wait_s: float = 0.0
+    """How long a call waits for a free place."""
+    failures_max: int = 5
+    """In a row, until the circuit opens."""
+    open_for_s: float = 30.0
+    """Then one call is tried."""
+    calendar: MaintenanceCalendar = ALWAYS_OPEN
+
+
+def wall_clock() -> datetime:
+    """Now, by the machine's clock."""
+    return datetime.now(UTC)
+
+
+class GuardedProgram:
+    """A program behind its policy; implements `ProgramPort`. All calls are made on one loop."""
+
+    def __init__(
+        self,
+        port: ProgramPort,
+        program: str,
+        policy: CallPolicy,
+        watcher: CallWatcher = UNWATCHED,
+        now: Callable[[], datetime] = wall_clock,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._port = port
+        self._program = program
+        self._policy = policy
+        self._watcher = watcher
+        self._now = now
+        self._monotonic = monotonic
+        self._places = asyncio.Semaphore(policy.calls_max)
+        self._circuit = Circuit(program, policy.failures_max, policy.open_for_s, monotonic)
+        watcher.watch(
+            program,
+            lambda: float(self._circuit.state),
+            lambda: float(self.closed_until() is not None),
+        )
+
+    def closed_until(self) -> datetime | None:
+        """The end of the maintenance that there is now; None where there is none."""
+        return in_maintenance(self._policy.calendar, self._now())
+
+    def held_back(self) -> Fault | None:
+        """Why a call would not be made now; None where it would. For whoever can leave what is due
+        where it is, instead of trying and failing.
+        """
+        if self.closed_until() is not None:
+            return Fault.MAINTENANCE
+        if not self._circuit.passes:
+            return Fault.CIRCUIT_OPEN
+        return Fault.NO_SLOT if self._places.locked() else None
+
+    async def validate_member(self, member: str) -> Eligibility:
+        """As the program says; raises ProgramUnavailable."""
+        return await self._call("validate_member", lambda: self._port.validate_member(member), str)
+
+    async def balance(self, member: str) -> int:
+        """As the program says; raises ProgramUnavailable."""
+        return await self._call("balance", lambda: self._port.balance(member), lambda _: "OK")
+
+    async def credit(self, credit: Credit) -> ProgramAnswer:
+        """As the program answers; raises ProgramUnavailable."""
+        return await self._call("credit", lambda: self._port.credit(credit), outcome_of)
+
+    async def reverse(self, reversal: Reversal) -> ProgramAnswer:
+        """As the program answers; raises ProgramUnavailable."""
+        return await self._call("reverse", lambda: self._port.reverse(reversal), outcome_of)
+
+    async def look_up(self, instruction_id: UUID, kind: InstructionKind) -> ProgramAnswer | None:
+        """As the program answers; raises ProgramUnavailable."""
+        return await self._call(
+            "look_up", lambda: self._port.look_up(instruction_id, kind), outcome_of
+        )
+
+    async def _call(
+        self,
+        method: str,
+        call: Callable[[], Awaitable[_Answer]],
+        outcome: Callable[[_Answer], str],
+    ) -> _Answer:
+        try:
+            await self._take_place()
+        except ProgramUnavailable as held:
+            self._watcher.held_back(self._program, method, held.fault)
+            raise
+        try:
+            return await self._measured(method, call, outcome)
+        finally:
+            self._places.release()
+
+    async def _take_place(self) -> None:
+        """Raise ProgramUnavailable, or hold a place."""
+        why = self.held_back()
+        if why is Fault.NO_SLOT and self._policy.wait_s > 0:
+            try:
+                async with asyncio.timeout(self._policy.wait_s):
+                    await self._places.acquire()
+            except TimeoutError:
+                pass
+            else:
+                return
+        if why is not None:
+            raise ProgramUnavailable(f"the program is not called now: {why}", why)
+        await self._places.acquire()
+
+    async def _measured(
+        self,
+        method: str,
+        call: Callable[[], Awaitable[_Answer]],
+        outcome: Callable[[_Answer], str],
+    ) -> _Answer:
+        began, name = self._monotonic(), "CANCELLED"
+        self._watcher.began(self._program)
+        try:
+            answer = await self._through(call)
+            name = outcome(answer)
+            return answer
+        except ProgramUnavailable as nothing:
+            name = nothing.fault
+            raise
+        except Exception:
+            name = "ERROR"
+            raise
+        finally:
+            self._watcher.ended(self._program, method, name, self._monotonic() - began)
+
+    async def _through(self, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """One call through the breaker."""
+        try:
+            async with self._circuit.through():
+                try:
+                    return await self._in_time(call)
+                except ProgramUnavailable as nothing:
+                    if nothing.fault in OUT_OF_ORDER:
+                        raise
+                    wrong = nothing
+        except CircuitOpen:
+            # It opened, or somebody else took its one trial, while this waited for a place.
+            raise ProgramUnavailable("the program's circuit is open", Fault.CIRCUIT_OPEN) from None
+        raise wrong
+
+    async def _in_time(self, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        try:
+            async with asyncio.timeout(self._policy.timeout_s):
+                return await call()
+        except TimeoutError:
+            raise ProgramUnavailable(
+                f"no answer in {self._policy.timeout_s} s", Fault.LATE
+            ) from None
+
+
+def outcome_of(answer: ProgramAnswer | None) -> str:
+    """As it is counted."""
+    return str(answer.outcome) if answer is not None else str(Fault.AT_WORK)
