@@ -83,6 +83,8 @@ class Fault(StrEnum):
     """Whoever answered there did not prove to be the program: certificate expired, or another's."""
     LATE = "LATE"
     """Nothing came in time."""
+    ANSWERS_LATER = "ANSWERS_LATER"
+    """It took the instruction over and says what became of it when asked again. No failure."""
     FAILED = "FAILED"
     """The program said that it cannot answer."""
     AT_WORK = "AT_WORK"

@@ -26,6 +26,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
 
+from partners.cells import neutralised, original
 from partners.errors import PointclearError, Refused
 from partners.points import format_amount, parse_amount
 
@@ -58,7 +59,6 @@ COLUMNS = (
     "recorded_at",
     "log_index",
 )
-_RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class LineFileWrong(PointclearError):
@@ -208,28 +208,28 @@ def _cells(line: Line, scale: int) -> list[str]:
         "LINE",
         str(line.transfer_id),
         line.role,
-        _neutralised(line.own_reference),
-        _neutralised(line.source_program),
-        _neutralised(line.target_program),
+        neutralised(line.own_reference),
+        neutralised(line.source_program),
+        neutralised(line.target_program),
         str(line.source_points),
         str(line.target_points),
         str(line.bonus_points),
-        _neutralised(line.agreement_id),
-        _neutralised(line.segment),
+        neutralised(line.agreement_id),
+        neutralised(line.segment),
         str(line.rate_source_units),
         str(line.rate_target_units),
         money(line.price_per_target_point) if line.price_per_target_point else "",
         money(line.price_per_thousand) if line.price_per_thousand else "",
         money(line.value),
         money(line.value_tax),
-        _neutralised(line.value_tax_code),
+        neutralised(line.value_tax_code),
         money(line.promotion),
         " ".join(
             f"{each.promotion_id}/{each.funder}={money(each.amount)}" for each in line.promotions
         ),
         money(line.fee),
         money(line.tax),
-        _neutralised(line.tax_code),
+        neutralised(line.tax_code),
         line.currency,
         line.state,
         line.recorded_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
@@ -281,26 +281,26 @@ def _line(row: dict[str, str], scale: int) -> Line:
     return Line(
         UUID(row["transfer_id"]),
         Role(row["role"]),
-        _original(row["own_reference"]),
-        _original(row["source_program"]),
-        _original(row["target_program"]),
+        original(row["own_reference"]),
+        original(row["source_program"]),
+        original(row["target_program"]),
         int(row["source_points"]),
         int(row["target_points"]),
         int(row["bonus_points"]),
-        _original(row["agreement_id"]),
-        _original(row["segment"]),
+        original(row["agreement_id"]),
+        original(row["segment"]),
         int(row["rate_source_units"]),
         int(row["rate_target_units"]),
         parse_amount(row["price_per_target_point"] or "0", scale),
         parse_amount(row["price_per_thousand"] or "0", scale),
         parse_amount(row["value"], scale),
         parse_amount(row["value_tax"], scale),
-        _original(row["value_tax_code"]),
+        original(row["value_tax_code"]),
         parse_amount(row["promotion"], scale),
         tuple(_share(each, scale) for each in row["promotions"].split()),
         parse_amount(row["fee"], scale),
         parse_amount(row["tax"], scale),
-        _original(row["tax_code"]),
+        original(row["tax_code"]),
         row["currency"],
         row["state"],
         datetime.strptime(row["recorded_at"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC),
@@ -312,15 +312,3 @@ def _share(text: str, scale: int) -> Share:
     name, _, amount = text.partition("=")
     promotion_id, _, funder = name.partition("/")
     return Share(promotion_id, funder, parse_amount(amount, scale))
-
-
-def _neutralised(text: str) -> str:
-    """The text as no spreadsheet runs it.
-
-    An apostrophe is doubled, so that reading can tell them apart.
-    """
-    return f"'{text}" if text.startswith((*_RUN_BY_SPREADSHEETS, "'")) else text
-
-
-def _original(cell: str) -> str:
-    return cell.removeprefix("'")

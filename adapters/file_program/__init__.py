@@ -1,0 +1,1 @@
+"""Brands that take batches of files: instructions out, results in. See docs/file-program.md."""
