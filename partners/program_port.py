@@ -83,12 +83,10 @@ class Fault(StrEnum):
     """Whoever answered there did not prove to be the program: certificate expired, or another's."""
     LATE = "LATE"
     """Nothing came in time."""
-    ANSWERS_LATER = "ANSWERS_LATER"
-    """It took the instruction over and says what became of it when asked again. No failure."""
     FAILED = "FAILED"
     """The program said that it cannot answer."""
     AT_WORK = "AT_WORK"
-    """The program has it, and does not know the answer yet."""
+    """The program has it, and says what became of it when it is asked again. No failure."""
 
     MALFORMED = "MALFORMED"
     """It does not have the protocol's form, has not one signature, or is too large."""

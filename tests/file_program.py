@@ -115,7 +115,7 @@ async def answer(of: FileProgram, to: Credit | Reversal) -> ProgramAnswer | None
     try:
         return await (of.credit(to) if isinstance(to, Credit) else of.reverse(to))
     except ProgramUnavailable as later:
-        if later.fault is not Fault.ANSWERS_LATER:
+        if later.fault is not Fault.AT_WORK:
             raise
         return None
 

@@ -1,7 +1,7 @@
 """A program that takes batches of files, behind the port.
 
 It answers nothing at once. `credit` and `reverse` keep the instruction in a journal, durably and
-once for each id and kind, and raise ProgramUnavailable(ANSWERS_LATER): it goes out with the next
+once for each id and kind, and raise ProgramUnavailable(AT_WORK): it goes out with the next
 batch. What became of it says `look_up`, from the result files that were taken in so far: None while
 the brand has not answered, NEVER only where its file says so. An instruction that was never handed
 over becomes a question in the next batch, and until it is answered the instruction is not handed
@@ -194,7 +194,7 @@ def _after_inquiry(kept: Kept, instruction: Credit | Reversal) -> ProgramAnswer:
 
 
 def _later() -> ProgramUnavailable:
-    return ProgramUnavailable("it was handed over; look up what became of it", Fault.ANSWERS_LATER)
+    return ProgramUnavailable("it was handed over; look up what became of it", Fault.AT_WORK)
 
 
 @contextmanager

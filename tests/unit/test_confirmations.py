@@ -241,7 +241,7 @@ def test_what_is_wrong_is_no_answer_and_the_fault_is_named(
 
 
 def test_every_fault_has_its_case() -> None:
-    others = {Fault.UNREACHABLE, Fault.NOT_TRUSTED, Fault.LATE, Fault.ANSWERS_LATER, Fault.FAILED}
+    others = {Fault.UNREACHABLE, Fault.NOT_TRUSTED, Fault.LATE, Fault.AT_WORK, Fault.FAILED}
     called = {each for each in Fault if each.called}
     assert {fault for _, fault in WRONG.values()} == called - others
 
