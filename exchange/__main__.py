@@ -19,7 +19,6 @@ from uuid import UUID
 
 from exchange.cli.app import MigrateOptions, ServeOptions, Wiring, build_app
 from exchange.cli.demo.coalition import CURRENCY
-from exchange.cli.demo.command import add_demo_command
 from exchange.cli.wiring import Fault, FsckOptions, Told
 
 if TYPE_CHECKING:
@@ -47,10 +46,11 @@ if TYPE_CHECKING:
 def main() -> None:
     """Run the command line."""
     app = build_app(Wiring(serve=serve, migrate=migrate, config=config, fsck=fsck))
-    add_demo_command(app, simulated_bank)
-    # Imports gRPC, which `build_app` has told how to behave.
+    # These import gRPC, which `build_app` has told how to behave.
+    from exchange.cli.demo.command import add_demo_command
     from exchange.cli.sandbox_commands import add_sandbox_commands
 
+    add_demo_command(app, simulated_bank)
     add_sandbox_commands(app, sandbox_bank, sandbox_papers)
     app()
 

@@ -23,10 +23,10 @@ import grpc
 
 from exchange.cli.connection import CHANNEL_OPTIONS
 from exchange.cli.demo.brand_client import reason_of
-from exchange.cli.orders import build_order, sign_order
 from exchange.cli.profile import load_profile
 from partners.errors import RULES, Retry
 from partners.keys import Purpose
+from pointclear.client.orders import build_order, sign_order
 from pointclear.common.v1.envelope_pb2 import SignedEnvelope
 from pointclear.exchange.v1.exchange_service_pb2 import CreateTransferRequest
 from pointclear.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceStub

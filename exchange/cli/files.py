@@ -1,26 +1,33 @@
 """Files of the command line that are not signing keys: written whole or not at all, private where
 they must be.
 
-Effects: reads and writes files. A file appears under its name only when all its bytes are on disk,
-so that a crash leaves no cut file in the way of the next run.
+Effects: writes files; `partners.files` reads them. A file appears under its name only when all its
+bytes are on disk, so that a crash leaves no cut file in the way of the next run.
 """
 
 import os
 import secrets
-import stat
 from pathlib import Path
 from typing import Final
 
-from partners.errors import PointclearError
+from partners.files import FileError, read_file, read_private, unusable
+
+__all__ = [
+    "PRIVATE_DIRECTORY_MODE",
+    "PRIVATE_MODE",
+    "PUBLIC_MODE",
+    "FileError",
+    "make_directory",
+    "read_file",
+    "read_private",
+    "unusable",
+    "write_new",
+    "write_output",
+]
 
 PRIVATE_MODE: Final = 0o600
 PUBLIC_MODE: Final = 0o644
 PRIVATE_DIRECTORY_MODE: Final = 0o700
-FILE_BYTES_MAX: Final = 1_048_576
-
-
-class FileError(PointclearError):
-    """A file or directory that cannot be used. Its text is one line for people."""
 
 
 def make_directory(path: Path, mode: int = PRIVATE_DIRECTORY_MODE) -> None:
@@ -68,46 +75,6 @@ def write_output(path: Path, content: bytes, mode: int = PUBLIC_MODE) -> None:
     except OSError as error:
         raise unusable(path, error) from None
     _sync_directory(path.parent)
-
-
-def read_file(path: Path) -> bytes:
-    """The content of a file of at most 1 MiB. Raises FileError."""
-    return _read(path, private=False)
-
-
-def read_private(path: Path) -> bytes:
-    """The content of a file that its owner alone may touch.
-
-    Raises FileError, also for any other mode.
-    """
-    return _read(path, private=True)
-
-
-def unusable(path: Path, error: OSError) -> FileError:
-    """The line for a file that the operating system refuses."""
-    cause = error.strerror or type(error).__name__
-    return FileError(f"{path}: {cause}; check the path and who owns it")
-
-
-def _read(path: Path, *, private: bool) -> bytes:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            # The open file is asked, not its name: nobody can put another in its place in between.
-            mode = os.fstat(descriptor).st_mode
-            if not stat.S_ISREG(mode):
-                raise FileError(f"{path}: this is not a regular file; name the file itself")
-            if private and mode & (stat.S_IRWXG | stat.S_IRWXO):
-                raise FileError(
-                    f"{path}: others may use this file (mode {stat.S_IMODE(mode):04o});"
-                    f" run: chmod 600 {path}"
-                )
-            content = file.read(FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise unusable(path, error) from None
-    if len(content) > FILE_BYTES_MAX:
-        raise FileError(f"{path}: more than {FILE_BYTES_MAX} bytes; name the right file")
-    return content
 
 
 def _write_beside(path: Path, content: bytes, mode: int) -> Path:

@@ -23,7 +23,6 @@ from exchange.cli.options import (
     parse_uuid,
     partner_profile,
 )
-from exchange.cli.orders import build_order, sign_order
 from exchange.cli.output import Command, answer, envelope_document, pairs, table
 from exchange.cli.profile import Profile
 from exchange.cli.proofs import FIRST_PREVIOUS, Proof, check_answers, check_follows, read_proof
@@ -32,6 +31,7 @@ from partners.envelope import TRANSFER_ORDER, Envelope, from_json, require_type,
 from partners.errors import Reason, Refused
 from partners.keys import Purpose
 from partners.wire import envelope_from_proto, envelope_to_proto, parse_strictly
+from pointclear.client.orders import build_order, sign_order
 from pointclear.exchange.v1.exchange_service_pb2 import (
     CreateTransferRequest,
     CreateTransferResponse,

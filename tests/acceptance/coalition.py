@@ -29,7 +29,6 @@ from exchange.cli.onboarding import (
     new_key,
     register_key,
 )
-from exchange.cli.orders import build_order, sign_order
 from exchange.cli.profile import key_path, load_profile
 from exchange.cli.proofs import Proof, read_proof
 from exchange.log.merkle import Frontier, root_of
@@ -39,6 +38,7 @@ from partners.key_events import PARTNER_PURPOSES
 from partners.key_files import FileSigner
 from partners.keys import Purpose
 from partners.wire import envelope_from_proto, envelope_to_proto, time_to_proto
+from pointclear.client.orders import build_order, sign_order
 from pointclear.common.v1.envelope_pb2 import SignedEnvelope
 from pointclear.exchange.v1.exchange_service_pb2 import (
     BatchCreateTransfersRequest,

@@ -20,11 +20,11 @@ from exchange.cli.certification.trial import Trial
 from exchange.cli.connection import connect
 from exchange.cli.failure import Failed
 from exchange.cli.initialise import initialise
-from exchange.cli.orders import build_order, sign_order
 from exchange.cli.profile import load_profile
 from partners.certification import WATCHED, ScenarioName, Verdict
 from partners.environment import Environment
 from partners.keys import Purpose
+from pointclear.client.orders import build_order, sign_order
 from pointclear.exchange.v1.exchange_service_pb2 import CreateTransferRequest
 from pointclear.partners.v1 import operator_service_pb2 as operators_pb
 from tests.acceptance.coalition import check_log_and_books

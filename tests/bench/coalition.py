@@ -23,12 +23,12 @@ from exchange.cli.onboarding import (
     new_key,
     register_key,
 )
-from exchange.cli.orders import build_order, sign_order
 from exchange.cli.profile import Profile, key_path, load_profile
 from partners.envelope import RATE_AGREEMENT, sign
 from partners.key_events import PARTNER_PURPOSES
 from partners.keys import Purpose, Signer
 from partners.wire import envelope_to_proto
+from pointclear.client.orders import build_order, sign_order
 from pointclear.common.v1.envelope_pb2 import SignedEnvelope
 from pointclear.partners.v1 import partners_service_pb2 as pb
 from pointclear.settlement.v1.settlement_service_pb2 import OpenWindowRequest

@@ -6,11 +6,11 @@ from uuid import UUID
 import pytest
 import uuid_utils
 
-from exchange.cli.orders import build_order, sign_order
 from exchange.wire.orders import order_from_proto, parse_order
 from partners.envelope import verify
 from partners.keys import SeedSigner, VerifyKey
 from partners.wire import envelope_from_proto, time_to_proto
+from pointclear.client.orders import build_order, sign_order
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 SIGNER = SeedSigner(bytes(range(32)))

@@ -30,7 +30,12 @@ LINES = b"lines\r\n"
 
 
 def receipt(audience: str = AUDIENCE, partner_id: str = "grocery", seq: int = 1) -> Envelope:
-    record = TransferRecord(transfer_id=ID, order_sha256=hashlib.sha256(ORDER).digest())
+    part, salt = SourcePart(fee=7).SerializeToString(), bytes(32)
+    record = TransferRecord(
+        transfer_id=ID,
+        order_sha256=hashlib.sha256(ORDER).digest(),
+        source_part_sha256=hashlib.sha256(salt + part).digest(),
+    )
     body = TransferReceipt(
         audience=audience,
         partner_id=partner_id,
@@ -38,7 +43,8 @@ def receipt(audience: str = AUDIENCE, partner_id: str = "grocery", seq: int = 1)
         previous_sha256=FIRST_PREVIOUS,
         signing_key_id=EXCHANGE.key_id,
         record=record.SerializeToString(),
-        source_part=SourcePart(fee=7).SerializeToString(),
+        source_part=part,
+        source_part_salt=salt,
     )
     return sign(EXCHANGE, TRANSFER_RECEIPT, body.SerializeToString(deterministic=True))
 

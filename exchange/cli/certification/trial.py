@@ -16,13 +16,13 @@ from exchange.cli.agreements import target_points_of
 from exchange.cli.connection import Connection
 from exchange.cli.failure import Failed, Failure
 from exchange.cli.link_commands import confirmation_request, new_id, parse_salt
-from exchange.cli.orders import build_order, sign_order
 from exchange.cli.proofs import Proof, check_answers, read_proof
 from partners.agreement import Terms
 from partners.errors import PointclearError, Reason
 from partners.keys import Purpose, Signer
 from partners.links.link import LinkMember
 from partners.wire import envelope_from_proto, envelope_to_proto
+from pointclear.client.orders import build_order, sign_order
 from pointclear.common.v1.envelope_pb2 import SignedEnvelope
 from pointclear.exchange.v1.exchange_service_pb2 import CreateTransferRequest
 from pointclear.exchange.v1.transfer_pb2 import TransferOrder

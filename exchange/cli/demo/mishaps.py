@@ -13,9 +13,9 @@ from exchange.cli.connection import Connection
 from exchange.cli.demo.coalition import MAXIMUM_POINTS, Corridor
 from exchange.cli.demo.households import BLOCK_POINTS
 from exchange.cli.failure import Failed
-from exchange.cli.orders import build_order, sign_order
 from partners.errors import Reason
 from partners.keys import Purpose, Signer
+from pointclear.client.orders import build_order, sign_order
 from pointclear.common.v1.envelope_pb2 import SignedEnvelope
 from pointclear.exchange.v1.exchange_service_pb2 import CreateTransferRequest
 

@@ -4,15 +4,18 @@ Made to be cheap, since a client that sends thousands a second runs it once for 
 serialised once, and only the signature costs anything.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
+from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from partners.envelope import TRANSFER_ORDER, pae
 from partners.keys import Signer
 from partners.wire import time_to_proto
+from pointclear.client.values import Order
 from pointclear.common.v1.envelope_pb2 import Signature, SignedEnvelope
-from pointclear.exchange.v1.transfer_pb2 import TransferOrder
+from pointclear.exchange.v1 import transfer_pb2
 
 
 def build_order(
@@ -34,6 +37,7 @@ def build_order(
     link_id: bytes = b"",
     segment: str = "",
     quote_id: bytes = b"",
+    source_lots: Iterable[transfer_pb2.SourceLot] = (),
 ) -> bytes:
     """The payload of an order, in the one encoding that the exchange takes.
 
@@ -41,7 +45,7 @@ def build_order(
     both members, a quote's in place of the agreement. Nothing is judged here: that is the
     exchange's. Raises ValueError for a figure that 64 bits do not hold.
     """
-    return TransferOrder(
+    return transfer_pb2.TransferOrder(
         audience=audience,
         partner_id=partner_id,
         transfer_id=transfer_id,
@@ -59,7 +63,38 @@ def build_order(
         link_id=link_id,
         segment=segment,
         quote_id=quote_id,
+        source_lots=source_lots,
     ).SerializeToString(deterministic=True)
+
+
+def order_payload(
+    order: Order, audience: str, partner_id: str, transfer_id: UUID, now: datetime
+) -> bytes:
+    """The payload of an order that is made now. Raises ValueError like `build_order`."""
+    lots = [
+        transfer_pb2.SourceLot(points=each.points, expires_at=time_to_proto(each.expires_at))
+        for each in order.source_lots
+    ]
+    return build_order(
+        audience=audience,
+        partner_id=partner_id,
+        transfer_id=transfer_id.bytes,
+        source_program=order.source_program,
+        target_program=order.target_program,
+        source_member=order.source_member,
+        target_member=order.target_member,
+        source_points=order.source_points,
+        target_points=order.target_points,
+        agreement_id=order.agreement_id,
+        agreement_version=order.agreement_version,
+        issued_at=now,
+        expires_at=now + order.valid_for,
+        partner_reference=order.reference,
+        link_id=order.link_id.bytes if order.link_id else b"",
+        segment=order.segment,
+        quote_id=order.quote_id.bytes if order.quote_id else b"",
+        source_lots=lots,
+    )
 
 
 def sign_order(signer: Signer, payload: bytes) -> SignedEnvelope:

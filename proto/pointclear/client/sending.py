@@ -1,0 +1,259 @@
+"""An order's way: written down, sent, sent again, verified, and its answer written down.
+
+Effects: the journal and the network, in this order:
+
+    sign → write the order down → send → verify the answer → write the answer down
+
+A crash before the first writing leaves nothing; one after it leaves an order that may have been
+sent, whose very bytes are sent again; one before the second writing leaves the same, and the same
+bytes get the same answer. So nothing is carried out twice, and nothing is believed unverified.
+
+A refusal that was recorded has a receipt and is an answer for ever. One without ends the matter
+only where no earlier attempt may have been carried out; else the exchange is asked what became of
+the order, and while that cannot be known it is Unanswered.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from partners.envelope import Envelope
+from partners.errors import RULES, Reason, Retry
+from partners.wire import envelope_from_proto, envelope_to_proto
+from pointclear.client.errors import (
+    ClientError,
+    ProofInvalid,
+    RequestRefused,
+    Unanswered,
+    Unavailable,
+)
+from pointclear.client.exchange_keys import ExchangeKeys
+from pointclear.client.journal import Draft, Journal, Kept
+from pointclear.client.line import Identity, Line, NoAnswer
+from pointclear.client.orders import order_payload, sign_order
+from pointclear.client.proofs import check_answers, parse_proof
+from pointclear.client.reading import moment, transfer_of
+from pointclear.client.refusals import Refusal, refusal_of_item
+from pointclear.client.values import Order, State, Transfer
+from pointclear.exchange.v1.exchange_service_pb2 import (
+    BatchCreateTransfersRequest,
+    CreateTransferRequest,
+    GetTransferRequest,
+    TransferResult,
+)
+from pointclear.exchange.v1.transfer_pb2 import TransferOrder
+
+BATCH_ORDERS_MAX = 200
+"""Orders in one call: 500 are allowed, and 200 of the largest fit into it."""
+CLOCKS = timedelta(minutes=1)
+"""By how much the exchange's clock may differ from ours."""
+VOID = (State.REFUSED, State.ABORTED)
+
+Outcome = Transfer | ClientError
+"""How an order of a batch ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What sending takes."""
+
+    identity: Identity
+    line: Line
+    keys: ExchangeKeys
+    journal: Journal
+    now: Callable[[], datetime]
+    new_id: Callable[[], UUID]
+
+    def write_down(self, orders: Mapping[str, Order]) -> list[Kept]:
+        """Sign orders and write them down, unless their keys are there. Raises ValueError for a
+        figure that 64 bits do not hold, and what `Journal.keep` does; then none is written.
+        """
+        now = self.now()
+        return self.journal.keep([self._draft(*each, now) for each in orders.items()], now)
+
+    def _draft(self, key: str, order: Order, now: datetime) -> Draft:
+        if not key:
+            raise ValueError("an order has a key: your own name for it, such as a redemption's id")
+        transfer_id, me = self.new_id(), self.identity
+        payload = order_payload(order, me.audience, me.partner_id, transfer_id, now)
+        signed = envelope_from_proto(sign_order(me.signer, payload))
+        return Draft(key, transfer_id, digest(order), signed)
+
+    def send(self, kept: Kept) -> Transfer:
+        """How an order ended, or stands. Raises RequestRefused, Unanswered and ProofInvalid."""
+        if is_settled(kept):
+            return outcome(kept)
+        request = CreateTransferRequest(order=envelope_to_proto(kept.envelope))
+        in_doubt, tries = may_have_been_sent(kept), self.line.tries()
+        while True:
+            answer = self.line.attempt(self.line.exchange.CreateTransfer, request)
+            if not isinstance(answer, Refusal | NoAnswer):
+                return self._answered(kept, envelope_from_proto(answer.receipt))
+            if isinstance(answer, Refusal) and not answer.may_be_repeated:
+                return self._refused(kept, answer, in_doubt)
+            in_doubt = True
+            if not tries.again(answer):
+                raise Unanswered(kept.key, kept.transfer_id, answer.text)
+
+    def send_all(self, several: Sequence[Kept]) -> dict[str, Outcome]:
+        """How each ended, by its key: a transfer, or what `send` would raise."""
+        ended: dict[str, Outcome] = {}
+        waiting: list[Kept] = []
+        for each in several:
+            if is_settled(each):
+                ended[each.key] = caught(outcome, each)
+            else:
+                waiting.append(each)
+        doubtful = {each.key for each in waiting if may_have_been_sent(each)}
+        tries = self.line.tries()
+        while waiting:
+            left: list[tuple[Kept, Refusal | NoAnswer]] = []
+            for chunk in chunks(waiting):
+                left += self._send_chunk(chunk, doubtful, ended)
+            doubtful.update(each.key for each, _ in left)
+            if left and not tries.again(left[-1][1]):
+                for each, answer in left:
+                    ended[each.key] = Unanswered(each.key, each.transfer_id, answer.text)
+                break
+            waiting = [each for each, _ in left]
+        return {each.key: ended[each.key] for each in several}
+
+    def _send_chunk(
+        self, chunk: Sequence[Kept], doubtful: Collection[str], ended: dict[str, Outcome]
+    ) -> list[tuple[Kept, Refusal | NoAnswer]]:
+        """Send some orders in one call; those that have no answer yet."""
+        request = BatchCreateTransfersRequest(
+            orders=[envelope_to_proto(each.envelope) for each in chunk]
+        )
+        answer = self.line.attempt(self.line.exchange.BatchCreateTransfers, request)
+        if isinstance(answer, NoAnswer) or (isinstance(answer, Refusal) and answer.may_be_repeated):
+            return [(each, answer) for each in chunk]
+        if isinstance(answer, Refusal):
+            results: list[Envelope | Refusal] = [answer for _ in chunk]
+        else:
+            results = [result_of(each) for each in answer.results]
+        if len(results) != len(chunk):
+            raise ProofInvalid(f"{len(chunk)} orders have {len(results)} results", "results")
+        left: list[tuple[Kept, Refusal | NoAnswer]] = []
+        for each, result in zip(chunk, results, strict=True):
+            if isinstance(result, Envelope):
+                ended[each.key] = caught(self._answered, each, result)
+            elif result.may_be_repeated:
+                left.append((each, result))
+            else:
+                ended[each.key] = caught(self._refused, each, result, each.key in doubtful)
+        return left
+
+    def _answered(self, kept: Kept, receipt: Envelope, refusal: Refusal | None = None) -> Transfer:
+        """What a receipt proves; the refusal is what came with it."""
+        try:
+            proof = self.keys.read(receipt)
+        except Unavailable as gone:
+            raise Unanswered(kept.key, kept.transfer_id, f"unverified: {gone}") from None
+        check_answers(proof, kept.envelope.payload, kept.transfer_id.bytes)
+        transfer = transfer_of(proof)
+        if transfer.is_committed and refusal is not None:
+            raise ProofInvalid(f"{refusal.reason} came with a receipt of a transfer", "state")
+        said = None
+        if transfer.state in VOID:
+            said = refusal or said_by(transfer)
+        self.journal.answer(
+            kept.key, receipt, transfer.stream_seq, said, final=transfer.state.is_final
+        )
+        if said is not None:
+            raise said.error(transfer)
+        return transfer
+
+    def _refused(self, kept: Kept, refusal: Refusal, in_doubt: bool) -> Transfer:
+        if refusal.receipt is not None:
+            return self._answered(kept, refusal.receipt, refusal)
+        if in_doubt:
+            return self._looked_up(kept, refusal)
+        # Nothing was written there. The same bytes may be sent again, so they stay here.
+        self.journal.answer(kept.key, None, None, refusal, final=True)
+        raise refusal.error()
+
+    def _looked_up(self, kept: Kept, refusal: Refusal) -> Transfer:
+        """What became of an order that an earlier attempt may have brought in, and that is not even
+        let in now.
+        """
+        request = GetTransferRequest(transfer_id=kept.transfer_id.bytes)
+        try:
+            found = self.line.ask(self.line.exchange.GetTransfer, request)
+        except RequestRefused as unknown:
+            # Unknown, and too late to become known: it never was carried out, and never will be.
+            if unknown.reason == Reason.TRANSFER_UNKNOWN and self._is_past(kept):
+                self.journal.answer(kept.key, None, None, refusal, final=True)
+                raise refusal.error() from None
+        except Unavailable:
+            pass
+        else:
+            return self._answered(kept, envelope_from_proto(found.entry.envelope))
+        text = f"refused now ({refusal.reason}), after an attempt that may have been carried out"
+        raise Unanswered(kept.key, kept.transfer_id, text)
+
+    def _is_past(self, kept: Kept) -> bool:
+        order = TransferOrder.FromString(kept.envelope.payload)
+        return self.now() > moment(order.expires_at) + CLOCKS
+
+
+def is_settled(kept: Kept) -> bool:
+    """Whether the exchange has answered it for ever."""
+    return kept.final and kept.receipt is not None
+
+
+def may_have_been_sent(kept: Kept) -> bool:
+    """Whether somebody may have sent it whose answer was lost."""
+    return not kept.is_new and not kept.final
+
+
+def outcome(kept: Kept) -> Transfer:
+    """The answer that was written down. Raises RequestRefused where it is one."""
+    assert kept.receipt is not None, "it is settled"
+    transfer = transfer_of(parse_proof(kept.receipt))
+    if kept.refusal is not None:
+        raise kept.refusal.error(transfer)
+    return transfer
+
+
+def said_by(transfer: Transfer) -> Refusal:
+    """The refusal that a record states: all of it that is kept for ever."""
+    rule = RULES.get(Reason(transfer.reason)) if transfer.reason in Reason.__members__ else None
+    retry = rule.retry if rule else Retry.NEVER
+    return Refusal(transfer.reason, "", "", retry, rule.remedy if rule else "")
+
+
+def result_of(item: TransferResult) -> Envelope | Refusal:
+    """What an item of a batch's response is."""
+    if item.HasField("receipt"):
+        return envelope_from_proto(item.receipt)
+    return refusal_of_item(item.refusal)
+
+
+def caught(end: Callable[..., Transfer], *arguments: object) -> Outcome:
+    """What it gives, or raises."""
+    try:
+        return end(*arguments)
+    except ClientError as error:
+        return error
+
+
+def chunks(several: Sequence[Kept]) -> Iterator[Sequence[Kept]]:
+    """As many as go into one call."""
+    for start in range(0, len(several), BATCH_ORDERS_MAX):
+        yield several[start : start + BATCH_ORDERS_MAX]
+
+
+def digest(order: Order) -> str:
+    """What an order asks for, in short. Fields that say nothing are left out, so that a field of a
+    later version changes no digest; nor does the time that it is valid for.
+    """
+    said = {
+        each.name: str(getattr(order, each.name))
+        for each in fields(order)
+        if each.name != "valid_for" and getattr(order, each.name) != each.default
+    }
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
