@@ -45,7 +45,7 @@ def seal(content: bytes, source_key: bytes, audience: str, transfer_id: UUID) ->
             Reason.FIELD_INVALID, "fulfilment", f"a fulfilment has 1 to {CONTENT_BYTES_MAX} bytes"
         )
     recipient = X25519PublicKey.from_public_bytes(sealing_key(source_key))
-    return _SUITE.encrypt(content, recipient, info=_info(audience, transfer_id))
+    return _SUITE.encrypt(content, recipient, info=seal_info(audience, transfer_id))
 
 
 def open_sealed(sealed: bytes, seed: bytes, audience: str, transfer_id: UUID) -> bytes:
@@ -56,7 +56,7 @@ def open_sealed(sealed: bytes, seed: bytes, audience: str, transfer_id: UUID) ->
     """
     recipient = X25519PrivateKey.from_private_bytes(opening_key(seed))
     try:
-        return _SUITE.decrypt(sealed, recipient, info=_info(audience, transfer_id))
+        return _SUITE.decrypt(sealed, recipient, info=seal_info(audience, transfer_id))
     except (InvalidTag, ValueError):  # ValueError: an ephemeral key that is no key.
         raise Refused(
             Reason.FIELD_INVALID,
@@ -87,5 +87,6 @@ def opening_key(seed: bytes) -> bytes:
     return hashlib.sha512(seed).digest()[:32]
 
 
-def _info(audience: str, transfer_id: UUID) -> bytes:
+def seal_info(audience: str, transfer_id: UUID) -> bytes:
+    """What a seal is bound to: HPKE's `info`."""
     return b"\0".join((_LABEL, audience.encode(), transfer_id.bytes))

@@ -14,6 +14,7 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -36,12 +37,16 @@ from partners import paging
 from partners.actions import service as actions
 from partners.actions.verification import REASON_MAX, VALIDITY_MAX
 from partners.commands import Activate, AddKey, AddPartner
+from partners.confirmations.confirmation import Confirmation
+from partners.confirmations.verification import signed_confirmation
 from partners.envelope import Envelope, counter_sign, pae, sign, to_json
 from partners.errors import RULES, Reason
+from partners.fulfilment import open_sealed, seal_info, sealing_key
 from partners.keys import Purpose, SeedSigner, key_id_of
 from partners.links.link import PENDING_TIME, SALT_BYTES, LinkMember
 from partners.negotiation.proposal import Proposal
 from partners.points import REFERENCE_MAX
+from partners.program_port import CreditOutcome, InstructionKind
 from partners.registry import Registry, Tax, TaxRate
 from partners.wire import parse_strictly, terms_from_payload, time_to_proto
 from pointclear.exchange.v1 import exchange_service_pb2
@@ -59,6 +64,7 @@ from pointclear.partners.v1 import (
     operator_action_pb2,
     operator_service_pb2,
     partners_service_pb2,
+    program_service_pb2,
 )
 from pointclear.partners.v1.key_pb2 import (
     KEY_ACTION_REGISTER,
@@ -87,6 +93,14 @@ ORDER_SEED, RECEIPT_SEED = bytes(range(32)), bytes(range(32, 64))
 AGREEMENTS_SEED = bytes(range(64, 96))
 ORDERS, RECEIPTS = SeedSigner(ORDER_SEED), SeedSigner(RECEIPT_SEED)
 AGREEMENTS = SeedSigner(AGREEMENTS_SEED)
+TARGET_SEED = bytes(range(96, 128))
+TARGET = SeedSigner(TARGET_SEED)
+CODE = b"BOREALIS-7F3K"
+SEALED = bytes.fromhex(
+    "224035f453c208a104c7d66de991e198e6d4b52e693a8f1ddfb3534e29b6895f"
+    "48bf6548788009b0bc4f7e9300f359b3671e7d201665c84065a2f1b59a"
+)
+"""No two seals are alike: one that was made of `CODE`, and must open to it."""
 
 
 @cache
@@ -245,7 +259,30 @@ def example() -> Mapping[str, bytes]:
         "link salt": LINK_MEMBER.salt,
         "link member sha256": LINK_MEMBER.sha256(),
         "link confirmation": link_confirmation(),
+        "target seed": TARGET_SEED,
+        "target key id": bytes.fromhex(TARGET.key_id),
+        "confirmation": confirmation().payload,
+        "confirmation signature": confirmation().signatures[0].signature,
+        "sealing key": sealing_key(ORDERS.public_key),
+        "fulfilment info": seal_info(AUDIENCE, UUID(bytes=TRANSFER_ID)),
+        "fulfilment": SEALED,
     }
+
+
+def confirmation() -> Envelope:
+    """With which borealis says that it gave the points of the order."""
+    said = Confirmation(
+        AUDIENCE,
+        "borealis",
+        UUID(bytes=TRANSFER_ID),
+        InstructionKind.CREDIT,
+        "borealis-points",
+        CreditOutcome.DONE,
+        RECORDED_AT,
+        500,
+        program_reference="booking-17",
+    )
+    return signed_confirmation(TARGET, said)
 
 
 def link_confirmation() -> bytes:
@@ -331,7 +368,14 @@ def test_the_example_is_the_transfer_that_the_page_tells() -> None:
     assert leaf_hash(example()["leaf data"]) == example()["leaf hash"]
 
 
+def test_the_fulfilment_on_the_page_opens_to_the_code_that_the_page_names() -> None:
+    opened = open_sealed(printed()["fulfilment"], ORDER_SEED, AUDIENCE, UUID(bytes=TRANSFER_ID))
+    assert opened == CODE
+    assert f"`{CODE.decode()}`" in PAGE
+
+
 def test_ids_are_named_by_the_digest_of_their_key() -> None:
+    assert example()["target key id"].hex() == key_id_of(SeedSigner(TARGET_SEED).public_key)
     for whose in ("order", "receipt", "agreements"):
         key_id = example()[f"{whose} key id"].hex()
         assert key_id == key_id_of(example()[f"{whose} public key"])
@@ -361,6 +405,7 @@ def test_the_messages_that_a_client_signs_or_verifies_have_their_table() -> None
             agreement_life_pb2.AgreementWithdrawal,
             agreement_life_pb2.AgreementTermination,
             operator_action_pb2.OperatorAction,
+            program_service_pb2.CreditConfirmation,
             statement_pb2.SettlementStatement,
         )
     }
