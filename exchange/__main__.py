@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import grpc
     from google.protobuf.descriptor import ServiceDescriptor
 
+    from exchange.cli.conformance_command import Checked, ConformanceOrder
     from exchange.cli.demo.settlement_day import Payment
     from exchange.cli.sample_commands import SampleOrder, SamplePapers
     from exchange.cli.sandbox_commands import BankOrder
@@ -52,7 +53,48 @@ def main() -> None:
 
     add_demo_command(app, simulated_bank)
     add_sandbox_commands(app, sandbox_bank, sandbox_papers)
+    from exchange.cli.conformance_command import add_conformance_command
+
+    add_conformance_command(app, conform)
     app()
+
+
+def conform(order: "ConformanceOrder") -> "list[Checked]":
+    """Check a brand's own system as the exchange would call it; raises PointclearError when that
+    cannot begin.
+    """
+    from adapters.trial import Trial, keys_for_orders, tried
+    from exchange import host_keys, server
+    from exchange.cli.conformance_command import Checked
+    from exchange.errors import CannotStart
+    from partners.keys import Purpose
+
+    audience, _ = server.load_deployment(order.data_dir)
+    folder = order.data_dir / "keys"
+    if host_keys.load_calling_tls(order.data_dir) is None:
+        raise CannotStart(
+            f"{folder / 'calling-tls.pem'} is missing",
+            "put a certificate with the URI pointclear://exchange/<audience> there, and its key",
+        )
+    trial = Trial(
+        order.address,
+        order.partner_id,
+        order.program,
+        audience,
+        keys_for_orders(order.partner_id, order.orders_keys),
+        order.authority or folder / "ca.pem",
+        folder / "calling-tls.pem",
+        folder / "calling-tls-key.pem",
+        host_keys.load_signers(folder)[Purpose.RECEIPTS][0],
+        order.member,
+        order.unknown_member,
+        order.points,
+        order.codes,
+        order.reversals,
+        order.timeout_s,
+        order.attempts,
+    )
+    return [Checked(each.name, each.fault) for each in asyncio.run(tried(trial))]
 
 
 def simulated_bank(

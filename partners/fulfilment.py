@@ -5,7 +5,7 @@ Source: RFC 9180 (HPKE), base mode, single shot: DHKEM(X25519, HKDF-SHA256), HKD
 AES-128-GCM. The rules kept here:
 
 - The recipient is whoever signed the order: the X25519 form of that Ed25519 key (the birational map
-  of RFC 7748, section 4.1; the secret is the scalar of RFC 8032, section 5.1.5). Nothing has to be
+  of RFC 7748, section 4.1; for the secret see `partners.keys.opening_key`). Nothing has to be
   registered, and the brand that may open it is the brand that was debited.
 - HPKE's `info` names what it is, the audience and the transfer, so that a seal that was moved to
   another transfer, or out of the sandbox, does not open.
@@ -14,7 +14,6 @@ AES-128-GCM. The rules kept here:
 - What was opened is worth money to whoever has it: it belongs into no log, record or report.
 """
 
-import hashlib
 from typing import Final
 from uuid import UUID
 
@@ -48,13 +47,13 @@ def seal(content: bytes, source_key: bytes, audience: str, transfer_id: UUID) ->
     return _SUITE.encrypt(content, recipient, info=seal_info(audience, transfer_id))
 
 
-def open_sealed(sealed: bytes, seed: bytes, audience: str, transfer_id: UUID) -> bytes:
-    """What was sealed for the Ed25519 key of this 32-byte seed, for this transfer.
+def open_sealed(sealed: bytes, secret: bytes, audience: str, transfer_id: UUID) -> bytes:
+    """What was sealed for this transfer, and for the key of which `secret` is the `opening_key`.
 
     Raises Refused(FIELD_INVALID) where it was sealed for another key, transfer or audience, or was
     altered: which, cannot be known.
     """
-    recipient = X25519PrivateKey.from_private_bytes(opening_key(seed))
+    recipient = X25519PrivateKey.from_private_bytes(secret)
     try:
         return _SUITE.decrypt(sealed, recipient, info=seal_info(audience, transfer_id))
     except (InvalidTag, ValueError):  # ValueError: an ephemeral key that is no key.
@@ -80,11 +79,6 @@ def sealing_key(public_key: bytes) -> bytes:
     y = int.from_bytes(public_key, "little") & (2**255 - 1)
     u = (1 + y) * pow(1 - y, -1, _FIELD_PRIME) % _FIELD_PRIME
     return u.to_bytes(PUBLIC_KEY_BYTES, "little")
-
-
-def opening_key(seed: bytes) -> bytes:
-    """The X25519 private key of an Ed25519 seed; X25519 itself clamps it."""
-    return hashlib.sha512(seed).digest()[:32]
 
 
 def seal_info(audience: str, transfer_id: UUID) -> bytes:

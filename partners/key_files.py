@@ -66,6 +66,10 @@ class FileSigner:
         """The 64-byte Ed25519 signature of `message`."""
         return self._signer.sign(message)
 
+    def opening_key(self) -> bytes:
+        """What opens a fulfilment that was sealed for this key; as secret as the file."""
+        return self._signer.opening_key()
+
 
 def create_key_file(path: Path, passphrase: bytes) -> FileSigner:
     """Make a new key and write it, encrypted, to a new file of mode 0600.

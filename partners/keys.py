@@ -104,11 +104,24 @@ class SeedSigner:
     def __repr__(self) -> str:
         return f"SeedSigner(key_id={self.key_id!r})"
 
+    def opening_key(self) -> bytes:
+        """What opens a fulfilment that was sealed for this key; as secret as the seed."""
+        held = self._secret
+        seed = held[:SEED_BYTES] if isinstance(held, bytes) else held.private_bytes_raw()
+        return opening_key(seed)
+
     def sign(self, message: bytes) -> bytes:
         """The 64-byte signature; the same for the same message, whichever library makes it."""
         if isinstance(self._secret, bytes):
             return _libsodium.crypto_sign(message, self._secret)[:SIGNATURE_BYTES]
         return self._secret.sign(message)
+
+
+def opening_key(seed: bytes) -> bytes:
+    """The X25519 private key that belongs to an Ed25519 seed: the scalar of RFC 8032, section
+    5.1.5, which X25519 itself clamps. It opens what `partners.fulfilment` sealed.
+    """
+    return hashlib.sha512(seed).digest()[:32]
 
 
 def key_id_of(public_key: bytes) -> str:

@@ -27,6 +27,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.certify_commands import certify_app
     from exchange.cli.deployment_commands import add_deployment_commands
     from exchange.cli.fsck_command import add_fsck_command
+    from exchange.cli.fulfilment_commands import fulfilment_app
     from exchange.cli.key_commands import key_app
     from exchange.cli.limit_commands import limits_app
     from exchange.cli.link_commands import link_app
@@ -71,6 +72,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     app.add_typer(limits_app(), name="limits")
     app.add_typer(link_app(), name="link")
     app.add_typer(member_app(), name="member")
+    app.add_typer(fulfilment_app(), name="fulfilment")
     app.add_typer(review_app(), name="review")
     app.command("cancel", cls=Command)(cancel)
     add_quote_command(app)

@@ -14,7 +14,7 @@ from typing import TypeVar
 from uuid import UUID
 
 import pytest
-import uuid_utils.compat
+import uuid_utils
 
 from adapters.conformance import Subject, Verdict, run_checks
 from adapters.grpc_program import GrpcEndpoint, GrpcProgram
@@ -49,8 +49,7 @@ from tests.brands import (
 from tests.processes import folder
 
 MEMBER = "B-77"
-SOURCE_SEED = bytes(range(32))
-SOURCE = SeedSigner(SOURCE_SEED)
+SOURCE = SeedSigner(bytes(range(32)))
 
 _Found = TypeVar("_Found")
 
@@ -121,7 +120,7 @@ def no_answer(
 
 
 def new_id() -> UUID:
-    return uuid_utils.compat.uuid7()
+    return UUID(bytes=uuid_utils.uuid7().bytes)
 
 
 def credit(points: int = 100, member: str = MEMBER, program_id: str = "borealis") -> Credit:
@@ -197,7 +196,7 @@ def test_a_code_in_place_of_points_is_read_by_the_source_alone(house: House) -> 
     first = answers[0]
     assert first is not None
     assert all(each == first for each in answers)
-    code = open_sealed(first.fulfilment, SOURCE_SEED, AUDIENCE, given.instruction_id)
+    code = open_sealed(first.fulfilment, SOURCE.opening_key(), AUDIENCE, given.instruction_id)
     assert code.endswith(b" 500")
     assert code not in journal.read_bytes()
 

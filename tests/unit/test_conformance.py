@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 import pytest
-import uuid_utils.compat
+import uuid_utils
 
 from adapters.conformance import (
     CREDIT_CHECKS,
@@ -29,7 +29,7 @@ from partners.program_port import (
 
 
 def new_id() -> UUID:
-    return uuid_utils.compat.uuid7()
+    return UUID(bytes=uuid_utils.uuid7().bytes)
 
 
 def subject(port: MemoryProgram) -> Subject:

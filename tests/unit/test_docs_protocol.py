@@ -369,7 +369,9 @@ def test_the_example_is_the_transfer_that_the_page_tells() -> None:
 
 
 def test_the_fulfilment_on_the_page_opens_to_the_code_that_the_page_names() -> None:
-    opened = open_sealed(printed()["fulfilment"], ORDER_SEED, AUDIENCE, UUID(bytes=TRANSFER_ID))
+    opened = open_sealed(
+        printed()["fulfilment"], ORDERS.opening_key(), AUDIENCE, UUID(bytes=TRANSFER_ID)
+    )
     assert opened == CODE
     assert f"`{CODE.decode()}`" in PAGE
 

@@ -13,11 +13,10 @@ from partners.fulfilment import (
     CONTENT_BYTES_MAX,
     SEAL_BYTES,
     open_sealed,
-    opening_key,
     seal,
     sealing_key,
 )
-from partners.keys import SeedSigner
+from partners.keys import SeedSigner, opening_key
 from partners.program_port import FULFILMENT_BYTES_MAX
 
 SEED = bytes(range(32))
@@ -36,7 +35,7 @@ def sealed(content: bytes = CODE) -> bytes:
 def test_what_was_sealed_is_opened_by_the_key_that_signed_the_order(content: bytes) -> None:
     closed = sealed(content)
     assert len(closed) == len(content) + SEAL_BYTES <= FULFILMENT_BYTES_MAX
-    assert open_sealed(closed, SEED, AUDIENCE, TRANSFER) == content
+    assert open_sealed(closed, SOURCE.opening_key(), AUDIENCE, TRANSFER) == content
 
 
 def test_the_same_content_is_never_sealed_alike() -> None:
@@ -54,7 +53,7 @@ def test_the_same_content_is_never_sealed_alike() -> None:
 )
 def test_it_opens_for_nobody_and_nothing_else(seed: bytes, audience: str, transfer: UUID) -> None:
     with pytest.raises(Refused) as raised:
-        open_sealed(sealed(), seed, audience, transfer)
+        open_sealed(sealed(), opening_key(seed), audience, transfer)
     assert (raised.value.reason, raised.value.field) == (Reason.FIELD_INVALID, "fulfilment")
 
 
@@ -65,7 +64,7 @@ def test_no_byte_of_it_can_be_changed_or_taken_away() -> None:
     altered += [good[:n] for n in range(len(good))] + [bytes(32) + good[32:], good + b"x"]
     for each in altered:
         with pytest.raises(Refused):
-            open_sealed(each, SEED, AUDIENCE, TRANSFER)
+            open_sealed(each, SOURCE.opening_key(), AUDIENCE, TRANSFER)
 
 
 @pytest.mark.parametrize("content", [b"", bytes(CONTENT_BYTES_MAX + 1)])
