@@ -8,10 +8,12 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from pointclear.common.v1 import envelope_pb2 as _envelope_pb2
 from pointclear.common.v1 import refusal_pb2 as _refusal_pb2
 from pointclear.exchange.v1 import transfer_pb2 as _transfer_pb2
 from pointclear.partners.v1 import agreement_pb2 as _agreement_pb2
+from pointclear.partners.v1 import program_service_pb2 as _program_service_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -22,6 +24,38 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _DeliveryState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DeliveryStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DeliveryState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DELIVERY_STATE_UNSPECIFIED: _DeliveryState.ValueType  # 0
+    """There is none."""
+    DELIVERY_STATE_QUEUED: _DeliveryState.ValueType  # 1
+    """The program was not told."""
+    DELIVERY_STATE_SENT: _DeliveryState.ValueType  # 2
+    """The program may have been told, and no answer is known. A reserved transfer in this state is in doubt."""
+    DELIVERY_STATE_ANSWERED: _DeliveryState.ValueType  # 3
+    """It has answered; the books do not say so yet."""
+    DELIVERY_STATE_CONCLUDED: _DeliveryState.ValueType  # 4
+    """Nothing is left to do."""
+
+class DeliveryState(_DeliveryState, metaclass=_DeliveryStateEnumTypeWrapper):
+    """How far an instruction to a program has come."""
+
+DELIVERY_STATE_UNSPECIFIED: DeliveryState.ValueType  # 0
+"""There is none."""
+DELIVERY_STATE_QUEUED: DeliveryState.ValueType  # 1
+"""The program was not told."""
+DELIVERY_STATE_SENT: DeliveryState.ValueType  # 2
+"""The program may have been told, and no answer is known. A reserved transfer in this state is in doubt."""
+DELIVERY_STATE_ANSWERED: DeliveryState.ValueType  # 3
+"""It has answered; the books do not say so yet."""
+DELIVERY_STATE_CONCLUDED: DeliveryState.ValueType  # 4
+"""Nothing is left to do."""
+Global___DeliveryState: _TypeAlias = DeliveryState  # noqa: Y015
 
 @_typing.final
 class CreateTransferRequest(_message.Message):
@@ -182,10 +216,16 @@ class GetTransferResponse(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     ENTRY_FIELD_NUMBER: _builtins.int
+    DELIVERY_FIELD_NUMBER: _builtins.int
+    FULFILMENT_FIELD_NUMBER: _builtins.int
     state: _transfer_pb2.TransferState.ValueType
     """How it ended."""
     reason: _refusal_pb2.Reason.ValueType
     """Why it was refused; unspecified where it was not."""
+    delivery: Global___DeliveryState.ValueType
+    """How far the instruction to the target's program has come; unspecified where its program is told nothing."""
+    fulfilment: _builtins.bytes
+    """To the source: the code or certificate that was given in place of points, sealed for its key, while it is stored."""
     @_builtins.property
     def entry(self) -> Global___StreamEntry:
         """The caller's own proof: the source's receipt or the target's credit notice."""
@@ -196,10 +236,12 @@ class GetTransferResponse(_message.Message):
         state: _transfer_pb2.TransferState.ValueType = ...,
         reason: _refusal_pb2.Reason.ValueType = ...,
         entry: Global___StreamEntry | None = ...,
+        delivery: Global___DeliveryState.ValueType = ...,
+        fulfilment: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "reason", b"reason", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery", b"delivery", "entry", b"entry", "fulfilment", b"fulfilment", "reason", b"reason", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1134,3 +1176,345 @@ class ListHeldTransfersResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListHeldTransfersResponse: _TypeAlias = ListHeldTransfersResponse  # noqa: Y015
+
+@_typing.final
+class PullCreditsRequest(_message.Message):
+    """Request of PullCredits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRAM_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    program: _builtins.str
+    """One of the caller's programs."""
+    page_size: _builtins.int
+    """At most this many; 0 means 100, more than 500 means 500."""
+    def __init__(
+        self,
+        *,
+        program: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "program", b"program"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PullCreditsRequest: _TypeAlias = PullCreditsRequest  # noqa: Y015
+
+@_typing.final
+class PullCreditsResponse(_message.Message):
+    """Response of PullCredits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUCTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def instructions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PulledInstruction]:
+        """The oldest first; of one member only its oldest."""
+
+    def __init__(
+        self,
+        *,
+        instructions: _abc.Iterable[Global___PulledInstruction] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instructions", b"instructions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PullCreditsResponse: _TypeAlias = PullCreditsResponse  # noqa: Y015
+
+@_typing.final
+class PulledInstruction(_message.Message):
+    """What a brand has to do, or to answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREDIT_FIELD_NUMBER: _builtins.int
+    REVERSE_FIELD_NUMBER: _builtins.int
+    LOOK_UP_FIELD_NUMBER: _builtins.int
+    LEASE_UNTIL_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    attempts: _builtins.int
+    """How often it was handed out or sent, this time included."""
+    @_builtins.property
+    def credit(self) -> _program_service_pb2.CreditRequest:
+        """Give points."""
+
+    @_builtins.property
+    def reverse(self) -> _program_service_pb2.ReverseRequest:
+        """Take points of an earlier credit back."""
+
+    @_builtins.property
+    def look_up(self) -> _program_service_pb2.LookUpRequest:
+        """Nothing more is to be done: say what became of it. Whoever answers NEVER declines it for ever."""
+
+    @_builtins.property
+    def lease_until(self) -> _timestamp_pb2.Timestamp:
+        """From here on it may be handed out again."""
+
+    def __init__(
+        self,
+        *,
+        credit: _program_service_pb2.CreditRequest | None = ...,
+        reverse: _program_service_pb2.ReverseRequest | None = ...,
+        look_up: _program_service_pb2.LookUpRequest | None = ...,
+        lease_until: _timestamp_pb2.Timestamp | None = ...,
+        attempts: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["credit", b"credit", "instruction", b"instruction", "lease_until", b"lease_until", "look_up", b"look_up", "reverse", b"reverse"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "credit", b"credit", "instruction", b"instruction", "lease_until", b"lease_until", "look_up", b"look_up", "reverse", b"reverse"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_instruction: _TypeAlias = _typing.Literal["credit", "reverse", "look_up"]  # noqa: Y015
+    _WhichOneofArgType_instruction: _TypeAlias = _typing.Literal["instruction", b"instruction"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_instruction) -> _WhichOneofReturnType_instruction | None: ...
+
+Global___PulledInstruction: _TypeAlias = PulledInstruction  # noqa: Y015
+
+@_typing.final
+class ConfirmCreditRequest(_message.Message):
+    """Request of ConfirmCredit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIRMATION_FIELD_NUMBER: _builtins.int
+    FULFILMENT_FIELD_NUMBER: _builtins.int
+    fulfilment: _builtins.bytes
+    """A code or certificate in place of points, sealed for the source brand; at most 1 KiB."""
+    @_builtins.property
+    def confirmation(self) -> _envelope_pb2.SignedEnvelope:
+        """A `credit-confirmation`, signed by the caller's key for orders."""
+
+    def __init__(
+        self,
+        *,
+        confirmation: _envelope_pb2.SignedEnvelope | None = ...,
+        fulfilment: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["confirmation", b"confirmation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmation", b"confirmation", "fulfilment", b"fulfilment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmCreditRequest: _TypeAlias = ConfirmCreditRequest  # noqa: Y015
+
+@_typing.final
+class ConfirmCreditResponse(_message.Message):
+    """Response of ConfirmCredit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    state: Global___DeliveryState.ValueType
+    """How far the instruction has come."""
+    def __init__(
+        self,
+        *,
+        state: Global___DeliveryState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmCreditResponse: _TypeAlias = ConfirmCreditResponse  # noqa: Y015
+
+@_typing.final
+class ListDeliveriesRequest(_message.Message):
+    """Request of ListDeliveries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRAM_FIELD_NUMBER: _builtins.int
+    IN_DOUBT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    program: _builtins.str
+    """One program; empty for all."""
+    in_doubt: _builtins.bool
+    """Only reserved transfers whose target may have been told and has not answered."""
+    page_size: _builtins.int
+    """At most this many; 0 means 100, more than 500 means 500."""
+    page_token: _builtins.str
+    """The `next_page_token` of the page before; empty for the first page."""
+    def __init__(
+        self,
+        *,
+        program: _builtins.str = ...,
+        in_doubt: _builtins.bool = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["in_doubt", b"in_doubt", "page_size", b"page_size", "page_token", b"page_token", "program", b"program"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDeliveriesRequest: _TypeAlias = ListDeliveriesRequest  # noqa: Y015
+
+@_typing.final
+class ListDeliveriesResponse(_message.Message):
+    """Response of ListDeliveries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELIVERIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Names the next page to this caller; empty when this is the last."""
+    @_builtins.property
+    def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Delivery]:
+        """The oldest first; what is concluded is left out."""
+
+    def __init__(
+        self,
+        *,
+        deliveries: _abc.Iterable[Global___Delivery] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliveries", b"deliveries", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDeliveriesResponse: _TypeAlias = ListDeliveriesResponse  # noqa: Y015
+
+@_typing.final
+class Delivery(_message.Message):
+    """An instruction on its way. It names no member."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUCTION_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    TRANSFER_ID_FIELD_NUMBER: _builtins.int
+    PROGRAM_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    COMMITTED_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    FAULT_FIELD_NUMBER: _builtins.int
+    SENT_AT_FIELD_NUMBER: _builtins.int
+    NEXT_AT_FIELD_NUMBER: _builtins.int
+    ANSWER_BY_FIELD_NUMBER: _builtins.int
+    LOG_INDEX_FIELD_NUMBER: _builtins.int
+    instruction_id: _builtins.bytes
+    """The transfer or reversal, 16 bytes."""
+    kind: _program_service_pb2.InstructionKind.ValueType
+    """What is asked for."""
+    transfer_id: _builtins.bytes
+    """The transfer that it is about, 16 bytes."""
+    program: _builtins.str
+    """The program."""
+    points: _builtins.int
+    """Points to give or to take back."""
+    committed: _builtins.bool
+    """Whether the transfer is committed."""
+    state: Global___DeliveryState.ValueType
+    """How far it has come."""
+    attempts: _builtins.int
+    """How often it was sent or handed out."""
+    fault: _builtins.str
+    """Why the newest attempt came to nothing, by a name from a fixed list; empty for none."""
+    log_index: _builtins.int
+    """Index in the log of the record that asked for it."""
+    @_builtins.property
+    def sent_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was first sent; unset where it was not."""
+
+    @_builtins.property
+    def next_at(self) -> _timestamp_pb2.Timestamp:
+        """When it is due again."""
+
+    @_builtins.property
+    def answer_by(self) -> _timestamp_pb2.Timestamp:
+        """Of a reserved transfer: asked about from here on, or void if it was not sent."""
+
+    def __init__(
+        self,
+        *,
+        instruction_id: _builtins.bytes = ...,
+        kind: _program_service_pb2.InstructionKind.ValueType = ...,
+        transfer_id: _builtins.bytes = ...,
+        program: _builtins.str = ...,
+        points: _builtins.int = ...,
+        committed: _builtins.bool = ...,
+        state: Global___DeliveryState.ValueType = ...,
+        attempts: _builtins.int = ...,
+        fault: _builtins.str = ...,
+        sent_at: _timestamp_pb2.Timestamp | None = ...,
+        next_at: _timestamp_pb2.Timestamp | None = ...,
+        answer_by: _timestamp_pb2.Timestamp | None = ...,
+        log_index: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer_by", b"answer_by", "next_at", b"next_at", "sent_at", b"sent_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_by", b"answer_by", "attempts", b"attempts", "committed", b"committed", "fault", b"fault", "instruction_id", b"instruction_id", "kind", b"kind", "log_index", b"log_index", "next_at", b"next_at", "points", b"points", "program", b"program", "sent_at", b"sent_at", "state", b"state", "transfer_id", b"transfer_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Delivery: _TypeAlias = Delivery  # noqa: Y015
+
+@_typing.final
+class ResolveTransferRequest(_message.Message):
+    """Request of ResolveTransfer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSFER_ID_FIELD_NUMBER: _builtins.int
+    CREDITED_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    EVIDENCE_TYPE_FIELD_NUMBER: _builtins.int
+    transfer_id: _builtins.bytes
+    """The reserved transfer, 16 bytes."""
+    credited: _builtins.bool
+    """Whether the member has the points."""
+    evidence: _builtins.bytes
+    """What shows it, 1 to 4096 bytes: the record commits to its SHA-256. No personal data."""
+    evidence_type: _builtins.str
+    """What the evidence is, as a media type."""
+    def __init__(
+        self,
+        *,
+        transfer_id: _builtins.bytes = ...,
+        credited: _builtins.bool = ...,
+        evidence: _builtins.bytes = ...,
+        evidence_type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credited", b"credited", "evidence", b"evidence", "evidence_type", b"evidence_type", "transfer_id", b"transfer_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveTransferRequest: _TypeAlias = ResolveTransferRequest  # noqa: Y015
+
+@_typing.final
+class ResolveTransferResponse(_message.Message):
+    """Response of ResolveTransfer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    state: _transfer_pb2.TransferState.ValueType
+    """How the transfer stands now."""
+    def __init__(
+        self,
+        *,
+        state: _transfer_pb2.TransferState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveTransferResponse: _TypeAlias = ResolveTransferResponse  # noqa: Y015

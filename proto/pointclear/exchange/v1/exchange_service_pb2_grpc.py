@@ -105,6 +105,26 @@ class ExchangeServiceStub:
                 request_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListHeldTransfersRequest.SerializeToString,
                 response_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListHeldTransfersResponse.FromString,
                 _registered_method=True)
+        self.PullCredits = channel.unary_unary(
+                '/pointclear.exchange.v1.ExchangeService/PullCredits',
+                request_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.PullCreditsRequest.SerializeToString,
+                response_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.PullCreditsResponse.FromString,
+                _registered_method=True)
+        self.ConfirmCredit = channel.unary_unary(
+                '/pointclear.exchange.v1.ExchangeService/ConfirmCredit',
+                request_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ConfirmCreditRequest.SerializeToString,
+                response_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ConfirmCreditResponse.FromString,
+                _registered_method=True)
+        self.ListDeliveries = channel.unary_unary(
+                '/pointclear.exchange.v1.ExchangeService/ListDeliveries',
+                request_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListDeliveriesRequest.SerializeToString,
+                response_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListDeliveriesResponse.FromString,
+                _registered_method=True)
+        self.ResolveTransfer = channel.unary_unary(
+                '/pointclear.exchange.v1.ExchangeService/ResolveTransfer',
+                request_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ResolveTransferRequest.SerializeToString,
+                response_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ResolveTransferResponse.FromString,
+                _registered_method=True)
 
 
 class ExchangeServiceServicer:
@@ -211,6 +231,35 @@ class ExchangeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PullCredits(self, request, context):
+        """Hands out what there is to do for one of the caller's programs whose route is PULL. What is handed out is the caller's
+        until its lease ends, and then it is handed out again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmCredit(self, request, context):
+        """Takes the caller's answer to an instruction, pulled or not. The same answer again changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDeliveries(self, request, context):
+        """Operators: lists what programs have not answered, or the books do not say yet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveTransfer(self, request, context):
+        """Operators: ends a reserved transfer whose target does not answer, by evidence that two have seen.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ExchangeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -283,6 +332,26 @@ def add_ExchangeServiceServicer_to_server(servicer, server):
                     servicer.ListHeldTransfers,
                     request_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListHeldTransfersRequest.FromString,
                     response_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListHeldTransfersResponse.SerializeToString,
+            ),
+            'PullCredits': grpc.unary_unary_rpc_method_handler(
+                    servicer.PullCredits,
+                    request_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.PullCreditsRequest.FromString,
+                    response_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.PullCreditsResponse.SerializeToString,
+            ),
+            'ConfirmCredit': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmCredit,
+                    request_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ConfirmCreditRequest.FromString,
+                    response_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ConfirmCreditResponse.SerializeToString,
+            ),
+            'ListDeliveries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeliveries,
+                    request_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListDeliveriesRequest.FromString,
+                    response_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListDeliveriesResponse.SerializeToString,
+            ),
+            'ResolveTransfer': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveTransfer,
+                    request_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ResolveTransferRequest.FromString,
+                    response_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ResolveTransferResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -664,6 +733,114 @@ class ExchangeService:
             '/pointclear.exchange.v1.ExchangeService/ListHeldTransfers',
             pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListHeldTransfersRequest.SerializeToString,
             pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListHeldTransfersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PullCredits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.exchange.v1.ExchangeService/PullCredits',
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.PullCreditsRequest.SerializeToString,
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.PullCreditsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmCredit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.exchange.v1.ExchangeService/ConfirmCredit',
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ConfirmCreditRequest.SerializeToString,
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ConfirmCreditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeliveries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.exchange.v1.ExchangeService/ListDeliveries',
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListDeliveriesRequest.SerializeToString,
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListDeliveriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveTransfer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.exchange.v1.ExchangeService/ResolveTransfer',
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ResolveTransferRequest.SerializeToString,
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ResolveTransferResponse.FromString,
             options,
             channel_credentials,
             insecure,

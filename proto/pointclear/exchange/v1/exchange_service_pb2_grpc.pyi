@@ -65,6 +65,16 @@ class ExchangeServiceStub:
     """Voids a transfer of the caller's that is held for review. Repeating it changes nothing."""
     ListHeldTransfers: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.ListHeldTransfersRequest, _exchange_service_pb2.ListHeldTransfersResponse]
     """Operators: lists the transfers that wait for review."""
+    PullCredits: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.PullCreditsRequest, _exchange_service_pb2.PullCreditsResponse]
+    """Hands out what there is to do for one of the caller's programs whose route is PULL. What is handed out is the caller's
+    until its lease ends, and then it is handed out again.
+    """
+    ConfirmCredit: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.ConfirmCreditRequest, _exchange_service_pb2.ConfirmCreditResponse]
+    """Takes the caller's answer to an instruction, pulled or not. The same answer again changes nothing."""
+    ListDeliveries: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.ListDeliveriesRequest, _exchange_service_pb2.ListDeliveriesResponse]
+    """Operators: lists what programs have not answered, or the books do not say yet."""
+    ResolveTransfer: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.ResolveTransferRequest, _exchange_service_pb2.ResolveTransferResponse]
+    """Operators: ends a reserved transfer whose target does not answer, by evidence that two have seen."""
 
 @_typing.type_check_only
 class ExchangeServiceAsyncStub(ExchangeServiceStub):
@@ -103,6 +113,16 @@ class ExchangeServiceAsyncStub(ExchangeServiceStub):
     """Voids a transfer of the caller's that is held for review. Repeating it changes nothing."""
     ListHeldTransfers: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.ListHeldTransfersRequest, _exchange_service_pb2.ListHeldTransfersResponse]  # type: ignore[assignment]
     """Operators: lists the transfers that wait for review."""
+    PullCredits: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.PullCreditsRequest, _exchange_service_pb2.PullCreditsResponse]  # type: ignore[assignment]
+    """Hands out what there is to do for one of the caller's programs whose route is PULL. What is handed out is the caller's
+    until its lease ends, and then it is handed out again.
+    """
+    ConfirmCredit: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.ConfirmCreditRequest, _exchange_service_pb2.ConfirmCreditResponse]  # type: ignore[assignment]
+    """Takes the caller's answer to an instruction, pulled or not. The same answer again changes nothing."""
+    ListDeliveries: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.ListDeliveriesRequest, _exchange_service_pb2.ListDeliveriesResponse]  # type: ignore[assignment]
+    """Operators: lists what programs have not answered, or the books do not say yet."""
+    ResolveTransfer: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.ResolveTransferRequest, _exchange_service_pb2.ResolveTransferResponse]  # type: ignore[assignment]
+    """Operators: ends a reserved transfer whose target does not answer, by evidence that two have seen."""
 
 class ExchangeServiceServicer(metaclass=_abc_1.ABCMeta):
     """What partner systems call."""
@@ -222,5 +242,39 @@ class ExchangeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_service_pb2.ListHeldTransfersResponse, _abc.Awaitable[_exchange_service_pb2.ListHeldTransfersResponse]]:
         """Operators: lists the transfers that wait for review."""
+
+    @_abc_1.abstractmethod
+    def PullCredits(
+        self,
+        request: _exchange_service_pb2.PullCreditsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_service_pb2.PullCreditsResponse, _abc.Awaitable[_exchange_service_pb2.PullCreditsResponse]]:
+        """Hands out what there is to do for one of the caller's programs whose route is PULL. What is handed out is the caller's
+        until its lease ends, and then it is handed out again.
+        """
+
+    @_abc_1.abstractmethod
+    def ConfirmCredit(
+        self,
+        request: _exchange_service_pb2.ConfirmCreditRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_service_pb2.ConfirmCreditResponse, _abc.Awaitable[_exchange_service_pb2.ConfirmCreditResponse]]:
+        """Takes the caller's answer to an instruction, pulled or not. The same answer again changes nothing."""
+
+    @_abc_1.abstractmethod
+    def ListDeliveries(
+        self,
+        request: _exchange_service_pb2.ListDeliveriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_service_pb2.ListDeliveriesResponse, _abc.Awaitable[_exchange_service_pb2.ListDeliveriesResponse]]:
+        """Operators: lists what programs have not answered, or the books do not say yet."""
+
+    @_abc_1.abstractmethod
+    def ResolveTransfer(
+        self,
+        request: _exchange_service_pb2.ResolveTransferRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_service_pb2.ResolveTransferResponse, _abc.Awaitable[_exchange_service_pb2.ResolveTransferResponse]]:
+        """Operators: ends a reserved transfer whose target does not answer, by evidence that two have seen."""
 
 def add_ExchangeServiceServicer_to_server(servicer: ExchangeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,138 @@
+"""Tells a program one thing, and has the books say what it answered.
+
+The order of effects is
+
+    claim → call, with no transaction open → store the answer → book it
+
+A crash after the claim leaves an instruction that is due again when its lease ends; the program
+answers a repeat as it did first. A crash after the answer was stored leaves it for whoever asks for
+what is not booked: the same path as when nothing crashed.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from exchange.commands import Command, Conclude, Proof, Result, Verdict
+from exchange.delivery.saga import (
+    VERDICTS,
+    Answered,
+    Claimed,
+    Meaning,
+    Step,
+    meaning_of,
+    pause_before,
+)
+from exchange.delivery.store import DeliveryStore
+from exchange.delivery.watcher import Watcher
+from partners.errors import Reason, Refused
+from partners.program_port import Credit, Fault, ProgramAnswer, ProgramPort, ProgramUnavailable
+
+Submit = Callable[[Command], Awaitable[Result]]
+"""Has the sequencer decide a command; a refusal is a result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Courier:
+    """Carries instructions out; one instance serves any number at a time."""
+
+    store: DeliveryStore
+    submit: Submit
+    digest: Callable[[ProgramAnswer], bytes]
+    """What stands for an answer in the books: SHA-256 of what was signed."""
+    undo: Callable[[Answered], Awaitable[Result | None]]
+    """Books that a committed credit will never be given; None where people must decide."""
+    take_back: Callable[[Answered], Awaitable[Result | None]]
+    """Books what a program took back."""
+    chance: Callable[[], float]
+    """From 0 to 1."""
+    watcher: Watcher
+
+    async def carry(self, claimed: Claimed, port: ProgramPort) -> None:
+        """Tell or ask the program, and store and book what it says."""
+        program = claimed.instruction.program
+        try:
+            answer = await call(claimed, port)
+        except ProgramUnavailable as nothing:
+            self.watcher.unanswered(program, nothing.fault)
+            await self.let_go(claimed, nothing.fault)
+            return
+        if answer is None:
+            self.watcher.unanswered(program, Fault.FAILED)
+            await self.let_go(claimed, Fault.FAILED)
+            return
+        self.watcher.answered(program, claimed.kind, answer.outcome)
+        await self.take(claimed, answer)
+
+    async def let_go(self, claimed: Claimed, fault: Fault) -> None:
+        """Leave an instruction to a later attempt."""
+        pause = pause_before(claimed.attempts, self.chance())
+        await self.store.unanswered(claimed, fault, pause)
+
+    async def take(self, claimed: Claimed, answer: ProgramAnswer) -> bool:
+        """Store and book an answer, however it came; False where it contradicts an earlier one."""
+        if not await self.store.answered(claimed.key, answer):
+            self.watcher.contradicted(claimed.instruction.program, claimed.key)
+            return False
+        committed = isinstance(claimed.instruction, Credit) and claimed.instruction.committed
+        await self.book(Answered(claimed.key, claimed.transfer_id, committed, answer))
+        return True
+
+    async def book(self, answered: Answered) -> None:
+        """Have the books say what was answered."""
+        _, kind = answered.key
+        match meaning_of(kind, answered.committed, answered.answer):
+            case Meaning.NOTHING:
+                await self.store.booked(answered.key)
+            case Meaning.UNPROVED:
+                await self._ask_again(answered, Fault.SIGNATURE_INVALID)
+            case Meaning.CONCLUDE:
+                await self._settle(answered, await self.submit(conclusion(answered, self.digest)))
+            case Meaning.UNDO:
+                await self._settle(answered, await self.undo(answered))
+            case Meaning.TAKE_BACK:
+                await self._settle(answered, await self.take_back(answered))
+
+    async def _settle(self, answered: Answered, result: Result | None) -> None:
+        """What the books made of an answer."""
+        if result is None:
+            # Nothing that a program could say decides it: it waits for people.
+            await self.store.postponed(answered.key, pause_before(16, self.chance()))
+        elif not isinstance(result, Refused):
+            await self.store.booked(answered.key)
+        elif result.reason is Reason.KEY_NOT_IN_FORCE:
+            await self._ask_again(answered, Fault.KEY_NOT_IN_FORCE)
+        elif result.reason in (Reason.TRANSFER_STATE, Reason.TRANSFER_UNKNOWN):
+            # Others ended it another way: the answer is kept, and changes nothing.
+            self.watcher.contradicted("", answered.key)
+            await self.store.booked(answered.key)
+        else:
+            await self.store.postponed(answered.key, pause_before(4, self.chance()))
+
+    async def _ask_again(self, answered: Answered, fault: Fault) -> None:
+        await self.store.unproved(answered.key, fault, pause_before(4, self.chance()))
+
+    async def let_lapse(self, most: int) -> int:
+        """End reservations of which nothing was told in time; returns how many were tried."""
+        lapsed = await self.store.lapsed(most)
+        for transfer_id in lapsed:
+            # Refused where somebody told the program meanwhile: its answer decides then.
+            await self.submit(Conclude(transfer_id, Verdict.LAPSED))
+        return len(lapsed)
+
+
+async def call(claimed: Claimed, port: ProgramPort) -> ProgramAnswer | None:
+    """Tell or ask; None while the program is at work on it."""
+    instruction = claimed.instruction
+    if claimed.step is Step.ASK:
+        return await port.look_up(*claimed.key)
+    if isinstance(instruction, Credit):
+        return await port.credit(instruction)
+    return await port.reverse(instruction)
+
+
+def conclusion(answered: Answered, digest: Callable[[ProgramAnswer], bytes]) -> Conclude:
+    """How a reservation ends by an answer with evidence."""
+    evidence = answered.answer.evidence
+    assert evidence is not None, "what nobody signed ends nothing"
+    proof = Proof(digest(answered.answer), evidence.key_id)
+    return Conclude(answered.transfer_id, VERDICTS[answered.answer.outcome], proof)

@@ -1,0 +1,131 @@
+"""What is done next about an instruction, and what an answer means for the books. Pure.
+
+Rules kept here:
+
+- A committed credit is told for ever, and so is what is to be taken back: both are repeated until
+  the program answers.
+- A reserved credit is told until its time is over, and from then on asked about: a look-up either
+  finds the answer or fences the credit off, so that it can no longer be given.
+- No answer means that nothing is known. Nothing is concluded from silence, however long it lasts.
+- The first definite answer counts. Another one that cannot be true beside it changes nothing, and
+  somebody is told.
+- Only what the program's key signed ends a reservation.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from exchange.commands import Verdict
+from partners.program_port import (
+    Credit,
+    CreditOutcome,
+    Fault,
+    InstructionKind,
+    ProgramAnswer,
+    Reversal,
+)
+
+FIRST_PAUSE = timedelta(seconds=1)
+LONGEST_PAUSE = timedelta(minutes=5)
+
+
+class Step(StrEnum):
+    """What is done about an instruction now."""
+
+    TELL = "TELL"
+    ASK = "ASK"
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An instruction that somebody is at work on."""
+
+    instruction: Credit | Reversal
+    transfer_id: UUID
+    attempts: int
+    """How often it was claimed, this time included."""
+    sent_before: bool
+    """Whether the program may have heard of it already."""
+    overdue: bool
+    """Whether the time for telling a reserved credit is over."""
+    is_concluded: bool = False
+    """Whether nothing is left to do; never of one that was taken."""
+
+    @property
+    def kind(self) -> InstructionKind:
+        """What it asks for."""
+        is_credit = isinstance(self.instruction, Credit)
+        return InstructionKind.CREDIT if is_credit else InstructionKind.REVERSE
+
+    @property
+    def key(self) -> "InstructionKey":
+        """Names it."""
+        return self.instruction.instruction_id, self.kind
+
+    @property
+    def step(self) -> Step:
+        """What is done about it now."""
+        credit = self.instruction
+        waits = isinstance(credit, Credit) and not credit.committed
+        return Step.ASK if waits and self.overdue else Step.TELL
+
+
+InstructionKey = tuple[UUID, InstructionKind]
+"""A transfer's or a reversal's id, and what it asks for."""
+
+
+class Meaning(StrEnum):
+    """What a definite answer asks of the books."""
+
+    NOTHING = "NOTHING"
+    """A committed credit was given: the books say so already."""
+    CONCLUDE = "CONCLUDE"
+    """A reservation ends."""
+    UNDO = "UNDO"
+    """A committed credit will never be given, against the brand's promise."""
+    TAKE_BACK = "TAKE_BACK"
+    """Points were taken back, or never will be."""
+    UNPROVED = "UNPROVED"
+    """It would end a reservation, and nobody signed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An instruction whose answer is stored, and not in the books yet."""
+
+    key: InstructionKey
+    transfer_id: UUID
+    committed: bool
+    answer: ProgramAnswer
+
+
+def meaning_of(kind: InstructionKind, committed: bool, answer: ProgramAnswer) -> Meaning:
+    """What an answer asks of the books."""
+    if kind is InstructionKind.REVERSE:
+        return Meaning.TAKE_BACK
+    if committed:
+        return Meaning.NOTHING if answer.outcome is CreditOutcome.DONE else Meaning.UNDO
+    return Meaning.CONCLUDE if answer.evidence is not None else Meaning.UNPROVED
+
+
+VERDICTS = {
+    CreditOutcome.DONE: Verdict.CREDITED,
+    CreditOutcome.DECLINED: Verdict.DECLINED,
+    CreditOutcome.NEVER: Verdict.LAPSED,
+}
+"""How a reservation ends by each answer."""
+
+
+def was_told(claimed: Claimed, fault: Fault) -> bool:
+    """Whether the program may have heard of an instruction, now or before."""
+    return claimed.sent_before or fault.called
+
+
+def pause_before(attempts: int, chance: float) -> timedelta:
+    """How long to wait after so many attempts: doubled each time up to a limit, and spread over its
+    upper half by `chance`, from 0 to 1, so that those who failed together come back apart.
+    """
+    longest = min(LONGEST_PAUSE, FIRST_PAUSE * (1 << min(attempts - 1, 16)))
+    return longest * (0.5 + chance / 2)

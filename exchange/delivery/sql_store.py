@@ -1,0 +1,271 @@
+"""Where instructions stand, in the database: `exchange/ledger/delivery.sql`. Implements
+`DeliveryStore`.
+
+The member of an instruction is read from the stored order when it is claimed, and kept nowhere
+else. Times are the database's, so that processes on several hosts agree on leases.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from exchange.delivery.saga import Answered, Claimed, InstructionKey, was_told
+from exchange.delivery.wire import Waiting, target_member
+from partners.program_port import (
+    Credit,
+    CreditOutcome,
+    DeclineReason,
+    Evidence,
+    ExpiryLot,
+    Fault,
+    InstructionKind,
+    ProgramAnswer,
+    Reversal,
+    contradicts,
+)
+from partners.queries import load_queries
+from partners.store import utc
+
+QUERIES = load_queries(Path(__file__).parents[1] / "ledger" / "delivery.sql")
+
+FORGOTTEN_PAUSE = timedelta(hours=1)
+"""Until an instruction whose member was forgotten is looked at again: nobody can be told of it, and
+its time ends it, or people do."""
+
+_Found = TypeVar("_Found")
+
+
+def answer_digest(answer: ProgramAnswer) -> bytes:
+    """SHA-256 of what was signed; where nothing was, of what the answer says."""
+    if answer.evidence is not None:
+        return hashlib.sha256(answer.evidence.content).digest()
+    said = [answer.outcome, answer.points, answer.reason, answer.reference]
+    return hashlib.sha256(json.dumps(said).encode()).digest()
+
+
+class SqlDeliveryStore:
+    """The database's."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def due(self) -> Sequence[str]:
+        """The programs for which there is something to tell or to ask now."""
+        rows = await self._do(lambda connection: list(QUERIES.due(connection)))
+        return [program for (program,) in rows]
+
+    async def claim(self, program: str, most: int, lease: timedelta) -> Sequence[Claimed]:
+        """Take instructions of a program. One whose member was forgotten is not among them: nobody
+        can be told of it, and its time ends it or people do.
+        """
+
+        def take(connection: Any) -> list[Claimed]:
+            rows = list(QUERIES.claim(connection, program=program, most=most, lease=lease))
+            claimed = [_claimed(row) for row in rows]
+            for each in claimed:
+                if not each.instruction.member:
+                    _let_go(connection, each, Fault.FIELD_INVALID, FORGOTTEN_PAUSE, told=False)
+            return [each for each in claimed if each.instruction.member]
+
+        return await self._do(take)
+
+    async def find(self, key: InstructionKey) -> Claimed | None:
+        """An instruction as it stands, taken by nobody; None where there is none of that name. Its
+        member is empty where it was forgotten.
+        """
+        row = await self._do(lambda connection: QUERIES.one(connection, **_named(key)))
+        return None if row is None else _claimed(row)
+
+    async def unanswered(self, claimed: Claimed, fault: Fault, pause: timedelta) -> None:
+        """Let an instruction go that has no answer."""
+        told = was_told(claimed, fault)
+        await self._do(lambda connection: _let_go(connection, claimed, fault, pause, told=told))
+
+    async def waiting(
+        self, program: str, in_doubt: bool, after_index: int, most: int
+    ) -> Sequence[Waiting]:
+        """What is not concluded, the oldest first, after a log index; of all programs where none
+        is named.
+        """
+        rows = await self._do(
+            lambda connection: list(
+                QUERIES.waiting(
+                    connection,
+                    program=program or None,
+                    in_doubt=in_doubt,
+                    after_index=after_index,
+                    most=most,
+                )
+            )
+        )
+        return [_waiting(row) for row in rows]
+
+    async def state_of(self, key: InstructionKey) -> str:
+        """How far an instruction has come."""
+        return await self._do(lambda connection: QUERIES.state_of(connection, **_named(key)))
+
+    async def answered(self, key: InstructionKey, answer: ProgramAnswer) -> bool:
+        """Store an answer; False where it contradicts the first one."""
+
+        def store(connection: Any) -> bool:
+            QUERIES.lock(connection, **_named(key))
+            before = [_answer(row) for row in QUERIES.answers(connection, **_named(key))]
+            evidence = answer.evidence
+            QUERIES.write_answer(
+                connection,
+                **_named(key),
+                sha256=answer_digest(answer),
+                outcome=answer.outcome.value,
+                points=answer.points,
+                reason=answer.reason.value if answer.reason else None,
+                reference=answer.reference,
+                media_type=evidence.media_type if evidence else "",
+                content=evidence.content if evidence else b"",
+                key_id=evidence.key_id if evidence else "",
+                signature=evidence.signature if evidence else b"",
+            )
+            if before and contradicts(before[-1], answer):
+                return False
+            if answer.fulfilment:
+                QUERIES.write_fulfilment(
+                    connection, transfer_id=str(key[0]), sealed=answer.fulfilment
+                )
+            QUERIES.answered(connection, **_named(key))
+            return True
+
+        return await self._do(store)
+
+    async def unbooked(self, most: int, lease: timedelta) -> Sequence[Answered]:
+        """Take answers that are not in the books yet: the newest of those that agree."""
+
+        def take(connection: Any) -> list[Answered]:
+            found = []
+            for row in list(QUERIES.unbooked(connection, most=most, lease=lease)):
+                key = UUID(row[0]), InstructionKind(row[1])
+                answers = [_answer(each) for each in QUERIES.answers(connection, **_named(key))]
+                counts = next(each for each in answers if not contradicts(answers[-1], each))
+                found.append(Answered(key, UUID(row[2]), row[3], counts))
+            return found
+
+        return await self._do(take)
+
+    async def booked(self, key: InstructionKey) -> None:
+        """Nothing is left to do about an instruction."""
+        await self._do(lambda connection: QUERIES.booked(connection, **_named(key)))
+
+    async def unproved(self, key: InstructionKey, fault: Fault, pause: timedelta) -> None:
+        """What was answered does not count: ask again after the pause."""
+        await self._do(
+            lambda connection: QUERIES.unproved(
+                connection, **_named(key), fault=fault.value, pause=pause
+            )
+        )
+
+    async def postponed(self, key: InstructionKey, pause: timedelta) -> None:
+        """The books cannot take an answer now."""
+        await self._do(lambda connection: QUERIES.postponed(connection, **_named(key), pause=pause))
+
+    async def lapsed(self, most: int) -> Sequence[UUID]:
+        """Reserved transfers whose time is over, and of which nothing was told."""
+        rows = await self._do(lambda connection: list(QUERIES.lapsed(connection, most=most)))
+        return [UUID(each) for (each,) in rows]
+
+    async def _do(self, work: Callable[[Any], _Found]) -> _Found:
+        def run() -> _Found:
+            with self._engine.begin() as transaction:
+                return work(transaction.connection.dbapi_connection)
+
+        return await asyncio.to_thread(run)
+
+
+def _named(key: InstructionKey) -> dict[str, str]:
+    return {"instruction_id": str(key[0]), "kind": key[1].value}
+
+
+def _let_go(
+    connection: Any, claimed: Claimed, fault: Fault, pause: timedelta, *, told: bool
+) -> None:
+    QUERIES.unanswered(
+        connection,
+        **_named(claimed.key),
+        told=told or claimed.sent_before,
+        fault=fault.value,
+        pause=pause,
+    )
+
+
+def _waiting(row: Any) -> Waiting:
+    (instruction_id, kind, transfer_id, *middle, sent_at, next_at, answer_by, log_index) = row
+    return Waiting(
+        UUID(instruction_id),
+        InstructionKind(kind),
+        UUID(transfer_id),
+        *middle,
+        sent_at and utc(sent_at),
+        utc(next_at),
+        answer_by and utc(answer_by),
+        log_index,
+    )
+
+
+def _claimed(row: Any) -> Claimed:
+    (
+        instruction_id,
+        kind,
+        transfer_id,
+        program,
+        points,
+        lots,
+        committed,
+        attempts,
+        state_before,
+        overdue,
+        payload,
+        order_sha256,
+        linked_member,
+        source_key,
+    ) = row
+    member = linked_member or target_member(bytes(payload or b""))
+    instruction: Credit | Reversal
+    if InstructionKind(kind) is InstructionKind.CREDIT:
+        instruction = Credit(
+            UUID(instruction_id),
+            program,
+            member,
+            points,
+            bytes(order_sha256),
+            committed,
+            tuple(
+                ExpiryLot(each, datetime.fromisoformat(ends) if ends else None)
+                for each, ends in json.loads(lots)
+            ),
+            bytes(source_key or b""),
+        )
+    else:
+        instruction = Reversal(UUID(instruction_id), UUID(transfer_id), program, member, points)
+    return Claimed(
+        instruction,
+        UUID(transfer_id),
+        attempts,
+        state_before != "QUEUED",
+        overdue,
+        state_before == "CONCLUDED",
+    )
+
+
+def _answer(row: Any) -> ProgramAnswer:
+    outcome, points, reason, reference, media_type, content, key_id, signature = row
+    return ProgramAnswer(
+        CreditOutcome(outcome),
+        points,
+        DeclineReason(reason) if reason else None,
+        reference,
+        Evidence(media_type, bytes(content), key_id, bytes(signature)) if media_type else None,
+    )
