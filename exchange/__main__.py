@@ -7,9 +7,11 @@ has all other commands.
 
 import asyncio
 import json
+import random
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
     from exchange.cli.sample_commands import SampleOrder, SamplePapers
     from exchange.cli.sandbox_commands import BankOrder
     from exchange.database import Database
+    from exchange.delivery.courier import Courier
+    from exchange.delivery.service import Delivering
+    from exchange.delivery.sql_store import SqlDeliveryStore
+    from exchange.delivery.watcher import Watcher
     from exchange.edge import Door
     from exchange.grpc_listener import ChannelLimits
     from exchange.host_keys import HostKeys
@@ -42,6 +48,8 @@ if TYPE_CHECKING:
     from partners.environment import Environment
     from partners.links.service import LookUps
     from partners.operators.roles import Role
+    from partners.program_port import ProgramPort
+    from partners.routes.route import Route
 
 
 def main() -> None:
@@ -208,7 +216,12 @@ class Deployment:
 async def serve_until_told(deployment: Deployment) -> None:
     """Start everything, innermost last, and stop it the other way round."""
     from exchange import server
+    from exchange.database import CONNECTION_ERRORS
     from exchange.database_watch import DatabaseWatch, watching
+    from exchange.delivery.engine import Engine, delivering
+    from exchange.delivery.metrics import DeliveryMetrics
+    from exchange.delivery.service import Delivering
+    from exchange.delivery.sql_store import SqlDeliveryStore
     from exchange.fold import Limits
     from exchange.grpc_listener import Health, listening
     from exchange.http_listener import http_listening, pages
@@ -222,11 +235,23 @@ async def serve_until_told(deployment: Deployment) -> None:
     def lost() -> None:
         loop.call_soon_threadsafe(watch.lost)
 
-    metrics = Metrics(lost)
+    def instructed() -> None:
+        loop.call_soon_threadsafe(hurry.set)
+
+    hurry = asyncio.Event()
+    metrics = Metrics(lost, instructed)
     health = Health(tuple(each.full_name for each in descriptors()))
     watch = DatabaseWatch(database, metrics, log, health.turn)
     readiness = Readiness(database, watch, metrics)
-    page = pages(metrics.registry, readiness.reasons, readiness.measure_windows)
+    delivery_metrics = DeliveryMetrics(metrics.registry)
+    store = SqlDeliveryStore(database.engine)
+
+    async def measure() -> None:
+        await readiness.measure_windows()
+        with suppress(*CONNECTION_ERRORS):
+            delivery_metrics.waits(await store.backlog())
+
+    page = pages(metrics.registry, readiness.reasons, measure)
     limits = Limits(settings.refusals_per_minute)
     async with (
         watching(watch),
@@ -246,20 +271,32 @@ async def serve_until_told(deployment: Deployment) -> None:
         door = door_of(settings, exchange.registry, metrics, log)
         watches = watching_of(exchange, settings, metrics)
         door.under_way.at_close(watches.stop)
-        async with listening(
-            handlers(
-                exchange,
-                door,
-                look_ups_of(settings),
-                watches,
-                four_eyes=settings.four_eyes == "on",
-            ),
-            deployment.keys,
-            settings.listen,
-            channel_limits(settings),
-            door.under_way,
-            health,
-        ) as address:
+        ports = Ports(settings.simulated_programs or "")
+        courier = courier_of(exchange, store, delivery_metrics)
+        delivering_service = Delivering(
+            store, courier, exchange.registry, deployment.audience, server.now
+        )
+        engine = Engine(
+            courier, lambda program: exchange.registry.current.route_of(program), ports.of, hurry
+        )
+        async with (
+            delivering(engine),
+            listening(
+                handlers(
+                    exchange,
+                    door,
+                    look_ups_of(settings, ports),
+                    watches,
+                    delivering_service,
+                    four_eyes=settings.four_eyes == "on",
+                ),
+                deployment.keys,
+                settings.listen,
+                channel_limits(settings),
+                door.under_way,
+                health,
+            ) as address,
+        ):
             if settings.four_eyes == "off":
                 log.warning("four_eyes is off: one operator may do what takes two")
             server.spare_the_collector()
@@ -353,14 +390,52 @@ def new_id() -> UUID:
     return UUID(bytes=uuid_utils.uuid7().bytes)
 
 
-def look_ups_of(settings: "Settings") -> "LookUps":
+class Ports:
+    """What calls each program, by its route: made once and kept as long as the route stays."""
+
+    def __init__(self, simulated: str) -> None:
+        """`simulated` are the programs with made-up members, with commas between."""
+        self._named = {name.strip() for name in simulated.split(",") if name.strip()}
+        self._simulated: dict[str, ProgramPort] = {}
+        self._made: dict[Route, ProgramPort | None] = {}
+
+    def of(self, route: "Route") -> "ProgramPort | None":
+        """What calls the program; None where nothing does."""
+        if route not in self._made:
+            self._made[route] = self._make(route)
+        return self._made[route]
+
+    def look_up(self, program: str) -> "ProgramPort | None":
+        """What looks a program's members up; None where nothing does."""
+        return self._simulation(program) if program in self._named else None
+
+    def _make(self, route: "Route") -> "ProgramPort | None":
+        from partners.routes.route import RouteKind
+
+        return self._simulation(route.program) if route.kind is RouteKind.SIMULATED else None
+
+    def _simulation(self, program: str) -> "ProgramPort":
+        from adapters.memory import MemoryProgram
+
+        return self._simulated.setdefault(program, MemoryProgram())
+
+
+def courier_of(exchange: "Exchange", store: "SqlDeliveryStore", watcher: "Watcher") -> "Courier":
+    """What tells programs, and has the books say what they answered."""
+    from exchange.delivery.courier import Courier
+    from exchange.delivery.sql_store import answer_digest
+
+    async def people(_answered: object) -> None:
+        """Nothing is booked: it waits in the operators' list."""
+
+    return Courier(store, exchange.submit, answer_digest, people, people, random.random, watcher)
+
+
+def look_ups_of(settings: "Settings", ports: Ports) -> "LookUps":
     """How members are looked up: by now only in programs that are simulated."""
-    from adapters.memory import MemoryProgram
     from partners.links.service import LookUps
 
-    names = (settings.simulated_programs or "").split(",")
-    simulated = {name.strip(): MemoryProgram() for name in names}
-    return LookUps(simulated.get, settings.look_ups_per_day, settings.look_up_seconds)
+    return LookUps(ports.look_up, settings.look_ups_per_day, settings.look_up_seconds)
 
 
 def watching_of(exchange: "Exchange", settings: "Settings", metrics: "Metrics") -> "Watching":
@@ -377,6 +452,7 @@ def handlers(
     door: "Door",
     look_ups: "LookUps",
     watches: "Watching",
+    delivering: "Delivering",
     *,
     four_eyes: bool = True,
 ) -> tuple["grpc.GenericRpcHandler", ...]:
@@ -404,6 +480,7 @@ def handlers(
             exchange.stored_from,
             now,
             watches,
+            delivering,
         ),
         "PartnersService": PartnersService(
             engine, exchange.carry_out, exchange.registry, audience, now

@@ -20,7 +20,7 @@ from prometheus_client import (
 
 from exchange.calls import Call
 from exchange.cap_alerts import LEVELS, CapAlert
-from exchange.commands import Outcome, Recorded
+from exchange.commands import Outcome, Recorded, TransferState
 from exchange.observer import Observer, Step
 
 CALL_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -31,9 +31,16 @@ BATCH_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 class Metrics(Observer):
     """All metrics of one server. It is the sequencer's observer and the edge's watcher."""
 
-    def __init__(self, on_database_lost: Callable[[], None] = lambda: None) -> None:
-        """`on_database_lost` is called, on any thread, whenever a call or a batch lost it."""
+    def __init__(
+        self,
+        on_database_lost: Callable[[], None] = lambda: None,
+        on_instruction: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Both are called on any thread: whenever a call or a batch lost the database, and whenever
+        a program is to be told something.
+        """
         self._on_database_lost = on_database_lost
+        self._on_instruction = on_instruction
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -147,10 +154,12 @@ class Metrics(Observer):
         for each in outcomes:
             if not isinstance(each, Recorded):
                 continue
-            if each.reason is None:
+            if each.instruction is not None:
+                self._on_instruction()
+            if each.state is TransferState.COMMITTED:
                 order = each.order
                 self._transfers.labels(order.source_program, order.target_program).inc()
-            else:
+            elif each.reason is not None:
                 self._refusals.labels(each.reason.value).inc()
 
     def alerted(self, alerts: Sequence[CapAlert]) -> None:

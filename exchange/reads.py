@@ -92,6 +92,11 @@ def own_stream_point(connection: Any, partner_id: str, stream_seq: int) -> tuple
     return log_index, recorded_at
 
 
+def newest_record(connection: Any, transfer_id: UUID) -> bytes:
+    """The record of how a transfer stands."""
+    return bytes(QUERIES.newest_record(connection, transfer_id=str(transfer_id)))
+
+
 def held_transfers(connection: Any, after_index: int, entries_max: int) -> tuple[bytes, ...]:
     """The records of transfers that wait for review, oldest first, after a log index."""
     rows = QUERIES.held_transfers(connection, after_index=after_index, entries_max=entries_max)

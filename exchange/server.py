@@ -88,7 +88,10 @@ class Exchange:
 
     async def submit(self, command: Command) -> Result:
         """Have the sequencer carry a command out; a refusal is a result."""
-        return (await self.sequencer.submit([command])[0]).result
+        try:
+            return (await self.sequencer.submit([command])[0]).result
+        except Refused as refusal:
+            return refusal
 
     async def carry_out(self, command: Command) -> None:
         """Have the sequencer carry a command out; raises the Refused that answers it."""

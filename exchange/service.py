@@ -12,7 +12,8 @@ from sqlalchemy import Engine
 
 from exchange import reads
 from exchange.admission import admit
-from exchange.commands import Command, DecideHeld, Order, Verdict
+from exchange.commands import Command, DecideHeld, Order, Recorded, Verdict
+from exchange.delivery.service import Delivering
 from exchange.quotes.wire import ask_from_proto
 from exchange.reading.service import Reading
 from exchange.reads import OwnEntry
@@ -54,6 +55,7 @@ class ExchangeService:
         stored_from: datetime,
         now: Callable[[], datetime],
         watching: Watching,
+        delivering: Delivering,
     ) -> None:
         """`signers` holds the keys for receipts; `stored_from` is the first moment whose ids are
         stored.
@@ -65,6 +67,11 @@ class ExchangeService:
         self.list_corridors = reading.list_corridors
         self.list_held_transfers = reading.list_held_transfers
         self.watch_transfers = watching.watch_transfers
+        self.pull_credits = delivering.pull_credits
+        self.confirm_credit = delivering.confirm_credit
+        self.list_deliveries = delivering.list_deliveries
+        self.resolve_transfer = delivering.resolve_transfer
+        self._delivering = delivering
         self._engine = engine
         self._submit = submit
         self._registry = registry
@@ -122,7 +129,11 @@ class ExchangeService:
             raise Refused(Reason.TRANSFER_UNKNOWN, "transfer_id", "there is no such transfer")
         record = transfer_pb2.TransferRecord.FromString(found.record)
         return pb.GetTransferResponse(
-            state=record.state, reason=record.reason, entry=self._stream_entry(found)
+            state=record.state,
+            reason=record.reason,
+            entry=self._stream_entry(found),
+            delivery=await self._delivering.state_of(transfer_id),
+            fulfilment=await self._delivering.fulfilment_for(transfer_id, partner_id),
         )
 
     async def release_transfer(
@@ -130,30 +141,37 @@ class ExchangeService:
     ) -> pb.ReleaseTransferResponse:
         """Operators: let a held transfer take place."""
         caller.require_operator()
-        await self._decide(request.transfer_id, Verdict.RELEASED)
-        return pb.ReleaseTransferResponse(state=transfer_pb2.TRANSFER_STATE_COMMITTED)
+        state = await self._decide(request.transfer_id, Verdict.RELEASED)
+        return pb.ReleaseTransferResponse(state=state)
 
     async def refuse_transfer(
         self, request: pb.RefuseTransferRequest, caller: Caller
     ) -> pb.RefuseTransferResponse:
         """Operators: void a held transfer."""
         caller.require_operator()
-        await self._decide(request.transfer_id, Verdict.REFUSED)
-        return pb.RefuseTransferResponse(state=transfer_pb2.TRANSFER_STATE_ABORTED)
+        state = await self._decide(request.transfer_id, Verdict.REFUSED)
+        return pb.RefuseTransferResponse(state=state)
 
     async def cancel_transfer(
         self, request: pb.CancelTransferRequest, caller: Caller
     ) -> pb.CancelTransferResponse:
-        """The sender: void a transfer of its own that is held."""
+        """The sender: void a transfer of its own that is held, or reserved and not sent."""
         partner_id = caller.require_partner()
-        await self._decide(request.transfer_id, Verdict.CANCELLED, partner_id)
-        return pb.CancelTransferResponse(state=transfer_pb2.TRANSFER_STATE_ABORTED)
+        state = await self._decide(request.transfer_id, Verdict.CANCELLED, partner_id)
+        return pb.CancelTransferResponse(state=state)
 
-    async def _decide(self, raw_id: bytes, verdict: Verdict, partner_id: str = "") -> None:
+    async def _decide(
+        self, raw_id: bytes, verdict: Verdict, partner_id: str = ""
+    ) -> transfer_pb2.TransferState.ValueType:
+        """How the transfer stands after the verdict, now or when it was first given."""
         transfer_id = uuid7(raw_id, "transfer_id")
         reply = await self._submit([DecideHeld(transfer_id, verdict, partner_id)])[0]
         if isinstance(reply.result, Refused):
             raise reply.result
+        if isinstance(reply.result, Recorded):
+            return transfer_pb2.TransferState.Value(f"TRANSFER_STATE_{reply.result.state}")
+        record = await self._read(reads.newest_record, transfer_id)
+        return transfer_pb2.TransferRecord.FromString(record).state
 
     async def list_receipts(
         self, request: pb.ListReceiptsRequest, caller: Caller

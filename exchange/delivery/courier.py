@@ -11,6 +11,7 @@ what is not booked: the same path as when nothing crashed.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from uuid import UUID
 
 from exchange.commands import Command, Conclude, Proof, Result, Verdict
 from exchange.delivery.saga import (
@@ -68,32 +69,44 @@ class Courier:
         pause = pause_before(claimed.attempts, self.chance())
         await self.store.unanswered(claimed, fault, pause)
 
-    async def take(self, claimed: Claimed, answer: ProgramAnswer) -> bool:
-        """Store and book an answer, however it came; False where it contradicts an earlier one."""
+    async def take(self, claimed: Claimed, answer: ProgramAnswer) -> Refused | None:
+        """Store and book an answer, however it came; why, where it does not count."""
         if not await self.store.answered(claimed.key, answer):
             self.watcher.contradicted(claimed.instruction.program, claimed.key)
-            return False
+            return Refused(
+                Reason.MODIFIED_REQUEST,
+                "confirmation",
+                "another answer was given to this instruction before",
+            )
         committed = isinstance(claimed.instruction, Credit) and claimed.instruction.committed
-        await self.book(Answered(claimed.key, claimed.transfer_id, committed, answer))
-        return True
+        return await self.book(Answered(claimed.key, claimed.transfer_id, committed, answer))
 
-    async def book(self, answered: Answered) -> None:
-        """Have the books say what was answered."""
+    async def book(self, answered: Answered) -> Refused | None:
+        """Have the books say what was answered; why, where it does not count."""
         _, kind = answered.key
         match meaning_of(kind, answered.committed, answered.answer):
             case Meaning.NOTHING:
                 await self.store.booked(answered.key)
+                return None
             case Meaning.UNPROVED:
                 await self._ask_again(answered, Fault.SIGNATURE_INVALID)
+                return Refused(Reason.SIGNATURE_INVALID, "confirmation", "nobody signed it")
             case Meaning.CONCLUDE:
-                await self._settle(answered, await self.submit(conclusion(answered, self.digest)))
+                conclusion = self.conclusion(answered.transfer_id, answered.answer)
+                return await self._settle(answered, await self.submit(conclusion))
             case Meaning.UNDO:
-                await self._settle(answered, await self.undo(answered))
+                return await self._settle(answered, await self.undo(answered))
             case Meaning.TAKE_BACK:
-                await self._settle(answered, await self.take_back(answered))
+                return await self._settle(answered, await self.take_back(answered))
 
-    async def _settle(self, answered: Answered, result: Result | None) -> None:
-        """What the books made of an answer."""
+    def conclusion(self, transfer_id: UUID, answer: ProgramAnswer) -> Conclude:
+        """How a reservation ends by an answer with evidence."""
+        assert answer.evidence is not None, "what nobody signed ends nothing"
+        proof = Proof(self.digest(answer), answer.evidence.key_id)
+        return Conclude(transfer_id, VERDICTS[answer.outcome], proof)
+
+    async def _settle(self, answered: Answered, result: Result | None) -> Refused | None:
+        """What the books made of an answer; why, where it does not count."""
         if result is None:
             # Nothing that a program could say decides it: it waits for people.
             await self.store.postponed(answered.key, pause_before(16, self.chance()))
@@ -101,12 +114,15 @@ class Courier:
             await self.store.booked(answered.key)
         elif result.reason is Reason.KEY_NOT_IN_FORCE:
             await self._ask_again(answered, Fault.KEY_NOT_IN_FORCE)
+            return result
         elif result.reason in (Reason.TRANSFER_STATE, Reason.TRANSFER_UNKNOWN):
             # Others ended it another way: the answer is kept, and changes nothing.
             self.watcher.contradicted("", answered.key)
             await self.store.booked(answered.key)
+            return result
         else:
             await self.store.postponed(answered.key, pause_before(4, self.chance()))
+        return None
 
     async def _ask_again(self, answered: Answered, fault: Fault) -> None:
         await self.store.unproved(answered.key, fault, pause_before(4, self.chance()))
@@ -128,11 +144,3 @@ async def call(claimed: Claimed, port: ProgramPort) -> ProgramAnswer | None:
     if isinstance(instruction, Credit):
         return await port.credit(instruction)
     return await port.reverse(instruction)
-
-
-def conclusion(answered: Answered, digest: Callable[[ProgramAnswer], bytes]) -> Conclude:
-    """How a reservation ends by an answer with evidence."""
-    evidence = answered.answer.evidence
-    assert evidence is not None, "what nobody signed ends nothing"
-    proof = Proof(digest(answered.answer), evidence.key_id)
-    return Conclude(answered.transfer_id, VERDICTS[answered.answer.outcome], proof)

@@ -37,21 +37,18 @@ class Engine:
         courier: Courier,
         route_of: Callable[[str], Route],
         port_of: Callable[[Route], ProgramPort | None],
+        woken: asyncio.Event,
     ) -> None:
         """`port_of` gives what calls a program by its route, and ends each call in its time; None
-        where nothing calls it.
+        where nothing calls it. `woken` is set when there is something new to tell.
         """
         self._courier = courier
         self._store = courier.store
         self._route_of = route_of
         self._port_of = port_of
-        self._woken = asyncio.Event()
+        self._woken = woken
         self._under_way: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
-
-    def wake(self) -> None:
-        """Look now. Call on the loop's thread."""
-        self._woken.set()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -106,7 +103,7 @@ class Engine:
             log.exception("delivery to %s failed: %s", program, named(error))
         finally:
             self._under_way[program] -= 1
-            self.wake()
+            self._woken.set()
 
     async def stop(self) -> None:
         """End what is under way: its leases end by themselves."""

@@ -50,8 +50,6 @@ class Claimed:
     """Whether the program may have heard of it already."""
     overdue: bool
     """Whether the time for telling a reserved credit is over."""
-    is_concluded: bool = False
-    """Whether nothing is left to do; never of one that was taken."""
 
     @property
     def kind(self) -> InstructionKind:

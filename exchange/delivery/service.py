@@ -5,6 +5,7 @@ operators who see what waits and end what nobody answers.
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from uuid import UUID
 
 from exchange.delivery import wire
 from exchange.delivery.courier import Courier
@@ -94,13 +95,10 @@ class Delivering:
             )
         except NoAnswer as fault:
             raise fault.refusal() from None
-        if not await self._courier.take(claimed, answer):
-            raise Refused(
-                Reason.MODIFIED_REQUEST,
-                "confirmation",
-                "another answer was given to this instruction before",
-            )
-        return pb.ConfirmCreditResponse(state=await self._state(claimed))
+        refusal = await self._courier.take(claimed, answer)
+        if refusal is not None:
+            raise refusal
+        return pb.ConfirmCreditResponse(state=await self.state_of(*claimed.key))
 
     async def list_deliveries(
         self, request: pb.ListDeliveriesRequest, caller: Caller
@@ -134,23 +132,32 @@ class Delivering:
         if not _MEDIA_TYPE.fullmatch(request.evidence_type):
             raise Refused(Reason.FIELD_INVALID, "evidence_type", "give it as a media type")
         claimed = await self._store.find((transfer_id, Kind.CREDIT))
-        if claimed is None:
+        if claimed is None or not isinstance(claimed.instruction, Credit):
             raise unknown()
-        if claimed.is_concluded or not isinstance(claimed.instruction, Credit):
-            raise decided()
         if claimed.instruction.committed:
             raise Refused(Reason.TRANSFER_STATE, "transfer_id", "the transfer was never reserved")
         answer = resolution(claimed, request)
-        if not await self._courier.take(claimed, answer):
+        if not await self._store.answered(claimed.key, answer):
             raise decided()
+        # A crash here leaves the evidence, and whoever sweeps ends the transfer by it.
+        result = await self._courier.submit(self._courier.conclusion(transfer_id, answer))
+        if isinstance(result, Refused):
+            raise result
         state = "COMMITTED" if request.credited else "ABORTED"
         return pb.ResolveTransferResponse(
             state=transfer_pb2.TransferState.Value(f"TRANSFER_STATE_{state}")
         )
 
-    async def _state(self, claimed: Claimed) -> pb.DeliveryState.ValueType:
-        stands = await self._store.state_of(claimed.key)
+    async def state_of(
+        self, instruction_id: UUID, kind: Kind = Kind.CREDIT
+    ) -> pb.DeliveryState.ValueType:
+        """How far an instruction has come."""
+        stands = await self._store.state_of((instruction_id, kind))
         return pb.DeliveryState.Value(f"DELIVERY_STATE_{stands}")
+
+    async def fulfilment_for(self, transfer_id: UUID, partner_id: str) -> bytes:
+        """What was given in place of points, sealed, where the partner is the source."""
+        return await self._store.fulfilment(transfer_id, partner_id)
 
 
 def resolution(claimed: Claimed, request: pb.ResolveTransferRequest) -> ProgramAnswer:

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from sqlalchemy import Engine
 
+from exchange.delivery.metrics import Backlog
 from exchange.delivery.saga import Answered, Claimed, InstructionKey, was_told
 from exchange.delivery.wire import Waiting, target_member
 from partners.program_port import (
@@ -35,6 +36,9 @@ from partners.store import utc
 
 QUERIES = load_queries(Path(__file__).parents[1] / "ledger" / "delivery.sql")
 
+ANSWERS_MAX = 8
+"""Kept of one instruction: the first counts, and a few that contradict it are enough against its
+brand."""
 FORGOTTEN_PAUSE = timedelta(hours=1)
 """Until an instruction whose member was forgotten is looked at again: nobody can be told of it, and
 its time ends it, or people do."""
@@ -107,9 +111,24 @@ class SqlDeliveryStore:
         )
         return [_waiting(row) for row in rows]
 
+    async def backlog(self) -> Sequence[Backlog]:
+        """How much waits for each program."""
+        rows = await self._do(lambda connection: list(QUERIES.backlog(connection)))
+        return [Backlog(*row) for row in rows]
+
+    async def fulfilment(self, transfer_id: UUID, partner_id: str) -> bytes:
+        """The sealed code or certificate of a transfer, for its source; empty for none."""
+        sealed = await self._do(
+            lambda connection: QUERIES.fulfilment(
+                connection, transfer_id=str(transfer_id), partner_id=partner_id
+            )
+        )
+        return bytes(sealed or b"")
+
     async def state_of(self, key: InstructionKey) -> str:
-        """How far an instruction has come."""
-        return await self._do(lambda connection: QUERIES.state_of(connection, **_named(key)))
+        """How far an instruction has come; UNSPECIFIED where there is none."""
+        state = await self._do(lambda connection: QUERIES.state_of(connection, **_named(key)))
+        return state or "UNSPECIFIED"
 
     async def answered(self, key: InstructionKey, answer: ProgramAnswer) -> bool:
         """Store an answer; False where it contradicts the first one."""
@@ -117,20 +136,8 @@ class SqlDeliveryStore:
         def store(connection: Any) -> bool:
             QUERIES.lock(connection, **_named(key))
             before = [_answer(row) for row in QUERIES.answers(connection, **_named(key))]
-            evidence = answer.evidence
-            QUERIES.write_answer(
-                connection,
-                **_named(key),
-                sha256=answer_digest(answer),
-                outcome=answer.outcome.value,
-                points=answer.points,
-                reason=answer.reason.value if answer.reason else None,
-                reference=answer.reference,
-                media_type=evidence.media_type if evidence else "",
-                content=evidence.content if evidence else b"",
-                key_id=evidence.key_id if evidence else "",
-                signature=evidence.signature if evidence else b"",
-            )
+            if len(before) < ANSWERS_MAX:
+                _write_answer(connection, key, answer)
             if before and contradicts(before[-1], answer):
                 return False
             if answer.fulfilment:
@@ -148,10 +155,10 @@ class SqlDeliveryStore:
         def take(connection: Any) -> list[Answered]:
             found = []
             for row in list(QUERIES.unbooked(connection, most=most, lease=lease)):
-                key = UUID(row[0]), InstructionKind(row[1])
+                key = UUID(str(row[0])), InstructionKind(row[1])
                 answers = [_answer(each) for each in QUERIES.answers(connection, **_named(key))]
                 counts = next(each for each in answers if not contradicts(answers[-1], each))
-                found.append(Answered(key, UUID(row[2]), row[3], counts))
+                found.append(Answered(key, UUID(str(row[2])), row[3], counts))
             return found
 
         return await self._do(take)
@@ -175,7 +182,7 @@ class SqlDeliveryStore:
     async def lapsed(self, most: int) -> Sequence[UUID]:
         """Reserved transfers whose time is over, and of which nothing was told."""
         rows = await self._do(lambda connection: list(QUERIES.lapsed(connection, most=most)))
-        return [UUID(each) for (each,) in rows]
+        return [UUID(str(each)) for (each,) in rows]
 
     async def _do(self, work: Callable[[Any], _Found]) -> _Found:
         def run() -> _Found:
@@ -201,16 +208,52 @@ def _let_go(
     )
 
 
+def _write_answer(connection: Any, key: InstructionKey, answer: ProgramAnswer) -> None:
+    evidence = answer.evidence
+    QUERIES.write_answer(
+        connection,
+        **_named(key),
+        sha256=answer_digest(answer),
+        outcome=answer.outcome.value,
+        points=answer.points,
+        reason=answer.reason.value if answer.reason else None,
+        reference=answer.reference,
+        media_type=evidence.media_type if evidence else "",
+        content=evidence.content if evidence else b"",
+        key_id=evidence.key_id if evidence else "",
+        signature=evidence.signature if evidence else b"",
+    )
+
+
 def _waiting(row: Any) -> Waiting:
-    (instruction_id, kind, transfer_id, *middle, sent_at, next_at, answer_by, log_index) = row
+    (
+        instruction_id,
+        kind,
+        transfer_id,
+        program,
+        points,
+        committed,
+        state,
+        attempts,
+        fault,
+        sent_at,
+        next_at,
+        answer_by,
+        log_index,
+    ) = row
     return Waiting(
-        UUID(instruction_id),
+        UUID(str(instruction_id)),
         InstructionKind(kind),
-        UUID(transfer_id),
-        *middle,
-        sent_at and utc(sent_at),
+        UUID(str(transfer_id)),
+        program,
+        points,
+        committed,
+        state,
+        attempts,
+        fault,
+        utc(sent_at) if sent_at else None,
         utc(next_at),
-        answer_by and utc(answer_by),
+        utc(answer_by) if answer_by else None,
         log_index,
     )
 
@@ -236,7 +279,7 @@ def _claimed(row: Any) -> Claimed:
     instruction: Credit | Reversal
     if InstructionKind(kind) is InstructionKind.CREDIT:
         instruction = Credit(
-            UUID(instruction_id),
+            UUID(str(instruction_id)),
             program,
             member,
             points,
@@ -249,14 +292,15 @@ def _claimed(row: Any) -> Claimed:
             bytes(source_key or b""),
         )
     else:
-        instruction = Reversal(UUID(instruction_id), UUID(transfer_id), program, member, points)
+        instruction = Reversal(
+            UUID(str(instruction_id)), UUID(str(transfer_id)), program, member, points
+        )
     return Claimed(
         instruction,
-        UUID(transfer_id),
+        UUID(str(transfer_id)),
         attempts,
         state_before != "QUEUED",
         overdue,
-        state_before == "CONCLUDED",
     )
 
 

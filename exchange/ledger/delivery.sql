@@ -110,7 +110,9 @@ WHERE state = 'QUEUED' AND answer_by <= now() ORDER BY answer_by LIMIT :most;
 
 -- name: backlog()
 -- How much waits for each program, and since when.
-SELECT program_id, state, count(*), min(coalesce(sent_at, next_at)), count(*) FILTER (WHERE state = 'SENT' AND NOT committed)
+SELECT program_id, state, count(*),
+    greatest(0, extract(epoch FROM now() - min(coalesce(sent_at, next_at))))::double precision,
+    count(*) FILTER (WHERE state = 'SENT' AND NOT committed)
 FROM delivery WHERE state <> 'CONCLUDED' GROUP BY program_id, state;
 
 -- name: waiting(program, in_doubt, after_index, most)

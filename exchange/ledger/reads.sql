@@ -13,6 +13,9 @@ LEFT JOIN reservation AS w ON w.log_index = e.log_index
 WHERE r.transfer_id = :transfer_id::uuid AND p.partner_id = :partner_id
 ORDER BY r.log_index DESC LIMIT 1;
 
+-- name: newest_record(transfer_id)$
+SELECT record FROM record WHERE transfer_id = :transfer_id::uuid ORDER BY log_index DESC LIMIT 1;
+
 -- name: own_stream(partner_id, after_seq, entries_max)
 -- The next entries of a partner's stream.
 SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload, m.member, coalesce(v.decided_index, w.decided_index) IS NOT NULL

@@ -62,6 +62,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         f"{_LINKS}/EraseMember": Rule(Role.OPERATOR, keeps_request=False),
         f"{_EXCHANGE}/ReleaseTransfer": Rule(Role.OPERATOR, Role.OPERATOR),
         f"{_EXCHANGE}/RefuseTransfer": Rule(Role.OPERATOR),
+        f"{_EXCHANGE}/ResolveTransfer": Rule(Role.OPERATOR, Role.OPERATOR),
         f"{_SETTLEMENT}/OpenWindow": Rule(Role.OPERATOR),
         f"{_SETTLEMENT}/CloseWindow": Rule(Role.OPERATOR),
         f"{_SETTLEMENT}/SettleWindow": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),

@@ -23,6 +23,9 @@ from exchange.cli.initialise import initialise, load_authority
 from exchange.cli.onboarding import make_partner_profile
 from exchange.cli.profile import load_profile
 from exchange.commands import Command
+from exchange.delivery.service import Delivering
+from exchange.delivery.sql_store import SqlDeliveryStore
+from exchange.delivery.watcher import Watcher
 from exchange.edge import Door
 from exchange.fold import Limits
 from exchange.grpc_listener import listening
@@ -36,11 +39,13 @@ from partners.limits.values import CorridorLimits
 from partners.links.service import LookUps
 from partners.operators.commands import ChangeRoles
 from partners.operators.roles import ALL_ROLES
+from partners.routes.route import Route, RouteKind
 from partners.signers import Signers
+from pointclear.partners.v1 import agreement_pb2
 from tests import factories as make
 from tests.database import Database, databases
 from tests.fuzz.house import House
-from tests.fuzz.requests import HELD_ORDERS, OPERATOR, PROPOSED
+from tests.fuzz.requests import CREDITED, HELD_ORDERS, OPERATOR, PROPOSED, RESERVED
 from tests.fuzz.witness import Witness
 from tests.processes import folder
 
@@ -53,6 +58,9 @@ LINKS = (
     make.start_link(4, "grocery", "deli"),
 )
 """One that is active, one that waits for the partner, and one that anything may become of."""
+CONFIRMED = make.agreement_payload(
+    "deli", "grocery", version=3, credit_mode=agreement_pb2.CREDIT_MODE_CONFIRMED
+)
 REVIEWED = CorridorLimits("grocery", "fuel", review_above_points=1)
 HELD: tuple[Command, ...] = (
     make.set_limits(801, REVIEWED),
@@ -60,6 +68,13 @@ HELD: tuple[Command, ...] = (
     make.set_limits(802, CorridorLimits("grocery", "fuel")),
 )
 """Transfers that wait for an operator, of a corridor in which no more are held."""
+TOLD: tuple[Command, ...] = (
+    *make.in_force(CONFIRMED),
+    make.set_route(803, Route("grocery", RouteKind.PULL)),
+    make.an_order(CREDITED, make.terms("fuel", "grocery")),
+    make.an_order(RESERVED, make.terms_of(CONFIRMED)),
+)
+"""A credit that grocery is to be told of, and a transfer that waits for its answer."""
 LOOK_UPS = LookUps(dict.fromkeys(make.BRANDS, MemoryProgram()).get, 10_000, 0.001)
 HOST_KEYS = (
     HostKey("exchange", Purpose.RECEIPTS, make.RECEIPTS.public_key),
@@ -96,7 +111,14 @@ def house(patch: pytest.MonkeyPatch) -> Iterator[House]:
             runner.run(found(exchange, database))
             door = a_door(ended, exchange.registry.require)
             watching = Watching(exchange.engine, keys.signers, UNBOUNDED)
-            handlers = root.handlers(exchange, door, LOOK_UPS, watching, four_eyes=False)
+            store = SqlDeliveryStore(exchange.engine)
+            courier = root.courier_of(exchange, store, Watcher())
+            delivering = Delivering(
+                store, courier, exchange.registry, make.AUDIENCE, lambda: make.NOW
+            )
+            handlers = root.handlers(
+                exchange, door, LOOK_UPS, watching, delivering, four_eyes=False
+            )
             listener = listening(handlers, keys, "127.0.0.1:0")
             address = runner.run(stack.enter_async_context(listener))
             channels = runner.run(connected(stack, data_dir, address))
@@ -123,7 +145,7 @@ async def found(exchange: server.Exchange, database: Database) -> None:
     # The exchange's own key is the host's to register.
     for command in (*make.founding()[1:], *LINKS):
         await exchange.carry_out(command)
-    for each in HELD:
+    for each in (*HELD, *TOLD):
         await exchange.carry_out(each)
     for payload in PROPOSED:
         await exchange.carry_out(make.propose(payload))

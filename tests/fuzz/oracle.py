@@ -51,6 +51,7 @@ WRITING = (
         "RefuseTransfer",
         "CancelTransfer",
     ),
+    *("PullCredits", "ConfirmCredit", "ResolveTransfer"),
     *("ActivatePartner", "SuspendPartner", "ResumePartner", "ExitPartner"),
 )
 NEEDLESS = {Reason.TRY_LATER, Reason.QUEUE_FULL, Reason.RATE_LIMITED, Reason.CALLER_UNKNOWN}
@@ -73,7 +74,9 @@ def judge(answer: Answer) -> frozenset[Reason | None]:
     if answer.method.name == "CreateTransfer":
         assert (receipt is not None) == is_recorded(reason), reason
     if receipt is None:
-        assert not answer.written, (reason, answer.written)
+        # What contradicts a brand's earlier answer is kept against it.
+        kept = {"delivery_answer", "delivery"} if answer.method.name == "ConfirmCredit" else set()
+        assert (answer.written or {}).keys() <= kept, (reason, answer.written)
     else:
         assert answer.method.name == "CreateTransfer"
         judge_records([(receipt, reason)], answer)

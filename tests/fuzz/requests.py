@@ -11,9 +11,11 @@ from types import MappingProxyType
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
+from partners.conversion import target_points
 from partners.envelope import (
     AGREEMENT_TERMINATION,
     AGREEMENT_WITHDRAWAL,
+    CREDIT_CONFIRMATION,
     KEY_EVENT,
     LINK_CONFIRMATION,
     OPERATOR_ACTION,
@@ -34,6 +36,7 @@ from pointclear.partners.v1 import limits_pb2 as limits
 from pointclear.partners.v1 import link_service_pb2 as links
 from pointclear.partners.v1 import operator_service_pb2 as operators
 from pointclear.partners.v1 import partners_service_pb2 as partners
+from pointclear.partners.v1 import program_service_pb2 as program_service
 from pointclear.partners.v1 import route_pb2 as routes
 from pointclear.partners.v1.agreement_life_pb2 import AgreementTermination, AgreementWithdrawal
 from pointclear.partners.v1.agreement_pb2 import RateAgreement
@@ -91,6 +94,8 @@ class Statement:
             return links.ConfirmLinkRequest(
                 confirmation=signed, member=own.member, member_salt=own.salt
             )
+        if self.method == "ConfirmCredit":
+            return exchange.ConfirmCreditRequest(confirmation=signed)
         if self.method == "ProposeAgreement":
             return partners.ProposeAgreementRequest(agreement=signed)
         if self.method == "CounterAgreement":
@@ -225,6 +230,30 @@ PROPOSED = (
     make.agreement_payload("fuel", "grocery", version=8),
 )
 """What fuel has proposed, for grocery to sign."""
+HELD_ORDERS = (901, 902, 903)
+"""Numbers of the orders that the founding leaves held."""
+CREDITED, RESERVED = 904, 905
+"""Numbers of orders of points for grocery: one that is committed, one that waits for its answer."""
+
+
+def answer(number: int = CREDITED, **changes: object) -> bytes:
+    """The bytes of a good confirmation of what grocery was told."""
+    under = make.terms("fuel" if number == CREDITED else "deli", "grocery")
+    points = target_points(under, make.an_order(number, under).source_points)
+    fields: dict[str, object] = {
+        "audience": make.AUDIENCE,
+        "partner_id": "grocery",
+        "instruction_id": make.transfer_id(number).bytes,
+        "kind": program_service.INSTRUCTION_KIND_CREDIT,
+        "program": "grocery",
+        "outcome": program_service.CREDIT_OUTCOME_DONE,
+        "points": points,
+        "decided_at": time_to_proto(make.NOW),
+    }
+    made = program_service.CreditConfirmation(**fields | changes)  # type: ignore[arg-type]
+    return made.SerializeToString(deterministic=True)
+
+
 STATEMENTS: Mapping[str, Statement] = MappingProxyType(
     {
         each.method: each
@@ -279,6 +308,13 @@ STATEMENTS: Mapping[str, Statement] = MappingProxyType(
                 SIGNERS[:1],
             ),
             Statement(
+                "ConfirmCredit",
+                CREDIT_CONFIRMATION,
+                program_service.CreditConfirmation.DESCRIPTOR,
+                (answer(), answer(RESERVED), answer(outcome=program_service.CREDIT_OUTCOME_NEVER)),
+                SIGNERS[:1],
+            ),
+            Statement(
                 "Act",
                 OPERATOR_ACTION,
                 OperatorAction.DESCRIPTOR,
@@ -299,8 +335,6 @@ TYPES = (
     "é",
 )
 
-HELD_ORDERS = (901, 902, 903)
-"""Numbers of the orders that the founding leaves held."""
 PARTNERS_OWN = frozenset(
     {
         *("CreateTransfer", "BatchCreateTransfers", "GetTransfer", "ListReceipts"),
@@ -310,6 +344,8 @@ PARTNERS_OWN = frozenset(
             "SimulateTransfer",
             "CreateQuote",
             "CancelTransfer",
+            "PullCredits",
+            "ConfirmCredit",
             "ProposeAgreement",
             "SignAgreement",
         ),
@@ -398,6 +434,14 @@ def good_requests() -> dict[str, Message]:
             for number, (name, request) in zip(HELD_ORDERS, DECIDING.items(), strict=True)
         },
         "ListHeldTransfers": exchange.ListHeldTransfersRequest(page_size=2),
+        "PullCredits": exchange.PullCreditsRequest(program="grocery", page_size=2),
+        "ListDeliveries": exchange.ListDeliveriesRequest(program="grocery", page_size=2),
+        "ResolveTransfer": exchange.ResolveTransferRequest(
+            transfer_id=make.transfer_id(RESERVED).bytes,
+            credited=True,
+            evidence=b"a letter",
+            evidence_type="text/plain",
+        ),
         "GetPosition": exchange.GetPositionRequest(partner_id="grocery"),
         "ListCorridors": exchange.ListCorridorsRequest(page_size=2),
         "RegisterPartner": new_partner(),

@@ -19,6 +19,7 @@ READINGS = {
         "ListLimits",
         "ListRoutes",
         "ListHeldTransfers",
+        "ListDeliveries",
     ),
     *("ListLinks", "ListAgreements", "GetAgreement", "ListOperators", "GetAction", "ListActions"),
     *("ListWindows", "GetStatement", "DownloadLineFile"),
@@ -27,7 +28,7 @@ READINGS = {
 PARTNERS_OWN = {
     *("CreateTransfer", "BatchCreateTransfers", "ProposeAgreement", "SignAgreement"),
     *("CounterAgreement", "WithdrawAgreement", "TerminateAgreement"),
-    "CancelTransfer",
+    *("CancelTransfer", "PullCredits", "ConfirmCredit"),
     *("StartLink", "ConfirmLink", "RevokeLink", "ValidateMember", "CreateQuote"),
 }
 """An operator is refused them."""
