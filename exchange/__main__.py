@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import grpc
     from google.protobuf.descriptor import ServiceDescriptor
 
+    from adapters.by_route import ProgramsByRoute
     from exchange.cli.conformance_command import Checked, ConformanceOrder
     from exchange.cli.demo.settlement_day import Payment
     from exchange.cli.sample_commands import SampleOrder, SamplePapers
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from exchange.host_keys import HostKeys
     from exchange.logs import Logger
     from exchange.metrics import Metrics
+    from exchange.outbound.guards import Guards
     from exchange.registry_view import RegistryView
     from exchange.server import Exchange
     from exchange.settings import Settings
@@ -49,7 +51,6 @@ if TYPE_CHECKING:
     from partners.links.service import LookUps
     from partners.operators.roles import Role
     from partners.program_port import ProgramPort
-    from partners.routes.route import Route
 
 
 def main() -> None:
@@ -192,7 +193,15 @@ def serve(options: ServeOptions) -> None:
     ) as opened:
         stored_from = database.claim(opened.engine, audience, environment)
         deployment = Deployment(
-            loaded, keys, audience, environment, stored_from, opened, log, options.json
+            loaded,
+            options.data_dir,
+            keys,
+            audience,
+            environment,
+            stored_from,
+            opened,
+            log,
+            options.json,
         )
         with asyncio.Runner(loop_factory=server.loop_factory()) as runner:
             runner.run(serve_until_told(deployment))
@@ -204,6 +213,7 @@ class Deployment:
     """What one server process serves with."""
 
     settings: "Settings"
+    data_dir: Path
     keys: "HostKeys"
     audience: str
     environment: "Environment"
@@ -226,6 +236,8 @@ async def serve_until_told(deployment: Deployment) -> None:
     from exchange.grpc_listener import Health, listening
     from exchange.http_listener import http_listening, pages
     from exchange.metrics import Metrics
+    from exchange.outbound.guards import Guards
+    from exchange.outbound.watch import ProgramMetrics
     from exchange.readiness import Readiness
 
     settings, log, database = deployment.settings, deployment.log, deployment.database
@@ -271,21 +283,23 @@ async def serve_until_told(deployment: Deployment) -> None:
         door = door_of(settings, exchange.registry, metrics, log)
         watches = watching_of(exchange, settings, metrics)
         door.under_way.at_close(watches.stop)
-        ports = Ports(settings.simulated_programs or "")
+        programs = programs_of(deployment, exchange)
+        guards = Guards(programs.of, ProgramMetrics(metrics.registry))
         courier = courier_of(exchange, store, delivery_metrics)
         delivering_service = Delivering(
             store, courier, exchange.registry, deployment.audience, server.now
         )
         engine = Engine(
-            courier, lambda program: exchange.registry.current.route_of(program), ports.of, hurry
+            courier, lambda program: exchange.registry.current.route_of(program), guards.of, hurry
         )
         async with (
+            programs,
             delivering(engine),
             listening(
                 handlers(
                     exchange,
                     door,
-                    look_ups_of(settings, ports),
+                    look_ups_of(settings, exchange.registry, programs, guards),
                     watches,
                     delivering_service,
                     four_eyes=settings.four_eyes == "on",
@@ -390,52 +404,54 @@ def new_id() -> UUID:
     return UUID(bytes=uuid_utils.uuid7().bytes)
 
 
-class Ports:
-    """What calls each program, by its route: made once and kept as long as the route stays."""
+def programs_of(deployment: "Deployment", exchange: "Exchange") -> "ProgramsByRoute":
+    """What calls brands' systems."""
+    from adapters.by_route import CallingFiles, ProgramsByRoute
+    from exchange.server import now
+    from partners.keys import Purpose
 
-    def __init__(self, simulated: str) -> None:
-        """`simulated` are the programs with made-up members, with commas between."""
-        self._named = {name.strip() for name in simulated.split(",") if name.strip()}
-        self._simulated: dict[str, ProgramPort] = {}
-        self._made: dict[Route, ProgramPort | None] = {}
-
-    def of(self, route: "Route") -> "ProgramPort | None":
-        """What calls the program; None where nothing does."""
-        if route not in self._made:
-            self._made[route] = self._make(route)
-        return self._made[route]
-
-    def look_up(self, program: str) -> "ProgramPort | None":
-        """What looks a program's members up; None where nothing does."""
-        return self._simulation(program) if program in self._named else None
-
-    def _make(self, route: "Route") -> "ProgramPort | None":
-        from partners.routes.route import RouteKind
-
-        return self._simulation(route.program) if route.kind is RouteKind.SIMULATED else None
-
-    def _simulation(self, program: str) -> "ProgramPort":
-        from adapters.memory import MemoryProgram
-
-        return self._simulated.setdefault(program, MemoryProgram())
+    folder = deployment.data_dir / "keys"
+    return ProgramsByRoute(
+        deployment.audience,
+        CallingFiles(folder / "ca.pem", folder / "calling-tls.pem", folder / "calling-tls-key.pem"),
+        lambda: deployment.keys.signers[Purpose.RECEIPTS],
+        lambda program: exchange.registry.current.programs[program],
+        lambda key_id: exchange.registry.current.keys.get(key_id),
+        now,
+    )
 
 
 def courier_of(exchange: "Exchange", store: "SqlDeliveryStore", watcher: "Watcher") -> "Courier":
     """What tells programs, and has the books say what they answered."""
     from exchange.delivery.courier import Courier
     from exchange.delivery.sql_store import answer_digest
+    from exchange.outbound.backoff import pause_after
 
     async def people(_answered: object) -> None:
         """Nothing is booked: it waits in the operators' list."""
 
-    return Courier(store, exchange.submit, answer_digest, people, people, random.random, watcher)
+    def pause(attempts: int) -> timedelta:
+        return pause_after(attempts, random.random())
+
+    return Courier(store, exchange.submit, answer_digest, people, people, pause, watcher)
 
 
-def look_ups_of(settings: "Settings", ports: Ports) -> "LookUps":
-    """How members are looked up: by now only in programs that are simulated."""
+def look_ups_of(
+    settings: "Settings", registry: "RegistryView", programs: "ProgramsByRoute", guards: "Guards"
+) -> "LookUps":
+    """How members are looked up: in the programs that are called, and in those that are simulated
+    by the settings.
+    """
     from partners.links.service import LookUps
 
-    return LookUps(ports.look_up, settings.look_ups_per_day, settings.look_up_seconds)
+    simulated = {name.strip() for name in (settings.simulated_programs or "").split(",")}
+
+    def port_of(program: str) -> "ProgramPort | None":
+        if program in simulated:
+            return programs.simulated(program)
+        return guards.of(registry.current.route_of(program))
+
+    return LookUps(port_of, settings.look_ups_per_day, settings.look_up_seconds)
 
 
 def watching_of(exchange: "Exchange", settings: "Settings", metrics: "Metrics") -> "Watching":

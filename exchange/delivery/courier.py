@@ -11,6 +11,7 @@ what is not booked: the same path as when nothing crashed.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from exchange.commands import Command, Conclude, Proof, Result, Verdict
@@ -21,13 +22,14 @@ from exchange.delivery.saga import (
     Meaning,
     Step,
     meaning_of,
-    pause_before,
 )
 from exchange.delivery.store import DeliveryStore
 from exchange.delivery.watcher import Watcher
 from partners.errors import Reason, Refused
 from partners.program_port import Credit, Fault, ProgramAnswer, ProgramPort, ProgramUnavailable
 
+BOOKS, PEOPLE = 4, 16
+"""As after so many attempts: while the books cannot take an answer, while people must decide."""
 Submit = Callable[[Command], Awaitable[Result]]
 """Has the sequencer decide a command; a refusal is a result."""
 
@@ -44,8 +46,8 @@ class Courier:
     """Books that a committed credit will never be given; None where people must decide."""
     take_back: Callable[[Answered], Awaitable[Result | None]]
     """Books what a program took back."""
-    chance: Callable[[], float]
-    """From 0 to 1."""
+    pause_after: Callable[[int], timedelta]
+    """How long to wait after so many attempts."""
     watcher: Watcher
 
     async def carry(self, claimed: Claimed, port: ProgramPort) -> None:
@@ -54,20 +56,17 @@ class Courier:
         try:
             answer = await call(claimed, port)
         except ProgramUnavailable as nothing:
-            self.watcher.unanswered(program, nothing.fault)
             await self.let_go(claimed, nothing.fault)
             return
         if answer is None:
-            self.watcher.unanswered(program, Fault.FAILED)
-            await self.let_go(claimed, Fault.FAILED)
+            await self.let_go(claimed, Fault.AT_WORK)
             return
         self.watcher.answered(program, claimed.kind, answer.outcome)
         await self.take(claimed, answer)
 
     async def let_go(self, claimed: Claimed, fault: Fault) -> None:
         """Leave an instruction to a later attempt."""
-        pause = pause_before(claimed.attempts, self.chance())
-        await self.store.unanswered(claimed, fault, pause)
+        await self.store.unanswered(claimed, fault, self.pause_after(claimed.attempts))
 
     async def take(self, claimed: Claimed, answer: ProgramAnswer) -> Refused | None:
         """Store and book an answer, however it came; why, where it does not count."""
@@ -90,7 +89,7 @@ class Courier:
                 return None
             case Meaning.UNPROVED:
                 await self._ask_again(answered, Fault.SIGNATURE_INVALID)
-                return Refused(Reason.SIGNATURE_INVALID, "confirmation", "nobody signed it")
+                return Refused(Reason.SIGNATURE_INVALID, "signatures", "nobody signed it")
             case Meaning.CONCLUDE:
                 conclusion = self.conclusion(answered.transfer_id, answered.answer)
                 return await self._settle(answered, await self.submit(conclusion))
@@ -109,7 +108,7 @@ class Courier:
         """What the books made of an answer; why, where it does not count."""
         if result is None:
             # Nothing that a program could say decides it: it waits for people.
-            await self.store.postponed(answered.key, pause_before(16, self.chance()))
+            await self.store.postponed(answered.key, self.pause_after(PEOPLE))
         elif not isinstance(result, Refused):
             await self.store.booked(answered.key)
         elif result.reason is Reason.KEY_NOT_IN_FORCE:
@@ -121,11 +120,11 @@ class Courier:
             await self.store.booked(answered.key)
             return result
         else:
-            await self.store.postponed(answered.key, pause_before(4, self.chance()))
+            await self.store.postponed(answered.key, self.pause_after(BOOKS))
         return None
 
     async def _ask_again(self, answered: Answered, fault: Fault) -> None:
-        await self.store.unproved(answered.key, fault, pause_before(4, self.chance()))
+        await self.store.unproved(answered.key, fault, self.pause_after(BOOKS))
 
     async def let_lapse(self, most: int) -> int:
         """End reservations of which nothing was told in time; returns how many were tried."""

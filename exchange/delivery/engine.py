@@ -16,7 +16,8 @@ from exchange.database import CONNECTION_ERRORS
 from exchange.delivery.courier import Courier
 from exchange.delivery.saga import Claimed
 from exchange.logs import named
-from partners.program_port import ProgramPort
+from exchange.outbound.guarded import GuardedProgram
+from partners.program_port import Fault
 from partners.routes.route import Route
 
 log = logging.getLogger(__name__)
@@ -36,11 +37,11 @@ class Engine:
         self,
         courier: Courier,
         route_of: Callable[[str], Route],
-        port_of: Callable[[Route], ProgramPort | None],
+        port_of: Callable[[Route], GuardedProgram | None],
         woken: asyncio.Event,
     ) -> None:
-        """`port_of` gives what calls a program by its route, and ends each call in its time; None
-        where nothing calls it. `woken` is set when there is something new to tell.
+        """`port_of` gives what calls a program; None where nothing does. `woken` is set when there
+        is something new to tell.
         """
         self._courier = courier
         self._store = courier.store
@@ -83,7 +84,7 @@ class Engine:
         route = self._route_of(program)
         port = self._port_of(route)
         free = route.calls_max - self._under_way[program]
-        if port is None or free <= 0:
+        if port is None or free <= 0 or port.held_back() in (Fault.MAINTENANCE, Fault.CIRCUIT_OPEN):
             return
         claimed = await self._store.claim(program, free, route.timeout + LEASE_SPARE)
         for each in claimed:
@@ -92,7 +93,7 @@ class Engine:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _carry(self, claimed: Claimed, port: ProgramPort) -> None:
+    async def _carry(self, claimed: Claimed, port: GuardedProgram) -> None:
         program = claimed.instruction.program
         try:
             await self._courier.carry(claimed, port)

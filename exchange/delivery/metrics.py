@@ -1,5 +1,5 @@
-"""What delivery counts, for Prometheus: labels are programs, kinds, outcomes and faults, all from
-short lists.
+"""What delivery counts, for Prometheus: labels are programs, kinds and outcomes, all from short
+lists. What is measured of the calls themselves is `exchange.outbound.watch`'s.
 """
 
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from exchange.delivery.saga import InstructionKey
 from exchange.delivery.watcher import Watcher
-from partners.program_port import CreditOutcome, Fault, InstructionKind
+from partners.program_port import CreditOutcome, InstructionKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,6 @@ class DeliveryMetrics(Watcher):
             "pointclear_delivery_answers",
             "Definite answers of programs.",
             ("program", "kind", "outcome"),
-            registry=registry,
-        )
-        self._faults = Counter(
-            "pointclear_delivery_faults",
-            "Attempts that came to no answer, by why.",
-            ("program", "fault"),
             registry=registry,
         )
         self._contradictions = Counter(
@@ -69,10 +63,6 @@ class DeliveryMetrics(Watcher):
     def answered(self, program: str, kind: InstructionKind, outcome: CreditOutcome) -> None:
         """A program gave a definite answer."""
         self._answers.labels(program, kind.value, outcome.value).inc()
-
-    def unanswered(self, program: str, fault: Fault) -> None:
-        """A program gave no answer, or was not called."""
-        self._faults.labels(program, fault.value).inc()
 
     def contradicted(self, program: str, key: InstructionKey) -> None:
         """An answer cannot be true beside an earlier one."""

@@ -13,7 +13,6 @@ Rules kept here:
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -26,9 +25,6 @@ from partners.program_port import (
     ProgramAnswer,
     Reversal,
 )
-
-FIRST_PAUSE = timedelta(seconds=1)
-LONGEST_PAUSE = timedelta(minutes=5)
 
 
 class Step(StrEnum):
@@ -119,11 +115,3 @@ VERDICTS = {
 def was_told(claimed: Claimed, fault: Fault) -> bool:
     """Whether the program may have heard of an instruction, now or before."""
     return claimed.sent_before or fault.called
-
-
-def pause_before(attempts: int, chance: float) -> timedelta:
-    """How long to wait after so many attempts: doubled each time up to a limit, and spread over its
-    upper half by `chance`, from 0 to 1, so that those who failed together come back apart.
-    """
-    longest = min(LONGEST_PAUSE, FIRST_PAUSE * (1 << min(attempts - 1, 16)))
-    return longest * (0.5 + chance / 2)

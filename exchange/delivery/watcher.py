@@ -4,7 +4,7 @@ Its methods are quick and raise nothing. They are told no member.
 """
 
 from exchange.delivery.saga import InstructionKey
-from partners.program_port import CreditOutcome, Fault, InstructionKind
+from partners.program_port import CreditOutcome, InstructionKind
 
 
 class Watcher:
@@ -12,9 +12,6 @@ class Watcher:
 
     def answered(self, program: str, kind: InstructionKind, outcome: CreditOutcome) -> None:
         """A program gave a definite answer."""
-
-    def unanswered(self, program: str, fault: Fault) -> None:
-        """A program gave no answer, or was not called."""
 
     def contradicted(self, program: str, key: InstructionKey) -> None:
         """An answer cannot be true beside what was answered or decided before."""

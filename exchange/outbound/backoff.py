@@ -8,7 +8,7 @@ Two lines of arithmetic: the libraries that have them (tenacity, stamina) take c
 the process, and keep the schedule in a running loop. Here it is in the database.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 FIRST_PAUSE = timedelta(seconds=2)
 """The longest pause after the first attempt; it doubles with each further one."""
@@ -18,17 +18,11 @@ _DOUBLINGS_MAX = 16
 """More would only make numbers large: the cap is reached long before."""
 
 
-def next_attempt(
-    attempts: int, now: datetime, chance: float, closed_until: datetime | None = None
-) -> datetime:
-    """The earliest time of the next attempt after so many, at least 1.
-
-    `chance` is from 0 to 1. `closed_until`: the end of the program's maintenance, if that is why;
-    the pause is counted from there, so that an hour's backlog does not arrive in one second.
-    """
+def pause_after(attempts: int, chance: float) -> timedelta:
+    """How long to wait after so many attempts, at least 1; `chance` is from 0 to 1."""
     if attempts < 1:
         raise ValueError("there is a next attempt only after a first one")
     if not 0 <= chance <= 1:
         raise ValueError("chance is from 0 to 1")
     longest = min(LONGEST_PAUSE, FIRST_PAUSE * (1 << min(attempts - 1, _DOUBLINGS_MAX)))
-    return max(now, closed_until or now) + longest * chance
+    return longest * chance

@@ -1,0 +1,115 @@
+"""What calls each program, by its route: the one place that knows every adapter.
+
+A connection is made when it is first needed and kept as long as the route stays; all are closed
+together. All calls are made on one loop.
+"""
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+from adapters.grpc_program import GrpcEndpoint, GrpcProgram
+from adapters.http_program.connection import Endpoint, connect
+from adapters.http_program.program import HttpProgram
+from adapters.memory import MemoryProgram
+from partners.confirmations.verification import KeyOf
+from partners.keys import Signer
+from partners.program_port import ProgramPort
+from partners.routes.route import Route, RouteKind
+
+
+@dataclass(frozen=True, slots=True)
+class CallingFiles:
+    """What the exchange shows to brands' systems, and whom it believes there: files of PEM."""
+
+    authority: Path
+    certificate: Path
+    private_key: Path
+
+    @property
+    def are_there(self) -> bool:
+        """Whether brands' systems can be called at all."""
+        return self.certificate.exists()
+
+
+@dataclass(slots=True)
+class ProgramsByRoute:
+    """The programs that one process calls."""
+
+    audience: str
+    files: CallingFiles
+    signer: Callable[[], Signer]
+    """The exchange's in use, for receipts."""
+    partner_of: Callable[[str], str]
+    """The brand of a program."""
+    key_of: KeyOf
+    now: Callable[[], datetime]
+    _simulated: dict[str, MemoryProgram] = field(default_factory=dict)
+    _made: dict[str, tuple[Route, ProgramPort | None]] = field(default_factory=dict)
+    _connections: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_ended: object) -> None:
+        await self._connections.aclose()
+
+    def of(self, route: Route) -> ProgramPort | None:
+        """What calls the program; None where nothing does."""
+        known = self._made.get(route.program)
+        if known is None or known[0] != route:
+            known = self._made[route.program] = (route, self._make(route))
+        return known[1]
+
+    def simulated(self, program: str) -> MemoryProgram:
+        """A program with made-up members."""
+        return self._simulated.setdefault(program, MemoryProgram())
+
+    def _make(self, route: Route) -> ProgramPort | None:
+        match route.kind:
+            case RouteKind.SIMULATED:
+                return self.simulated(route.program)
+            case RouteKind.GRPC if self.files.are_there:
+                return self._grpc(route)
+            case RouteKind.HTTP if self.files.are_there:
+                return self._http(route)
+            case _:
+                return None
+
+    def _grpc(self, route: Route) -> ProgramPort:
+        endpoint = GrpcEndpoint(
+            route.address,
+            self.partner_of(route.program),
+            route.program,
+            self.audience,
+            self.files.authority.read_bytes(),
+            self.files.certificate.read_bytes(),
+            self.files.private_key.read_bytes(),
+            route.timeout.total_seconds(),
+        )
+        program = GrpcProgram(endpoint, self.key_of, self.now)
+        self._connections.push_async_callback(program.close)
+        return program
+
+    def _http(self, route: Route) -> ProgramPort:
+        endpoint = Endpoint(
+            route.address,
+            self.files.authority,
+            self.files.certificate,
+            self.files.private_key,
+        )
+        client = connect(endpoint, route.calls_max)
+        self._connections.push_async_callback(client.aclose)
+        return HttpProgram(
+            client,
+            endpoint,
+            self.audience,
+            self.partner_of(route.program),
+            route.program,
+            self.signer(),
+            self.key_of,
+            route.timeout.total_seconds(),
+        )

@@ -1,0 +1,33 @@
+"""Every program that one process calls, each behind its own policy."""
+
+from collections.abc import Callable
+
+from exchange.outbound.guarded import CallPolicy, GuardedProgram
+from exchange.outbound.watch import CallWatcher
+from partners.program_port import ProgramPort
+from partners.routes.route import Route
+
+
+class Guards:
+    """Made when they are first needed, and kept as long as the route stays."""
+
+    def __init__(
+        self, port_of: Callable[[Route], ProgramPort | None], watcher: CallWatcher
+    ) -> None:
+        self._port_of = port_of
+        self._watcher = watcher
+        self._made: dict[str, tuple[Route, GuardedProgram | None]] = {}
+
+    def of(self, route: Route) -> GuardedProgram | None:
+        """What calls the program; None where nothing does."""
+        known = self._made.get(route.program)
+        if known is None or known[0] != route:
+            known = self._made[route.program] = (route, self._make(route))
+        return known[1]
+
+    def _make(self, route: Route) -> GuardedProgram | None:
+        port = self._port_of(route)
+        if port is None:
+            return None
+        policy = CallPolicy(route.timeout.total_seconds(), route.calls_max)
+        return GuardedProgram(port, route.program, policy, self._watcher)
