@@ -44,8 +44,6 @@ RESPONSE_BYTES_MAX = 16 * 1024
 """A confirmation of 4 KiB and a fulfilment of 1 KiB, with room."""
 DEADLINE_S = 5.0
 
-_LOOPBACK = ("localhost:", "127.0.0.1:", "[::1]:")
-
 _Response = TypeVar("_Response", bound=Message)
 
 _FAULTS = {
@@ -54,6 +52,11 @@ _FAULTS = {
     grpc.StatusCode.DEADLINE_EXCEEDED: Fault.LATE,
 }
 """What a status amounts to; every other is the program's own failure."""
+
+
+# gRPC tells these from others of their status by its text alone.
+_DISTRUST = ("handshake", "certificate", "verification", "ssl")
+_TOO_LARGE = "received message larger than max"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,31 +180,36 @@ def open_channel(endpoint: GrpcEndpoint) -> grpc.aio.Channel:
     credentials = grpc.ssl_channel_credentials(
         endpoint.authority, endpoint.tls_key, endpoint.certificate
     )
-    options: list[tuple[str, str | int]] = [
-        ("grpc.ssl_target_name_override", partner_host(endpoint.partner_id)),
-        # Otherwise the URI would stand where HTTP/2 wants a host.
-        ("grpc.default_authority", endpoint.address),
-        ("grpc.max_receive_message_length", RESPONSE_BYTES_MAX),
-        # A request that left may have been carried out: whether to send it again is decided
-        # above this module.
-        ("grpc.enable_retries", 0),
-        ("grpc.keepalive_time_ms", 30_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
-        # A brand that comes back is noticed soon, though it was away for long.
-        ("grpc.max_reconnect_backoff_ms", 5_000),
-    ]
-    if endpoint.address.startswith(_LOOPBACK):
-        # A proxy that the environment names cannot reach this machine.
-        options.append(("grpc.enable_http_proxy", 0))
-    return grpc.aio.secure_channel(endpoint.address, credentials, options=options)
+    return grpc.aio.secure_channel(
+        endpoint.address,
+        credentials,
+        options=(
+            ("grpc.ssl_target_name_override", partner_host(endpoint.partner_id)),
+            # Otherwise that name would stand where HTTP/2 wants the host that was called.
+            ("grpc.default_authority", endpoint.address),
+            ("grpc.max_receive_message_length", RESPONSE_BYTES_MAX),
+            # What the environment says of proxies is for other programs.
+            ("grpc.enable_http_proxy", 0),
+            # A request that left may have been carried out: whether to send it again is decided
+            # above this module.
+            ("grpc.enable_retries", 0),
+            ("grpc.keepalive_time_ms", 30_000),
+            ("grpc.keepalive_timeout_ms", 10_000),
+            # A brand that comes back is noticed soon, though it was away for long.
+            ("grpc.max_reconnect_backoff_ms", 5_000),
+        ),
+    )
 
 
 def no_answer(error: grpc.aio.AioRpcError) -> ProgramUnavailable:
     """What a status amounts to: nothing is known, and why."""
     code = error.code()
     fault = _FAULTS.get(code, Fault.FAILED)
-    if code is grpc.StatusCode.UNAVAILABLE and _is_distrust(error.details() or ""):
+    details = (error.details() or "").lower()
+    if code is grpc.StatusCode.UNAVAILABLE and any(word in details for word in _DISTRUST):
         fault = Fault.NOT_TRUSTED
+    elif code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in details:
+        fault = Fault.MALFORMED
     return ProgramUnavailable(f"{fault}: the call ended with {code.name}", fault)
 
 
@@ -244,8 +252,3 @@ def reversal_to_proto(reversal: Reversal, audience: str) -> pb.ReverseRequest:
 def _lot_to_proto(lot: ExpiryLot) -> pb.ExpiryLot:
     expires_at = time_to_proto(lot.expires_at) if lot.expires_at else None
     return pb.ExpiryLot(points=lot.points, expires_at=expires_at)
-
-
-def _is_distrust(details: str) -> bool:
-    lowered = details.lower()
-    return any(word in lowered for word in ("handshake", "certificate", "verification", "ssl"))

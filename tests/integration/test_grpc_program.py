@@ -5,6 +5,7 @@ TLS: what they may be believed, and that nothing is lost when they are not.
 import asyncio
 import shutil
 import socket
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
@@ -221,7 +222,7 @@ WRONG = {
     "declined-with-points": Fault.POINTS_WRONG,
     "fulfilment-missing": Fault.FULFILMENT_WRONG,
     "status": Fault.FAILED,
-    "huge": Fault.FAILED,
+    "huge": Fault.MALFORMED,
 }
 
 
@@ -312,6 +313,44 @@ def test_a_brand_that_dies_after_it_acted_has_acted_once(house: House) -> None:
         again = asking(house, endpoint, lambda opened: opened.credit(given))
         assert again.outcome is CreditOutcome.DONE
         assert balance(house, brand) == before + given.points
+
+
+def test_t24_a_brand_that_is_killed_under_load_gives_each_credit_once(house: House) -> None:
+    journal, given = house.brands.folder / "killed.db", [credit(7) for _ in range(120)]
+    faults: set[Fault] = set()
+    enrol(journal, MEMBER)
+    profile = house.brands.profile("borealis")
+    with serving(profile, journal) as first:
+        address = first.address
+        first.kill()
+
+    async def until_answered(opened: GrpcProgram, each: Credit) -> ProgramAnswer:
+        while True:
+            try:
+                return await opened.credit(each)
+            except ProgramUnavailable as gone:
+                faults.add(gone.fault)
+                await asyncio.sleep(0.05)
+
+    async def run() -> tuple[list[ProgramAnswer], int]:
+        async with program(house, house.brands.endpoint(address)) as opened:
+            asked = [asyncio.create_task(until_answered(opened, each)) for each in given]
+            for done in (10, 40, 80):
+                with serving(profile, journal, listen=address) as brand:
+                    while sum(each.done() for each in asked) < done:
+                        await asyncio.sleep(0.005)
+                    brand.kill()
+            with serving(profile, journal, listen=address):
+                return await asyncio.gather(*asked), await opened.balance(MEMBER)
+
+    answers, balance_after = asyncio.run(run())
+    assert Fault.UNREACHABLE in faults <= {Fault.UNREACHABLE, Fault.LATE}
+    assert {(each.outcome, each.points) for each in answers} == {(CreditOutcome.DONE, 7)}
+    assert balance_after == 7 * len(given)
+    # The brand's own records say the same, and no id twice.
+    with closing(sqlite3.connect(journal)) as books:
+        rows = books.execute("SELECT transfer_id, points FROM credit").fetchall()
+    assert sorted(rows) == sorted((each.instruction_id.bytes, 7) for each in given)
 
 
 def test_a_connection_that_is_cut_in_the_middle_leaves_nothing_known_and_nothing_lost(
