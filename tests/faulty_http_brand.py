@@ -5,6 +5,8 @@ are right. Whatever the fault, the brand has acted before: that is what makes it
 """
 
 import asyncio
+import base64
+import hashlib
 import importlib.util
 import sys
 import time
@@ -56,10 +58,9 @@ class FaultyBrand(brand.Brand):  # type: ignore[misc]
         fault = FAULTS.get(self.fault)
         return fault(self, asked_by, answer) if fault else self.right(asked_by, answer)
 
-    def right(self, asked_by: Any, answer: Any, **more: Any) -> Response:
+    def right(self, asked_by: Any, answer: Any) -> Response:
         """As the example answers."""
         response: Response = super().signed(asked_by, answer)
-        response.headers.update(more)
         return response
 
     def signed_with(self, key: Ed25519PrivateKey, asked_by: Any, answer: Any) -> Response:
@@ -227,6 +228,24 @@ def saying(**other: Any) -> Callable[[FaultyBrand, Any, Any], Response]:
     return fault
 
 
+def fulfilling(committed: bytes, header: str) -> Callable[[FaultyBrand, Any, Any], Response]:
+    """A code in place of points, with what is signed of it and what comes."""
+
+    def fault(own: FaultyBrand, asked_by: Any, answer: Any) -> Response:
+        digest = hashlib.sha256(committed).hexdigest()
+        response = own.right(asked_by, answer | {"fulfilment_sha256": digest})
+        response.headers["Pointclear-Fulfilment"] = header
+        return response
+
+    return fault
+
+
+def byte_sequence(content: bytes) -> str:
+    """As a Structured Field."""
+    return f":{base64.b64encode(content).decode()}:"
+
+
+SEALED = bytes(range(256)) * 4
 LATE = "late"
 OTHER_ID = "01900000-0000-7000-8000-000000000000"
 
@@ -268,6 +287,10 @@ FAULTS: Mapping[str, Callable[[FaultyBrand, Any, Any], Response]] = {
     "changed": saying(outcome="DECLINED", points=None, program_reference=None, reason="LIMIT"),
     "with_member": saying(member="anna"),
     "long_reference": saying(program_reference="x" * 65),
+    "fulfilled": fulfilling(SEALED, byte_sequence(SEALED)),
+    "fulfilment_other": fulfilling(SEALED, byte_sequence(SEALED[1:])),
+    "fulfilment_huge": fulfilling(SEALED + b"x", byte_sequence(SEALED + b"x")),
+    "fulfilment_garbled": fulfilling(SEALED, "code"),
     "fulfilment_missing": saying(fulfilment_sha256="00" * 32),
 }
 

@@ -39,6 +39,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.rate_commands import rates_app
     from exchange.cli.reading_commands import add_reading_commands
     from exchange.cli.review_commands import cancel, review_app
+    from exchange.cli.route_commands import routes_app
     from exchange.cli.settlement_commands import add_settlement_commands
     from exchange.cli.switch_commands import switches_app
     from exchange.cli.tax_commands import tax_app
@@ -70,6 +71,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     app.add_typer(tax_app(), name="tax")
     app.add_typer(switches_app(), name="switches")
     app.add_typer(limits_app(), name="limits")
+    app.add_typer(routes_app(), name="routes")
     app.add_typer(link_app(), name="link")
     app.add_typer(member_app(), name="member")
     app.add_typer(fulfilment_app(), name="fulfilment")

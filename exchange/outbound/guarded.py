@@ -20,7 +20,6 @@ from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
 
-from exchange.outbound.calendar import ALWAYS_OPEN, MaintenanceCalendar, in_maintenance
 from exchange.outbound.circuit import Circuit, CircuitOpen
 from exchange.outbound.watch import UNWATCHED, CallWatcher
 from partners.program_port import (
@@ -33,6 +32,8 @@ from partners.program_port import (
     ProgramUnavailable,
     Reversal,
 )
+from partners.routes.maintenance import ALWAYS_OPEN, MaintenanceCalendar, in_maintenance
+from partners.routes.route import Route
 
 OUT_OF_ORDER = frozenset({Fault.UNREACHABLE, Fault.NOT_TRUSTED, Fault.LATE, Fault.FAILED})
 """What counts for the breaker."""
@@ -55,6 +56,15 @@ class CallPolicy:
     open_for_s: float = 30.0
     """Then one call is tried."""
     calendar: MaintenanceCalendar = ALWAYS_OPEN
+
+
+def policy_of(route: Route) -> CallPolicy:
+    """How a program is called by its route."""
+    return CallPolicy(
+        timeout_s=route.timeout.total_seconds(),
+        calls_max=route.calls_max,
+        calendar=route.maintenance,
+    )
 
 
 def wall_clock() -> datetime:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from partners.routes.maintenance import ALWAYS_OPEN, MaintenanceCalendar
+
 
 class RouteKind(StrEnum):
     """By what way."""
@@ -40,6 +42,8 @@ class Route:
     void."""
     lease: timedelta = timedelta(seconds=60)
     """For how long an instruction that was pulled is the puller's."""
+    maintenance: MaintenanceCalendar = ALWAYS_OPEN
+    """When nothing is sent there."""
 
     @property
     def subject(self) -> str:

@@ -2,12 +2,20 @@
 stored and logged in its one encoding.
 """
 
-from datetime import timedelta
+from datetime import time, timedelta
 from urllib.parse import urlsplit
 
 from partners.errors import Reason, Refused
 from partners.points import check_id
+from partners.routes.maintenance import (
+    ALWAYS_OPEN,
+    Interval,
+    MaintenanceCalendar,
+    WeeklyWindow,
+    check_calendar,
+)
 from partners.routes.route import Route, RouteKind
+from partners.wire import time_from_proto, time_to_proto
 from pointclear.partners.v1 import route_pb2 as pb
 
 ADDRESS_CHARS_MAX = 256
@@ -35,6 +43,50 @@ def route_from_proto(message: pb.Route) -> Route:
             seconds=_within(message.answer_within_seconds, 604_800, 900, "answer_within_seconds")
         ),
         timedelta(seconds=_within(message.lease_seconds, 3_600, 60, "lease_seconds")),
+        calendar_from_proto(message.maintenance, "route.maintenance"),
+    )
+
+
+def calendar_from_proto(message: pb.MaintenanceCalendar, field: str) -> MaintenanceCalendar:
+    """A program's maintenance; raises Refused(FIELD_INVALID) naming the field."""
+    weekly = []
+    for number, window in enumerate(message.weekly):
+        if not 0 <= window.begins_minute < 24 * 60:
+            raise Refused(
+                Reason.FIELD_INVALID,
+                f"{field}.weekly[{number}].begins_minute",
+                "give 0 to 1,439 minutes after midnight",
+            )
+        begins = time(*divmod(window.begins_minute, 60))
+        weekly.append(WeeklyWindow(window.weekday, begins, timedelta(minutes=window.minutes)))
+    once = [
+        Interval(
+            time_from_proto(each.begins, f"{field}.once[{number}].begins"),
+            time_from_proto(each.ends, f"{field}.once[{number}].ends"),
+        )
+        for number, each in enumerate(message.once)
+    ]
+    calendar = MaintenanceCalendar(message.zone or "UTC", tuple(weekly), tuple(once))
+    check_calendar(calendar, field)
+    return calendar
+
+
+def calendar_to_proto(calendar: MaintenanceCalendar) -> pb.MaintenanceCalendar:
+    """A program's maintenance as the wire shows it."""
+    return pb.MaintenanceCalendar(
+        zone="" if calendar.zone == "UTC" else calendar.zone,
+        weekly=[
+            pb.WeeklyWindow(
+                weekday=each.weekday,
+                begins_minute=each.begins.hour * 60 + each.begins.minute,
+                minutes=each.lasts // timedelta(minutes=1),
+            )
+            for each in calendar.weekly
+        ],
+        once=[
+            pb.MaintenanceInterval(begins=time_to_proto(each.begins), ends=time_to_proto(each.ends))
+            for each in calendar.once
+        ],
     )
 
 
@@ -55,9 +107,13 @@ def checked_address(kind: RouteKind, address: str) -> str:
         return address
     try:
         url = urlsplit(address)
+        has_host = bool(url.hostname) and url.port != 0
     except ValueError:
-        url = urlsplit("")
-    if url.scheme not in SCHEMES[kind] or url.password is not None or url.query or url.fragment:
+        url, has_host = urlsplit(""), False
+    named = url.username is not None and kind is RouteKind.HTTP
+    secret = named or url.password is not None
+    nowhere = url.scheme != "file" and not has_host
+    if url.scheme not in SCHEMES[kind] or nowhere or secret or url.query or url.fragment:
         wanted = " or ".join(f"{each}://" for each in SCHEMES[kind])
         raise Refused(
             Reason.FIELD_INVALID, "route.address", f"give a {wanted} address without secrets"
@@ -81,6 +137,10 @@ def route_to_proto(route: Route) -> pb.Route:
         calls_max=route.calls_max,
         answer_within_seconds=route.answer_within // timedelta(seconds=1),
         lease_seconds=route.lease // timedelta(seconds=1),
+        # Routes that were set before there were calendars have the same encoding as ever.
+        maintenance=(
+            calendar_to_proto(route.maintenance) if route.maintenance != ALWAYS_OPEN else None
+        ),
     )
 
 

@@ -128,6 +128,47 @@ def test_a_partner_cannot_be_added_a_second_time_with_other_terms(shell: Shell) 
     )
 
 
+def test_a_route_keeps_what_a_command_does_not_name(shell: Shell) -> None:
+    shell.call(
+        "routes set fuel --by http --address https://fuel.example/points --timeout-ms 1500"
+        " --zone Europe/Berlin --closed sun@01:30-03:30 --closed wed@23:00-01:00"
+        " --closed-once 2026-12-24T22:00Z/2026-12-25T06:00Z"
+    )
+    shell.call("routes set fuel --calls-max 3 --zone Asia/Tokyo")
+    (route,) = shell.call("routes list --as fuel")["routes"]
+    assert route == {
+        "program": "fuel",
+        "kind": "HTTP",
+        "address": "https://fuel.example/points",
+        "timeout_ms": 1500,
+        "calls_max": 3,
+        "answer_within_s": 900,
+        "lease_s": 60,
+        "zone": "Asia/Tokyo",
+        "closed": ["sun@01:30-03:30", "wed@23:00-01:00"],
+        "closed_once": ["2026-12-24T22:00:00Z/2026-12-25T06:00:00Z"],
+    }
+    assert shell.call("routes list --as grocery")["routes"] == []
+    shell.call("routes set fuel --by stream --always-open")
+    (route,) = shell.call("routes list")["routes"]
+    assert (route["kind"], route["address"], route["closed"]) == ("STREAM", "", [])
+    assert (route["zone"], route["closed_once"]) == ("UTC", [])
+
+
+def test_a_route_that_cannot_be_is_refused_with_its_field(shell: Shell) -> None:
+    for options, field in (
+        ("--by http --address http://fuel.example", "route.address"),
+        ("--zone Mars/Olympus", "route.maintenance.zone"),
+        (
+            "--closed-once 2026-12-24T22:00Z/2026-12-24T06:00Z",
+            "route.maintenance.once[0].ends",
+        ),
+    ):
+        refusal = shell.refused(f"routes set fuel {options}")
+        assert (refusal["reason"], refusal["field"]) == ("FIELD_INVALID", field)
+    shell.run(f"routes set fuel --closed sunday --server {shell.address}", exit_code=2)
+
+
 def test_a_transfer_is_answered_by_a_receipt_that_verifies(trading: Shell) -> None:
     done = trading.call(f"{TRANSFER} --points 100 --out receipt.json")
     assert (done["state"], done["source_points"], done["target_points"]) == ("COMMITTED", 100, 50)

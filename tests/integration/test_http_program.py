@@ -36,6 +36,7 @@ from partners.program_port import (
     Reversal,
     contradicts,
 )
+from tests.faulty_http_brand import SEALED
 from tests.http_brand import AUDIENCE, EXAMPLE, MEMBER, PROGRAM, HttpBrand, running_brand
 from tests.openapi import DOCUMENT, check, check_fields, resolved
 
@@ -171,6 +172,15 @@ def test_nothing_that_is_kept_names_the_member_or_lets_him_be_guessed(brand: Htt
         assert digest.hexdigest().encode() not in evidence.content
 
 
+def test_a_code_comes_beside_what_is_kept(brand: HttpBrand) -> None:
+    brand.fault("fulfilled")
+    answer = asyncio.run(asked(brand, a_credit()))
+    assert answer.fulfilment == SEALED
+    assert answer.evidence is not None
+    assert base64.b64encode(SEALED)[:40] not in answer.evidence.content
+    assert SEALED[:40] not in answer.evidence.content
+
+
 FAULTS = {
     "unsigned": Fault.SIGNATURE_INVALID,
     "forged": Fault.SIGNATURE_INVALID,
@@ -201,6 +211,9 @@ FAULTS = {
     "never": Fault.OUTCOME_UNKNOWN,
     "no_reason": Fault.REASON_WRONG,
     "long_reference": Fault.FIELD_INVALID,
+    "fulfilment_other": Fault.FULFILMENT_WRONG,
+    "fulfilment_huge": Fault.FULFILMENT_WRONG,
+    "fulfilment_garbled": Fault.FULFILMENT_WRONG,
     "fulfilment_missing": Fault.FULFILMENT_WRONG,
 }
 

@@ -21,7 +21,7 @@ COMMANDS = (
     "agreement withdraw", "agreement terminate", "agreement show", "agreement list", "tax add",
     "tax list", "transfer",
     "link start", "link confirm", "link revoke", "link list", "link freeze", "link unfreeze",
-    "link require", "member validate", "member erase",
+    "link require", "routes set", "routes list", "member validate", "member erase",
     "rates check", "rates graph", "rates derive", "rates numeraire",
     "lookup", "receipts", "transfers", "simulate", "position", "corridors", "window open",
     "window close", "window list", "settle", "statement", "verify",

@@ -13,9 +13,8 @@ from prometheus_client import CollectorRegistry
 
 from adapters.conformance import Subject, run_checks
 from adapters.memory import MemoryProgram
-from exchange.outbound.calendar import Interval, MaintenanceCalendar
 from exchange.outbound.circuit import CircuitState
-from exchange.outbound.guarded import OUT_OF_ORDER, CallPolicy, GuardedProgram
+from exchange.outbound.guarded import OUT_OF_ORDER, CallPolicy, GuardedProgram, policy_of
 from exchange.outbound.watch import ProgramMetrics
 from partners.program_port import (
     Credit,
@@ -27,6 +26,8 @@ from partners.program_port import (
     ProgramUnavailable,
     Reversal,
 )
+from partners.routes.maintenance import Interval, MaintenanceCalendar
+from partners.routes.route import Route
 
 NOW = datetime(2026, 11, 22, 3, tzinfo=UTC)
 DONE = ProgramAnswer(CreditOutcome.DONE, 5)
@@ -376,3 +377,10 @@ def test_one_programs_open_circuit_and_full_places_hold_no_other_back() -> None:
         await asyncio.gather(*waiting, return_exceptions=True)
 
     asyncio.run(calls())
+
+
+def test_a_program_is_called_as_its_route_says() -> None:
+    calendar = MaintenanceCalendar(once=(Interval(NOW, NOW + timedelta(hours=1)),))
+    route = Route("fuel", timeout=timedelta(milliseconds=1500), calls_max=4, maintenance=calendar)
+    policy = policy_of(route)
+    assert (policy.timeout_s, policy.calls_max, policy.calendar) == (1.5, 4, calendar)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.outbound.calendar import (
+from partners.errors import Reason, Refused
+from partners.routes.maintenance import (
     ALWAYS_OPEN,
     Interval,
     MaintenanceCalendar,
@@ -15,7 +16,6 @@ from exchange.outbound.calendar import (
     check_calendar,
     in_maintenance,
 )
-from partners.errors import Reason, Refused
 
 SUNDAY = 7
 NAIVE = datetime.fromisoformat("2026-01-01")
@@ -194,8 +194,8 @@ def test_what_the_wall_clock_says_is_closed_is_closed(
         (MaintenanceCalendar(""), "maintenance.zone"),
         (weekly("UTC", "01:30", 60, weekday=0), "maintenance.weekly[0].weekday"),
         (weekly("UTC", "01:30", 60, weekday=8), "maintenance.weekly[0].weekday"),
-        (weekly("UTC", "01:30", 0), "maintenance.weekly[0].lasts"),
-        (weekly("UTC", "01:30", 7 * 24 * 60), "maintenance.weekly[0].lasts"),
+        (weekly("UTC", "01:30", 0), "maintenance.weekly[0].minutes"),
+        (weekly("UTC", "01:30", 7 * 24 * 60), "maintenance.weekly[0].minutes"),
         (weekly("UTC", "01:30+02:00", 60), "maintenance.weekly[0].begins"),
         (once(("2026-11-22T01:00", "2026-11-22T01:00")), "maintenance.once[0].ends"),
         (

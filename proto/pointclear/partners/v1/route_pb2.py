@@ -22,25 +22,32 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"pointclear/partners/v1/route.proto\x12\x16pointclear.partners.v1\"\xba\x01\n\x05Route\x12\x12\n\nprogram_id\x18\x01 \x01(\t\x12/\n\x04kind\x18\x02 \x01(\x0e\x32!.pointclear.partners.v1.RouteKind\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x12\n\ntimeout_ms\x18\x04 \x01(\x05\x12\x11\n\tcalls_max\x18\x05 \x01(\x05\x12\x1d\n\x15\x61nswer_within_seconds\x18\x06 \x01(\x05\x12\x15\n\rlease_seconds\x18\x07 \x01(\x05\"R\n\x0fSetRouteRequest\x12\x11\n\tchange_id\x18\x01 \x01(\x0c\x12,\n\x05route\x18\x02 \x01(\x0b\x32\x1d.pointclear.partners.v1.Route\"@\n\x10SetRouteResponse\x12,\n\x05route\x18\x01 \x01(\x0b\x32\x1d.pointclear.partners.v1.Route\"\x13\n\x11ListRoutesRequest\"C\n\x12ListRoutesResponse\x12-\n\x06routes\x18\x01 \x03(\x0b\x32\x1d.pointclear.partners.v1.Route*\xac\x01\n\tRouteKind\x12\x1a\n\x16ROUTE_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11ROUTE_KIND_STREAM\x10\x01\x12\x13\n\x0fROUTE_KIND_PULL\x10\x02\x12\x13\n\x0fROUTE_KIND_GRPC\x10\x03\x12\x13\n\x0fROUTE_KIND_HTTP\x10\x04\x12\x13\n\x0fROUTE_KIND_FILE\x10\x05\x12\x18\n\x14ROUTE_KIND_SIMULATED\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"pointclear/partners/v1/route.proto\x12\x16pointclear.partners.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"G\n\x0cWeeklyWindow\x12\x0f\n\x07weekday\x18\x01 \x01(\x05\x12\x15\n\rbegins_minute\x18\x02 \x01(\x05\x12\x0f\n\x07minutes\x18\x03 \x01(\x05\"k\n\x13MaintenanceInterval\x12*\n\x06\x62\x65gins\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x04\x65nds\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x94\x01\n\x13MaintenanceCalendar\x12\x0c\n\x04zone\x18\x01 \x01(\t\x12\x34\n\x06weekly\x18\x02 \x03(\x0b\x32$.pointclear.partners.v1.WeeklyWindow\x12\x39\n\x04once\x18\x03 \x03(\x0b\x32+.pointclear.partners.v1.MaintenanceInterval\"\xfc\x01\n\x05Route\x12\x12\n\nprogram_id\x18\x01 \x01(\t\x12/\n\x04kind\x18\x02 \x01(\x0e\x32!.pointclear.partners.v1.RouteKind\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x12\n\ntimeout_ms\x18\x04 \x01(\x05\x12\x11\n\tcalls_max\x18\x05 \x01(\x05\x12\x1d\n\x15\x61nswer_within_seconds\x18\x06 \x01(\x05\x12\x15\n\rlease_seconds\x18\x07 \x01(\x05\x12@\n\x0bmaintenance\x18\x08 \x01(\x0b\x32+.pointclear.partners.v1.MaintenanceCalendar\"R\n\x0fSetRouteRequest\x12\x11\n\tchange_id\x18\x01 \x01(\x0c\x12,\n\x05route\x18\x02 \x01(\x0b\x32\x1d.pointclear.partners.v1.Route\"@\n\x10SetRouteResponse\x12,\n\x05route\x18\x01 \x01(\x0b\x32\x1d.pointclear.partners.v1.Route\"\x13\n\x11ListRoutesRequest\"C\n\x12ListRoutesResponse\x12-\n\x06routes\x18\x01 \x03(\x0b\x32\x1d.pointclear.partners.v1.Route*\xac\x01\n\tRouteKind\x12\x1a\n\x16ROUTE_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11ROUTE_KIND_STREAM\x10\x01\x12\x13\n\x0fROUTE_KIND_PULL\x10\x02\x12\x13\n\x0fROUTE_KIND_GRPC\x10\x03\x12\x13\n\x0fROUTE_KIND_HTTP\x10\x04\x12\x13\n\x0fROUTE_KIND_FILE\x10\x05\x12\x18\n\x14ROUTE_KIND_SIMULATED\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pointclear.partners.v1.route_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROUTEKIND']._serialized_start=492
-  _globals['_ROUTEKIND']._serialized_end=664
-  _globals['_ROUTE']._serialized_start=63
-  _globals['_ROUTE']._serialized_end=249
-  _globals['_SETROUTEREQUEST']._serialized_start=251
-  _globals['_SETROUTEREQUEST']._serialized_end=333
-  _globals['_SETROUTERESPONSE']._serialized_start=335
-  _globals['_SETROUTERESPONSE']._serialized_end=399
-  _globals['_LISTROUTESREQUEST']._serialized_start=401
-  _globals['_LISTROUTESREQUEST']._serialized_end=420
-  _globals['_LISTROUTESRESPONSE']._serialized_start=422
-  _globals['_LISTROUTESRESPONSE']._serialized_end=489
+  _globals['_ROUTEKIND']._serialized_start=924
+  _globals['_ROUTEKIND']._serialized_end=1096
+  _globals['_WEEKLYWINDOW']._serialized_start=95
+  _globals['_WEEKLYWINDOW']._serialized_end=166
+  _globals['_MAINTENANCEINTERVAL']._serialized_start=168
+  _globals['_MAINTENANCEINTERVAL']._serialized_end=275
+  _globals['_MAINTENANCECALENDAR']._serialized_start=278
+  _globals['_MAINTENANCECALENDAR']._serialized_end=426
+  _globals['_ROUTE']._serialized_start=429
+  _globals['_ROUTE']._serialized_end=681
+  _globals['_SETROUTEREQUEST']._serialized_start=683
+  _globals['_SETROUTEREQUEST']._serialized_end=765
+  _globals['_SETROUTERESPONSE']._serialized_start=767
+  _globals['_SETROUTERESPONSE']._serialized_end=831
+  _globals['_LISTROUTESREQUEST']._serialized_start=833
+  _globals['_LISTROUTESREQUEST']._serialized_end=852
+  _globals['_LISTROUTESRESPONSE']._serialized_start=854
+  _globals['_LISTROUTESRESPONSE']._serialized_end=921
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ How instructions reach a program: what operators set so that members see their p
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
@@ -60,6 +61,100 @@ ROUTE_KIND_SIMULATED: RouteKind.ValueType  # 6
 Global___RouteKind: _TypeAlias = RouteKind  # noqa: Y015
 
 @_typing.final
+class WeeklyWindow(_message.Message):
+    """Every week, from a wall-clock time on, for so long by the wall clock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WEEKDAY_FIELD_NUMBER: _builtins.int
+    BEGINS_MINUTE_FIELD_NUMBER: _builtins.int
+    MINUTES_FIELD_NUMBER: _builtins.int
+    weekday: _builtins.int
+    """1 is Monday, 7 is Sunday."""
+    begins_minute: _builtins.int
+    """Minutes after midnight, 0 to 1,439."""
+    minutes: _builtins.int
+    """1 to 10,079 minutes: less than a week."""
+    def __init__(
+        self,
+        *,
+        weekday: _builtins.int = ...,
+        begins_minute: _builtins.int = ...,
+        minutes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begins_minute", b"begins_minute", "minutes", b"minutes", "weekday", b"weekday"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WeeklyWindow: _TypeAlias = WeeklyWindow  # noqa: Y015
+
+@_typing.final
+class MaintenanceInterval(_message.Message):
+    """From one instant until before another."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEGINS_FIELD_NUMBER: _builtins.int
+    ENDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def begins(self) -> _timestamp_pb2.Timestamp:
+        """From when on."""
+
+    @_builtins.property
+    def ends(self) -> _timestamp_pb2.Timestamp:
+        """Until before when."""
+
+    def __init__(
+        self,
+        *,
+        begins: _timestamp_pb2.Timestamp | None = ...,
+        ends: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["begins", b"begins", "ends", b"ends"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begins", b"begins", "ends", b"ends"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MaintenanceInterval: _TypeAlias = MaintenanceInterval  # noqa: Y015
+
+@_typing.final
+class MaintenanceCalendar(_message.Message):
+    """When a program's system is closed: nothing is sent there, and what is due goes when it opens."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ZONE_FIELD_NUMBER: _builtins.int
+    WEEKLY_FIELD_NUMBER: _builtins.int
+    ONCE_FIELD_NUMBER: _builtins.int
+    zone: _builtins.str
+    """The zone of the weekly windows by its IANA name, like Asia/Tokyo; empty means UTC."""
+    @_builtins.property
+    def weekly(self) -> _containers.RepeatedCompositeFieldContainer[Global___WeeklyWindow]:
+        """At most 32."""
+
+    @_builtins.property
+    def once(self) -> _containers.RepeatedCompositeFieldContainer[Global___MaintenanceInterval]:
+        """At most 32."""
+
+    def __init__(
+        self,
+        *,
+        zone: _builtins.str = ...,
+        weekly: _abc.Iterable[Global___WeeklyWindow] | None = ...,
+        once: _abc.Iterable[Global___MaintenanceInterval] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["once", b"once", "weekly", b"weekly", "zone", b"zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MaintenanceCalendar: _TypeAlias = MaintenanceCalendar  # noqa: Y015
+
+@_typing.final
 class Route(_message.Message):
     """The way to one program. It holds no secret."""
 
@@ -72,6 +167,7 @@ class Route(_message.Message):
     CALLS_MAX_FIELD_NUMBER: _builtins.int
     ANSWER_WITHIN_SECONDS_FIELD_NUMBER: _builtins.int
     LEASE_SECONDS_FIELD_NUMBER: _builtins.int
+    MAINTENANCE_FIELD_NUMBER: _builtins.int
     program_id: _builtins.str
     """The program."""
     kind: Global___RouteKind.ValueType
@@ -88,6 +184,10 @@ class Route(_message.Message):
     """
     lease_seconds: _builtins.int
     """For how long an instruction that was pulled is the puller's, 1 to 3,600 seconds; 0 means 60."""
+    @_builtins.property
+    def maintenance(self) -> Global___MaintenanceCalendar:
+        """When the exchange calls nobody there; not set: it always may."""
+
     def __init__(
         self,
         *,
@@ -98,10 +198,11 @@ class Route(_message.Message):
         calls_max: _builtins.int = ...,
         answer_within_seconds: _builtins.int = ...,
         lease_seconds: _builtins.int = ...,
+        maintenance: Global___MaintenanceCalendar | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["maintenance", b"maintenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "answer_within_seconds", b"answer_within_seconds", "calls_max", b"calls_max", "kind", b"kind", "lease_seconds", b"lease_seconds", "program_id", b"program_id", "timeout_ms", b"timeout_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "answer_within_seconds", b"answer_within_seconds", "calls_max", b"calls_max", "kind", b"kind", "lease_seconds", b"lease_seconds", "maintenance", b"maintenance", "program_id", b"program_id", "timeout_ms", b"timeout_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -77,7 +77,7 @@ def check_calendar(calendar: MaintenanceCalendar, field: str = "maintenance") ->
         if window.begins.tzinfo is not None:
             raise _invalid(f"{name}.begins", "a weekly window begins by the calendar's own zone")
         if not timedelta(0) < window.lasts < WEEK:
-            raise _invalid(f"{name}.lasts", "a weekly window lasts longer than 0 and under a week")
+            raise _invalid(f"{name}.minutes", "a weekly window lasts 1 to 10,079 minutes")
     for number, interval in enumerate(calendar.once):
         name = f"{field}.once[{number}]"
         if interval.begins.tzinfo is None or interval.ends.tzinfo is None:
