@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from exchange.outbound.guarded import CallPolicy, GuardedProgram
+from exchange.outbound.guarded import GuardedProgram, policy_of
 from exchange.outbound.watch import CallWatcher
 from partners.program_port import ProgramPort
 from partners.routes.route import Route
@@ -29,5 +29,4 @@ class Guards:
         port = self._port_of(route)
         if port is None:
             return None
-        policy = CallPolicy(route.timeout.total_seconds(), route.calls_max)
-        return GuardedProgram(port, route.program, policy, self._watcher)
+        return GuardedProgram(port, route.program, policy_of(route), self._watcher)
