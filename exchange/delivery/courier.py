@@ -25,6 +25,7 @@ from exchange.delivery.saga import (
 )
 from exchange.delivery.store import DeliveryStore
 from exchange.delivery.watcher import Watcher
+from partners.confirmations.confirmation import check_points
 from partners.errors import Reason, Refused
 from partners.program_port import Credit, Fault, ProgramAnswer, ProgramPort, ProgramUnavailable
 
@@ -136,10 +137,16 @@ class Courier:
 
 
 async def call(claimed: Claimed, port: ProgramPort) -> ProgramAnswer | None:
-    """Tell or ask; None while the program is at work on it."""
+    """Tell or ask; None while the program is at work on it. Raises ProgramUnavailable."""
     instruction = claimed.instruction
     if claimed.step is Step.ASK:
-        return await port.look_up(*claimed.key)
-    if isinstance(instruction, Credit):
-        return await port.credit(instruction)
-    return await port.reverse(instruction)
+        answer = await port.look_up(*claimed.key)
+    elif isinstance(instruction, Credit):
+        answer = await port.credit(instruction)
+    else:
+        answer = await port.reverse(instruction)
+    if answer is not None:
+        # A look-up names no points: that its answer is about as many as were asked for is known
+        # here only.
+        check_points(answer.outcome, claimed.kind, answer.points, instruction.points)
+    return answer
