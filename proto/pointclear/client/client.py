@@ -220,7 +220,7 @@ class Client:
             start, follow=follow, heartbeat_s=heartbeat_s, patience_s=patience_s
         ):
             yield entry
-            if own:
+            if own and not self._closed.is_set():
                 self._journal.move_bookmark(entry.bookmark)
 
     # Other readings

@@ -154,12 +154,14 @@ class Journal:
         *,
         final: bool,
     ) -> None:
-        """Write a verified answer down. A final one stays, whatever comes later."""
+        """Write a verified answer down. A final one with its receipt stays, whatever comes later;
+        one without, a refusal that was recorded nowhere, stays until there is one.
+        """
         # A crash before this costs nothing: the same bytes get the same answer.
         with self._transaction():
             self._db.execute(
                 "UPDATE sent_order SET receipt = ?, stream_seq = ?, refusal = ?, final = ?"
-                " WHERE key = ? AND NOT final",
+                " WHERE key = ? AND (NOT final OR receipt IS NULL)",
                 (
                     receipt and to_json(receipt),
                     stream_seq,

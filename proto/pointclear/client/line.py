@@ -6,6 +6,7 @@ knows then whether the call was carried out. Pauses between attempts grow, with 
 clients that lost their server do not come back all at once.
 """
 
+import logging
 import math
 import random
 import time
@@ -31,6 +32,8 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     # The exchange's answers are the only large messages: 500 receipts of at most 6 KiB.
     ("grpc.max_receive_message_length", 8 * 1024 * 1024),
 )
+log = logging.getLogger("pointclear.client")
+
 _LOOPBACK = ("localhost:", "127.0.0.1:", "[::1]:")
 _POINTLESS = (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.RESOURCE_EXHAUSTED)
 """What gRPC itself answers again and again."""
@@ -113,6 +116,7 @@ class Tries:
         """Pause before the next attempt; False, without a pause, where there is none."""
         if not answer.may_be_repeated or time.monotonic() >= self._until:
             return False
+        log.info("asking again: %s", answer.text)
         time.sleep(self.pause(answer.delay_s))
         return True
 

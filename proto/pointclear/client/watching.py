@@ -4,6 +4,7 @@ Effects: the network, and the journal where that holds the reader's place. A wat
 opened again after the last entry that came; its reader notices a pause at most.
 """
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from pointclear.client.reading import entry_of
 from pointclear.client.refusals import Refusal
 from pointclear.client.values import Bookmark, Entry
 from pointclear.exchange.v1 import exchange_service_pb2 as pb
+
+log = logging.getLogger("pointclear.client")
 
 HEARTBEATS_MISSED = 3
 """After so many heartbeats without a word a watch counts as dead."""
@@ -73,10 +76,16 @@ class Watching:
             except Unavailable as gone:
                 # The exchange's keys could not be read, to verify what came.
                 answer = NoAnswer(str(gone))
+            except ValueError:
+                # gRPC's word for a channel that is closed.
+                if not self.closed.is_set():
+                    raise
+                return
             if self.closed.is_set():
                 return
             if isinstance(answer, Refusal) and not answer.may_be_repeated:
                 raise answer.error()
+            log.info("a watch ended (%s): on after %d", answer.text, after.stream_seq)
             if not tries.again(answer):
                 raise Unavailable(f"{self.line.server}: {answer.text}")
 
