@@ -26,12 +26,13 @@ from uuid import UUID
 from exchange.commands import Booked, Outcome, Recorded, TransferState
 from exchange.fold import InvariantBroken
 from exchange.ledger.names import account_names
-from exchange.log.merkle import Frontier, leaf_data, leaf_hash
+from exchange.log.merkle import Frontier, leaf_data
 from exchange.parts import NO_PART, Part
 from exchange.quotes.quote import Quote
 from exchange.quotes.wire import quote_payload
 from exchange.wire import papers
 from exchange.wire.records import entry_record, transfer_record
+from partners.merkle import leaf_hash
 from partners.registry import Registry
 
 

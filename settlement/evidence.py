@@ -20,11 +20,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from exchange.log.merkle import Frontier, leaf_data, leaf_hash
+from exchange.log.merkle import Frontier, leaf_data
 from exchange.wire.records import entry_body
 from partners.envelope import RATE_AGREEMENT, Envelope, Signature
 from partners.errors import Refused
 from partners.keys import Purpose
+from partners.merkle import leaf_hash
 from partners.negotiation.wire import activation_from_body
 from partners.queries import load_queries
 from partners.registry import RegisteredKey

@@ -1,8 +1,7 @@
 """A file program over a real folder and journal, and the files that a brand would put there."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,8 +11,9 @@ from adapters.file_program.intake import Intake
 from adapters.file_program.journal import Journal
 from adapters.file_program.places import FOLDERS, RESULTS, LocalPlace, Place
 from adapters.file_program.program import FileProgram, Rhythm
-from adapters.file_program.results import SUFFIX, ResultFile, ResultLine, Signing, write_results
+from adapters.file_program.results import SUFFIX, Signing, parse_results, write_results
 from adapters.file_program.signature import SIGNATURE_SUFFIX, sign_results
+from partners.confirmations.confirmation import Confirmation
 from partners.confirmations.verification import KeyOf
 from partners.keys import Purpose, Signer
 from partners.program_port import (
@@ -120,34 +120,46 @@ async def answer(of: FileProgram, to: Credit | Reversal) -> ProgramAnswer | None
         return None
 
 
-def done(number: int, **changes: Any) -> ResultLine:
-    """The line of a credit that was done."""
-    line = ResultLine(
-        instruction_id(number), InstructionKind.CREDIT, CreditOutcome.DONE, NOW, 100, None, "B-1"
+def done(number: int, **changes: Any) -> Confirmation:
+    """What says that a credit was done."""
+    said = Confirmation(
+        AUDIENCE,
+        "fuel",
+        instruction_id(number),
+        InstructionKind.CREDIT,
+        "fuel",
+        CreditOutcome.DONE,
+        NOW,
+        100,
+        program_reference="B-1",
     )
-    return replace(line, **changes)
+    return replace(said, **changes)
 
 
-def result_file(*lines: ResultLine, file_id: str = "r-1", **changes: Any) -> ResultFile:
-    """A file that answers with these lines."""
-    return replace(ResultFile(NAME, file_id, NOW.astimezone(UTC), Signing.NONE, lines), **changes)
+def results(
+    *answers: Confirmation,
+    file_id: str = "r-1",
+    name: ProgramName = NAME,
+    signing: Signing = Signing.NONE,
+) -> bytes:
+    """A file with these answers."""
+    return write_results(name, file_id, NOW, signing, answers)
 
 
 def lay(
     folder: Path,
-    file: ResultFile | Iterable[ResultLine],
-    *,
-    content: bytes | None = None,
+    *answers: Confirmation,
+    file_id: str = "r-1",
+    name: ProgramName = NAME,
     signer: Signer | None = None,
+    content: bytes | None = None,
 ) -> Path:
     """Put a result file, and its signature, where the brand puts it."""
-    made = file if isinstance(file, ResultFile) else result_file(*file)
-    if signer is not None:
-        made = replace(made, signing=Signing.DSSE)
-    written = write_results(made) if content is None else content
-    path = folder / "shared" / RESULTS / f"{made.file_id}{SUFFIX}"
+    signing = Signing.NONE if signer is None else Signing.DSSE
+    made = results(*answers, file_id=file_id, name=name, signing=signing)
+    path = folder / "shared" / RESULTS / f"{file_id}{SUFFIX}"
     if signer is not None:
         signature = path.with_name(path.name + SIGNATURE_SUFFIX)
-        signature.write_bytes(sign_results(signer, made, written))
-    path.write_bytes(written)
+        signature.write_bytes(sign_results(signer, parse_results(made)))
+    path.write_bytes(made if content is None else content)
     return path

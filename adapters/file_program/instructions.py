@@ -14,12 +14,13 @@ program are numbered from 1 without a gap, and equal batches give equal bytes.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import assert_never
 from uuid import UUID
 
 from adapters.file_program.tables import END, write_table
 from partners.cells import neutralised
+from partners.confirmations.file_evidence import time_cell
 from partners.program_port import Credit, ExpiryLot, InstructionKind, Reversal
 
 COLUMNS = (
@@ -92,7 +93,7 @@ def write_batch(batch: Batch) -> bytes:
             "program": batch.name.program,
             "partner": batch.name.partner_id,
             "audience": batch.name.audience,
-            "created_at": format_time(batch.created_at),
+            "created_at": time_cell(batch.created_at),
         },
         *({"row": "LINE", "program": batch.name.program, **line} for line in lines),
         *({"row": "TOTAL", **_total(kind, lines)} for kind in KINDS),
@@ -101,17 +102,12 @@ def write_batch(batch: Batch) -> bytes:
     return write_table(COLUMNS, ({**row, "batch": batch.batch_id} for row in rows))
 
 
-def format_time(time: datetime) -> str:
-    """RFC 3339 in UTC, with microseconds."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
 def format_lots(lots: tuple[ExpiryLot, ...]) -> str:
     """Each as `<points>@<time>`, with a space between two; no time where the program's own rule
     says.
     """
     return " ".join(
-        f"{lot.points}@{format_time(lot.expires_at) if lot.expires_at else ''}" for lot in lots
+        f"{lot.points}@{time_cell(lot.expires_at) if lot.expires_at else ''}" for lot in lots
     )
 
 

@@ -29,6 +29,7 @@ from adapters.file_program.results import (
 from adapters.file_program.signature import BYTES_MAX as SIGNATURE_BYTES_MAX
 from adapters.file_program.signature import SIGNATURE_SUFFIX, verify_results
 from partners.confirmations.verification import KeyOf
+from partners.program_port import Evidence
 
 REFUSAL_SUFFIX = ".refused.json"
 
@@ -122,12 +123,12 @@ class Intake:
             raise FileRefused(FileFault.TOO_LARGE, f"a file has at most {BYTES_MAX} bytes")
         file = parse_results(content)
         check_head(file, self.journal.name, file_id)
-        evidence = None
+        evidence: tuple[Evidence, ...] = ()
         if file.signing is Signing.DSSE:
             if signature is None:
                 return None
-            evidence = verify_results(signature, file, content, self.key_of, now)
-        answers = self.journal.take(file, content, sha256, evidence, now)
+            evidence = verify_results(signature, file, self.key_of, now)
+        answers = self.journal.take(file, sha256, evidence, now)
         return Taken(name, answers, repeated=False)
 
 

@@ -16,7 +16,6 @@ is ever concluded from what a journal does not hold.
 
 import os
 import sqlite3
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -27,10 +26,18 @@ from typing import Any
 import aiosql
 
 from adapters.file_program.faults import FileFault, FileRefused
-from adapters.file_program.instructions import Batch, Instruction, ProgramName, format_time
-from adapters.file_program.journal_rows import Kept, columns, instruction_of, key_of, read_row
+from adapters.file_program.instructions import Batch, Instruction, ProgramName
+from adapters.file_program.journal_rows import (
+    Kept,
+    answer_columns,
+    columns,
+    instruction_of,
+    key_of,
+    read_row,
+)
 from adapters.file_program.judgement import Key, Open, new_answers
 from adapters.file_program.results import ResultFile
+from partners.confirmations.file_evidence import time_cell
 from partners.errors import PointclearError
 from partners.program_port import Evidence
 
@@ -71,7 +78,7 @@ class Journal:
         with self._transaction() as rows:
             key = key_of(instruction)
             if (found := _kept(rows, self.name, key)) is None:
-                _SQL.add_instruction(rows, **columns(instruction), handed_over_at=format_time(now))
+                _SQL.add_instruction(rows, **columns(instruction), handed_over_at=time_cell(now))
                 return Kept(instruction, None)
             return found
 
@@ -87,9 +94,9 @@ class Journal:
         with self._transaction() as rows:
             waiting = _SQL.waiting(rows)
             full = waiting["instructions"] >= instructions_max
-            if not waiting["instructions"] or not (full or waiting["since"] <= format_time(before)):
+            if not waiting["instructions"] or not (full or waiting["since"] <= time_cell(before)):
                 return None
-            number = int(_SQL.add_batch(rows, created_at=format_time(now))["number"])
+            number = int(_SQL.add_batch(rows, created_at=time_cell(now))["number"])
             _SQL.fill_batch(rows, number=number, instructions_max=instructions_max)
             return number
 
@@ -101,7 +108,7 @@ class Journal:
     def mark_sent(self, number: int, now: datetime) -> None:
         """Note that a batch stands in the brand's folder."""
         with self._transaction() as rows:
-            _SQL.mark_sent(rows, number=number, sent_at=format_time(now))
+            _SQL.mark_sent(rows, number=number, sent_at=time_cell(now))
 
     def sha256_of(self, file_id: str) -> str | None:
         """Of a result file that was taken."""
@@ -112,13 +119,12 @@ class Journal:
     def take(
         self,
         file: ResultFile,
-        content: bytes,
         sha256: str,
-        evidence: Evidence | None,
+        evidence: tuple[Evidence, ...],
         now: datetime,
     ) -> int:
-        """Take a result file whole; how many answers were new. Raises FileRefused, and then nothing
-        was taken.
+        """Take a result file whole, with the evidence of each line or none at all; how many answers
+        were new. Raises FileRefused, and then nothing was taken.
         """
         with self._transaction() as rows:
             before = _SQL.result_file(rows, file_id=file.file_id)
@@ -126,51 +132,27 @@ class Journal:
                 if before["sha256"] != sha256:
                     raise FileRefused(FileFault.NAME_USED, "a file of this name was taken before")
                 return 0
-            keys = ((line.instruction_id, line.kind) for line in file.lines)
+            keys = ((line.said.instruction_id, line.said.kind) for line in file.lines)
             new = new_answers(file, _open(rows, self.name, keys))
-            _SQL.add_result_file(
-                rows,
-                file_id=file.file_id,
-                sha256=sha256,
-                content=zlib.compress(content),
-                payload=evidence and evidence.content,
-                key_id=evidence and evidence.key_id,
-                signature=evidence and evidence.signature,
-                taken_at=format_time(now),
-            )
-            for line in new:
-                _SQL.answer(
-                    rows,
-                    instruction_id=str(line.instruction_id),
-                    kind=line.kind,
-                    outcome=line.outcome,
-                    points_moved=line.points,
-                    reason=line.reason,
-                    reference=line.reference,
-                    decided_at=format_time(line.decided_at),
-                    result_file=file.file_id,
+            _SQL.add_result_file(rows, file_id=file.file_id, sha256=sha256, taken_at=time_cell(now))
+            for index in new:
+                answer = answer_columns(
+                    file.lines[index].said, evidence[index] if evidence else None
                 )
+                _SQL.answer(rows, **answer, result_file=file.file_id)
             return len(new)
-
-    def result_file_of(self, key: Key) -> bytes | None:
-        """The bytes of the file that answered an instruction, which its evidence is about."""
-        with self._transaction() as rows:
-            row = _SQL.instruction(rows, instruction_id=str(key[0]), kind=key[1])
-            if row is None or row["result_file"] is None:
-                return None
-            return zlib.decompress(_SQL.result_file(rows, file_id=row["result_file"])["content"])
 
     def forgettable(self, before: datetime) -> tuple[Batch, ...]:
         """Batches that were wholly answered before an instant, whose members are still known."""
         with self._transaction() as rows:
-            found = _SQL.forgettable(rows, before=format_time(before))
+            found = _SQL.forgettable(rows, before=time_cell(before))
             return tuple(_batch(rows, self.name, row) for row in found)
 
     def forget(self, number: int, now: datetime) -> None:
         """Forget the members of a batch."""
         with self._transaction() as rows:
             _SQL.forget_members(rows, number=number)
-            _SQL.mark_forgotten(rows, number=number, forgotten_at=format_time(now))
+            _SQL.mark_forgotten(rows, number=number, forgotten_at=time_cell(now))
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -7,9 +7,7 @@ SELECT audience, partner_id, program FROM program;
 INSERT INTO program (audience, partner_id, program) VALUES (:audience, :partner_id, :program);
 
 -- name: instruction^
-SELECT i.*, f.payload, f.key_id, f.signature
-FROM instruction AS i LEFT JOIN result_file AS f ON f.file_id = i.result_file
-WHERE i.instruction_id = :instruction_id AND i.kind = :kind;
+SELECT * FROM instruction WHERE instruction_id = :instruction_id AND kind = :kind;
 
 -- name: add_instruction!
 INSERT INTO instruction
@@ -41,15 +39,14 @@ UPDATE batch SET sent_at = :sent_at WHERE number = :number AND sent_at IS NULL;
 -- name: answer!
 UPDATE instruction
 SET outcome = :outcome, points_moved = :points_moved, reason = :reason, reference = :reference,
-    decided_at = :decided_at, result_file = :result_file
+    decided_at = :decided_at, evidence = :evidence, key_id = :key_id, signature = :signature, result_file = :result_file
 WHERE instruction_id = :instruction_id AND kind = :kind AND outcome IS NULL AND batch IS NOT NULL;
 
 -- name: add_result_file!
-INSERT INTO result_file (file_id, sha256, content, payload, key_id, signature, taken_at)
-VALUES (:file_id, :sha256, :content, :payload, :key_id, :signature, :taken_at);
+INSERT INTO result_file (file_id, sha256, taken_at) VALUES (:file_id, :sha256, :taken_at);
 
 -- name: result_file^
-SELECT sha256, content FROM result_file WHERE file_id = :file_id;
+SELECT sha256 FROM result_file WHERE file_id = :file_id;
 
 -- name: forgettable
 -- Batches wholly answered by files that were taken before an instant, and not yet forgotten.

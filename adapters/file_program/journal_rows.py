@@ -8,7 +8,8 @@ from uuid import UUID
 
 from adapters.file_program.instructions import Inquiry, Instruction, format_lots
 from adapters.file_program.judgement import Key
-from adapters.file_program.signature import RESULT_FILE
+from partners.confirmations.confirmation import Confirmation
+from partners.confirmations.file_evidence import RESULT_FILE, time_cell
 from partners.program_port import (
     Credit,
     CreditOutcome,
@@ -92,6 +93,22 @@ def read_row(row: sqlite3.Row, program: str) -> Kept:
     return Kept(instruction_of(row, program), answer_of_row(row, _evidence(row)))
 
 
+def answer_columns(said: Confirmation, evidence: Evidence | None) -> dict[str, object]:
+    """An answer as the query `answer` takes it."""
+    return {
+        "instruction_id": str(said.instruction_id),
+        "kind": said.kind,
+        "outcome": said.outcome,
+        "points_moved": said.points,
+        "reason": said.reason,
+        "reference": said.program_reference,
+        "decided_at": time_cell(said.decided_at),
+        "evidence": evidence and evidence.content,
+        "key_id": evidence and evidence.key_id,
+        "signature": evidence and evidence.signature,
+    }
+
+
 def instruction_of(row: sqlite3.Row, program: str) -> Instruction:
     """The instruction that a row holds."""
     instruction_id, kind = UUID(row["instruction_id"]), InstructionKind(row["kind"])
@@ -126,6 +143,6 @@ def answer_of_row(row: sqlite3.Row, evidence: Evidence | None = None) -> Program
 
 
 def _evidence(row: sqlite3.Row) -> Evidence | None:
-    if row["payload"] is None:
+    if row["evidence"] is None:
         return None
-    return Evidence(RESULT_FILE, row["payload"], row["key_id"], row["signature"])
+    return Evidence(RESULT_FILE, row["evidence"], row["key_id"], row["signature"])

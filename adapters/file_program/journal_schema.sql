@@ -15,17 +15,11 @@ CREATE TABLE batch (
     forgotten_at text
 ) STRICT;
 
--- What was taken, as it came: what a signature covers.
+-- What was taken.
 CREATE TABLE result_file (
     file_id text PRIMARY KEY,
     sha256 text NOT NULL,
-    -- zlib.
-    content blob NOT NULL,
-    payload blob,
-    key_id text,
-    signature blob,
-    taken_at text NOT NULL,
-    CHECK ((payload IS NULL) = (signature IS NULL) AND (payload IS NULL) = (key_id IS NULL))
+    taken_at text NOT NULL
 ) STRICT;
 
 CREATE TABLE instruction (
@@ -48,10 +42,14 @@ CREATE TABLE instruction (
     reason text,
     reference text,
     decided_at text,
+    evidence blob,
+    key_id text,
+    signature blob,
     result_file text REFERENCES result_file,
     UNIQUE (instruction_id, kind),
     CHECK (inquiry = (points IS NULL)),
-    CHECK ((outcome IS NULL) = (result_file IS NULL))
+    CHECK ((outcome IS NULL) = (result_file IS NULL)),
+    CHECK ((evidence IS NULL) = (signature IS NULL) AND (evidence IS NULL) = (key_id IS NULL))
 ) STRICT;
 
 CREATE INDEX instruction_of_batch ON instruction (batch, seq);

@@ -11,8 +11,14 @@ from uuid import UUID
 from adapters.file_program.faults import FileFault, FileRefused
 from adapters.file_program.instructions import ProgramName
 from adapters.file_program.results import ResultFile, ResultLine
-from partners.confirmations.confirmation import NoAnswer, check_points
-from partners.program_port import CreditOutcome, InstructionKind, ProgramAnswer, contradicts
+from partners.confirmations.confirmation import Confirmation, NoAnswer, check_points
+from partners.program_port import (
+    CreditOutcome,
+    Evidence,
+    InstructionKind,
+    ProgramAnswer,
+    contradicts,
+)
 
 Key = tuple[UUID, InstructionKind]
 
@@ -39,36 +45,37 @@ def check_head(file: ResultFile, name: ProgramName, file_id: str) -> None:
             raise FileRefused(FileFault.NOT_THIS_PROGRAM, "it names another", line=2, field=field)
 
 
-def new_answers(file: ResultFile, known: Mapping[Key, Open]) -> tuple[ResultLine, ...]:
-    """The lines that say something new. `known` holds at least what the file answers, as far as it
-    stands in a batch. Raises FileRefused.
+def new_answers(file: ResultFile, known: Mapping[Key, Open]) -> tuple[int, ...]:
+    """Which lines say something new, from 0. `known` holds at least what the file answers, as far
+    as it stands in a batch. Raises FileRefused.
     """
     seen: set[Key] = set()
-    new: list[ResultLine] = []
-    for line in file.lines:
-        key = (line.instruction_id, line.kind)
+    new: list[int] = []
+    for index, line in enumerate(file.lines):
+        said = line.said
+        key = (said.instruction_id, said.kind)
         if key in seen:
             raise _refused(line, FileFault.ANSWERED_TWICE, "instruction_id", "it is answered above")
         seen.add(key)
         asked = known.get(key)
         if asked is None:
-            text = f"no batch asked for this {line.kind}"
+            text = f"no batch asked for this {said.kind}"
             raise _refused(line, FileFault.INSTRUCTION_UNKNOWN, "instruction_id", text)
         try:
-            check_points(line.outcome, line.kind, line.points, asked.points)
+            check_points(said.outcome, said.kind, said.points, asked.points)
         except NoAnswer as wrong:
             raise _refused(line, FileFault.POINTS_WRONG, wrong.field, wrong.text) from None
         if asked.answer is None:
-            new.append(line)
-        elif contradicts(asked.answer, answer_of(line)):
+            new.append(index)
+        elif contradicts(asked.answer, answer_of(said)):
             text = f"{asked.answer.outcome} was answered before"
             raise _refused(line, FileFault.ANSWER_CHANGED, "outcome", text)
     return tuple(new)
 
 
-def answer_of(line: ResultLine) -> ProgramAnswer:
-    """The answer that a line gives, as yet without evidence."""
-    return ProgramAnswer(line.outcome, line.points, line.reason, line.reference)
+def answer_of(said: Confirmation, evidence: Evidence | None = None) -> ProgramAnswer:
+    """The answer that a line gives."""
+    return ProgramAnswer(said.outcome, said.points, said.reason, said.program_reference, evidence)
 
 
 def is_fence(answer: ProgramAnswer) -> bool:

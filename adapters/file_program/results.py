@@ -8,61 +8,45 @@ Its rows, by the first cell:
     END      the end marker
 
 Any of the open instructions may be answered, of one batch or of several, in any order, in one file
-or in several. No row holds a member reference, so that a file can be kept for ever.
+or in several. What a LINE says is read where its evidence is verified:
+`partners.confirmations.file_evidence`.
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
-from typing import TypeVar
-from uuid import UUID
 
 from adapters.file_program.faults import FileFault, FileRefused
-from adapters.file_program.instructions import ProgramName, format_time
+from adapters.file_program.instructions import ProgramName
 from adapters.file_program.tables import END, Row, read_table, write_table
-from partners.cells import neutralised, original
-from partners.errors import Refused
-from partners.points import POINTS_MAX, check_reference
-from partners.program_port import CreditOutcome, DeclineReason, InstructionKind
-
-COLUMNS = (
-    "row",
-    "file",
-    "kind",
-    "instruction_id",
-    "outcome",
-    "points",
-    "reason",
-    "reference",
-    "decided_at",
-    "count",
-    "program",
-    "partner",
-    "audience",
-    "created_at",
-    "signature",
+from partners.confirmations.confirmation import Confirmation, NoAnswer
+from partners.confirmations.file_evidence import (
+    LINE,
+    LINES_MAX,
+    RESULT_COLUMNS,
+    line_cells,
+    said_in_cells,
+    time_cell,
+    time_in,
 )
+from partners.program_port import InstructionKind
+
 SUFFIX = ".results.csv"
-LINES_MAX = 100_000
 BYTES_MAX = 32 * 1024 * 1024
 
 _CELLS: Mapping[str, frozenset[str]] = {
     tag: frozenset({"row", "file", *columns.split()})
     for tag, columns in {
         "RESULTS": "program partner audience created_at signature",
-        "LINE": "kind instruction_id outcome points reason reference decided_at",
+        LINE: "kind instruction_id outcome points reason reference decided_at",
         "TOTAL": "kind count points",
         END: "count",
     }.items()
 }
 """What each row has cells for."""
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
-_POINTS = re.compile(r"[0-9]{1,19}")
-_Value = TypeVar("_Value", bound=StrEnum)
 
 
 class Signing(StrEnum):
@@ -76,19 +60,11 @@ class Signing(StrEnum):
 class ResultLine:
     """The answer to one instruction."""
 
-    instruction_id: UUID
-    kind: InstructionKind
-    outcome: CreditOutcome
-    decided_at: datetime
-    """By the brand's clock; nothing is decided by it."""
-    points: int = 0
-    """With DONE."""
-    reason: DeclineReason | None = None
-    """With DECLINED."""
-    reference: str = ""
-    """The brand's own id of its booking; not personal data."""
-    line: int = 0
-    """Where it stands in the file, counted from 1."""
+    said: Confirmation
+    line: int
+    """Where it stands, counted from 1."""
+    row: bytes
+    """As it stands there, without its line end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,150 +83,97 @@ def is_result_file(file_name: str) -> bool:
     return file_name.endswith(SUFFIX) and bool(_NAME.fullmatch(file_name.removesuffix(SUFFIX)))
 
 
-def write_results(file: ResultFile) -> bytes:
-    """The file; what `parse_results` reads."""
+def write_results(
+    name: ProgramName,
+    file_id: str,
+    created_at: datetime,
+    signing: Signing,
+    answers: Iterable[Confirmation],
+) -> bytes:
+    """A result file as a brand writes it."""
+    answers = tuple(answers)
     rows: list[Mapping[str, object]] = [
         {
             "row": "RESULTS",
-            "program": file.name.program,
-            "partner": file.name.partner_id,
-            "audience": file.name.audience,
-            "created_at": format_time(file.created_at),
-            "signature": file.signing.value,
+            "program": name.program,
+            "partner": name.partner_id,
+            "audience": name.audience,
+            "created_at": time_cell(created_at),
+            "signature": signing.value,
         },
-        *({"row": "LINE", **_cells(line)} for line in file.lines),
-        *({"row": "TOTAL", "kind": kind, **_total(kind, file.lines)} for kind in InstructionKind),
-        {"row": END, "count": len(file.lines)},
+        *({"row": LINE, **line_cells(said)} for said in answers),
+        *({"row": "TOTAL", "kind": kind, **_total(kind, answers)} for kind in InstructionKind),
+        {"row": END, "count": len(answers)},
     ]
-    return write_table(COLUMNS, ({**row, "file": file.file_id} for row in rows))
+    return write_table(RESULT_COLUMNS, ({**row, "file": file_id} for row in rows))
 
 
 def parse_results(content: bytes) -> ResultFile:
     """Read a file that is whole and adds up; raises FileRefused for any other."""
-    rows = read_table(content, COLUMNS)
+    rows = read_table(content, RESULT_COLUMNS)
     if len(rows) - 2 - len(InstructionKind) > LINES_MAX:
         raise FileRefused(FileFault.TOO_LARGE, f"a file has at most {LINES_MAX} lines")
-    # Whatever there is ends with END, so a file without the other rows is out of order.
-    trailer = rows[-1 - len(InstructionKind) :]
-    lines = rows[1 : -len(trailer)]
-    expected = ["RESULTS", *["LINE"] * len(lines), *["TOTAL"] * len(InstructionKind), END]
-    for row, tag in zip(rows, expected, strict=False):
-        if row["row"] != tag:
-            raise FileRefused(
-                FileFault.ROW_WRONG, f"{tag} belongs here", line=row.line, field="row"
-            )
-    if len(rows) != len(expected):
-        raise _misplaced(rows[-1], "row", "rows are missing before this one")
-    for row in rows:
-        _check_empty(row)
-    head = rows[0]
-    for row in rows:
-        if row["file"] != head["file"] or not _NAME.fullmatch(row["file"]):
-            raise _invalid(row, "file", "every row names the file, as the first one does")
+    _check_order(rows)
+    head, lines, trailer = rows[0], rows[1 : -1 - len(InstructionKind)], rows[-3:]
+    if head["signature"] not in Signing.__members__:
+        raise _invalid(head, "signature", f"it is one of {', '.join(Signing)}")
+    name = ProgramName(head["audience"], head["partner"], head["program"])
+    try:
+        created_at = time_in(head.cells, "created_at")
+    except NoAnswer as wrong:
+        raise _invalid(head, wrong.field, wrong.text) from None
     file = ResultFile(
-        ProgramName(head["audience"], head["partner"], head["program"]),
+        name,
         head["file"],
-        _time(head, "created_at"),
-        _named(head, "signature", Signing),
-        tuple(_line(row) for row in lines),
+        created_at,
+        Signing(head["signature"]),
+        tuple(_line(row, name) for row in lines),
     )
-    _check_trailer(file, trailer)
+    _check_trailer([line.said for line in file.lines], trailer)
     return file
 
 
-def _line(row: Row) -> ResultLine:
-    outcome = _named(row, "outcome", CreditOutcome)
-    reason = _named(row, "reason", DeclineReason) if row["reason"] else None
-    if (outcome is CreditOutcome.DECLINED) is (reason is None):
-        raise _invalid(row, "reason", "a reason belongs to DECLINED, and to nothing else")
-    points = _points(row, "points") if outcome is CreditOutcome.DONE else 0
-    if row["points"] not in ("", "0") and outcome is not CreditOutcome.DONE:
-        raise _invalid(row, "points", "points belong to DONE")
+def _check_order(rows: tuple[Row, ...]) -> None:
+    """The rows that belong here, each with its own cells and the name of one file."""
+    # Whatever was read ends with END, so a file without the other rows is out of order.
+    lines = max(0, len(rows) - 2 - len(InstructionKind))
+    expected = ("RESULTS", *[LINE] * lines, *["TOTAL"] * len(InstructionKind), END)
+    for row, tag in zip(rows, expected, strict=False):
+        if row["row"] != tag:
+            raise _misplaced(row, "row", f"{tag} belongs here")
+        for column, cell in row.cells.items():
+            if cell and column not in _CELLS[tag]:
+                raise _invalid(row, column, f"a row {tag} leaves it empty")
+        if row["file"] != rows[0]["file"] or not _NAME.fullmatch(row["file"]):
+            raise _invalid(row, "file", "every row names the file, as the first one does")
+
+
+def _line(row: Row, name: ProgramName) -> ResultLine:
     try:
-        reference = check_reference(original(row["reference"]), "reference", required=False)
-    except Refused as refusal:
-        raise _invalid(row, "reference", refusal.text) from None
-    return ResultLine(
-        _uuid(row, "instruction_id"),
-        _named(row, "kind", InstructionKind),
-        outcome,
-        _time(row, "decided_at"),
-        points,
-        reason,
-        reference,
-        row.line,
-    )
+        said = said_in_cells(row.cells, name.audience, name.partner_id, name.program)
+    except NoAnswer as wrong:
+        raise _invalid(row, wrong.field, wrong.text) from None
+    return ResultLine(said, row.line, row.content)
 
 
-def _check_empty(row: Row) -> None:
-    for column, cell in row.cells.items():
-        if cell and column not in _CELLS[row["row"]]:
-            raise _invalid(row, column, f"a row {row['row']} leaves it empty")
-
-
-def _check_trailer(file: ResultFile, trailer: tuple[Row, ...]) -> None:
+def _check_trailer(answers: Iterable[Confirmation], trailer: tuple[Row, ...]) -> None:
+    answers = tuple(answers)
     *totals, end = trailer
     for row, kind in zip(totals, InstructionKind, strict=True):
         if row["kind"] != kind:
-            raise FileRefused(
-                FileFault.ROW_WRONG,
-                f"the total of {kind} belongs here",
-                line=row.line,
-                field="kind",
-            )
-        for field, value in _total(kind, file.lines).items():
+            raise _misplaced(row, "kind", f"the total of {kind} belongs here")
+        for field, value in _total(kind, answers).items():
             if row[field] != str(value):
                 text = f"the lines come to {value}"
                 raise FileRefused(FileFault.TOTALS_WRONG, text, line=row.line, field=field)
-    if end["count"] != str(len(file.lines)):
-        text = f"there are {len(file.lines)} lines"
+    if end["count"] != str(len(answers)):
+        text = f"there are {len(answers)} lines"
         raise FileRefused(FileFault.TOTALS_WRONG, text, line=end.line, field="count")
 
 
-def _total(kind: InstructionKind, lines: Iterable[ResultLine]) -> dict[str, int]:
-    points = [line.points for line in lines if line.kind is kind]
+def _total(kind: InstructionKind, answers: Iterable[Confirmation]) -> dict[str, int]:
+    points = [said.points for said in answers if said.kind is kind]
     return {"count": len(points), "points": sum(points)}
-
-
-def _cells(line: ResultLine) -> dict[str, object]:
-    return {
-        "kind": line.kind.value,
-        "instruction_id": line.instruction_id,
-        "outcome": line.outcome.value,
-        "points": line.points if line.outcome is CreditOutcome.DONE else "",
-        "reason": line.reason.value if line.reason else "",
-        "reference": neutralised(line.reference),
-        "decided_at": format_time(line.decided_at),
-    }
-
-
-def _named(row: Row, field: str, kind: type[_Value]) -> _Value:
-    try:
-        return kind(row[field])
-    except ValueError:
-        raise _invalid(row, field, f"it is one of {', '.join(kind)}") from None
-
-
-def _points(row: Row, field: str) -> int:
-    if not _POINTS.fullmatch(row[field]) or not 0 < int(row[field]) <= POINTS_MAX:
-        raise _invalid(row, field, "points are a whole number above 0, in digits")
-    return int(row[field])
-
-
-def _uuid(row: Row, field: str) -> UUID:
-    with suppress(ValueError):
-        # UUID() reads other forms as well, and what has two forms is compared wrongly somewhere.
-        if str(value := UUID(row[field])) == row[field].lower():
-            return value
-    raise _invalid(row, field, "it is the id of the instruction, as it was written there")
-
-
-def _time(row: Row, field: str) -> datetime:
-    # Far from our days UTC may fall outside of the calendar.
-    with suppress(ValueError, OverflowError):
-        if (time := datetime.fromisoformat(row[field])).tzinfo is not None:
-            return time.astimezone(UTC)
-    raise _invalid(row, field, "it is a time such as 2026-07-15T12:00:00Z")
 
 
 def _misplaced(row: Row, field: str, text: str) -> FileRefused:

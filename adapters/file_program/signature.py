@@ -1,44 +1,43 @@
 """The signature file beside a result file: what makes each of its lines evidence. Pure.
 
-`<file id>.results.csv.dsse.json` is a DSSE envelope in its JSON form, signed by the brand's key for
-orders. Its payload is JSON, so that a brand needs no protobuf, with exactly these names:
-
-    {"audience": …, "partner": …, "program": …, "file": "<file id>", "rows": <LINE rows>,
-     "sha256": "<of the result file's bytes, in hex>"}
-
-The payload is the evidence of every line. Whoever is shown it needs the result file as well, which
-is kept: `proven_line` says what the brand signed for an instruction.
+`<file id>.results.csv.dsse.json` is a DSSE envelope in its JSON form, with one signature by the
+brand's key for orders. What it says is described with the evidence that it leaves, in
+`partners.confirmations.file_evidence`.
 """
 
-import hashlib
-import json
 from datetime import datetime
 from typing import Final
-from uuid import UUID
 
 from adapters.file_program.faults import FileFault, FileRefused
-from adapters.file_program.results import ResultFile, ResultLine, parse_results
+from adapters.file_program.results import ResultFile
 from partners import envelope as dsse
 from partners.confirmations.confirmation import NoAnswer
-from partners.confirmations.verification import KeyOf, envelope_of, evidence_of, key_in_force
+from partners.confirmations.file_evidence import (
+    RESULT_FILE,
+    FileSeal,
+    file_evidence,
+    seal_from_payload,
+    seal_payload,
+)
+from partners.confirmations.verification import KeyOf, key_in_force
 from partners.errors import Refused
 from partners.keys import Signer, VerifyKey
-from partners.program_port import Evidence, InstructionKind
+from partners.merkle import inclusion_proofs, leaf_hash, root_of
+from partners.program_port import Evidence
 
 SIGNATURE_SUFFIX: Final = ".dsse.json"
-RESULT_FILE: Final = "application/vnd.pointclear.result-file.v1+json"
 BYTES_MAX: Final = dsse.JSON_CHARS_MAX
 
 
-def sign_results(signer: Signer, file: ResultFile, content: bytes) -> bytes:
-    """The signature file of a result file, whose bytes are `content`."""
-    return dsse.to_json(dsse.sign(signer, RESULT_FILE, _payload(file, content))).encode()
+def sign_results(signer: Signer, file: ResultFile) -> bytes:
+    """The signature file of a result file."""
+    return dsse.to_json(dsse.sign(signer, RESULT_FILE, seal_payload(_seal(file)))).encode()
 
 
 def verify_results(
-    signature_file: bytes, file: ResultFile, content: bytes, key_of: KeyOf, now: datetime
-) -> Evidence:
-    """What stands for each line of a result file; raises FileRefused(SIGNATURE_WRONG)."""
+    signature_file: bytes, file: ResultFile, key_of: KeyOf, now: datetime
+) -> tuple[Evidence, ...]:
+    """The evidence of each line of a result file; raises FileRefused(SIGNATURE_WRONG)."""
     try:
         envelope = dsse.from_json(signature_file.decode())
         dsse.require_type(envelope, RESULT_FILE)
@@ -51,52 +50,31 @@ def verify_results(
     try:
         key = key_in_force(envelope.signatures[0].key_id, file.name.partner_id, key_of, now)
         dsse.verify(envelope, {key.key_id: VerifyKey(key.key_id, key.public_key)})
+        seal = seal_from_payload(envelope.payload)
     except (NoAnswer, Refused) as wrong:
         raise _wrong(wrong.field, wrong.text) from None
-    if _members(envelope.payload) != _members(_payload(file, content)):
+    if seal != _seal(file):
         raise _wrong("payload", "it was made for another file")
-    return evidence_of(envelope)
+    proofs = inclusion_proofs(_leaves(file))
+    return tuple(
+        file_evidence(envelope, line.row, index, proof)
+        for index, (line, proof) in enumerate(zip(file.lines, proofs, strict=True))
+    )
 
 
-def proven_line(
-    evidence: Evidence, key: VerifyKey, content: bytes, instruction_id: UUID, kind: InstructionKind
-) -> ResultLine:
-    """The line with which a brand answered an instruction, held to evidence and file.
-
-    Raises Refused where the signature does not fit, FileRefused where the file is not the one that
-    was signed, or holds no such line.
-    """
-    envelope = envelope_of(evidence)
-    dsse.require_type(envelope, RESULT_FILE)
-    dsse.verify(envelope, {key.key_id: key})
-    file = parse_results(content)
-    if _members(evidence.content) != _members(_payload(file, content)):
-        raise _wrong("payload", "it was made for another file")
-    for line in file.lines:
-        if (line.instruction_id, line.kind) == (instruction_id, kind):
-            return line
-    raise FileRefused(FileFault.INSTRUCTION_UNKNOWN, "the file does not answer it")
+def _seal(file: ResultFile) -> FileSeal:
+    return FileSeal(
+        file.name.audience,
+        file.name.partner_id,
+        file.name.program,
+        file.file_id,
+        len(file.lines),
+        root_of(_leaves(file)),
+    )
 
 
-def _payload(file: ResultFile, content: bytes) -> bytes:
-    members = {
-        "audience": file.name.audience,
-        "partner": file.name.partner_id,
-        "program": file.name.program,
-        "file": file.file_id,
-        "rows": len(file.lines),
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }
-    return json.dumps(members, separators=(",", ":")).encode()
-
-
-def _members(payload: bytes) -> object:
-    """The payload's names and values; a name that occurs twice makes it nobody's."""
-    try:
-        pairs: object = json.loads(payload, object_pairs_hook=sorted)
-    except (ValueError, RecursionError, TypeError):
-        raise _wrong("payload", "it is not JSON") from None
-    return pairs
+def _leaves(file: ResultFile) -> list[bytes]:
+    return [leaf_hash(line.row) for line in file.lines]
 
 
 def _wrong(field: str, text: str) -> FileRefused:

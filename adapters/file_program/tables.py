@@ -21,7 +21,9 @@ class Row:
 
     cells: Mapping[str, str]
     line: int
-    """On which the row ends, counted from 1."""
+    """On which it stands, counted from 1."""
+    content: bytes
+    """The line, without its end."""
 
     def __getitem__(self, column: str) -> str:
         return self.cells[column]
@@ -49,27 +51,30 @@ def read_table(content: bytes, columns: Sequence[str]) -> tuple[Row, ...]:
     """The rows of a file, without the one that names the columns; raises FileRefused."""
     if not is_finished(content, columns):
         raise FileRefused(FileFault.CUT_SHORT, "there is no whole END row", field="row")
+    lines = _lines(content.removeprefix(_BYTE_ORDER_MARK))
+    # Row by row: no cell goes on in the next line, which is a line of its own to whoever signs it.
+    rows = tuple(_row(line, number, columns) for number, line in enumerate(lines, start=1))
+    if tuple(rows[0].cells.values()) != tuple(columns):
+        raise FileRefused(FileFault.COLUMNS_WRONG, "these are not the columns", line=1)
+    return rows[1:]
+
+
+def _lines(content: bytes) -> list[bytes]:
+    return [line.removesuffix(b"\r") for line in content.removesuffix(b"\n").split(b"\n")]
+
+
+def _row(line: bytes, number: int, columns: Sequence[str]) -> Row:
     try:
-        text = content.removeprefix(_BYTE_ORDER_MARK).decode()
-    except UnicodeDecodeError as wrong:
-        line = content.count(b"\n", 0, wrong.start) + 1
-        raise FileRefused(FileFault.NOT_UTF8, "these bytes are not UTF-8", line=line) from None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows: list[Row] = []
-    try:
-        if tuple(next(reader)) != tuple(columns):
-            raise FileRefused(FileFault.COLUMNS_WRONG, "these are not the columns", line=1)
-        for cells in reader:
-            if len(cells) != len(columns):
-                text = f"{len(cells)} cells stand where {len(columns)} belong"
-                raise FileRefused(FileFault.COLUMNS_WRONG, text, line=reader.line_num)
-            for column, cell in zip(columns, cells, strict=True):
-                if not cell.isprintable():
-                    text = "it holds characters that cannot be shown"
-                    raise FileRefused(
-                        FileFault.FIELD_INVALID, text, line=reader.line_num, field=column
-                    )
-            rows.append(Row(dict(zip(columns, cells, strict=True)), reader.line_num))
-    except csv.Error as wrong:
-        raise FileRefused(FileFault.NOT_CSV, str(wrong), line=reader.line_num) from None
-    return tuple(rows)
+        (cells,) = csv.reader([line.decode()], strict=True)
+    except UnicodeDecodeError:
+        raise FileRefused(FileFault.NOT_UTF8, "these bytes are not UTF-8", line=number) from None
+    except (csv.Error, ValueError):
+        raise FileRefused(FileFault.NOT_CSV, "this is no row of cells", line=number) from None
+    if len(cells) != len(columns):
+        text = f"{len(cells)} cells stand where {len(columns)} belong"
+        raise FileRefused(FileFault.COLUMNS_WRONG, text, line=number)
+    for column, cell in zip(columns, cells, strict=True):
+        if not cell.isprintable():
+            text = "it holds characters that cannot be shown"
+            raise FileRefused(FileFault.FIELD_INVALID, text, line=number, field=column)
+    return Row(dict(zip(columns, cells, strict=True)), number, line)

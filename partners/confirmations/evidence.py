@@ -6,6 +6,7 @@ auditor, a check of the books.
 
 from partners import envelope as dsse
 from partners.confirmations.confirmation import Confirmation, NoAnswer
+from partners.confirmations.file_evidence import RESULT_FILE, said_in_file
 from partners.confirmations.http_evidence import HTTP_SIGNATURE, said_over_http
 from partners.confirmations.verification import envelope_of
 from partners.confirmations.wire import confirmation_from_payload
@@ -23,6 +24,8 @@ def said_in(evidence: Evidence, key: VerifyKey) -> Confirmation:
         raise NoAnswer(Fault.KEY_WRONG, "key_id", "another key signed this")
     if evidence.media_type == HTTP_SIGNATURE:
         return said_over_http(evidence, key)
+    if evidence.media_type == RESULT_FILE:
+        return said_in_file(evidence, key)
     if evidence.media_type != CREDIT_CONFIRMATION:
         raise NoAnswer(Fault.TYPE_WRONG, "media_type", "this is no evidence of an answer")
     try:

@@ -31,12 +31,13 @@ from exchange.cli.onboarding import (
 )
 from exchange.cli.profile import key_path, load_profile
 from exchange.cli.proofs import Proof, read_proof
-from exchange.log.merkle import Frontier, root_of
+from exchange.log.merkle import Frontier
 from partners.envelope import RATE_AGREEMENT, sign
 from partners.errors import RULES, Reason, Retry
 from partners.key_events import PARTNER_PURPOSES
 from partners.key_files import FileSigner
 from partners.keys import Purpose
+from partners.merkle import root_of
 from partners.wire import envelope_from_proto, envelope_to_proto, time_to_proto
 from pointclear.client.orders import build_order, sign_order
 from pointclear.common.v1.envelope_pb2 import SignedEnvelope

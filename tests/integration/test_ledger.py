@@ -27,9 +27,10 @@ from exchange.embedded_postgres import OWNER_ROLE
 from exchange.fold import Limits, fold
 from exchange.ledger.accounts import HubAccount, hub_account, position_account
 from exchange.ledger.postings import Balance, Code, MoneyCell, PointsCell, Posting
-from exchange.log.merkle import Frontier, leaf_data, leaf_hash, root_of
+from exchange.log.merkle import Frontier, leaf_data
 from exchange.seal import Sealed
 from partners.errors import Reason, Refused
+from partners.merkle import leaf_hash, root_of
 from partners.store import load_registry
 from pointclear.exchange.v1.transfer_pb2 import CreditNotice, TransferReceipt
 from tests import factories as make

@@ -25,7 +25,7 @@ from exchange.admission import ID_SKEW, admit
 from exchange.commands import OpenWindow
 from exchange.fold import NO_LIMITS, State, fold
 from exchange.fold.operators import CLOCK_SKEW as ACTION_SKEW
-from exchange.log.merkle import Frontier, leaf_data, leaf_hash
+from exchange.log.merkle import Frontier, leaf_data
 from exchange.replies import RETRY_DELAY_S
 from exchange.seal import LeafKind, Letterhead, Sealed, seal
 from exchange.settings import Settings
@@ -44,6 +44,7 @@ from partners.errors import RULES, Reason
 from partners.fulfilment import open_sealed, seal_info, sealing_key
 from partners.keys import Purpose, SeedSigner, key_id_of
 from partners.links.link import PENDING_TIME, SALT_BYTES, LinkMember
+from partners.merkle import leaf_hash
 from partners.negotiation.proposal import Proposal
 from partners.points import REFERENCE_MAX
 from partners.program_port import CreditOutcome, InstructionKind

@@ -19,8 +19,12 @@ from adapters.file_program.intake import Taken, Turned, Waiting
 from adapters.file_program.journal import Journal, JournalWrong
 from adapters.file_program.places import Files, Listed, LocalPlace, PlaceFailed
 from adapters.file_program.program import FileProgram, Rhythm, Visit
-from adapters.file_program.results import ResultFile, Signing, write_results
-from adapters.file_program.signature import SIGNATURE_SUFFIX, proven_line, sign_results
+from adapters.file_program.results import Signing, parse_results
+from adapters.file_program.signature import SIGNATURE_SUFFIX, sign_results
+from partners.confirmations.confirmation import Confirmation
+from partners.confirmations.evidence import said_in
+from partners.confirmations.file_evidence import RESULT_FILE
+from partners.envelope import counter_sign, from_json, sign, to_json
 from partners.keys import Purpose, VerifyKey
 from partners.program_port import (
     CreditOutcome,
@@ -42,7 +46,7 @@ from tests.file_program import (
     lay,
     ordering_key,
     program,
-    result_file,
+    results,
     reversal,
 )
 
@@ -97,13 +101,13 @@ async def scenario_of_a_credit(folder: Path) -> None:
     assert [each.name for each in (folder / "shared" / "instructions").iterdir()] == [
         "fuel-00000001.instructions.csv"
     ]
-    lay(folder, [done(1)])
+    lay(folder, done(1))
     assert (await visited(made)).found == (Taken("r-1.results.csv", 1, repeated=False),)
     assert await made.look_up(instruction_id(1), CREDIT) == DONE
     assert await answer(made, credit(1)) == DONE
     # Some are answered now, others later.
     assert await answer(made, credit(2)) is None
-    lay(folder, result_file(done(2), file_id="r-2"))
+    lay(folder, done(2), file_id="r-2")
     await visited(made)
     assert await answer(made, credit(2)) == DONE
 
@@ -127,7 +131,7 @@ async def scenario_of_repeats(folder: Path) -> None:
         assert await answer(made, other) == conflict
     # What it was declined with by us stands in no journal: the first one is still at work.
     assert await answer(made, credit(1)) is None
-    lay(folder, [done(1)])
+    lay(folder, done(1))
     await visited(made)
     assert await answer(made, credit(1, points=99)) == conflict
 
@@ -144,15 +148,13 @@ async def scenario_of_a_reversal(folder: Path) -> None:
     await visited(made)
     lay(
         folder,
-        [
-            done(2, kind=REVERSE, points=40),
-            replace(NEVER, instruction_id=instruction_id(3), kind=REVERSE),
-        ],
+        done(2, kind=REVERSE, points=40),
+        replace(NEVER, instruction_id=instruction_id(3), kind=REVERSE),
     )
     await visited(made)
     assert await answer(made, reversal(2, of=1)) == replace(DONE, points=40)
     assert await made.look_up(instruction_id(2), CREDIT) is None
-    lay(folder, [done(1, points=99)])
+    lay(folder, done(1, points=99))
     assert (await visited(made)).found[0]
 
 
@@ -167,7 +169,7 @@ async def scenario_of_a_fence(folder: Path) -> None:
     assert await answer(made, credit(1)) is None
     await visited(made)
     assert b"LOOK_UP_CREDIT" in next((folder / "shared" / "instructions").iterdir()).read_bytes()
-    lay(folder, [NEVER])
+    lay(folder, NEVER)
     await visited(made)
     found = await made.look_up(instruction_id(1), CREDIT)
     assert found == ProgramAnswer(CreditOutcome.NEVER, reference="B-1")
@@ -187,7 +189,7 @@ async def scenario_of_a_lost_journal(folder: Path) -> None:
     for number in (1, 2):
         await made.look_up(instruction_id(number), CREDIT)
     await visited(made)
-    lay(folder, [done(1), done(2, points=50)])
+    lay(folder, done(1), done(2, points=50))
     await visited(made)
     # The brand had carried them out: the journal that knew is lost, and the answers stand.
     assert await answer(made, credit(1)) == DONE
@@ -294,10 +296,10 @@ async def scenario_of_forgetting(folder: Path) -> None:
     )
     await hand_over(made, credit(1), credit(2))
     await visited(made)
-    lay(folder, [done(1)])
+    lay(folder, done(1))
     await visited(made)
     assert (await visited(made, NOW + timedelta(days=60))).forgotten == ()
-    lay(folder, result_file(done(2), file_id="r-2"))
+    lay(folder, done(2), file_id="r-2")
     await visited(made, NOW + timedelta(days=60))
     assert b"member-1" in made.journal.path.read_bytes()
     assert (await visited(made, NOW + timedelta(days=91))).forgotten == (1,)
@@ -316,38 +318,34 @@ def test_members_are_forgotten_when_their_batch_was_answered_long_ago(tmp_path: 
 # Bad files
 
 
-def other_name(**changes: str) -> ResultFile:
-    return result_file(done(1), name=replace(NAME, **changes))
-
-
 @pytest.mark.parametrize(
-    ("file", "fault", "line", "where"),
+    ("changes", "answers", "fault", "line", "where"),
     [
-        (other_name(partner_id="deli"), FileFault.NOT_THIS_PROGRAM, 2, "partner"),
-        (other_name(program="deli"), FileFault.NOT_THIS_PROGRAM, 2, "program"),
-        (other_name(audience="pointclear.test/sandbox"), FileFault.NOT_THIS_PROGRAM, 2, "audience"),
-        (result_file(done(1), done(9)), FileFault.INSTRUCTION_UNKNOWN, 4, "instruction_id"),
-        (
-            result_file(done(1), done(2, kind=REVERSE)),
-            FileFault.INSTRUCTION_UNKNOWN,
-            4,
-            "instruction_id",
-        ),
-        (result_file(done(1), done(2), done(1)), FileFault.ANSWERED_TWICE, 5, "instruction_id"),
-        (result_file(done(1), done(2, points=99)), FileFault.POINTS_WRONG, 4, "points"),
-        (result_file(done(1), done(2, points=101)), FileFault.POINTS_WRONG, 4, "points"),
+        ({"partner_id": "deli"}, [done(1)], FileFault.NOT_THIS_PROGRAM, 2, "partner"),
+        ({"program": "deli"}, [done(1)], FileFault.NOT_THIS_PROGRAM, 2, "program"),
+        ({"audience": "other/sandbox"}, [done(1)], FileFault.NOT_THIS_PROGRAM, 2, "audience"),
+        ({}, [done(1), done(9)], FileFault.INSTRUCTION_UNKNOWN, 4, "instruction_id"),
+        ({}, [done(1), done(2, kind=REVERSE)], FileFault.INSTRUCTION_UNKNOWN, 4, "instruction_id"),
+        ({}, [done(1), done(2), done(1)], FileFault.ANSWERED_TWICE, 5, "instruction_id"),
+        ({}, [done(1), done(2, points=99)], FileFault.POINTS_WRONG, 4, "points"),
+        ({}, [done(1), done(2, points=101)], FileFault.POINTS_WRONG, 4, "points"),
     ],
 )
 def test_a_file_with_one_wrong_line_is_refused_whole(
-    tmp_path: Path, file: ResultFile, fault: FileFault, line: int, where: str
+    tmp_path: Path,
+    changes: dict[str, str],
+    answers: list[Confirmation],
+    fault: FileFault,
+    line: int,
+    where: str,
 ) -> None:
     async def scenario() -> None:
         made = await asked(tmp_path, 1, 2)
-        lay(tmp_path, file)
+        lay(tmp_path, *answers, name=replace(NAME, **changes))
         found = await refusal(made, tmp_path)
         assert (found.fault, found.line, found.field) == (fault, line, where)
         # Corrected, under the same name, it is taken.
-        lay(tmp_path, [done(1), done(2)])
+        lay(tmp_path, done(1), done(2))
         assert (await visited(made)).found == (Taken("r-1.results.csv", 2, repeated=False),)
 
     asyncio.run(scenario())
@@ -366,10 +364,10 @@ def test_one_bad_line_among_ten_thousand_refuses_all_and_is_named(tmp_path: Path
             )
         await visited(made)
         lines = [done(number) for number in range(10_000)]
-        lay(tmp_path, [*lines[:7_000], replace(lines[7_000], points=1), *lines[7_001:]])
+        lay(tmp_path, *lines[:7_000], replace(lines[7_000], points=1), *lines[7_001:])
         found = await refusal(made, tmp_path)
         assert (found.fault, found.line, found.field) == (FileFault.POINTS_WRONG, 7_003, "points")
-        lay(tmp_path, lines)
+        lay(tmp_path, *lines)
         assert (await visited(made)).found == (Taken("r-1.results.csv", 10_000, repeated=False),)
 
     asyncio.run(scenario())
@@ -379,7 +377,7 @@ def test_what_stands_in_no_batch_yet_cannot_be_answered(tmp_path: Path) -> None:
     async def scenario() -> None:
         made = program(tmp_path, rhythm=Rhythm(settled_after=timedelta(0)))
         await hand_over(made, credit(1))
-        lay(tmp_path, [done(1)])
+        lay(tmp_path, done(1))
         assert (await refusal(made, tmp_path)).fault is FileFault.INSTRUCTION_UNKNOWN
 
     asyncio.run(scenario())
@@ -389,7 +387,7 @@ def test_another_programs_instructions_cannot_be_answered(tmp_path: Path) -> Non
     async def scenario() -> None:
         await asked(tmp_path / "fuel", 1)
         deli = program(tmp_path / "deli", name=ProgramName(NAME.audience, "deli", "deli"))
-        lay(tmp_path / "deli", replace(result_file(done(1)), name=deli.journal.name))
+        lay(tmp_path / "deli", done(1), name=deli.journal.name)
         assert (await refusal(deli, tmp_path / "deli")).fault is FileFault.INSTRUCTION_UNKNOWN
 
     asyncio.run(scenario())
@@ -399,11 +397,11 @@ def test_the_same_file_twice_has_no_effect_and_that_is_said(tmp_path: Path) -> N
     async def scenario() -> None:
         made = await asked(tmp_path, 1)
         for repeated in (False, True, True):
-            lay(tmp_path, [done(1)])
+            lay(tmp_path, done(1))
             found = Taken("r-1.results.csv", 0 if repeated else 1, repeated=repeated)
             assert (await visited(made)).found == (found,)
         # The same answers under another name are another file, and nothing new.
-        lay(tmp_path, result_file(done(1), file_id="r-2"))
+        lay(tmp_path, done(1), file_id="r-2")
         found = Taken("r-2.results.csv", 0, repeated=False)
         assert (await visited(made)).found == (found,)
         assert await made.look_up(instruction_id(1), CREDIT) == DONE
@@ -414,12 +412,12 @@ def test_the_same_file_twice_has_no_effect_and_that_is_said(tmp_path: Path) -> N
 def test_a_name_that_was_taken_is_not_taken_with_other_content(tmp_path: Path) -> None:
     async def scenario() -> None:
         made = await asked(tmp_path, 1, 2)
-        lay(tmp_path, [done(1)])
+        lay(tmp_path, done(1))
         await visited(made)
-        lay(tmp_path, [done(2)])
+        lay(tmp_path, done(2))
         assert (await refusal(made, tmp_path)).fault is FileFault.NAME_USED
         # A copy is not that file under another name: it says itself which one it is.
-        lay(tmp_path, [done(2)]).rename(tmp_path / "shared" / "results" / "r-9.results.csv")
+        lay(tmp_path, done(2)).rename(tmp_path / "shared" / "results" / "r-9.results.csv")
         found = await refusal(made, tmp_path, "r-9.results.csv")
         assert (found.fault, found.field) == (FileFault.NOT_THIS_PROGRAM, "file")
 
@@ -440,9 +438,9 @@ def test_an_answer_that_is_taken_back_refuses_the_file_and_the_first_one_stands(
 ) -> None:
     async def scenario() -> None:
         made = await asked(tmp_path, 1, 2)
-        lay(tmp_path, [first])
+        lay(tmp_path, first)
         await visited(made)
-        lay(tmp_path, result_file(done(2), then, file_id="r-2"))
+        lay(tmp_path, done(2), then, file_id="r-2")
         found = await refusal(made, tmp_path, "r-2.results.csv")
         assert (found.fault, found.line) == (FileFault.ANSWER_CHANGED, 4)
 
@@ -456,12 +454,12 @@ def test_a_file_that_is_still_being_written_waits_and_one_that_was_cut_is_refuse
         clock = Clock()
         rhythm = Rhythm(age=timedelta(0), settled_after=timedelta(minutes=1))
         made = await asked(tmp_path, 1, rhythm=rhythm)
-        content = write_results(result_file(done(1)))
+        content = results(done(1))
         waiting = (Waiting("r-1.results.csv"),)
         for size in (0, 100, len(content) // 2, len(content) - 3):
-            lay(tmp_path, result_file(), content=content[:size])
+            lay(tmp_path, content=content[:size])
             assert (await visited(made, clock.later(timedelta(seconds=50)))).found == waiting
-        path = lay(tmp_path, result_file(), content=content)
+        path = lay(tmp_path, content=content)
         assert (await visited(made, clock.later(timedelta(seconds=50)))).found == (
             Taken("r-1.results.csv", 1, repeated=False),
         )
@@ -478,16 +476,16 @@ def test_a_file_that_is_still_being_written_waits_and_one_that_was_cut_is_refuse
 def test_parts_and_other_files_are_left_alone(tmp_path: Path) -> None:
     async def scenario() -> None:
         made = await asked(tmp_path, 1)
-        results = tmp_path / "shared" / "results"
-        content = write_results(result_file(done(1)))
+        folder = tmp_path / "shared" / "results"
+        content = results(done(1))
         (tmp_path / "elsewhere").write_bytes(content)
-        (results / "r-1.results.csv.part").write_bytes(content)
-        (results / "README.txt").write_bytes(content)
-        (results / "r-3.results.csv").mkdir()
-        (results / "r-4.results.csv").symlink_to(tmp_path / "elsewhere")
-        names = {each.name for each in results.iterdir()}
+        (folder / "r-1.results.csv.part").write_bytes(content)
+        (folder / "README.txt").write_bytes(content)
+        (folder / "r-3.results.csv").mkdir()
+        (folder / "r-4.results.csv").symlink_to(tmp_path / "elsewhere")
+        names = {each.name for each in folder.iterdir()}
         assert (await visited(made)).found == ()
-        assert {each.name for each in results.iterdir()} == names
+        assert {each.name for each in folder.iterdir()} == names
 
     asyncio.run(scenario())
 
@@ -497,7 +495,7 @@ def test_a_file_that_is_too_large_is_refused_unread(
 ) -> None:
     async def scenario() -> None:
         made = await asked(tmp_path, 1)
-        path = lay(tmp_path, [done(1)])
+        path = lay(tmp_path, done(1))
         monkeypatch.setattr("adapters.file_program.intake.BYTES_MAX", path.stat().st_size - 1)
         assert (await refusal(made, tmp_path)).fault is FileFault.TOO_LARGE
 
@@ -512,7 +510,8 @@ def test_every_line_of_a_signed_file_is_evidence(tmp_path: Path) -> None:
         made = await asked(tmp_path, 1, 2)
         lay(
             tmp_path,
-            [done(1), replace(DECLINED, instruction_id=instruction_id(2))],
+            done(1),
+            replace(DECLINED, instruction_id=instruction_id(2)),
             signer=order_signer("fuel"),
         )
         await visited(made)
@@ -522,15 +521,9 @@ def test_every_line_of_a_signed_file_is_evidence(tmp_path: Path) -> None:
             assert found is not None
             assert found.evidence is not None
             assert b"member" not in found.evidence.content
-            file = made.journal.result_file_of((instruction_id(number), CREDIT))
-            assert file is not None
-            line = proven_line(found.evidence, key, file, instruction_id(number), CREDIT)
-            assert (line.outcome, line.points) == (found.outcome, found.points)
-            with pytest.raises(FileRefused):
-                proven_line(found.evidence, key, file, instruction_id(3), CREDIT)
-            altered = file.replace(b"B-1", b"B-2")
-            with pytest.raises(FileRefused):
-                proven_line(found.evidence, key, altered, instruction_id(number), CREDIT)
+            said = said_in(found.evidence, key)
+            assert said.instruction_id == instruction_id(number)
+            assert (said.outcome, said.points) == (found.outcome, found.points)
         assert sorted(each.name for each in (tmp_path / "shared" / "taken").iterdir()) == [
             "r-1.results.csv",
             "r-1.results.csv.dsse.json",
@@ -542,7 +535,7 @@ def test_every_line_of_a_signed_file_is_evidence(tmp_path: Path) -> None:
 def test_a_file_that_names_a_signature_waits_for_it(tmp_path: Path) -> None:
     async def scenario() -> None:
         made = await asked(tmp_path, 1)
-        path = lay(tmp_path, [done(1)], signer=order_signer("fuel"))
+        path = lay(tmp_path, done(1), signer=order_signer("fuel"))
         signature = path.with_name(path.name + SIGNATURE_SUFFIX)
         content = signature.read_bytes()
         signature.unlink()
@@ -558,8 +551,8 @@ def test_a_file_that_names_a_signature_waits_for_it(tmp_path: Path) -> None:
 def test_a_signature_beside_a_file_that_names_none_is_no_evidence(tmp_path: Path) -> None:
     async def scenario() -> None:
         made = await asked(tmp_path, 1)
-        path = lay(tmp_path, [done(1)])
-        signature = sign_results(order_signer("fuel"), result_file(done(1)), path.read_bytes())
+        path = lay(tmp_path, done(1))
+        signature = sign_results(order_signer("fuel"), parse_results(path.read_bytes()))
         path.with_name(path.name + SIGNATURE_SUFFIX).write_bytes(signature)
         await visited(made)
         assert await made.look_up(instruction_id(1), CREDIT) == DONE
@@ -568,8 +561,19 @@ def test_a_signature_beside_a_file_that_names_none_is_no_evidence(tmp_path: Path
 
 
 KEY = ordering_key()
-FILE = result_file(done(1), signing=Signing.DSSE)
-OTHERS_CONTENT = write_results(result_file(done(1), done(2), signing=Signing.DSSE))
+
+
+def signed(*answers: Confirmation, by: str = "fuel", **more: Any) -> bytes:
+    content = results(*answers, signing=Signing.DSSE, **more)
+    return sign_results(order_signer(by), parse_results(content))
+
+
+def sealed(payload: bytes) -> bytes:
+    return to_json(sign(order_signer("fuel"), RESULT_FILE, payload)).encode()
+
+
+def counter_signed(signature: bytes) -> bytes:
+    return to_json(counter_sign(order_signer("deli"), from_json(signature.decode()))).encode()
 
 
 @pytest.mark.parametrize(
@@ -583,18 +587,15 @@ OTHERS_CONTENT = write_results(result_file(done(1), done(2), signing=Signing.DSS
         (keys_of(KEY), b"\xff"),
         (keys_of(KEY), b"{}"),
         (keys_of(KEY), b"{" * 20_000),
-        (keys_of(KEY), sign_results(order_signer("deli"), FILE, write_results(FILE))),
-        (keys_of(KEY), sign_results(order_signer("fuel"), FILE, OTHERS_CONTENT)),
-        (
-            keys_of(KEY),
-            sign_results(order_signer("fuel"), replace(FILE, file_id="r-2"), write_results(FILE)),
-        ),
-        (
-            keys_of(KEY),
-            sign_results(order_signer("fuel"), FILE, write_results(FILE)).replace(
-                b'"sig":"', b'"sig":"AAAA'
-            ),
-        ),
+        (keys_of(KEY), signed(done(1), by="deli")),
+        (keys_of(KEY), signed(done(1), done(2))),
+        (keys_of(KEY), signed(done(1, program_reference="B-2"))),
+        (keys_of(KEY), signed(done(1), file_id="r-2")),
+        (keys_of(KEY), signed(done(1), name=replace(NAME, audience="other/sandbox"))),
+        (keys_of(KEY), signed(done(1)).replace(b'"sig":"', b'"sig":"AAAA')),
+        (keys_of(KEY), sealed(b"{}")),
+        (keys_of(KEY), sealed(b'{"audience":"","partner":"","program":"","file":"","lines":true}')),
+        (keys_of(KEY), counter_signed(signed(done(1)))),
     ],
 )
 def test_a_file_whose_signature_is_not_the_brands_over_its_bytes_is_refused(
@@ -602,7 +603,7 @@ def test_a_file_whose_signature_is_not_the_brands_over_its_bytes_is_refused(
 ) -> None:
     async def scenario() -> None:
         made = await asked(tmp_path, 1, key_of=key_of)
-        path = lay(tmp_path, [done(1)], signer=order_signer("fuel"))
+        path = lay(tmp_path, done(1), signer=order_signer("fuel"))
         if signature is not None:
             path.with_name(path.name + SIGNATURE_SUFFIX).write_bytes(signature)
         assert (await refusal(made, tmp_path)).fault is FileFault.SIGNATURE_WRONG
@@ -673,8 +674,8 @@ def test_a_crash_at_any_step_of_a_visit_leaves_what_the_next_visit_finishes(
         await hand_over(made, credit(1), credit(2))
         await visited(made)
         await hand_over(made, credit(3))
-        lay(tmp_path, [done(1)], signer=order_signer("fuel"))
-        lay(tmp_path, result_file(done(2, points=1), file_id="r-2"))
+        lay(tmp_path, done(1), signer=order_signer("fuel"))
+        lay(tmp_path, done(2, points=1), file_id="r-2")
         crashing = CrashingPlace(place, step, done_before_crash)
         dying = program(tmp_path, rhythm=rhythm, place=crashing)
         # What the steps of the first visit leave, the second one forgets.
@@ -719,7 +720,7 @@ def test_nothing_is_sent_over_what_stands_under_a_batchs_name_and_results_are_ta
         other = tmp_path / "shared" / "instructions" / "fuel-00000002.instructions.csv"
         other.write_bytes(b"another batch")
         await hand_over(made, credit(2))
-        lay(tmp_path, [done(1)])
+        lay(tmp_path, done(1))
         visit = await made.visit(NOW)
         assert "fuel-00000002.instructions.csv" in visit.differs
         assert visit.sent == ()

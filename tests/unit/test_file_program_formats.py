@@ -1,6 +1,5 @@
 """Instruction and result files: one form out, whole or not at all in."""
 
-import base64
 import csv
 import io
 import json
@@ -17,36 +16,32 @@ from hypothesis import strategies as st
 
 from adapters.file_program.faults import REMEDIES, FileFault, FileRefused, refusal_json
 from adapters.file_program.instructions import Batch, Inquiry, Instruction, write_batch
-from adapters.file_program.results import (
-    COLUMNS,
-    ResultFile,
-    ResultLine,
-    is_result_file,
-    parse_results,
-    write_results,
-)
+from adapters.file_program.results import Signing, is_result_file, parse_results
 from adapters.file_program.signature import sign_results
 from adapters.file_program.tables import is_finished
+from partners.confirmations.confirmation import Confirmation
+from partners.confirmations.file_evidence import RESULT_COLUMNS
+from partners.envelope import from_json
+from partners.merkle import leaf_hash, root_of
 from partners.program_port import CreditOutcome, DeclineReason, ExpiryLot, InstructionKind
 from tests.factories import NOW, order_signer
-from tests.file_program import NAME, credit, done, instruction_id, result_file, reversal
+from tests.file_program import NAME, credit, done, instruction_id, results, reversal
 
 DECLINED = replace(
     done(2), outcome=CreditOutcome.DECLINED, points=0, reason=DeclineReason.MEMBER_FROZEN
 )
 TAKEN_BACK = done(3, kind=InstructionKind.REVERSE, points=40)
-FILE = result_file(done(1), DECLINED, TAKEN_BACK)
-CONTENT = write_results(FILE)
+ANSWERS = (done(1), DECLINED, TAKEN_BACK)
+CONTENT = results(*ANSWERS)
 
-lines = st.builds(
-    lambda number, kind, outcome, points, reason, reference: ResultLine(
-        instruction_id(number),
-        kind,
-        outcome,
-        NOW,
-        points if outcome is CreditOutcome.DONE else 0,
-        reason if outcome is CreditOutcome.DECLINED else None,
-        reference,
+answers = st.builds(
+    lambda number, kind, outcome, points, reason, reference: done(
+        number,
+        kind=kind,
+        outcome=outcome,
+        points=points if outcome is CreditOutcome.DONE else 0,
+        reason=reason if outcome is CreditOutcome.DECLINED else None,
+        program_reference=reference,
     ),
     st.integers(0, 50),
     st.sampled_from(InstructionKind),
@@ -63,8 +58,8 @@ def refused(content: bytes) -> FileRefused:
     return caught.value
 
 
-def without_lines(file: ResultFile) -> ResultFile:
-    return replace(file, lines=tuple(replace(line, line=0) for line in file.lines))
+def said_in(content: bytes) -> tuple[Confirmation, ...]:
+    return tuple(line.said for line in parse_results(content).lines)
 
 
 def test_a_batch_looks_like_this() -> None:
@@ -110,20 +105,23 @@ def test_a_result_file_looks_like_this() -> None:
         "END,r-1,,,,,,,,3,,,,,",
         "",
     ]
-    assert [line.line for line in parse_results(CONTENT).lines] == [3, 4, 5]
+    lines = parse_results(CONTENT).lines
+    assert [line.line for line in lines] == [3, 4, 5]
+    assert [line.row for line in lines] == CONTENT.split(b"\r\n")[2:5]
 
 
-@given(st.lists(lines, max_size=12))
-def test_what_is_written_is_read(several: list[ResultLine]) -> None:
-    file = result_file(*several)
-    assert without_lines(parse_results(write_results(file))) == file
+@given(st.lists(answers, max_size=12))
+def test_what_is_written_is_read(several: list[Confirmation]) -> None:
+    file = parse_results(results(*several))
+    assert [line.said for line in file.lines] == several
+    assert (file.name, file.file_id, file.created_at) == (NAME, "r-1", NOW)
 
 
-@given(st.lists(lines, max_size=6), st.data())
-def test_no_cell_of_a_file_begins_as_a_formula(several: list[ResultLine], data: Any) -> None:
+@given(st.lists(answers, max_size=6), st.data())
+def test_no_cell_of_a_file_begins_as_a_formula(several: list[Confirmation], data: Any) -> None:
     start = data.draw(st.sampled_from(["=", "+", "-", "@", "\t", "\r", "'"]))
     batch = Batch(NAME, 1, NOW, (credit(1, member=f"{start}cmd"), reversal(2, 1, member=start)))
-    for content in (write_results(result_file(*several)), write_batch(batch)):
+    for content in (results(*several), write_batch(batch)):
         for row in csv.reader(io.StringIO(content.decode(), newline="")):
             assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row)
 
@@ -137,12 +135,12 @@ def test_a_mark_at_the_start_and_bare_line_feeds_are_read_as_well() -> None:
             b",".join(b'"%b"' % cell for cell in row.split(b",")) for row in CONTENT.splitlines()
         ),
     ):
-        assert without_lines(parse_results(other)) == FILE
+        assert said_in(other) == ANSWERS
 
 
 def test_no_beginning_of_a_file_is_taken_for_the_file() -> None:
     for size in range(len(CONTENT.rstrip())):
-        assert not is_finished(CONTENT[:size], COLUMNS)
+        assert not is_finished(CONTENT[:size], RESULT_COLUMNS)
         assert refused(CONTENT[:size]).fault is FileFault.CUT_SHORT
 
 
@@ -161,14 +159,17 @@ def test_a_file_without_a_piece_is_refused_or_the_same(start: int, size: int) ->
     except FileRefused:
         return
     # A zero less in a fraction of a second, or a shorter reference: nothing that is counted.
-    for line, whole in zip(read.lines, FILE.lines, strict=True):
-        assert (line.instruction_id, line.outcome) == (whole.instruction_id, whole.outcome)
-        assert (line.points, line.reason) == (whole.points, whole.reason)
+    for line, whole in zip(read.lines, ANSWERS, strict=True):
+        assert (line.said.instruction_id, line.said.outcome) == (
+            whole.instruction_id,
+            whole.outcome,
+        )
+        assert (line.said.points, line.said.reason) == (whole.points, whole.reason)
 
 
 def changed(line: int, column: str, value: str) -> bytes:
     rows = list(csv.reader(io.StringIO(CONTENT.decode(), newline="")))
-    rows[line - 1][COLUMNS.index(column)] = value
+    rows[line - 1][RESULT_COLUMNS.index(column)] = value
     text = io.StringIO(newline="")
     csv.writer(text).writerows(rows)
     return text.getvalue().encode()
@@ -202,7 +203,9 @@ def changed(line: int, column: str, value: str) -> bytes:
         (3, "points", "99", FileFault.TOTALS_WRONG),
         (3, "reason", "SPENT", FileFault.FIELD_INVALID),
         (3, "reference", "x" * 65, FileFault.FIELD_INVALID),
-        (3, "reference", "a\nb", FileFault.FIELD_INVALID),
+        (3, "reference", "a\nb", FileFault.NOT_CSV),
+        (3, "reference", "a\rb", FileFault.FIELD_INVALID),
+        (3, "reference", "a\tb", FileFault.FIELD_INVALID),
         (3, "reference", "ann@example.org", FileFault.FIELD_INVALID),
         (3, "decided_at", "yesterday", FileFault.FIELD_INVALID),
         (3, "decided_at", "2026-07-16T12:00:00", FileFault.FIELD_INVALID),
@@ -231,7 +234,7 @@ def test_a_wrong_cell_refuses_the_file_and_is_named(
     found = refused(changed(line, column, value))
     assert found.fault is fault
     if fault not in (FileFault.CUT_SHORT, FileFault.TOTALS_WRONG):
-        assert found.line == line + value.count("\n")
+        assert found.line == line
     if fault is FileFault.FIELD_INVALID:
         assert found.field == column
         # Nobody knows what stands in a cell that is wrong, and texts are logged.
@@ -279,10 +282,9 @@ PAGE = (Path(__file__).parents[2] / "docs" / "file-program.md").read_text()
 
 def shown(name: str) -> str:
     """The block of the page that is under test."""
-    (found,) = re.findall(
-        rf"<!-- test: {name} -->\n(?:```\w+\n)?(.*?)(?:```|\n\n)", PAGE, re.DOTALL
-    )
-    return str(found)
+    block = rf"<!-- test: {name} -->\n(?:```\w+\n(.*?)```|(.*?)\n\n)"
+    (found,) = re.findall(block, PAGE, re.DOTALL)
+    return "".join(found)
 
 
 def test_the_page_shows_what_is_written_and_read() -> None:
@@ -294,12 +296,17 @@ def test_the_page_shows_what_is_written_and_read() -> None:
     )
     batch = write_batch(Batch(NAME, 7, NOW, instructions))
     assert shown("batch") == batch.decode().replace("\r\n", "\n")
-    results = shown("results").encode()
-    file = parse_results(results)
-    assert write_results(file).replace(b"\r\n", b"\n") == results
-    signed = json.loads(sign_results(order_signer("fuel"), file, results))
-    payload = json.loads(base64.b64decode(signed["payload"]))
-    assert {**payload, "sha256": ""} == {**json.loads(shown("payload")), "sha256": ""}
+    content = shown("results").encode()
+    file = parse_results(content)
+    written = results(*said_in(content), signing=Signing.DSSE)
+    assert written.replace(b"\r\n", b"\n") == content
+    envelope = from_json(sign_results(order_signer("fuel"), file).decode())
+    assert envelope.payload.decode() == shown("payload").strip()
+    given: dict[str, Any] = {}
+    exec(shown("root"), given)
+    for size in range(20):
+        rows = [bytes([number]) for number in range(size)]
+        assert given["root"](rows) == root_of([leaf_hash(row) for row in rows])
 
 
 def test_the_page_names_every_fault_and_shows_a_refusal() -> None:

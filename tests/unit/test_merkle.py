@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.log.merkle import (
+from exchange.log.merkle import Frontier, leaf_data
+from partners.merkle import (
     EMPTY_ROOT,
-    Frontier,
     ProofInvalid,
     consistency_proof,
     inclusion_proof,
-    leaf_data,
+    inclusion_proofs,
     leaf_hash,
     node_hash,
     root_of,
@@ -229,3 +229,11 @@ def test_proofs_for_sizes_that_cannot_be_are_refused() -> None:
             verify_consistency(first, second, (), root, root)
         with pytest.raises(ValueError, match="no part"):
             consistency_proof(CT_LEAVES[:second], first)
+
+
+def test_all_proofs_at_once_are_those_of_each_leaf() -> None:
+    for size in range(34):
+        leaves = [leaf_hash(bytes([number])) for number in range(size)]
+        assert inclusion_proofs(leaves) == tuple(
+            inclusion_proof(leaves, index) for index in range(size)
+        )

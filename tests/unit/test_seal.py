@@ -11,13 +11,14 @@ from exchange.commands import Book, Booked, CloseWindow, Command, Outcome, Recor
 from exchange.fold import State, fold
 from exchange.ledger.accounts import HubAccount, hub_account, position_account
 from exchange.ledger.postings import Code, Posting
-from exchange.log.merkle import EMPTY_ROOT, Frontier, leaf_data, leaf_hash, root_of
+from exchange.log.merkle import Frontier, leaf_data
 from exchange.seal import LeafKind, PayloadKind, Sealed, SealedRecord, StreamHead, seal
 from exchange.wire.orders import LOTS_MAX
 from partners.agreement import Bearer
 from partners.agreement_checks import PROMOTIONS_AT_ONCE_MAX
 from partners.envelope import CREDIT_NOTICE, sign
 from partners.keys import Purpose
+from partners.merkle import EMPTY_ROOT, leaf_hash, root_of
 from partners.wire import time_to_proto
 from pointclear.common.v1 import refusal_pb2
 from pointclear.exchange.v1 import transfer_pb2 as pb

@@ -195,16 +195,26 @@ class Brand:
         rows.writerow({"row": "END", "file": file_id, "count": len(lines)})
         content = text.getvalue().encode()
         if self.key:
-            envelope = sign(self.key, {**self.names, "file": file_id, "rows": len(lines)}, content)
+            leaves = [b"\0" + row for row in content.split(b"\r\n") if row.startswith(b"LINE,")]
+            seal = {"file": file_id, "lines": len(lines), "root": root(leaves).hex()}
+            envelope = sign(self.key, {**self.names, **seal})
             put(self.folder / "results" / f"{name}.dsse.json", envelope)
         put(self.folder / "results" / name, content)
         # Killed before this: the same file is written again, which the exchange has seen then.
         self.journal.execute("UPDATE batch SET answered = 1 WHERE number = ?", (number,))
 
 
-def sign(key: Ed25519PrivateKey, names: dict[str, object], content: bytes) -> bytes:
-    """The signature file: a DSSE envelope over the names and the digest of a result file."""
-    payload = json.dumps({**names, "sha256": hashlib.sha256(content).hexdigest()}).encode()
+def root(leaves: list[bytes]) -> bytes:
+    """The root of the tree over the lines (RFC 6962): so each line can be proved by itself."""
+    if len(leaves) < 2:
+        return hashlib.sha256(b"".join(leaves)).digest()
+    middle = 1 << (len(leaves) - 1).bit_length() - 1
+    return hashlib.sha256(b"\1" + root(leaves[:middle]) + root(leaves[middle:])).digest()
+
+
+def sign(key: Ed25519PrivateKey, seal: dict[str, object]) -> bytes:
+    """The signature file: a DSSE envelope over what names a result file and its lines."""
+    payload = json.dumps(seal).encode()
     kind = PAYLOAD_TYPE.encode()
     signed = key.sign(b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload))
     key_id = hashlib.sha256(key.public_key().public_bytes_raw()).hexdigest()[:32]

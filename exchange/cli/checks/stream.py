@@ -33,9 +33,10 @@ from exchange.cli.checks.verification import (
     open_envelope,
     parse,
 )
-from exchange.log.merkle import SALT_BYTES, leaf_data, leaf_hash
+from exchange.log.merkle import SALT_BYTES, leaf_data
 from partners.agreement import HUB
 from partners.envelope import CREDIT_NOTICE, FUNDING_NOTICE, TRANSFER_RECEIPT, payload_digest
+from partners.merkle import leaf_hash
 from pointclear.exchange.v1.transfer_pb2 import (
     TRANSFER_STATE_ABORTED,
     TRANSFER_STATE_COMMITTED,
