@@ -44,7 +44,7 @@ lock: $(INSTALLER) ## resolve the newest allowed dependencies into deploy/locks
 
 clean: ## remove whatever make made, .venv included
 	rm -rf $(VENV) demo-out bench-out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -rf .import_linter_cache
+	rm -rf .import_linter_cache docs/examples/node-brand/node_modules
 	find adapters docs exchange partners proto settlement tests -name __pycache__ -prune -exec rm -rf {} +
 
 # Neither hosts nor paths are written into the locks. The constraint keeps what demo and dev share at one version.

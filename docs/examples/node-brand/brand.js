@@ -113,11 +113,11 @@ const COMMANDS = {
 
   stream: (options) =>
     withOrders(options, async (orders) => {
-      for (const { streamSeq, transferId, state, reason, isReceipt } of await orders.readStream()) {
+      for (const { streamSeq, transferId, state, reason, kind } of await orders.readStream()) {
         const id = uuidText(transferId);
         // A receipt of an order that is not in this journal: another of our systems sent it, or somebody has our key.
-        const known = !isReceipt || orders.orders.has(transferId);
-        show({ stream_seq: streamSeq, receipt: isReceipt, transfer_id: id, state, reason, known });
+        const known = kind !== "transfer-receipt" || orders.orders.has(transferId);
+        show({ stream_seq: streamSeq, kind, transfer_id: id, state, reason, known });
       }
       show({ verified_until: orders.chain.seq, sha256: orders.chain.sha256.toString("hex") });
     }),

@@ -30,6 +30,15 @@ export function checkRecord(record) {
   return { points, value };
 }
 
+/** Throws unless a reversal gives back the points that its part of the transfer comes to. */
+export function checkReversal(record) {
+  const [all, granted] = [big(record.transfer_source_points), big(record.transfer_target_points)];
+  const until = (reversed) => (all * reversed) / granted;
+  const [now, before] = [big(record.reversed_points), big(record.reversed_points) - big(record.target_points)];
+  must(before >= 0n && now <= granted, "reversed_points");
+  must(until(now) - until(before) === big(record.source_points), "source_points");
+}
+
 /** Throws unless fee and tax of a source or target part follow from its terms. */
 export function checkFee(part, { points, value }) {
   const terms = part.fee_terms;

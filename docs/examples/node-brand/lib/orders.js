@@ -160,7 +160,7 @@ export class Orders {
       for (const { envelope } of page.entries) {
         const entry = this.verifier.entry(envelope);
         const order = this.orders.get(entry.transferId);
-        if (order && entry.isReceipt) this.verifier.receiptOf(order.envelope, envelope);
+        if (order && entry.kind === "transfer-receipt") this.verifier.receiptOf(order.envelope, envelope);
         this.chain.mustFollow(entry);
         // What a crash before this line leaves: the entry is read and verified again.
         this.#keep({ type: "entry", entry: toJson(envelope) });
@@ -190,7 +190,10 @@ export class Orders {
     const entry = readEntry(envelope);
     this.chain.append(entry);
     const order = this.orders.get(entry.transferId);
-    if (!order || !entry.isReceipt) return order;
+    if (order && entry.kind === "reversal-notice" && entry.state === "COMMITTED") {
+      order.reversed = entry.record.reversed_points;
+    }
+    if (!order || entry.kind !== "transfer-receipt") return order;
     // An order that was held or reserved has two records, and the newer one counts.
     Object.assign(order, { state: entry.state, reason: entry.reason, record: entry.record });
     order.receipts = [...(order.receipts ?? []), envelope];

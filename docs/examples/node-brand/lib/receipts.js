@@ -5,22 +5,27 @@
 
 import { payloadType, sha256, verify } from "./envelope.js";
 import { keyObjects } from "./exchange.js";
-import { checkFee, checkRecord } from "./figures.js";
+import { checkFee, checkRecord, checkReversal } from "./figures.js";
 import { decode, toMicroseconds } from "./wire.js";
 
-const MESSAGES = new Map([
-  [payloadType("transfer-receipt"), "pointclear.exchange.v1.TransferReceipt"],
-  [payloadType("credit-notice"), "pointclear.exchange.v1.CreditNotice"],
-  [payloadType("funding-notice"), "pointclear.exchange.v1.FundingNotice"],
+/** What the stream holds, by the last word of its type: the messages of an entry and of its record. */
+const KINDS = new Map([
+  ["transfer-receipt", ["TransferReceipt", "TransferRecord"]],
+  ["credit-notice", ["CreditNotice", "TransferRecord"]],
+  ["funding-notice", ["FundingNotice", "TransferRecord"]],
+  ["reversal-notice", ["ReversalNotice", "ReversalRecord"]],
 ]);
+const exchange = (name) => `pointclear.exchange.v1.${name}`;
 const NOTHING_BEFORE = Buffer.alloc(32);
 
 /** What a receipt or notice says. Nothing is verified here. */
 export function readEntry(envelope) {
-  const said = decode(MESSAGES.get(envelope.payload_type), envelope.payload);
-  const record = decode("pointclear.exchange.v1.TransferRecord", said.record);
+  const kind = kindOf(envelope);
+  const [message, recorded] = KINDS.get(kind);
+  const said = decode(exchange(message), envelope.payload);
+  const record = decode(exchange(recorded), said.record);
   return {
-    isReceipt: envelope.payload_type === payloadType("transfer-receipt"),
+    kind,
     streamSeq: BigInt(said.stream_seq),
     previous: said.previous_sha256,
     sha256: sha256(envelope.payload),
@@ -45,22 +50,28 @@ export class Verifier {
 
   /** What a receipt or notice says; throws unless all of it holds. */
   entry(envelope) {
-    must(MESSAGES.has(envelope.payload_type), `a type that this client does not know: ${envelope.payload_type}`);
+    must(KINDS.has(kindOf(envelope)), `a type that this client does not know: ${envelope.payload_type}`);
     const keyId = verify(envelope, this.objects);
     const entry = readEntry(envelope);
-    const { said, record } = entry;
+    const { kind, said, record } = entry;
     must(said.signing_key_id === keyId, "it names another key than the one that signed it");
     must(said.audience === this.audience && said.partner_id === this.partner, "it is not meant for us");
     // The log index is the clock: a key counts between its registration and its revocation.
     const { registered_index: from, revoked_index: until } = this.keys.get(keyId);
     must(BigInt(from) < BigInt(record.log_index), "its key was registered after it");
     must(until === "0" || BigInt(record.log_index) < BigInt(until), "its key was revoked before it");
+    if (kind === "reversal-notice") {
+      const side = record.source_partner === this.partner ? "source" : "target";
+      opened(said.part, said.part_salt, record[`${side}_part_sha256`]);
+      if (entry.state === "COMMITTED") checkReversal(record);
+      return entry;
+    }
     const part = partOf(said, record);
     if (entry.state === "COMMITTED") {
       const basis = checkRecord(record);
       if (part) checkFee(part, basis);
     } else {
-      must(entry.isReceipt, "a notice of what was not committed");
+      must(kind === "transfer-receipt", "a notice of what was not committed");
     }
     return entry;
   }
@@ -68,8 +79,8 @@ export class Verifier {
   /** The receipt of this very order; `order` is its envelope. */
   receiptOf(order, envelope) {
     const entry = this.entry(envelope);
-    must(entry.isReceipt, "not a receipt");
-    const { transfer_id: id } = decode("pointclear.exchange.v1.TransferOrder", order.payload);
+    must(entry.kind === "transfer-receipt", "not a receipt");
+    const { transfer_id: id } = decode(exchange("TransferOrder"), order.payload);
     must(entry.record.transfer_id.equals(id), "another transfer's receipt");
     must(entry.record.order_sha256.equals(sha256(order.payload)), "a receipt of other bytes than we sent");
     return entry;
@@ -79,7 +90,7 @@ export class Verifier {
   quote(envelope, quoteId) {
     must(envelope.payload_type === payloadType("quote"), "not a quote");
     const keyId = verify(envelope, this.objects);
-    const quote = decode("pointclear.exchange.v1.Quote", envelope.payload);
+    const quote = decode(exchange("Quote"), envelope.payload);
     must(quote.signing_key_id === keyId, "it names another key than the one that signed it");
     must(this.keys.get(keyId).revoked_index === "0", "its key was revoked");
     must(quote.audience === this.audience && quote.partner_id === this.partner, "it is not meant for us");
@@ -110,15 +121,25 @@ export class Chain {
   }
 }
 
-/** The part that is this side's business alone, opened by its salt; null where the record commits to none. */
+/** The part that is this side's business alone; null where the record commits to none. */
 function partOf(said, record) {
   const side = ["source", "target"].find((each) => `${each}_part` in said);
   if (!side) return null;
-  const [bytes, digest] = [said[`${side}_part`], record[`${side}_part_sha256`]];
+  const bytes = opened(said[`${side}_part`], said[`${side}_part_salt`], record[`${side}_part_sha256`]);
+  return bytes && decode(exchange(side === "source" ? "SourcePart" : "TargetPart"), bytes);
+}
+
+/** The bytes that a digest commits to; null where there are none. */
+function opened(bytes, salt, digest) {
   if (!bytes.length && !digest.length) return null;
-  const opened = sha256(said[`${side}_part_salt`], bytes);
-  must(opened.equals(digest), `the ${side} part is not the one that the record commits to`);
-  return decode(`pointclear.exchange.v1.${side === "source" ? "SourcePart" : "TargetPart"}`, bytes);
+  must(sha256(salt, bytes).equals(digest), "its part is not the one that the record commits to");
+  return bytes;
+}
+
+/** The word in the middle of a payload type that is one of ours; otherwise the type itself. */
+function kindOf({ payload_type: type }) {
+  const word = type.split(".")[2] ?? type;
+  return payloadType(word) === type ? word : type;
 }
 
 function must(holds, fault) {
