@@ -16,6 +16,7 @@ const USAGE = `node brand.js COMMAND [options]
                [--source PROGRAM] [--segment ID] [--reference TEXT] [--quote] [--hold]
              --quote orders at a quote; --hold stores the order and does not send it
   resume     send all stored orders that have no answer, or that wait for one, again: the same bytes
+  fulfilment open the code that came in place of points: --transfer ID
   stream     read, verify and store what is new in the stream of receipts and notices
   enrol      make people members of the program, while it does not run: [--ineligible] MEMBER...
   serve      run the program: [--program NAME] [--listen HOST:PORT]
@@ -30,7 +31,7 @@ waits to be decided: resume it later.
 `;
 const OPTIONS = {
   ...Object.fromEntries(
-    ["profile", "server", "journal", "trust", "target", "source", "points", "segment", "reference"]
+    ["profile", "server", "journal", "trust", "transfer", "target", "source", "points", "segment", "reference"]
       .concat(["source-member", "target-member", "program", "listen"])
       .map((name) => [name, { type: "string" }]),
   ),
@@ -109,6 +110,13 @@ const COMMANDS = {
   resume: (options) =>
     withOrders(options, async (orders) => {
       for (const transferId of orders.pending()) show(shown(transferId, await orders.send(transferId)));
+    }),
+
+  fulfilment: (options) =>
+    withOrders(options, async (orders) => {
+      const transferId = needed(options, "transfer").replaceAll("-", "");
+      const opened = await orders.fulfilment(transferId);
+      show({ transfer_id: uuidText(transferId), fulfilment: opened && opened.toString() });
     }),
 
   stream: (options) =>

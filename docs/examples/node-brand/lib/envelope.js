@@ -37,7 +37,7 @@ export function publicKeyOf(raw) {
 export function signerOf(privateKey) {
   if (privateKey.asymmetricKeyType !== "ed25519") throw new Error("the key is not an Ed25519 key");
   const raw = Buffer.from(crypto.createPublicKey(privateKey).export({ format: "jwk" }).x, "base64url");
-  return { keyId: keyIdOf(raw), sign: (message) => crypto.sign(null, message, privateKey) };
+  return { keyId: keyIdOf(raw), privateKey, sign: (message) => crypto.sign(null, message, privateKey) };
 }
 
 /** An envelope with one signature, in the form of `pointclear.common.v1.SignedEnvelope`. */

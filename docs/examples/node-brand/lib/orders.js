@@ -10,6 +10,7 @@ import crypto from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { fromJson, payloadType, sameEnvelope, sign, toJson } from "./envelope.js";
 import { Refused, Unanswered } from "./exchange.js";
+import { open, openingKey, sealInfo } from "./fulfilment.js";
 import { Journal } from "./journal.js";
 import { Chain, readEntry, Verifier } from "./receipts.js";
 import { decode, encode, toTimestamp } from "./wire.js";
@@ -168,6 +169,14 @@ export class Orders {
       }
     } while (this.chain.seq < last);
     return entries;
+  }
+
+  /** The code or certificate that came in place of points; null where there is none, or none yet. */
+  async fulfilment(transferId) {
+    const id = Buffer.from(transferId, "hex");
+    const { fulfilment } = await this.exchange.call("GetTransfer", { transfer_id: id });
+    if (!fulfilment.length) return null;
+    return open(fulfilment, openingKey(this.profile.orders.privateKey), sealInfo(this.profile.audience, id));
   }
 
   #keep(line) {

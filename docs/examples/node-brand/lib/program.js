@@ -1,14 +1,14 @@
 // The points program itself: what it does with the exchange's instructions.
 //
 // Rules kept here:
-// - An instruction is known by its id and its kind. The same one again gets the first answer, to the byte; with other
-//   content it is declined.
-// - Decision, booking and signed answer are one line of the journal. So there is no booking without an answer and no
+// - An instruction is known by its id and its kind. The same one again gets the first answer; with other content it is
+//   declined. An answer's payload is kept, and signed by the key that is in use when it is given.
+// - Decision, booking and answer are one line of the journal. So there is no booking without an answer and no
 //   answer without a booking, wherever the process is killed.
 // - LookUp of what never came is a promise: it is written down, and the instruction is declined if it comes later.
 // - An instruction is decided in one go, without waiting for anything in between: no other one comes in.
 
-import { fromJson, payloadType, sha256, sign, toJson } from "./envelope.js";
+import { payloadType, sha256, sign } from "./envelope.js";
 import { Journal } from "./journal.js";
 import { encode, toTimestamp } from "./wire.js";
 
@@ -86,36 +86,37 @@ export class Program {
     if (!["CREDIT", "REVERSE"].includes(kind)) throw new NotForUs("kind is neither CREDIT nor REVERSE");
     const id = idOf(request.instruction_id);
     const known = this.answers.get(`${kind} ${id}`);
-    return known?.confirmation ?? this.#decide(kind, id, FENCED, {}, { outcome: "NEVER" });
+    return known ? this.#signed(known.payload) : this.#decide(kind, id, FENCED, {}, { outcome: "NEVER" });
   }
 
   #once(kind, request, content, decision) {
     const id = idOf(request.instruction_id);
     const known = this.answers.get(`${kind} ${id}`);
-    if (known?.content === content) return known.confirmation;
+    if (known?.content === content) return this.#signed(known.payload);
     // Declined for good, and not written down: what the id stands for stays as it is.
-    if (known?.content === FENCED) return this.#signed(kind, id, { outcome: "DECLINED", reason: "OTHER" });
-    if (known) return this.#signed(kind, id, { outcome: "DECLINED", reason: "CONFLICT" });
+    const declined = (reason) => this.#signed(this.#payload(kind, id, { outcome: "DECLINED", reason }));
+    if (known) return declined(known.content === FENCED ? "OTHER" : "CONFLICT");
     return this.#decide(kind, id, content, request, decision());
   }
 
-  /** Signs and books a decision. */
+  /** Books a decision; returns it signed. */
   #decide(kind, id, content, { member, credited }, decision) {
-    const confirmation = this.#signed(kind, id, { ...decision, reference: `booking-${this.answers.size + 1}` });
+    const payload = this.#payload(kind, id, { ...decision, reference: `booking-${this.answers.size + 1}` });
     const { outcome, points } = decision;
-    const line = { kind, id, content, member, credited, outcome, points: points?.toString() };
+    const answer = { outcome, points: points?.toString(), payload: payload.toString("base64") };
+    const line = { kind, id, content, member, credited, ...answer };
     // What a crash before the line leaves: nothing happened. After it: all of it did, and asking again tells so.
-    this.journal.append({ ...line, confirmation: toJson(confirmation) });
-    this.#replay({ ...line, confirmation: toJson(confirmation) });
-    return confirmation;
+    this.journal.append(line);
+    this.#replay(line);
+    return this.#signed(payload);
   }
 
-  #replay({ kind, id, content, member, credited, outcome, points, confirmation, eligibility }) {
+  #replay({ kind, id, content, member, credited, outcome, points, payload, eligibility }) {
     if (kind === "MEMBER") {
       this.members.set(member, eligibility);
       return;
     }
-    const answer = { content, member, outcome, left: 0n, confirmation: fromJson(confirmation) };
+    const answer = { content, member, outcome, left: 0n, payload: Buffer.from(payload, "base64") };
     this.answers.set(`${kind} ${id}`, answer);
     if (outcome !== "DONE") return;
     const [given, before] = [BigInt(points), this.balances.get(member) ?? 0n];
@@ -128,9 +129,9 @@ export class Program {
     }
   }
 
-  /** A `credit-confirmation`, signed with the key for orders. It holds no member reference. */
-  #signed(kind, id, { outcome, points, reason, reference }) {
-    const payload = encode("pointclear.partners.v1.CreditConfirmation", {
+  /** What is said of an instruction: a `CreditConfirmation`. It holds no member reference. */
+  #payload(kind, id, { outcome, points, reason, reference }) {
+    return encode("pointclear.partners.v1.CreditConfirmation", {
       audience: this.profile.audience,
       partner_id: this.profile.partner,
       instruction_id: Buffer.from(id, "hex"),
@@ -142,6 +143,9 @@ export class Program {
       decided_at: toTimestamp(Date.now()),
       program_reference: reference,
     });
+  }
+
+  #signed(payload) {
     return sign(this.profile.orders, payloadType("credit-confirmation"), payload);
   }
 

@@ -60,7 +60,7 @@ function said(confirmation) {
 
 const balance = (program) => program.balance({ program: "lotus", member: "L-77" });
 
-test("a credit is carried out once, and answered with the same bytes for ever", () => {
+test("a credit is carried out once, and answered alike for ever", () => {
   const journal = file();
   const instruction = credit();
   const first = opened(journal).credit(instruction);
@@ -70,6 +70,17 @@ test("a credit is carried out once, and answered with the same bytes for ever", 
   assert.ok(sameEnvelope(first, again.lookUp(lookUp(instruction.instruction_id))));
   assert.equal(said(again.credit({ ...instruction, points: "501" })), "DECLINED CONFLICT");
   assert.equal(balance(again), 500n);
+});
+
+test("an answer is signed by the key in use when it is given", () => {
+  const journal = file();
+  const instruction = credit();
+  const first = opened(journal).credit(instruction);
+  const next = crypto.generateKeyPairSync("ed25519");
+  const again = new Program({ ...PROFILE, orders: signerOf(next.privateKey) }, "lotus", journal);
+  const later = again.lookUp(lookUp(instruction.instruction_id));
+  assert.deepEqual(later.payload, first.payload);
+  verify(later, new Map([[later.signatures[0].key_id, next.publicKey]]));
 });
 
 test("a look-up is a fence, also after a restart", () => {

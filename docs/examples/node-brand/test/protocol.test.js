@@ -5,10 +5,11 @@ import crypto from "node:crypto";
 import fs from "node:fs";
 import { test } from "node:test";
 import { fromJson, keyIdOf, pae, payloadType, publicKeyOf, sha256, sign, signerOf } from "../lib/envelope.js";
+import { open, openingKey, publicBytes, sealInfo } from "../lib/fulfilment.js";
 import { checkRecord, split, taxOn } from "../lib/figures.js";
 import { orderPayload, uuid7 } from "../lib/orders.js";
 import { Chain, Verifier } from "../lib/receipts.js";
-import { decode } from "../lib/wire.js";
+import { decode, encode } from "../lib/wire.js";
 
 const PAGE = fs.readFileSync(new URL("../../../protocol.md", import.meta.url), "utf8");
 const AUDIENCE = "pointclear.local/development";
@@ -134,6 +135,38 @@ test("the page's envelope in DSSE's JSON form is the order's", () => {
   assert.deepEqual(envelope.payload, hex("order payload"));
   assert.deepEqual(envelope.signatures[0].signature, hex("order signature"));
   assert.ok(publicKeyOf(hex("order public key")));
+});
+
+test("a confirmation is encoded and signed as the page shows", () => {
+  const name = "pointclear.partners.v1.CreditConfirmation";
+  const { decided_at } = decode(name, hex("confirmation"));
+  const payload = encode(name, {
+    audience: AUDIENCE,
+    partner_id: "borealis",
+    instruction_id: ORDER.transfer_id,
+    kind: "INSTRUCTION_KIND_CREDIT",
+    program: "borealis-points",
+    outcome: "CREDIT_OUTCOME_DONE",
+    points: 500n,
+    decided_at,
+    program_reference: "booking-17",
+  });
+  assert.deepEqual(payload, hex("confirmation"));
+  const signer = signerOfSeed(hex("target seed"));
+  assert.equal(signer.keyId, hex("target key id").toString("hex"));
+  const [{ signature }] = sign(signer, payloadType("credit-confirmation"), payload).signatures;
+  assert.deepEqual(signature, hex("confirmation signature"));
+});
+
+test("a fulfilment opens with the key that signed the order, for its transfer alone", () => {
+  const key = openingKey(signerOfSeed(hex("order seed")).privateKey);
+  assert.deepEqual(publicBytes(key), hex("sealing key"));
+  const info = sealInfo(AUDIENCE, ORDER.transfer_id);
+  assert.deepEqual(info, hex("fulfilment info"));
+  assert.equal(open(hex("fulfilment"), key, info).toString(), "BOREALIS-7F3K");
+  assert.throws(() => open(hex("fulfilment"), key, sealInfo(AUDIENCE, Buffer.alloc(16))));
+  const others = openingKey(signerOfSeed(hex("target seed")).privateKey);
+  assert.throws(() => open(hex("fulfilment"), others, info));
 });
 
 test("an id is a UUID of version 7 that begins with its time", () => {
