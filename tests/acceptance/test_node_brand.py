@@ -4,6 +4,7 @@ over is done once.
 """
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +13,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import uuid_utils
 
 from exchange.cli.proofs import read_proof
 from partners.envelope import TRANSFER_ORDER, Envelope, from_json, payload_digest
 from partners.keys import Purpose
 from pointclear.exchange.v1.exchange_service_pb2 import GetPositionRequest, ListReceiptsRequest
 from pointclear.exchange.v1.transfer_pb2 import TransferOrder
+from pointclear.partners.v1 import agreement_pb2, route_pb2
 from tests.acceptance.coalition import (
     AUDIENCE,
     BLOCK,
@@ -26,12 +29,14 @@ from tests.acceptance.coalition import (
     MINIMUM,
     Brand,
     Coalition,
+    agree,
     check_log_and_books,
     coalition,
     make_data_dir,
 )
-from tests.node import BRAND, FOLDER, lines, node, require_node
-from tests.processes import Server, environment, folder
+from tests.brands import enrol, serving
+from tests.node import BRAND, FOLDER, lines, node, require_node, serving_node
+from tests.processes import Server, environment, folder, wait_until
 
 KILLED_AFTER_S = (0.15, 0.25, 0.35, 0.45, 0.55)
 """From before the order is stored until after its answer, on machines fast and slow."""
@@ -217,6 +222,105 @@ def test_the_node_brand_believes_no_key_that_it_was_not_given(
     assert wary.returncode == 1
     assert "no key" in json.loads(wary.stderr)["error"]
     assert stored(tmp_path / "other", "entry") == []
+
+
+# Both ends in Node: borealis orders, and aurora's program is asked
+
+
+@pytest.fixture(scope="module")
+def confirming(members: Coalition) -> Coalition:
+    """A transfer from borealis to aurora takes aurora's signed answer."""
+    agree(members, "borealis", "aurora", 2, credit_mode=agreement_pb2.CREDIT_MODE_CONFIRMED)
+    return members
+
+
+@pytest.fixture
+def program(members: Coalition, tmp_path: Path) -> Path:
+    """The journal of aurora's program, which has one member."""
+    journal = tmp_path / "program.jsonl"
+    enrolled = node("enrol", "--journal", journal, "A-1001", cwd=tmp_path)
+    assert enrolled.returncode == 0, enrolled.stderr
+    return journal
+
+
+def profile_directory(brand: Brand) -> Path:
+    return brand.connection.profile.directory
+
+
+def told_at(members: Coalition, address: str) -> None:
+    """Set the route to aurora's program."""
+    operator = members.operator
+    route = route_pb2.Route(program_id="aurora", kind=route_pb2.ROUTE_KIND_GRPC, address=address)
+    request = route_pb2.SetRouteRequest(change_id=uuid_utils.uuid7().bytes, route=route)
+    operator.call(operator.partners.SetRoute, request)
+
+
+def order_to_aurora(members: Coalition, member: str, cwd: Path) -> tuple[int, str]:
+    """The status of the command, and the id of the transfer."""
+    options = ("--target", "aurora", "--points", str(MINIMUM), "--source-member", "B-77")
+    command = ("order", *profile_of(members["borealis"]), *options, "--target-member", member)
+    done = node(*command, cwd=cwd)
+    assert done.stdout, done.stderr
+    return done.returncode, lines(done)[0]["transfer_id"]
+
+
+def decided(
+    members: Coalition, transfer_ids: tuple[str, ...], cwd: Path
+) -> dict[str, tuple[str, str]]:
+    """How orders ended, with the reason, once all of them did."""
+    ends: dict[str, tuple[str, str]] = {}
+
+    def all_are() -> bool:
+        resumed = node("resume", *profile_of(members["borealis"]), cwd=cwd)
+        assert resumed.returncode == 0, resumed.stderr
+        for each in lines(resumed):
+            if each["state"] != "RESERVED":
+                ends[each["transfer_id"]] = each["state"], each["reason"]
+        return set(transfer_ids) <= set(ends)
+
+    wait_until(all_are, "the orders are decided")
+    return ends
+
+
+def test_what_the_node_program_was_away_for_is_reserved_and_credited_when_it_is_back(
+    confirming: Coalition, program: Path, tmp_path: Path
+) -> None:
+    profile = profile_directory(confirming["aurora"])
+    with serving_node(profile, program) as running:
+        told_at(confirming, running.address)
+        running.kill()
+        status, transfer_id = order_to_aurora(confirming, "A-1001", tmp_path)
+        assert status == 4
+        nobody, unknown_id = order_to_aurora(confirming, "A-9999", tmp_path)
+        assert nobody == 4
+    with serving_node(profile, program, running.address):
+        ends = decided(confirming, (transfer_id, unknown_id), tmp_path)
+    assert ends == {transfer_id: ("COMMITTED", ""), unknown_id: ("ABORTED", "CREDIT_REFUSED")}
+    told = [json.loads(line) for line in program.read_text().splitlines()[1:]]
+    assert {(each["id"], each["outcome"]) for each in told} == {
+        (UUID(transfer_id).hex, "DONE"),
+        (UUID(unknown_id).hex, "DECLINED"),
+    }
+
+
+def test_the_node_brand_opens_the_code_that_came_in_place_of_points(
+    confirming: Coalition, tmp_path: Path
+) -> None:
+    journal = tmp_path / "codes.db"
+    enrol(journal, "A-1001")
+    with serving(profile_directory(confirming["aurora"]), journal, "--codes") as running:
+        told_at(confirming, running.address)
+        _, transfer_id = order_to_aurora(confirming, "A-1001", tmp_path)
+        borealis = profile_of(confirming["borealis"])
+
+        def code() -> str:
+            asked = node("fulfilment", *borealis, "--transfer", transfer_id, cwd=tmp_path)
+            assert asked.returncode == 0, asked.stderr
+            return lines(asked)[0]["fulfilment"] or ""
+
+        wait_until(lambda: bool(code()), "the code is there")
+        assert re.fullmatch(rf"[0-9a-f]{{16}} {MINIMUM // 2}", code())
+    assert code() not in (tmp_path / "orders.jsonl").read_text()
 
 
 def test_the_node_brand_says_how_it_is_used(tmp_path: Path) -> None:
