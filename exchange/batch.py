@@ -32,6 +32,8 @@ from exchange.commands import (
     Recorded,
     Repeated,
     Result,
+    Reverse,
+    Reversed,
     Window,
 )
 from exchange.database import CONNECTION_ERRORS
@@ -39,7 +41,12 @@ from exchange.fold import NO_LIMITS, Folded, Limits, State, fold
 from exchange.observer import UNOBSERVED, Observer
 from exchange.seal import Letterhead, PayloadKind, Sealed, StreamHead, seal
 from exchange.store.agreements import load_altered, load_proposals
-from exchange.store.balances import accounts_touched, funding_accounts, load_balances
+from exchange.store.balances import (
+    accounts_touched,
+    corridor_accounts,
+    funding_accounts,
+    load_balances,
+)
 from exchange.store.effects import write_effects
 from exchange.store.entries import load_entries, load_resolved
 from exchange.store.held import load_held, load_reserved
@@ -47,10 +54,12 @@ from exchange.store.limits import load_day_tallies, load_member_secret, load_tal
 from exchange.store.links import load_links
 from exchange.store.promotions import load_promotion_points, promotions_touched
 from exchange.store.quotes import load_lapsed_quotes, load_quotes
+from exchange.store.reversals import load_originals
 from exchange.store.session import Head, begin, commit, executions, load_leaf, prepare
-from exchange.store.streams import load_receipts, load_stream_heads
+from exchange.store.streams import StoredReceipt, load_receipts, load_stream_heads
 from exchange.store.windows import load_sums, load_windows
 from exchange.wire.records import refused_record
+from exchange.wire.reversals import refused_reversal
 from partners.errors import PointclearError, Refused
 from partners.registry import Registry
 from partners.store import load_registry
@@ -66,7 +75,9 @@ class Decided:
     refusal: Refused | None = None
     """Why the command was refused, recorded or not; None when it was carried out."""
     receipt_payload: bytes | None = None
-    """Of an order that was recorded, now or before: the payload of its receipt."""
+    """Of an order that was recorded, now or before: the payload of its receipt, or of its sender's
+    notice where it reverses."""
+    receipt_kind: PayloadKind = PayloadKind.RECEIPT
     quote_payload: bytes | None = None
     """Of an offer, made now or before."""
 
@@ -163,6 +174,7 @@ class Ledger:
         step = self.observer.step
         connection: Any = session.connection.dbapi_connection
         ids = [each.transfer_id for each in commands if isinstance(each, Order)]
+        ids += [each.reversal_id for each in commands if isinstance(each, Reverse)]
         with step("wait"):
             head, answered = begin(connection, ids)
         # One reading of the clock for the batch, after its turn has come.
@@ -235,7 +247,9 @@ class Ledger:
         reserved = load_reserved(connection, commands)
         waiting = [*held.values(), *reserved.values()]
         quotes = load_quotes(connection, registry, commands, waiting)
-        quoted = [each.terms for each in quotes.values()]
+        originals = load_originals(connection, registry, commands)
+        reversed_ = [each.terms for each in originals.values() if each.terms]
+        quoted = [*(each.terms for each in quotes.values()), *reversed_]
         altered = load_altered(connection, registry, commands, quoted) - registry.altered
         if altered:
             log.error("agreements are not stored as they were signed: %s", sorted(altered))
@@ -249,7 +263,10 @@ class Ledger:
         accounts = accounts_touched(registry, commands, waiting)
         balances = dict(known.state.balances) if known and fresh else {}
         if accounts is not None:
-            accounts = accounts.union(*(funding_accounts(registry, each) for each in quoted))
+            accounts = accounts.union(
+                *(funding_accounts(registry, each) for each in quoted),
+                *(corridor_accounts(registry, *each.corridor) for each in reversed_),
+            )
             accounts -= balances.keys()
         balances |= load_balances(connection, accounts)
         links = load_links(connection, commands)
@@ -275,13 +292,16 @@ class Ledger:
             quotes,
             head.quote_changes,
             reserved,
+            originals,
         )
 
     def load_windows(
         self, connection: Any, known: _Known | None, commands: Sequence[Command]
     ) -> dict[str, Window]:
         """The open windows, from memory when a batch is nothing but orders."""
-        if known is not None and all(isinstance(each, Order | AskQuote) for each in commands):
+        if known is not None and all(
+            isinstance(each, Order | Reverse | AskQuote) for each in commands
+        ):
             return {
                 name: each for name, each in known.state.windows.items() if each.state == "OPEN"
             }
@@ -300,6 +320,12 @@ class Ledger:
             if isinstance(each, Recorded)
             for name in (each.source_partner, each.target_partner, *each.funders)
             if name
+        }
+        numbers |= {
+            partners[name].number
+            for each in folded.outcomes
+            if isinstance(each, Reversed)
+            for name in each.parties
         }
         heads |= load_stream_heads(connection, sorted(numbers - heads.keys()))
         if self.letterhead.is_spent(folded.state.registry):
@@ -349,18 +375,25 @@ def answers(connection: Any, folded: Folded, sealed: Sealed) -> tuple[Decided, .
     """Each result with the receipt payload that goes with it, those of repeats read from the
     database.
     """
-    made = {
-        entry.log_index: entry.payload
-        for entry in sealed.stream_entries
-        if entry.kind is PayloadKind.RECEIPT
+    senders = {
+        each.log_index: folded.state.registry.partners[each.order.partner_id].number
+        for each in folded.outcomes
+        if isinstance(each, Reversed)
     }
-    wanted = [
-        each.log_index
+    made = {
+        entry.log_index: entry
+        for entry in sealed.stream_entries
+        if entry.kind is PayloadKind.RECEIPT or senders.get(entry.log_index) == entry.partner_number
+    }
+    wanted = {
+        each.log_index: each.partner_id
         for each in folded.results
         if isinstance(each, Repeated) and each.partner_id and each.log_index not in made
-    ]
+    }
     stored = load_receipts(connection, wanted)
-    by_index = {each.log_index: each for each in folded.outcomes if isinstance(each, Recorded)}
+    by_index = {
+        each.log_index: each for each in folded.outcomes if isinstance(each, Recorded | Reversed)
+    }
 
     def answer(result: Result) -> Decided:
         if isinstance(result, Refused):
@@ -370,11 +403,17 @@ def answers(connection: Any, folded: Folded, sealed: Sealed) -> tuple[Decided, .
             return Decided(result, quote_payload=offer)
         recorded = by_index.get(result.log_index)
         if recorded is not None:
-            return Decided(result, recorded.refusal, made[result.log_index])
+            entry = made[result.log_index]
+            return Decided(result, recorded.refusal, entry.payload, entry.kind)
         if isinstance(result, Repeated) and result.log_index in stored:
             receipt = stored[result.log_index]
-            refusal = refused_record(receipt.record, receipt.refused_field, receipt.refused_text)
-            return Decided(result, refusal, receipt.payload)
+            return Decided(result, refusal_in(receipt), receipt.payload, receipt.kind)
         return Decided(result)
 
     return tuple(answer(result) for result in folded.results)
+
+
+def refusal_in(receipt: StoredReceipt) -> Refused | None:
+    """Why what a stored receipt proves was refused, None where it was carried out."""
+    read = refused_reversal if receipt.kind is PayloadKind.REVERSAL else refused_record
+    return read(receipt.record, receipt.refused_field, receipt.refused_text)

@@ -1,7 +1,8 @@
 """How near a partner's position is to its net debit cap. Pure.
 
 An alert is given when an entry takes a position to 50, 80 or 95 % of its cap or beyond, what is
-reserved counted, and not again until it has been below that level. Nothing is kept for it: an
+reserved counted, and not again until it has been below that level. What is forced may take it past
+its cap, and an alert is given each time that this takes it further. Nothing is kept for it: an
 entry's own postings tell where the position stood before.
 """
 
@@ -13,6 +14,8 @@ from exchange.ledger.postings import Balance, Phase, Posting
 
 LEVELS = (95, 80, 50)
 """In percent of the cap."""
+PAST_CAP = 100
+"""The level of an alert about what was forced."""
 _DEBIT = {Phase.POSTED: -1, Phase.PENDING: -1, Phase.CONFIRMS: 0, Phase.VOIDS: 1}
 _CREDIT = {Phase.POSTED: 1, Phase.PENDING: 0, Phase.CONFIRMS: 1, Phase.VOIDS: 0}
 
@@ -38,7 +41,11 @@ def level_of(available: int, floor: int | None) -> int:
 
 
 def alerts_of(
-    log_index: int, postings: Iterable[Posting], balances: Mapping[int, Balance]
+    log_index: int,
+    postings: Iterable[Posting],
+    balances: Mapping[int, Balance],
+    *,
+    is_forced: bool = False,
 ) -> Iterator[CapAlert]:
     """The levels that an entry's postings took positions to; `balances` are those after it."""
     moved: dict[int, int] = {}
@@ -48,10 +55,17 @@ def alerts_of(
                 moved[account] = moved.get(account, 0) + by
     for account, by in moved.items():
         balance = balances[account]
-        if by < 0 and balance.floor:
+        if by < 0 and is_forced and is_past(balance):
+            yield CapAlert(log_index, party_of(account), PAST_CAP)
+        elif by < 0 and balance.floor:
             level = level_of(balance.available, balance.floor)
             if level > level_of(balance.available - by, balance.floor):
                 yield CapAlert(log_index, party_of(account), level)
+
+
+def is_past(balance: Balance) -> bool:
+    """Whether a position stands below what its cap allows."""
+    return balance.floor is not None and balance.available < balance.floor
 
 
 def steps_of(posting: Posting) -> tuple[tuple[int, int], tuple[int, int]]:

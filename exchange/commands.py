@@ -13,6 +13,7 @@ from uuid import UUID
 from exchange.ledger.accounts import Account
 from exchange.ledger.postings import Posting
 from exchange.quotes.quote import Quote
+from exchange.reversal import Portion
 from partners.actions.commands import ApproveAction, ProposeAction
 from partners.agreement import HUB, Terms
 from partners.commands import CounterSign, PartnersCommand, Propose, Withdraw
@@ -65,6 +66,26 @@ class Order:
     source_lots: tuple[SourceLot, ...] = ()
     quote_id: UUID | None = None
     """In place of the agreement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reverse:
+    """A verified reversal order, and the bytes that its signature covers."""
+
+    reversal_id: UUID
+    """Of the same ids as transfers."""
+    partner_id: str
+    """Who sends it."""
+    transfer_id: UUID
+    target_points: int
+    """Of the points that were credited: how many are taken back by this."""
+    issued_at: datetime
+    expires_at: datetime
+    partner_reference: str
+    key_id: str
+    payload: bytes
+    payload_sha256: bytes
+    signature: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +192,7 @@ class Conclude:
 Command = (
     Order
     | Conclude
+    | Reverse
     | PartnersCommand
     | LinkCommand
     | OpenWindow
@@ -205,7 +227,7 @@ class Answer:
     partner_id: str
     payload_sha256: bytes
     log_index: int
-    order: Order | None = None
+    order: Order | Reverse | None = None
     """What was ordered, as far as it is known here."""
 
 
@@ -264,6 +286,16 @@ class Held:
     """Of a reserved one: whether the target may have been told."""
 
 
+def paying_funders(conversion: Conversion) -> set[str]:
+    """Whoever pays a part of a bonus."""
+    return {
+        funder.name
+        for bonus in conversion.bonuses
+        for funder, amount in zip(bonus.promotion.funders, bonus.shares, strict=True)
+        if amount
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """An order's outcome as it will be recorded: committed, refused, held, or what ends a hold."""
@@ -297,18 +329,68 @@ class Recorded:
     @property
     def funders(self) -> tuple[str, ...]:
         """The partners that pay for its bonuses and are neither source nor target, by name."""
-        paying = {
-            funder.name
-            for bonus in (self.conversion.bonuses if self.conversion else ())
-            for funder, amount in zip(bonus.promotion.funders, bonus.shares, strict=True)
-            if amount
-        }
+        paying = paying_funders(self.conversion) if self.conversion else set()
         return tuple(sorted(paying - {HUB, self.source_partner, self.target_partner}))
 
     @property
     def reason(self) -> Reason | None:
         """Why it was refused, if it was."""
         return self.refusal.reason if self.refusal else None
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A transfer as a reversal of it finds it."""
+
+    log_index: int
+    """Of its newest record."""
+    state: TransferState
+    source_partner: str
+    target_partner: str
+    terms: Terms | None = None
+    """With the figures, of a committed one whose terms are stored as it names them."""
+    whole: Portion | None = None
+    reversed_points: int = 0
+    """Target points that reversals have taken back so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reversed:
+    """A reversal order's outcome as it will be recorded: booked, or refused."""
+
+    log_index: int
+    recorded_at: datetime
+    order: Reverse
+    original: Original | None
+    """As it stood before; None where the sender may not know it."""
+    refusal: Refused | None
+    portion: Portion | None
+    """What is booked."""
+    window: Window | None
+    postings: tuple[Posting, ...]
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why it was refused, if it was."""
+        return self.refusal.reason if self.refusal else None
+
+    @property
+    def reversed_points(self) -> int:
+        """Target points that were taken back in all, this reversal's among them."""
+        before = self.original.reversed_points if self.original else 0
+        return before + (self.portion.target_points if self.portion else 0)
+
+    @property
+    def parties(self) -> tuple[str, ...]:
+        """Who is told: of what was booked both brands and the funders that get something back, each
+        once; of a refusal its sender.
+        """
+        original, portion = self.original, self.portion
+        if original is None or portion is None:
+            return (self.order.partner_id,)
+        funders = paying_funders(portion.conversion) - {HUB}
+        brands = dict.fromkeys((original.source_partner, original.target_partner))
+        return (*brands, *sorted(funders - brands.keys()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -505,7 +587,7 @@ class Repeated:
 
     log_index: int
     partner_id: str = ""
-    """Of a repeated order: whose answer it is."""
+    """Of a repeated order or reversal order: whose answer it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -515,6 +597,6 @@ class Quoted:
     quote: Quote
 
 
-Outcome = Recorded | Booked
+Outcome = Recorded | Reversed | Booked
 Result = Outcome | Repeated | Quoted | Refused
 """One per command, in their order. A `Refused` here was not recorded."""

@@ -33,7 +33,7 @@ from partners.caller import Caller
 from partners.errors import Reason, Refused
 from pointclear.common.v1 import refusal_pb2
 from pointclear.exchange.v1 import exchange_service_pb2 as pb
-from pointclear.exchange.v1.transfer_pb2 import TransferOrder
+from pointclear.exchange.v1.transfer_pb2 import ReversalOrder, TransferOrder
 
 log = logging.getLogger(__name__)
 
@@ -238,6 +238,8 @@ def transfer_id_of(request: Message | None) -> str:
             return str(UUID(bytes=TransferOrder.FromString(request.order.payload).transfer_id))
         if isinstance(request, pb.GetTransferRequest):
             return str(UUID(bytes=request.transfer_id))
+        if isinstance(request, pb.ReverseTransferRequest):
+            return str(UUID(bytes=ReversalOrder.FromString(request.reversal.payload).transfer_id))
     except (DecodeError, ValueError):
         pass
     return ""

@@ -19,8 +19,8 @@ from prometheus_client import (
 )
 
 from exchange.calls import Call
-from exchange.cap_alerts import LEVELS, CapAlert
-from exchange.commands import Outcome, Recorded, TransferState
+from exchange.cap_alerts import LEVELS, PAST_CAP, CapAlert
+from exchange.commands import Booked, Outcome, Recorded, TransferState
 from exchange.observer import Observer, Step
 
 CALL_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -89,6 +89,12 @@ class Metrics(Observer):
             ("source_program", "target_program"),
             registry=registry,
         )
+        self._reversals = Counter(
+            "pointclear_reversals",
+            "Reversals booked, each of a part of a transfer or of the whole, by its corridor.",
+            ("source_program", "target_program"),
+            registry=registry,
+        )
         self._refusals = Counter(
             "pointclear_refusals_recorded",
             "Orders whose refusal was recorded.",
@@ -97,11 +103,11 @@ class Metrics(Observer):
         )
         self._cap_alerts = Counter(
             "pointclear_cap_alerts",
-            "Positions that came to a level of their net debit cap, in percent.",
+            "Positions that came to a level of their cap, in percent; at 100 by force.",
             ("level",),
             registry=registry,
         )
-        for level in LEVELS:
+        for level in (PAST_CAP, *LEVELS):
             self._cap_alerts.labels(str(level))
         self._watches = Gauge(
             "pointclear_watches", "Partners' watches that are open.", registry=registry
@@ -152,15 +158,23 @@ class Metrics(Observer):
     def recorded(self, outcomes: Sequence[Outcome]) -> None:
         """Outcomes were committed."""
         for each in outcomes:
-            if not isinstance(each, Recorded):
+            if isinstance(each, Booked):
                 continue
-            if each.instruction is not None:
-                self._on_instruction()
-            if each.state is TransferState.COMMITTED:
-                order = each.order
-                self._transfers.labels(order.source_program, order.target_program).inc()
+            if isinstance(each, Recorded):
+                self._recorded(each)
             elif each.reason is not None:
                 self._refusals.labels(each.reason.value).inc()
+            elif each.original and each.original.terms:
+                self._reversals.labels(*each.original.terms.corridor).inc()
+
+    def _recorded(self, each: Recorded) -> None:
+        if each.instruction is not None:
+            self._on_instruction()
+        if each.state is TransferState.COMMITTED:
+            order = each.order
+            self._transfers.labels(order.source_program, order.target_program).inc()
+        elif each.reason is not None:
+            self._refusals.labels(each.reason.value).inc()
 
     def alerted(self, alerts: Sequence[CapAlert]) -> None:
         """Positions came near their caps."""

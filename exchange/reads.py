@@ -29,10 +29,12 @@ class OwnEntry:
     """The caller's own member by the link that the order names, empty where it names none."""
     superseded: bool = False
     """Whether it is a hold that has been decided: a later entry says how."""
+    reversed_points: int = 0
+    """Of a transfer: target points that reversals have taken back so far."""
 
 
 def _entry(row: Any) -> OwnEntry:
-    record, seq, kind, payload, order, member, superseded = row
+    record, seq, kind, payload, order, member, superseded, reversed_points = row
     return OwnEntry(
         bytes(record),
         seq,
@@ -41,6 +43,7 @@ def _entry(row: Any) -> OwnEntry:
         bytes(order) if order else None,
         member or "",
         superseded,
+        reversed_points,
     )
 
 

@@ -8,7 +8,7 @@ Pure but for the salts, which are an argument. Rules kept here:
 - What concerns the source or the target alone is in a part of its own, to which the record commits
   under a salt of its own.
 - Whoever pays for a bonus and is neither source nor target gets the record as well: it signed the
-  terms that the record applies.
+  terms that the record applies. All parties of a reversal get the same kind of notice of it.
 - A stream's entries are numbered without gap and each names the digest of the one before it.
 - Payloads name their signing key, so the signature can be made at any time after the commit, by
   anyone who has the key: Ed25519 gives the same bytes each time. No payload names a key that was
@@ -23,15 +23,16 @@ from enum import IntEnum
 from types import MappingProxyType
 from uuid import UUID
 
-from exchange.commands import Booked, Outcome, Recorded, TransferState
+from exchange.commands import Booked, Outcome, Recorded, Reversed, TransferState
 from exchange.fold import InvariantBroken
 from exchange.ledger.names import account_names
 from exchange.log.merkle import Frontier, leaf_data
 from exchange.parts import NO_PART, Part
 from exchange.quotes.quote import Quote
 from exchange.quotes.wire import quote_payload
-from exchange.wire import papers
+from exchange.wire import papers, reversals
 from exchange.wire.records import entry_record, transfer_record
+from partners.agreement import Bearer
 from partners.merkle import leaf_hash
 from partners.registry import Registry
 
@@ -46,6 +47,8 @@ class LeafKind(IntEnum):
     """A transfer that waits for review."""
     RESERVATION = 5
     """A transfer that waits for its target's answer."""
+    REVERSAL = 6
+    REVERSAL_REFUSAL = 7
 
 
 LEAF_KINDS = {
@@ -63,12 +66,14 @@ class PayloadKind(IntEnum):
     RECEIPT = 1
     NOTICE = 2
     FUNDING = 3
+    REVERSAL = 4
 
 
 PAPERS = {
     PayloadKind.RECEIPT: papers.transfer_receipt,
     PayloadKind.NOTICE: papers.credit_notice,
     PayloadKind.FUNDING: papers.funding_notice,
+    PayloadKind.REVERSAL: reversals.reversal_notice,
 }
 """How each is written."""
 
@@ -88,6 +93,7 @@ class SealedRecord:
     log_index: int
     kind: LeafKind
     transfer_id: UUID | None
+    """Of the order: of a reversal its own id, not the transfer's."""
     entry_key: str | None
     recorded_at: datetime
     salt: bytes
@@ -174,6 +180,8 @@ def seal(
     for outcome in outcomes:
         if isinstance(outcome, Recorded):
             desk.seal_transfer(outcome)
+        elif isinstance(outcome, Reversed):
+            desk.seal_reversal(outcome)
         else:
             if outcome.entry_key.startswith(("open/", "close/")):
                 leaves = [record.leaf_hash for record in desk.records]
@@ -228,6 +236,20 @@ class _Desk:
         for funder in outcome.funders:
             self.file(outcome, funder, PayloadKind.FUNDING, record, salt, NO_PART)
 
+    def seal_reversal(self, outcome: Reversed) -> None:
+        source_part = self.part_of(reversals.reversal_part(outcome, Bearer.SOURCE))
+        target_part = self.part_of(reversals.reversal_part(outcome, Bearer.TARGET))
+        record = reversals.reversal_record(outcome, source_part, target_part)
+        kind = LeafKind.REVERSAL_REFUSAL if outcome.refusal else LeafKind.REVERSAL
+        salt = self.keep(outcome, kind, record, outcome.order.reversal_id, None)
+        original = outcome.original
+        parts = {}
+        if original is not None:
+            parts = {original.source_partner: source_part, original.target_partner: target_part}
+        for party in outcome.parties:
+            part = parts.get(party, NO_PART)
+            self.file(outcome, party, PayloadKind.REVERSAL, record, salt, part)
+
     def part_of(self, part: bytes) -> Part:
         """A part under a salt of its own; none where it is empty."""
         return Part(part, self.new_salt()) if part else NO_PART
@@ -267,7 +289,7 @@ class _Desk:
 
     def file(
         self,
-        outcome: Recorded,
+        outcome: Recorded | Reversed,
         partner_id: str,
         kind: PayloadKind,
         record: bytes,

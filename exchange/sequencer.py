@@ -20,7 +20,6 @@ from exchange.batch import CommitUnknown, Decided, Ledger
 from exchange.commands import Command, Result
 from exchange.database import CONNECTION_ERRORS
 from exchange.logs import named
-from exchange.seal import PayloadKind
 from exchange.signing import sign_entry, sign_quote
 from partners.envelope import Envelope
 from partners.errors import Reason, Refused
@@ -51,7 +50,7 @@ class Reply:
     refusal: Refused | None = None
     """Why the command was refused, recorded or not; None when it was carried out."""
     receipt: Envelope | None = None
-    """Of an order that was recorded: the signed receipt."""
+    """Of an order that was recorded: the signed receipt, or its sender's notice of a reversal."""
     quote: Envelope | None = None
     """Of an offer that was asked for: the signed quote."""
 
@@ -211,7 +210,7 @@ class Sequencer:
     def _reply(self, decided: Decided) -> Reply:
         payload = decided.receipt_payload
         try:
-            receipt = sign_entry(self._signers, PayloadKind.RECEIPT, payload) if payload else None
+            receipt = sign_entry(self._signers, decided.receipt_kind, payload) if payload else None
             offer = decided.quote_payload
             quote = sign_quote(self._signers, offer) if offer else None
         except Refused as unsigned:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from exchange import reads
-from exchange.admission import admit
+from exchange.admission import admit, admit_reversal
 from exchange.commands import Command, DecideHeld, Order, Recorded, Verdict
 from exchange.delivery.service import Delivering
 from exchange.quotes.wire import ask_from_proto
@@ -134,6 +134,7 @@ class ExchangeService:
             entry=self._stream_entry(found),
             delivery=await self._delivering.state_of(transfer_id),
             fulfilment=await self._delivering.fulfilment_for(transfer_id, partner_id),
+            reversed_points=found.reversed_points,
         )
 
     async def release_transfer(
@@ -159,6 +160,27 @@ class ExchangeService:
         partner_id = caller.require_partner()
         state = await self._decide(request.transfer_id, Verdict.CANCELLED, partner_id)
         return pb.CancelTransferResponse(state=state)
+
+    async def reverse_transfer(
+        self, request: pb.ReverseTransferRequest, caller: Caller
+    ) -> pb.ReverseTransferResponse:
+        """The target of a transfer: book what it has taken back of it."""
+        partner_id = caller.require_partner()
+        envelope = envelope_from_proto(request.reversal)
+        await self._registry.know(each.key_id for each in envelope.signatures)
+        order = admit_reversal(
+            envelope,
+            partner_id,
+            self._registry.current,
+            self._audience,
+            self._stored_from,
+            self._now(),
+        )
+        reply = await self._submit([order])[0]
+        if reply.refusal is not None:
+            raise RecordedRefusal.of(reply.refusal, reply.receipt)
+        assert reply.receipt is not None, "a reversal that was booked has a notice"
+        return pb.ReverseTransferResponse(notice=envelope_to_proto(reply.receipt))
 
     async def _decide(
         self, raw_id: bytes, verdict: Verdict, partner_id: str = ""

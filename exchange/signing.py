@@ -6,7 +6,7 @@ that key makes the same envelope at any later time: Ed25519 gives the same bytes
 
 from exchange.quotes.wire import quote_key_id
 from exchange.seal import PayloadKind
-from exchange.wire import papers
+from exchange.wire import papers, reversals
 from partners import envelope as dsse
 from partners.envelope import Envelope
 from partners.keys import Purpose
@@ -16,6 +16,7 @@ PAPERS = {
     PayloadKind.RECEIPT: (dsse.TRANSFER_RECEIPT, papers.receipt_key_id),
     PayloadKind.NOTICE: (dsse.CREDIT_NOTICE, papers.notice_key_id),
     PayloadKind.FUNDING: (dsse.FUNDING_NOTICE, papers.funding_key_id),
+    PayloadKind.REVERSAL: (dsse.REVERSAL_NOTICE, reversals.reversal_key_id),
 }
 """As what each is signed, and how to read the key that it names."""
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from uuid import UUID
 
-from exchange.commands import Order, Verdict, Window
+from exchange.commands import Order, Reverse, Verdict, Window
 from exchange.day_limits import DayTally, Transfer, check_day_limits
 from exchange.ledger.postings import Balance, CounterFull, OutOfBounds, Phase, Posting, post
 from exchange.linked_members import check_members
@@ -263,7 +263,7 @@ def simulate_transfer(
     return Simulation(terms, conversion, None)
 
 
-def check_clock(order: Order, now: datetime) -> None:
+def check_clock(order: Order | Reverse, now: datetime) -> None:
     """`issued_at` less the skew ≤ now < `expires_at`, by the exchange's clock."""
     if now < order.issued_at - CLOCK_SKEW:
         raise Refused(

@@ -116,6 +116,7 @@ class Reason(StrEnum):
     TRANSFER_CANCELLED = "TRANSFER_CANCELLED"
     TRANSFER_STATE = "TRANSFER_STATE"
     TRANSFER_LAPSED = "TRANSFER_LAPSED"
+    TARGET_REVERSES = "TARGET_REVERSES"
 
     RATE_LIMITED = "RATE_LIMITED"
     QUEUE_FULL = "QUEUE_FULL"
@@ -515,6 +516,12 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             Retry.NEW_ID,
             "Give the member the points back; send a new order with a new id when the target "
             "program answers again.",
+        ),
+        Reason.TARGET_REVERSES: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEVER,
+            "Ask the target brand to take the points back: it reverses the transfer and says how"
+            " many they were.",
         ),
         Reason.RATE_LIMITED: Rule(
             "RESOURCE_EXHAUSTED",

@@ -5,7 +5,7 @@ Rules that are asked here, each naming the row that breaks it:
 - Every record is the one that its leaf commits to, and the head is the root over all leaves.
 - Every agreement row holds bytes that its signatories signed, its columns say what these bytes say,
   and its leaves hold the same bytes.
-- Every transfer names the digest of the agreement that is stored.
+- Every transfer and reversal names the digest of the agreement that is stored.
 - Every rate of a tax is the one that its leaf states.
 - Every stream is one chain of payloads over the records that are stored, and ends where its head
   says.
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from exchange.log.merkle import Frontier, leaf_data
+from exchange.seal import LeafKind
 from exchange.wire.records import entry_body
 from partners.envelope import RATE_AGREEMENT, Envelope, Signature
 from partners.errors import Refused
@@ -133,9 +134,10 @@ def records_off(
             leaves.append(bytes(leaf))
             if leaf_hash(leaf_data(kind, bytes(salt), bytes(record))) != bytes(leaf):
                 yield Finding("records_are_their_leaves", subject, "its leaf is another record's")
-            elif recorded_index(bytes(record), is_entry=transfer_id is None) != index:
+            elif recorded_index(bytes(record), kind) != index:
                 yield Finding("records_are_their_leaves", subject, "it states another log index")
-            named = recorded_agreement(bytes(record)) if kind == 1 else None
+            carried_out = kind in (LeafKind.TRANSFER, LeafKind.REVERSAL)
+            named = recorded_agreement(bytes(record), kind) if carried_out else None
             if named is not None and digests.get(named[0]) != named[1]:
                 name = f"version {named[0][1]} of {named[0][0]}"
                 yield Finding("transfers_name_their_terms", subject, f"{name} has another digest")

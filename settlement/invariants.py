@@ -38,6 +38,7 @@ RULES = (
     "payments_are_stated",
     "settled_windows_are_paid",
     "bonuses_are_what_promotions_granted",
+    "reversals_are_their_postings",
     "keys_are_as_recorded",
 )
 """Names of the queries, in the order in which they are asked."""

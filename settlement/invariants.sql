@@ -163,18 +163,28 @@ GROUP BY p.partner_id, h.last_seq
 HAVING count(s.stream_seq) <> h.last_seq OR coalesce(max(s.stream_seq), 0) <> h.last_seq;
 
 -- name: bonuses_are_what_promotions_granted()
--- What the promotions of a program granted is what bonuses posted, those on hold counted.
+-- What the promotions of a program granted is what bonuses posted, those on hold counted, and those taken back not.
 WITH granted AS (
     SELECT (f.corridor & 4294967295)::integer AS unit_number, sum(p.granted_points) AS points
     FROM promotion AS p JOIN agreement_force AS f USING (agreement_id, version) GROUP BY 1
 ), posted AS (
     SELECT (debit >> 20)::integer AS unit_number,
-        sum(CASE phase WHEN 3 THEN 0 WHEN 4 THEN -amount ELSE amount END) AS points
-    FROM posting WHERE code = 3 GROUP BY 1
+        sum(CASE WHEN code = 11 OR phase = 4 THEN -amount WHEN phase = 3 THEN 0 ELSE amount END) AS points
+    FROM posting WHERE code IN (3, 11) GROUP BY 1
 )
 SELECT u.name, concat('granted ', coalesce(g.points, 0), ', posted ', coalesce(p.points, 0))
 FROM granted AS g FULL JOIN posted AS p USING (unit_number) JOIN unit AS u USING (unit_number)
 WHERE coalesce(g.points, 0) <> coalesce(p.points, 0);
+
+-- name: reversals_are_their_postings()
+-- What is counted as taken back of transfers, all together, is what reversals posted, and it lies within each credit.
+SELECT 'all transfers', concat('counted ', c.points, ', posted ', p.points)
+FROM (SELECT coalesce(sum(reversed_points), 0) AS points FROM reversed_transfer) AS c,
+    (SELECT coalesce(sum(amount), 0) AS points FROM posting WHERE code IN (10, 11)) AS p
+WHERE c.points <> p.points
+UNION ALL
+SELECT transfer_id::text, concat('reversed ', reversed_points, ' of ', credited_points)
+FROM reversed_transfer WHERE reversed_points NOT BETWEEN 1 AND credited_points;
 
 -- name: payments_are_stated()
 -- Legs and line files belong to windows that were closed, and stated windows have a line file for every partner of theirs.

@@ -4,15 +4,24 @@ offline verifier needs.
 Format: RFC 4180 (CRLF, quotes only where needed), UTF-8, one header row of `COLUMNS`, equally many
 cells in every row. The first cell says what a row is:
 
-    LINE    a transfer
-    TOTAL   control totals, for roles `source`, `target`, `funder`; `transfer_id` counts the lines
+    LINE    a transfer, or a reversal of a transfer, which the role says
+    TOTAL   control totals of each role; `transfer_id` counts the lines
     END     the end marker, last; `transfer_id` holds the window id, `own_reference` the partner id
 
 `value`, `value_tax`, `promotion`, `fee` and `tax` are decimals with all digits of the currency's
 scale, signed from the partner's view, so that each column adds up to the statement. `promotions`
 says whose money `promotion` is: `<promotion>/<funder>=<amount>` for each share, with a space
 between two. A target sees all shares, its own among them, which is a memo and not in `promotion`;
-others see their own. A text cell that begins with `=`, `+`,
+others see their own.
+
+The roles are `source`, `target` and `funder`, and for what is given back `source-reversed`,
+`target-reversed` and `funder-reversed`. The line of a reversal names the transfer that it reverses,
+in the state REVERSED, and the log index of its own; its points are those that it takes back, as
+positive as the transfer's, its money is signed the other way. Control totals stand for the first
+three roles always, and for a role of reversals where there is a line of it: so a file of a time
+before reversals has the same form still.
+
+A text cell that begins with `=`, `+`,
 `-`, `@`, a tab, a carriage return or an apostrophe is written with an apostrophe before it, because
 spreadsheets run such cells; our own numbers are not touched. A file has exactly one form: equal
 lines give equal bytes, and reading refuses any other bytes.
@@ -72,6 +81,22 @@ class Role(StrEnum):
     TARGET = "target"
     FUNDER = "funder"
     """Neither, but it pays for a bonus."""
+    SOURCE_REVERSED = "source-reversed"
+    TARGET_REVERSED = "target-reversed"
+    FUNDER_REVERSED = "funder-reversed"
+
+    @property
+    def is_reversed(self) -> bool:
+        """Whether it is a side of a reversal."""
+        return self in REVERSED.values()
+
+
+REVERSED = {
+    Role.SOURCE: Role.SOURCE_REVERSED,
+    Role.TARGET: Role.TARGET_REVERSED,
+    Role.FUNDER: Role.FUNDER_REVERSED,
+}
+"""The side of a reversal that each side of its transfer is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +111,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One transfer as one partner sees it.
+    """One transfer, or one reversal, as one partner sees it.
 
     Money is in units of the currency's scale; positive is owed to the partner.
     """
@@ -94,7 +119,7 @@ class Line:
     transfer_id: UUID
     role: Role
     own_reference: str
-    """The source's own reference from its order; empty for the target."""
+    """The sender's own reference from its order; empty for others."""
     source_program: str
     target_program: str
     source_points: int
@@ -149,6 +174,12 @@ class LineFile:
     """Digits after the point of the currency's unit."""
     lines: tuple[Line, ...]
 
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """Those that have control totals."""
+        present = {line.role for line in self.lines}
+        return tuple(role for role in Role if role in REVERSED or role in present)
+
     def totals(self, role: Role) -> Totals:
         """Control totals of one role."""
         return total(line for line in self.lines if line.role is role)
@@ -179,7 +210,7 @@ def write_line_file(file: LineFile) -> bytes:
     rows = csv.writer(text, lineterminator="\r\n")
     rows.writerow(COLUMNS)
     rows.writerows(_cells(line, file.scale) for line in file.lines)
-    rows.writerows(_total_cells(role, file.totals(role), file.scale) for role in Role)
+    rows.writerows(_total_cells(role, file.totals(role), file.scale) for role in file.roles)
     end = {"row": "END", "transfer_id": file.window_id, "own_reference": file.partner_id}
     rows.writerow([end.get(column, "") for column in COLUMNS])
     return text.getvalue().encode()
@@ -259,17 +290,19 @@ def _parse(rows: list[list[str]]) -> LineFile:
         raise ValueError("the end marker is missing, so the file may be cut short")
     if any(len(row) != len(COLUMNS) for row in rows) or tuple(rows[0]) != COLUMNS:
         raise ValueError("the columns are not those of a line file")
-    *body, source_total, target_total, funder_total, end = (
-        dict(zip(COLUMNS, row, strict=True)) for row in rows[1:]
-    )
-    scale = len(source_total["value"].partition(".")[2])
+    *body, end = (dict(zip(COLUMNS, row, strict=True)) for row in rows[1:])
+    totals = [row for row in body if row["row"] == "TOTAL"]
+    if len(totals) < len(REVERSED):
+        raise ValueError("control totals are missing")
+    body = body[: -len(totals)]
+    scale = len(totals[0]["value"].partition(".")[2])
     file = LineFile(
         end["transfer_id"],
         end["own_reference"],
         scale,
         tuple(_line(row, scale) for row in body),
     )
-    for role, row in zip(Role, (source_total, target_total, funder_total), strict=True):
+    for role, row in zip(file.roles, totals, strict=True):
         if list(row.values()) != _total_cells(role, file.totals(role), scale):
             raise ValueError(f"the control totals of role {role} are not those of the lines")
     return file

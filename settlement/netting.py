@@ -19,6 +19,38 @@ from exchange.ledger.accounts import HUB
 from exchange.ledger.postings import PAYMENT_CODES, Code
 from settlement.windows import WindowSum
 
+MONEY_CODES = frozenset(
+    {
+        *(Code.VALUE, Code.VALUE_TAX, Code.PROMO, Code.FEE),
+        *(Code.REV_VALUE, Code.REV_VALUE_TAX, Code.REV_PROMO, Code.REV_FEE),
+    }
+)
+"""What a statement shows by one line each, taxes on fees apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReversalFigures:
+    """What reversals gave back: the signs are against those of what they take back."""
+
+    outgoing_value: int = 0
+    incoming_value: int = 0
+    fees: int = 0
+    taxes: tuple[tuple[str, int], ...] = ()
+    value_tax: int = 0
+    promotions: int = 0
+
+    @property
+    def net(self) -> int:
+        """All of it together."""
+        return (
+            self.outgoing_value
+            + self.incoming_value
+            + self.fees
+            + sum(amount for _, amount in self.taxes)
+            + self.value_tax
+            + self.promotions
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -35,6 +67,7 @@ class Figures:
     """Bonuses that the partner paid for or was paid for."""
     payments_since: int
     """What the bank confirmed in the window, positive when paid by the partner."""
+    reversals: ReversalFigures = ReversalFigures()
 
     @property
     def net(self) -> int:
@@ -46,6 +79,7 @@ class Figures:
             + sum(amount for _, amount in self.taxes)
             + self.value_tax
             + self.promotions
+            + self.reversals.net
         )
 
 
@@ -85,42 +119,52 @@ def figures(
     partner_number: int,
     incoming_value: int,
     tax_codes: Mapping[int, str],
+    reversed_incoming_value: int = 0,
 ) -> Figures:
     """A partner's figures of a window.
 
     The sums hold value per pair of partners, both directions together, so the part that came in is
-    given as `incoming_value` (from the lines). `tax_codes` maps a tax number to its code. Raises
-    InvariantBroken for a sum that no line of a statement shows.
+    given as `incoming_value`, and the part that was given back of it as `reversed_incoming_value`
+    (both from the lines). `tax_codes` maps a tax number to its code. Raises InvariantBroken for a
+    sum that no line of a statement shows.
     """
-    value = fees = value_tax = promotions = payments = 0
-    taxes: dict[str, int] = {}
+    money: dict[Code, int] = {}
+    taxes: dict[Code, dict[str, int]] = {Code.TAX: {}, Code.REV_TAX: {}}
+    payments = 0
     for each in sums:
         if each.party != partner_number:
             continue
-        if each.code == Code.VALUE:
-            value += each.amount
-        elif each.code == Code.FEE:
-            fees += each.amount
-        elif each.code == Code.VALUE_TAX:
-            value_tax += each.amount
-        elif each.code == Code.PROMO:
-            promotions += each.amount
-        elif each.code == Code.TAX:
-            code = tax_codes[each.tax_number]
-            taxes[code] = taxes.get(code, 0) + each.amount
+        if each.code in taxes:
+            of_code, code = taxes[each.code], tax_codes[each.tax_number]
+            of_code[code] = of_code.get(code, 0) + each.amount
+        elif each.code in MONEY_CODES:
+            money[each.code] = money.get(each.code, 0) + each.amount
         elif each.code in PAYMENT_CODES:
             payments += each.amount
         else:
             raise InvariantBroken(f"a statement has no line for {each.code.name}")
     return Figures(
-        outgoing_value=value - incoming_value,
+        outgoing_value=money.get(Code.VALUE, 0) - incoming_value,
         incoming_value=incoming_value,
-        fees=fees,
-        taxes=tuple((code, amount) for code, amount in sorted(taxes.items()) if amount),
-        value_tax=value_tax,
-        promotions=promotions,
+        fees=money.get(Code.FEE, 0),
+        taxes=by_code(taxes[Code.TAX]),
+        value_tax=money.get(Code.VALUE_TAX, 0),
+        promotions=money.get(Code.PROMO, 0),
         payments_since=payments,
+        reversals=ReversalFigures(
+            outgoing_value=money.get(Code.REV_VALUE, 0) - reversed_incoming_value,
+            incoming_value=reversed_incoming_value,
+            fees=money.get(Code.REV_FEE, 0),
+            taxes=by_code(taxes[Code.REV_TAX]),
+            value_tax=money.get(Code.REV_VALUE_TAX, 0),
+            promotions=money.get(Code.REV_PROMO, 0),
+        ),
     )
+
+
+def by_code(amounts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    """Amounts in the order of their codes, none that is 0."""
+    return tuple((code, amount) for code, amount in sorted(amounts.items()) if amount)
 
 
 def pay(brought_forward: int, net: int, minor_unit: int) -> Payment:

@@ -75,10 +75,14 @@ WHERE w.window_number = ANY (:window_numbers)
 ORDER BY w.window_number, party.number;
 
 -- name: program_points(window_number)
--- Points by program: what was surrendered (OUT), what was granted (IN and BONUS_IN), and what of that was a bonus.
+-- Points by program: what was surrendered (OUT), what was granted (IN and BONUS_IN), and what of that was a bonus; and the
+-- same of what reversals took back.
 SELECT g.program_id, coalesce(sum(p.points) FILTER (WHERE p.code = 1), 0)::bigint,
     coalesce(sum(p.points) FILTER (WHERE p.code IN (2, 3)), 0)::bigint,
-    coalesce(sum(p.points) FILTER (WHERE p.code = 3), 0)::bigint
+    coalesce(sum(p.points) FILTER (WHERE p.code = 3), 0)::bigint,
+    coalesce(sum(p.points) FILTER (WHERE p.code = 9), 0)::bigint,
+    coalesce(sum(p.points) FILTER (WHERE p.code IN (10, 11)), 0)::bigint,
+    coalesce(sum(p.points) FILTER (WHERE p.code = 11), 0)::bigint
 FROM window_points AS p JOIN program AS g USING (unit_number)
 WHERE p.window_number = :window_number
 GROUP BY g.program_id;
@@ -94,7 +98,8 @@ GROUP BY partner_number;
 SELECT s.payload_kind, s.payload, q.payload
 FROM stream_entry AS s
 JOIN record AS r USING (log_index)
-LEFT JOIN request AS q ON s.payload_kind = 1 AND q.transfer_id = r.transfer_id
+LEFT JOIN request AS q
+    ON s.payload_kind IN (1, 4) AND q.transfer_id = r.transfer_id AND q.partner_number = s.partner_number
 WHERE s.partner_number = :partner_number AND s.stream_seq BETWEEN :first_seq AND :last_seq
 ORDER BY s.stream_seq;
 

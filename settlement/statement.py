@@ -6,16 +6,19 @@ nothing is stated.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from exchange.fold import InvariantBroken
 from partners.registry import Partner
 from settlement.line_file import Line, LineFile, Role, write_line_file
-from settlement.netting import Figures, pay
+from settlement.netting import Figures, ReversalFigures, pay
 from settlement.references import leg_reference
 from settlement.windows import SettlementWindow, TreeHead
+
+OUTGOING = (Role.SOURCE, Role.SOURCE_REVERSED)
+INCOMING = (Role.TARGET, Role.TARGET_REVERSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,11 @@ class ProgramPoints:
     points_in: int
     """Bonuses among them."""
     bonus_points: int = 0
+    reversed_out: int = 0
+    """Given back to its members by reversals."""
+    reversed_in: int = 0
+    """Taken back from its members; bonuses among them."""
+    reversed_bonus: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,19 @@ class PromotionLine:
     """What moved: negative where the partner paid."""
     own_share: int
     """What the partner bears itself, of bonuses of its own program: a memo."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reversals:
+    """What reversals gave back: the signs are against those of the statement's own lines."""
+
+    outgoing_value: int = 0
+    incoming_value: int = 0
+    fees: int = 0
+    taxes: tuple[tuple[str, int], ...] = ()
+    value_taxes: tuple[ValueTax, ...] = ()
+    promotions: int = 0
+    promotion_lines: tuple[PromotionLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +119,17 @@ class Statement:
     opening_tree: TreeHead
     closing_tree: TreeHead
     signing_key_id: str
+    reversals: Reversals = Reversals()
+
+
+Sums = tuple[int, int, int, dict[str, int], int, int]
+"""Outgoing and incoming value, fees, taxes on them by code, tax on value, promotions."""
 
 
 def check_lines(figures: Figures, points: Mapping[str, ProgramPoints], lines: LineFile) -> None:
     """Raise InvariantBroken unless the lines add up to what the window's sums say."""
-    source, target = lines.totals(Role.SOURCE), lines.totals(Role.TARGET)
-    taxes: dict[str, int] = {}
     moved: dict[tuple[str, str], int] = {}
     for line in lines.lines:
-        if line.tax:
-            taxes[line.tax_code] = taxes.get(line.tax_code, 0) + line.tax
         for key, count in _points_of(line):
             moved[key] = moved.get(key, 0) + count
     stated = {
@@ -117,25 +139,17 @@ def check_lines(figures: Figures, points: Mapping[str, ProgramPoints], lines: Li
             ("out", each.points_out),
             ("in", each.points_in),
             ("bonus", each.bonus_points),
+            ("reversed out", each.reversed_out),
+            ("reversed in", each.reversed_in),
+            ("reversed bonus", each.reversed_bonus),
         )
         if count
     }
     moved = {key: count for key, count in moved.items() if count}
-    by_sums = (
-        figures.outgoing_value,
-        figures.incoming_value,
-        figures.fees,
-        dict(figures.taxes),
-        figures.value_tax,
-        figures.promotions,
-    )
-    by_lines = (
-        source.value,
-        target.value,
-        source.fee + target.fee,
-        taxes,
-        source.value_tax + target.value_tax,
-        sum(line.promotion for line in lines.lines),
+    by_sums = (_sums_of(figures), _sums_of(figures.reversals))
+    by_lines = tuple(
+        _sums_of_lines([line for line in lines.lines if line.role.is_reversed is is_reversed])
+        for is_reversed in (False, True)
     )
     if by_sums != by_lines or stated != moved:
         raise InvariantBroken(
@@ -144,45 +158,85 @@ def check_lines(figures: Figures, points: Mapping[str, ProgramPoints], lines: Li
         )
 
 
+def _sums_of(figures: Figures | ReversalFigures) -> Sums:
+    return (
+        figures.outgoing_value,
+        figures.incoming_value,
+        figures.fees,
+        dict(figures.taxes),
+        figures.value_tax,
+        figures.promotions,
+    )
+
+
+def _sums_of_lines(lines: Iterable[Line]) -> Sums:
+    values = {True: 0, False: 0}
+    taxes: dict[str, int] = {}
+    fees = value_tax = promotions = 0
+    for line in lines:
+        values[line.role in OUTGOING] += line.value
+        fees += line.fee
+        value_tax += line.value_tax
+        promotions += line.promotion
+        if line.tax:
+            taxes[line.tax_code] = taxes.get(line.tax_code, 0) + line.tax
+    return values[True], values[False], fees, taxes, value_tax, promotions
+
+
 def _points_of(line: Line) -> tuple[tuple[tuple[str, str], int], ...]:
     """What a line moved of the partner's own programs; a funder's points are others'."""
-    if line.role is Role.SOURCE:
-        return (((line.source_program, "out"), line.source_points),)
-    if line.role is Role.TARGET:
+    prefix = "reversed " if line.role.is_reversed else ""
+    if line.role in OUTGOING:
+        return (((line.source_program, f"{prefix}out"), line.source_points),)
+    if line.role in INCOMING:
         return (
-            ((line.target_program, "in"), line.target_points),
-            ((line.target_program, "bonus"), line.bonus_points),
+            ((line.target_program, f"{prefix}in"), line.target_points),
+            ((line.target_program, f"{prefix}bonus"), line.bonus_points),
         )
     return ()
 
 
 def value_taxes(lines: Iterable[Line]) -> tuple[ValueTax, ...]:
     """Tax on value by code, none that is 0 both ways."""
-    sums: dict[str, dict[Role, int]] = {}
+    sums: dict[str, dict[bool, int]] = {}
     for line in lines:
         if line.value_tax:
-            of_code = sums.setdefault(line.value_tax_code, {Role.SOURCE: 0, Role.TARGET: 0})
-            of_code[line.role] += line.value_tax
-    return tuple(
-        ValueTax(code, each[Role.SOURCE], each[Role.TARGET]) for code, each in sorted(sums.items())
-    )
+            of_code = sums.setdefault(line.value_tax_code, {True: 0, False: 0})
+            of_code[line.role in OUTGOING] += line.value_tax
+    return tuple(ValueTax(code, each[True], each[False]) for code, each in sorted(sums.items()))
 
 
 def promotion_lines(partner_id: str, lines: Iterable[Line]) -> tuple[PromotionLine, ...]:
-    """What each promotion cost whom, as far as it is the partner's business."""
+    """What each promotion cost whom, as far as it is the partner's business; of lines of reversals,
+    what each gave back.
+    """
     sums: dict[tuple[str, str, str], tuple[int, int]] = {}
     for line in lines:
+        sign = -1 if line.role.is_reversed else 1
         for share in line.promotions:
             key = (line.agreement_id, share.promotion_id, share.funder)
             moved, own = sums.get(key, (0, 0))
-            if line.role is not Role.TARGET:
-                moved -= share.amount
+            if line.role not in INCOMING:
+                moved -= sign * share.amount
             elif share.funder == partner_id:
-                own += share.amount
+                own += sign * share.amount
             else:
-                moved += share.amount
+                moved += sign * share.amount
             sums[key] = (moved, own)
     return tuple(PromotionLine(*key, *figures) for key, figures in sorted(sums.items()))
+
+
+def reversals_of(partner_id: str, figures: ReversalFigures, lines: Sequence[Line]) -> Reversals:
+    """What the lines of reversals come to, beside what the window's sums have of them."""
+    return Reversals(
+        figures.outgoing_value,
+        figures.incoming_value,
+        figures.fees,
+        figures.taxes,
+        value_taxes(lines),
+        figures.promotions,
+        promotion_lines(partner_id, lines),
+    )
 
 
 def statement_of(
@@ -206,6 +260,8 @@ def statement_of(
     assert closing is not None, "only a closed window is stated"
     payment = pay(brought_forward, figures.net, window.currency.minor_unit)
     reference = leg_reference(window.number, partner.number) if payment.payment else ""
+    transferred = [line for line in lines.lines if not line.role.is_reversed]
+    given_back = [line for line in lines.lines if line.role.is_reversed]
     return Statement(
         audience=audience,
         partner_id=partner.partner_id,
@@ -218,9 +274,9 @@ def statement_of(
         incoming_value=figures.incoming_value,
         fees=figures.fees,
         taxes=figures.taxes,
-        value_taxes=value_taxes(lines.lines),
+        value_taxes=value_taxes(transferred),
         promotions=figures.promotions,
-        promotion_lines=promotion_lines(partner.partner_id, lines.lines),
+        promotion_lines=promotion_lines(partner.partner_id, transferred),
         net=figures.net,
         due=payment.due,
         payment=payment.payment,
@@ -236,4 +292,5 @@ def statement_of(
         opening_tree=window.opening_tree,
         closing_tree=closing,
         signing_key_id=signing_key_id,
+        reversals=reversals_of(partner.partner_id, figures.reversals, given_back),
     )

@@ -88,7 +88,8 @@ class _Desk:
 
     def figures(self, partner: Partner, lines: LineFile) -> Figures:
         incoming = lines.totals(Role.TARGET).value
-        return figures(self.sums, partner.number, incoming, self.tax_codes)
+        given_back = lines.totals(Role.TARGET_REVERSED).value
+        return figures(self.sums, partner.number, incoming, self.tax_codes, given_back)
 
     def brought_forward(self, partner: Partner) -> int:
         """What the partner's statement before carries forward; 0 for one that had none."""

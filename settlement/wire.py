@@ -4,24 +4,42 @@ generated code.
 Payloads are serialised once, deterministically, and stored; after that they are only parsed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 from exchange.fold import InvariantBroken
+from exchange.seal import LeafKind
 from pointclear.exchange.v1 import record_pb2, transfer_pb2
 from pointclear.partners.v1 import partners_service_pb2
 from pointclear.settlement.v1 import settlement_service_pb2 as pb
 from pointclear.settlement.v1 import statement_pb2
-from settlement.line_file import Line, Role, Share
-from settlement.statement import ProgramPoints, PromotionLine, Statement, ValueTax
+from settlement.line_file import REVERSED, Line, Role, Share
+from settlement.statement import ProgramPoints, PromotionLine, Reversals, Statement, ValueTax
 from settlement.windows import Leg, NetPosition, SettlementWindow, TreeHead
 
 RECEIPT_KIND = 1
 NOTICE_KIND = 2
 FUNDING_KIND = 3
+REVERSAL_KIND = 4
 """Numbers of the payload kinds in `stream_entry`."""
+
+PAPERS: Mapping[
+    int,
+    type[
+        transfer_pb2.TransferReceipt
+        | transfer_pb2.CreditNotice
+        | transfer_pb2.FundingNotice
+        | transfer_pb2.ReversalNotice
+    ],
+] = {
+    RECEIPT_KIND: transfer_pb2.TransferReceipt,
+    NOTICE_KIND: transfer_pb2.CreditNotice,
+    FUNDING_KIND: transfer_pb2.FundingNotice,
+    REVERSAL_KIND: transfer_pb2.ReversalNotice,
+}
+"""What each is, serialised."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -30,13 +48,16 @@ def statement_payload(statement: Statement) -> bytes:
     """The bytes of a `settlement-statement` payload."""
     message = statement_pb2.SettlementStatement(
         business_date=statement.business_date.isoformat(),
-        taxes=[statement_pb2.TaxLine(tax_code=code, amount=n) for code, n in statement.taxes],
+        taxes=map(_tax_message, statement.taxes),
         points=[
             statement_pb2.ProgramPoints(
                 program_id=each.program_id,
                 points_out=each.points_out,
                 points_in=each.points_in,
                 bonus_points=each.bonus_points,
+                reversed_out=each.reversed_out,
+                reversed_in=each.reversed_in,
+                reversed_bonus=each.reversed_bonus,
             )
             for each in statement.points
         ],
@@ -63,25 +84,67 @@ def statement_payload(statement: Statement) -> bytes:
         first_stream_seq=statement.first_stream_seq,
         last_stream_seq=statement.last_stream_seq,
         signing_key_id=statement.signing_key_id,
-        value_taxes=[
-            statement_pb2.ValueTaxLine(
-                tax_code=each.tax_code, outgoing=each.outgoing, incoming=each.incoming
-            )
-            for each in statement.value_taxes
-        ],
+        value_taxes=map(_value_tax_message, statement.value_taxes),
         promotions=statement.promotions,
-        promotion_lines=[
-            statement_pb2.PromotionLine(
-                agreement_id=each.agreement_id,
-                promotion_id=each.promotion_id,
-                funder=each.funder,
-                amount=each.amount,
-                own_share=each.own_share,
-            )
-            for each in statement.promotion_lines
-        ],
+        promotion_lines=map(_promotion_message, statement.promotion_lines),
     )
+    reversals = statement.reversals
+    if reversals != Reversals():
+        message.reversals.CopyFrom(
+            statement_pb2.Reversals(
+                outgoing_value=reversals.outgoing_value,
+                incoming_value=reversals.incoming_value,
+                fees=reversals.fees,
+                taxes=map(_tax_message, reversals.taxes),
+                value_taxes=map(_value_tax_message, reversals.value_taxes),
+                promotions=reversals.promotions,
+                promotion_lines=map(_promotion_message, reversals.promotion_lines),
+            )
+        )
     return message.SerializeToString(deterministic=True)
+
+
+def _tax_message(tax: tuple[str, int]) -> statement_pb2.TaxLine:
+    code, amount = tax
+    return statement_pb2.TaxLine(tax_code=code, amount=amount)
+
+
+def _value_tax_message(tax: ValueTax) -> statement_pb2.ValueTaxLine:
+    return statement_pb2.ValueTaxLine(
+        tax_code=tax.tax_code, outgoing=tax.outgoing, incoming=tax.incoming
+    )
+
+
+def _promotion_message(line: PromotionLine) -> statement_pb2.PromotionLine:
+    return statement_pb2.PromotionLine(
+        agreement_id=line.agreement_id,
+        promotion_id=line.promotion_id,
+        funder=line.funder,
+        amount=line.amount,
+        own_share=line.own_share,
+    )
+
+
+Lined = statement_pb2.SettlementStatement | statement_pb2.Reversals
+
+
+def _taxes(message: Lined) -> tuple[tuple[str, int], ...]:
+    return tuple((each.tax_code, each.amount) for each in message.taxes)
+
+
+def _value_taxes(message: Lined) -> tuple[ValueTax, ...]:
+    return tuple(
+        ValueTax(each.tax_code, each.outgoing, each.incoming) for each in message.value_taxes
+    )
+
+
+def _promotion_lines(message: Lined) -> tuple[PromotionLine, ...]:
+    return tuple(
+        PromotionLine(
+            each.agreement_id, each.promotion_id, each.funder, each.amount, each.own_share
+        )
+        for each in message.promotion_lines
+    )
 
 
 def parse_statement(payload: bytes) -> Statement:
@@ -98,17 +161,10 @@ def parse_statement(payload: bytes) -> Statement:
         outgoing_value=message.outgoing_value,
         incoming_value=message.incoming_value,
         fees=message.fees,
-        taxes=tuple((each.tax_code, each.amount) for each in message.taxes),
-        value_taxes=tuple(
-            ValueTax(each.tax_code, each.outgoing, each.incoming) for each in message.value_taxes
-        ),
+        taxes=_taxes(message),
+        value_taxes=_value_taxes(message),
         promotions=message.promotions,
-        promotion_lines=tuple(
-            PromotionLine(
-                each.agreement_id, each.promotion_id, each.funder, each.amount, each.own_share
-            )
-            for each in message.promotion_lines
-        ),
+        promotion_lines=_promotion_lines(message),
         net=message.net,
         due=message.due,
         payment=message.payment,
@@ -117,7 +173,15 @@ def parse_statement(payload: bytes) -> Statement:
         payments_since=message.payments_since,
         net_debit_cap=message.net_debit_cap,
         points=tuple(
-            ProgramPoints(each.program_id, each.points_out, each.points_in, each.bonus_points)
+            ProgramPoints(
+                each.program_id,
+                each.points_out,
+                each.points_in,
+                each.bonus_points,
+                each.reversed_out,
+                each.reversed_in,
+                each.reversed_bonus,
+            )
             for each in message.points
         ),
         line_count=message.line_count,
@@ -127,6 +191,15 @@ def parse_statement(payload: bytes) -> Statement:
         opening_tree=TreeHead(message.opening_tree.size, message.opening_tree.root),
         closing_tree=TreeHead(message.closing_tree.size, message.closing_tree.root),
         signing_key_id=message.signing_key_id,
+        reversals=Reversals(
+            message.reversals.outgoing_value,
+            message.reversals.incoming_value,
+            message.reversals.fees,
+            _taxes(message.reversals),
+            _value_taxes(message.reversals),
+            message.reversals.promotions,
+            _promotion_lines(message.reversals),
+        ),
     )
 
 
@@ -137,8 +210,10 @@ def line_of(window_id: str, payload_kind: int, payload: bytes, order: bytes | No
     """The line of one stream entry, or None for a refused order.
 
     `order` is the payload of the partner's own order, while it is stored. Raises InvariantBroken
-    for a transfer that another window counts.
+    for a transfer or reversal that another window counts.
     """
+    if payload_kind == REVERSAL_KIND:
+        return _reversal_line(window_id, payload, order)
     role, partner_id, record, fee = _read_entry(payload_kind, payload)
     if record.state != transfer_pb2.TRANSFER_STATE_COMMITTED:
         return None
@@ -183,6 +258,51 @@ def line_of(window_id: str, payload_kind: int, payload: bytes, order: bytes | No
     )
 
 
+def _reversal_line(window_id: str, payload: bytes, order: bytes | None) -> Line | None:
+    notice = transfer_pb2.ReversalNotice.FromString(payload)
+    record = transfer_pb2.ReversalRecord.FromString(notice.record)
+    part = transfer_pb2.ReversalPart.FromString(notice.part)
+    if record.state != transfer_pb2.TRANSFER_STATE_COMMITTED:
+        return None
+    if record.window_id != window_id:
+        raise InvariantBroken(
+            f"entry {record.log_index} is {record.window_id}'s, not {window_id}'s"
+        )
+    brands = {record.source_partner: Role.SOURCE, record.target_partner: Role.TARGET}
+    role = brands.get(notice.partner_id, Role.FUNDER)
+    # What the source had paid for points comes back from the target.
+    sign = {Role.SOURCE: 1, Role.TARGET: -1, Role.FUNDER: 0}[role]
+    shares = _shares(role, notice.partner_id, record)
+    return Line(
+        transfer_id=UUID(bytes=record.transfer_id),
+        role=REVERSED[role],
+        own_reference=transfer_pb2.ReversalOrder.FromString(order or b"").partner_reference,
+        source_program=record.source_program,
+        target_program=record.target_program,
+        source_points=record.source_points,
+        target_points=record.target_points,
+        bonus_points=sum(each.bonus_points for each in record.promotions),
+        agreement_id=record.agreement_id,
+        segment=record.segment.segment_id,
+        rate_source_units=record.block_rate.source_units,
+        rate_target_units=record.block_rate.target_units,
+        price_per_target_point=record.price_per_target_point,
+        price_per_thousand=record.price_per_thousand_target_points,
+        value=sign * record.value,
+        value_tax=sign * record.value_tax,
+        value_tax_code=record.value_tax_code if sign else "",
+        promotion=-_promotion(role, notice.partner_id, shares),
+        promotions=shares,
+        fee=part.fee,
+        tax=part.tax,
+        tax_code=part.tax_code,
+        currency=record.settlement_currency,
+        state="REVERSED",
+        recorded_at=_EPOCH + timedelta(microseconds=record.recorded_at.ToMicroseconds()),
+        log_index=record.log_index,
+    )
+
+
 def _read_entry(
     payload_kind: int, payload: bytes
 ) -> tuple[Role, str, transfer_pb2.TransferRecord, Fee]:
@@ -200,7 +320,9 @@ def _read_entry(
     return role, entry.partner_id, transfer_pb2.TransferRecord.FromString(entry.record), fee
 
 
-def _shares(role: Role, partner_id: str, record: transfer_pb2.TransferRecord) -> tuple[Share, ...]:
+def _shares(
+    role: Role, partner_id: str, record: transfer_pb2.TransferRecord | transfer_pb2.ReversalRecord
+) -> tuple[Share, ...]:
     """The shares that are the partner's business: the target's all, others' their own."""
     return tuple(
         Share(promotion.promotion_id, share.funder, share.amount)
@@ -258,26 +380,26 @@ class Chained:
 
 def chained(kind: int, payload: bytes) -> Chained:
     """The place of a stream's payload, by its kind."""
-    message: transfer_pb2.TransferReceipt | transfer_pb2.CreditNotice | transfer_pb2.FundingNotice
-    if kind == RECEIPT_KIND:
-        message = transfer_pb2.TransferReceipt.FromString(payload)
-    elif kind == NOTICE_KIND:
-        message = transfer_pb2.CreditNotice.FromString(payload)
-    else:
-        message = transfer_pb2.FundingNotice.FromString(payload)
+    message = PAPERS[kind].FromString(payload)
     return Chained(message.partner_id, message.stream_seq, message.previous_sha256, message.record)
 
 
-def recorded_index(record: bytes, *, is_entry: bool) -> int:
-    """The log index that a record states."""
-    if is_entry:
+def recorded_index(record: bytes, kind: int) -> int:
+    """The log index that a record states, by its leaf's kind."""
+    if kind == LeafKind.ENTRY:
         return record_pb2.EntryRecord.FromString(record).log_index
+    if kind in (LeafKind.REVERSAL, LeafKind.REVERSAL_REFUSAL):
+        return transfer_pb2.ReversalRecord.FromString(record).log_index
     return transfer_pb2.TransferRecord.FromString(record).log_index
 
 
-def recorded_agreement(record: bytes) -> tuple[tuple[str, int], bytes]:
-    """The agreement version that a transfer's record names, and its digest."""
-    message = transfer_pb2.TransferRecord.FromString(record)
+def recorded_agreement(record: bytes, kind: int) -> tuple[tuple[str, int], bytes]:
+    """The agreement version that the record of a transfer or reversal names, and its digest."""
+    message: transfer_pb2.TransferRecord | transfer_pb2.ReversalRecord
+    if kind == LeafKind.REVERSAL:
+        message = transfer_pb2.ReversalRecord.FromString(record)
+    else:
+        message = transfer_pb2.TransferRecord.FromString(record)
     return (message.agreement_id, message.agreement_version), message.agreement_sha256
 
 

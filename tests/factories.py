@@ -13,11 +13,12 @@ from itertools import chain, permutations
 from typing import Any
 from uuid import UUID
 
-from exchange.commands import AskQuote, Command, OpenWindow, Order, Proof
+from exchange.commands import AskQuote, Command, OpenWindow, Order, Proof, Reverse
 from exchange.fold import Folded, State, fold
 from exchange.quotes.quote import Quote
 from exchange.seal import Letterhead
 from exchange.wire.orders import order_from_proto, parse_order
+from exchange.wire.reversals import parse_reversal, reversal_from_proto
 from partners.actions.commands import Action, ActionSigner, ApproveAction, ProposeAction
 from partners.actions.verification import SignedAction
 from partners.agreement import Terms
@@ -40,6 +41,7 @@ from partners.envelope import (
     ENVELOPE_BODY,
     OPERATOR_ACTION,
     RATE_AGREEMENT,
+    REVERSAL_ORDER,
     TRANSFER_ORDER,
     Envelope,
     Signature,
@@ -57,7 +59,7 @@ from partners.registry import Registry, Tax, TaxRate
 from partners.routes.route import Route
 from partners.routes.wire import route_body
 from partners.wire import terms_from_payload, time_to_proto
-from pointclear.exchange.v1.transfer_pb2 import TransferOrder
+from pointclear.exchange.v1.transfer_pb2 import ReversalOrder, TransferOrder
 from pointclear.partners.v1 import agreement_pb2
 from pointclear.partners.v1.partners_service_pb2 import TaxRate as TaxRateMessage
 
@@ -200,6 +202,48 @@ def an_order(number: int = 1, under: Terms = TERMS, *, key_id: str = "", **chang
     payload = order_payload(number, under, **changes)
     envelope = Envelope(TRANSFER_ORDER, payload, (Signature(named, bytes(64)),))
     return order_from_proto(parse_order(envelope), envelope)
+
+
+# Reversals
+
+
+def reversal_id(number: int) -> UUID:
+    """The id of a reversal; no transfer has it."""
+    return transfer_id(1 << 34 | number)
+
+
+def reversal_payload(
+    number: int = 1, of: int = 1, points: int = 50, by: str = "fuel", **changes: Any
+) -> bytes:
+    """The bytes of the order by which a brand reverses the transfer of a number; `changes` are
+    fields of the message.
+    """
+    fields: dict[str, Any] = {
+        "audience": AUDIENCE,
+        "partner_id": by,
+        "reversal_id": reversal_id(number).bytes,
+        "transfer_id": transfer_id(of).bytes,
+        "target_points": points,
+        "issued_at": time_to_proto(NOW - timedelta(seconds=1)),
+        "expires_at": time_to_proto(NOW + timedelta(hours=1)),
+        "partner_reference": "desk 3",
+    }
+    return ReversalOrder(**fields | changes).SerializeToString(deterministic=True)
+
+
+def a_signed_reversal(*arguments: Any, **changes: Any) -> Envelope:
+    """A valid reversal order in its envelope, really signed by the brand that it names."""
+    payload = reversal_payload(*arguments, **changes)
+    brand = ReversalOrder.FromString(payload).partner_id
+    return sign(order_signer(brand), REVERSAL_ORDER, payload)
+
+
+def reverse(*arguments: Any, key_id: str = "", **changes: Any) -> Reverse:
+    """A valid reversal order as admission lets it through; its signature is not a real one."""
+    payload = reversal_payload(*arguments, **changes)
+    named = key_id or order_signer(ReversalOrder.FromString(payload).partner_id).key_id
+    envelope = Envelope(REVERSAL_ORDER, payload, (Signature(named, bytes(64)),))
+    return reversal_from_proto(parse_reversal(envelope), envelope)
 
 
 # Quotes

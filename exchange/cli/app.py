@@ -38,6 +38,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.quote_commands import add_quote_command
     from exchange.cli.rate_commands import rates_app
     from exchange.cli.reading_commands import add_reading_commands
+    from exchange.cli.reversal_commands import reverse
     from exchange.cli.review_commands import cancel, review_app
     from exchange.cli.route_commands import routes_app
     from exchange.cli.settlement_commands import add_settlement_commands
@@ -77,6 +78,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     app.add_typer(fulfilment_app(), name="fulfilment")
     app.add_typer(review_app(), name="review")
     app.command("cancel", cls=Command)(cancel)
+    app.command("reverse", cls=Command)(reverse)
     add_quote_command(app)
     add_transfer_commands(app)
     add_reading_commands(app)

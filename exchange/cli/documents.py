@@ -4,6 +4,7 @@ Points are integers, money is a decimal figure of the currency's scale, times ar
 digests are hex.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -183,13 +184,17 @@ def agreement_document(agreement: partners_service_pb2.Agreement, terms: Terms) 
 
 
 def proof_document(proof: Proof) -> dict[str, Any]:
-    """A receipt or a credit notice."""
-    record, part = proof.record, proof.source_part or proof.target_part
+    """A receipt or a notice."""
+    record, part = proof.record, proof.source_part or proof.target_part or proof.reversal_part
     currency = record.settlement_currency
     document: dict[str, Any] = {
         "kind": proof.envelope.payload_type.split(".")[-2],
         "stream_seq": proof.body.stream_seq,
-        **record_document(record),
+        **(
+            reversal_document(record)
+            if isinstance(record, transfer_pb2.ReversalRecord)
+            else record_document(record)
+        ),
         "signing_key_id": proof.body.signing_key_id,
     }
     if part is not None and currency:
@@ -240,6 +245,7 @@ def listed_document(transfer: exchange_service_pb2.ListedTransfer) -> dict[str, 
         **record_document(transfer.record),
         "member": transfer.member,
         "partner_reference": transfer.partner_reference,
+        "reversed_points": transfer.reversed_points,
     }
 
 
@@ -256,6 +262,32 @@ def record_document(record: transfer_pb2.TransferRecord) -> dict[str, Any]:
         "target_program": record.target_program,
         "source_points": record.source_points,
         "target_points": record.target_points,
+        "agreement_id": record.agreement_id,
+        "agreement_version": record.agreement_version,
+        "currency": currency,
+        "value": money(record.value, currency) if currency else None,
+        "window_id": record.window_id,
+        "log_index": record.log_index,
+        "recorded_at": instant(record.recorded_at),
+    }
+
+
+def reversal_document(record: transfer_pb2.ReversalRecord) -> dict[str, Any]:
+    """The record of a reversal, as far as people ask for it."""
+    currency = record.settlement_currency
+    return {
+        "reversal_id": str(UUID(bytes=record.reversal_id)),
+        "transfer_id": str(UUID(bytes=record.transfer_id)),
+        "state": transfer_pb2.TransferState.Name(record.state).removeprefix("TRANSFER_STATE_"),
+        "reason": reason_name(record.reason),
+        "source_partner": record.source_partner,
+        "target_partner": record.target_partner,
+        "source_program": record.source_program,
+        "target_program": record.target_program,
+        "source_points": record.source_points,
+        "target_points": record.target_points,
+        "reversed_points": record.reversed_points,
+        "transfer_target_points": record.transfer_target_points,
         "agreement_id": record.agreement_id,
         "agreement_version": record.agreement_version,
         "currency": currency,
@@ -393,6 +425,7 @@ def statement_document(statement: statement_pb2.SettlementStatement) -> dict[str
         "incoming_value": figure(statement.incoming_value),
         "fees": figure(statement.fees),
         "taxes": {each.tax_code: figure(each.amount) for each in statement.taxes},
+        "reversals": _reversals_document(statement, figure),
         "net": figure(statement.net),
         "due": figure(statement.due),
         "payment": figure(statement.payment),
@@ -409,4 +442,21 @@ def statement_document(statement: statement_pb2.SettlementStatement) -> dict[str
         "first_stream_seq": statement.first_stream_seq,
         "last_stream_seq": statement.last_stream_seq,
         "signing_key_id": statement.signing_key_id,
+    }
+
+
+def _reversals_document(
+    statement: statement_pb2.SettlementStatement, figure: Callable[[int], str]
+) -> dict[str, str]:
+    """What reversals gave back, nothing where there were none."""
+    if not statement.HasField("reversals"):
+        return {}
+    reversals = statement.reversals
+    return {
+        "outgoing_value": figure(reversals.outgoing_value),
+        "incoming_value": figure(reversals.incoming_value),
+        "fees": figure(reversals.fees),
+        "taxes": figure(sum(each.amount for each in reversals.taxes)),
+        "value_taxes": figure(sum(each.outgoing + each.incoming for each in reversals.value_taxes)),
+        "promotions": figure(reversals.promotions),
     }

@@ -49,10 +49,10 @@ def read_proof(envelope: Envelope, keys: Keys, audience: str, partner_id: str) -
         return proofs.read_proof(envelope, keys, audience, partner_id)
 
 
-def check_answers(proof: Proof, order_payload: bytes, transfer_id: bytes) -> None:
-    """That a receipt is about this very order. Raises Failed(PROOF_INVALID)."""
+def check_answers(proof: Proof, order_payload: bytes, own_id: bytes) -> None:
+    """That a receipt or notice is about this very order. Raises Failed(PROOF_INVALID)."""
     with _as_failure():
-        proofs.check_answers(proof, order_payload, transfer_id)
+        proofs.check_answers(proof, order_payload, own_id)
 
 
 def check_follows(proof: Proof, seq: int, previous_sha256: bytes | None) -> None:

@@ -160,6 +160,7 @@ def statement(
                 "incoming_value",
                 "fees",
                 "taxes",
+                "reversals",
                 "net",
                 "due",
                 "payment",

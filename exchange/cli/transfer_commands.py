@@ -44,6 +44,8 @@ from pointclear.exchange.v1.quote_pb2 import Quote
 from pointclear.exchange.v1.transfer_pb2 import TransferOrder
 
 RECEIPTS_PAGE = 500
+UNREVERSED = ("reversed_points", 0)
+"""Not worth a line for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ def transfer(
     )
     with connect(profile) as connection:
         if order is not None and order.exists():
-            signed = _read_order(order)
+            signed = read_order_file(order, TRANSFER_ORDER)
         else:
             signed = _sign(profile, _complete(connection, wanted), lifetime)
             if order is not None:
@@ -184,11 +186,12 @@ def lookup(
         response: GetTransferResponse = connection.call(
             connection.exchange.GetTransfer, GetTransferRequest(transfer_id=identifier.bytes)
         )
-        proof = _verified(connection, envelope_from_proto(response.entry.envelope))
+        proof = verified(connection, envelope_from_proto(response.entry.envelope))
+        reversed_points = response.reversed_points
     if proof.record.transfer_id != identifier.bytes:
         raise proof_invalid("the proof is about another transfer", "transfer_id")
-    _write_envelope(out, proof.envelope)
-    _answer_proof(as_json, proof)
+    write_envelope(out, proof.envelope)
+    _answer_proof(as_json, proof, reversed_points)
 
 
 def receipts(
@@ -201,7 +204,7 @@ def receipts(
     server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Read your receipts and credit notices, and verify that none is missing."""
+    """Read your receipts and notices, and verify that none is missing."""
     profile = partner_profile(profile_dir, server)
     with connect(profile) as connection:
         proofs = read_stream(connection, after)
@@ -338,19 +341,20 @@ def _send(
         )
     except Failed as failed:
         if failed.failure.reason == UNAVAILABLE:
-            raise _with_way_back(failed, message.transfer_id, order_file) from None
+            raise with_way_back(failed, message.transfer_id, order_file) from None
         if failed.failure.receipt is not None:
-            refusal = _verified(connection, failed.failure.receipt)
+            refusal = verified(connection, failed.failure.receipt)
             check_answers(refusal, order.payload, message.transfer_id)
-            _write_envelope(out, refusal.envelope)
+            write_envelope(out, refusal.envelope)
         raise
-    proof = _verified(connection, envelope_from_proto(response.receipt))
+    proof = verified(connection, envelope_from_proto(response.receipt))
     check_answers(proof, order.payload, message.transfer_id)
-    _write_envelope(out, proof.envelope)
+    write_envelope(out, proof.envelope)
     return proof
 
 
-def _with_way_back(failed: Failed, transfer_id: bytes, order_file: Path | None) -> Failed:
+def with_way_back(failed: Failed, transfer_id: bytes, order_file: Path | None) -> Failed:
+    """A failure that leaves the outcome open, with what to do about it."""
     # Unknown is a state: the order may have been carried out, so only the same bytes may be sent
     # again.
     again = (
@@ -362,32 +366,35 @@ def _with_way_back(failed: Failed, transfer_id: bytes, order_file: Path | None) 
     return Failed(replace(failed.failure, remedy=remedy))
 
 
-def _verified(connection: Connection, envelope: Envelope) -> Proof:
+def verified(connection: Connection, envelope: Envelope) -> Proof:
+    """A receipt or notice, checked with the exchange's keys. Raises Failed(PROOF_INVALID)."""
     profile = connection.profile
     keys = connection.exchange_keys(Purpose.RECEIPTS)
     return read_proof(envelope, keys, profile.audience, profile.caller.name)
 
 
-def _read_order(path: Path) -> Envelope:
+def read_order_file(path: Path, payload_type: str) -> Envelope:
+    """A signed order that was kept, to transfer or to reverse. Raises FileError."""
     try:
         order = from_json(read_file(path).decode())
-        require_type(order, TRANSFER_ORDER)
+        require_type(order, payload_type)
     except (Refused, UnicodeDecodeError):
         raise FileError(f"{path}: this is not a signed order; name another file") from None
     return order
 
 
-def _write_envelope(path: Path | None, envelope: Envelope) -> None:
+def write_envelope(path: Path | None, envelope: Envelope) -> None:
+    """Write an envelope where one is wanted."""
     if path is not None:
         write_output(path, (to_json(envelope) + "\n").encode())
 
 
-def _answer_proof(as_json: bool, proof: Proof) -> None:
-    document = proof_document(proof)
+def _answer_proof(as_json: bool, proof: Proof, reversed_points: int = 0) -> None:
+    document = {**proof_document(proof), "reversed_points": reversed_points}
     facts = [
         (name.replace("_", " "), value)
         for name, value in document.items()
-        if value not in (None, "") and name not in ("kind", "state")
+        if value not in (None, "") and name not in ("kind", "state") and (name, value) != UNREVERSED
     ]
     answer(
         as_json,

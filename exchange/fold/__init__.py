@@ -25,6 +25,7 @@ from exchange.commands import (
     OpenWindow,
     Order,
     Result,
+    Reverse,
 )
 from exchange.fold.agreements import counter_sign, propose, terminate, withdraw
 from exchange.fold.keys import add_key, revoke_key
@@ -35,6 +36,7 @@ from exchange.fold.operators import approve_action, change_roles, propose_action
 from exchange.fold.orders import transfer
 from exchange.fold.quotes import ask_quote
 from exchange.fold.reservations import conclude
+from exchange.fold.reversals import reverse
 from exchange.fold.review import decide_held
 from exchange.fold.run import Run
 from exchange.fold.state import (
@@ -88,7 +90,14 @@ def fold(
     run = Run(state, max(now, state.recorded_at), limits)
     run.release_lapsed()
     results = tuple(decide(run, command) for command in commands)
-    return Folded(run.state_after(), results, tuple(run.outcomes), run.steps, tuple(run.alerts))
+    return Folded(
+        run.state_after(),
+        results,
+        tuple(run.outcomes),
+        run.steps,
+        tuple(run.alerts),
+        run.forced,
+    )
 
 
 def decide(run: Run, command: Command) -> Result:
@@ -97,6 +106,8 @@ def decide(run: Run, command: Command) -> Result:
         match command:
             case Order():
                 return transfer(run, command)
+            case Reverse():
+                return reverse(run, command)
             case AddPartner():
                 return add_partner(run, command)
             case AddKey():

@@ -7,6 +7,7 @@ from exchange.commands import (
     Recorded,
     Repeated,
     Result,
+    Reverse,
     TransferState,
 )
 from exchange.day_limits import Passed, check_day_limits, is_limited, transfer_of
@@ -44,14 +45,21 @@ ORDER_FIELDS = (
 )
 """Of an order, as the wire names and orders them."""
 
+REVERSAL_FIELDS = (
+    "transfer_id",
+    "target_points",
+    "issued_at",
+    "expires_at",
+    "partner_reference",
+)
+"""Likewise of a reversal order."""
+
 
 def transfer(run: Run, order: Order) -> Result:
     answered = run.answers.get(order.transfer_id)
     if answered is not None:
         return repeated(answered, order)
-    key = run.registry.keys.get(order.key_id)
-    if key is None or not key.in_force(run.index, run.now):
-        raise Refused(Reason.KEY_NOT_IN_FORCE, "signatures", "the order's key is not in force")
+    check_key(run, order)
     try:
         plan = plan_transfer(
             run.registry,
@@ -77,6 +85,13 @@ def transfer(run: Run, order: Order) -> Result:
         return hold(run, order, plan, passed)
     run.count(plan.postings, plan.window)
     return record(run, order, None, plan)
+
+
+def check_key(run: Run, order: Order | Reverse) -> None:
+    """Raise Refused(KEY_NOT_IN_FORCE); nothing records that: whose order it is is not known."""
+    key = run.registry.keys.get(order.key_id)
+    if key is None or not key.in_force(run.index, run.now):
+        raise Refused(Reason.KEY_NOT_IN_FORCE, "signatures", "the order's key is not in force")
 
 
 def hold(run: Run, order: Order, plan: Plan, passed: Passed) -> Recorded:
@@ -152,7 +167,7 @@ def tally(run: Run, partner_id: str) -> None:
     run.tallies[partner_id] = Tally(minute, refused)
 
 
-def repeated(answer: Answer, order: Order) -> Repeated:
+def repeated(answer: Answer, order: Order | Reverse) -> Repeated:
     """What a used id is answered with; raises Refused(MODIFIED_REQUEST) for anything but the same
     order.
     """
@@ -165,14 +180,14 @@ def repeated(answer: Answer, order: Order) -> Repeated:
     return Repeated(answer.log_index, answer.partner_id)
 
 
-def first_difference(answer: Answer, order: Order) -> str:
+def first_difference(answer: Answer, order: Order | Reverse) -> str:
     """The first field in which an order differs from the one that its id stands for; the id itself
-    where that one is not the caller's to know.
+    where that one is not the caller's to know, or of the other kind.
     """
-    if answer.order is None or answer.partner_id != order.partner_id:
-        return "transfer_id"
+    is_reversal = isinstance(order, Reverse)
+    own_id = "reversal_id" if is_reversal else "transfer_id"
     first = answer.order
-    return next(
-        (name for name in ORDER_FIELDS if getattr(first, name) != getattr(order, name)),
-        "transfer_id",
-    )
+    if type(first) is not type(order) or answer.partner_id != order.partner_id:
+        return own_id
+    fields = REVERSAL_FIELDS if is_reversal else ORDER_FIELDS
+    return next((name for name in fields if getattr(first, name) != getattr(order, name)), own_id)

@@ -14,6 +14,7 @@ from exchange.commands import (
     Effect,
     Outcome,
     Repeated,
+    Reversed,
     Window,
 )
 from exchange.fold.state import Cell, Limits, State
@@ -50,6 +51,8 @@ class Run:
         self.proposals = dict(state.proposals)
         self.held = dict(state.held)
         self.reserved = dict(state.reserved)
+        self.originals = dict(state.originals)
+        self.forced: dict[int, int] = {}
         self.steps: dict[Cell, int] = {}
         self.outcomes: list[Outcome] = []
         self.alerts: list[CapAlert] = []
@@ -75,6 +78,7 @@ class Run:
             self.quotes,
             self.quote_changes,
             self.reserved,
+            self.originals,
         )
 
     @property
@@ -120,6 +124,15 @@ class Run:
         if window is not None:
             self.count(postings, window)
 
+    def force(self, postings: tuple[Posting, ...], window: Window) -> None:
+        """Post what no cap refuses, and add to the window's sums; raises CounterFull or OutOfBounds
+        with nothing changed.
+        """
+        post(self.balances, postings, is_forced=True)
+        for posting in postings:
+            self.forced[posting.debit] = self.forced.get(posting.debit, 0) + posting.amount
+        self.count(postings, window)
+
     def count(self, postings: tuple[Posting, ...], window: Window) -> None:
         """Add what was posted to the window's sums."""
         for posting in postings:
@@ -159,6 +172,9 @@ class Run:
         return Repeated(index)
 
     def append(self, outcome: Outcome) -> None:
-        self.alerts += alerts_of(outcome.log_index, outcome.postings, self.balances)
+        is_forced = isinstance(outcome, Reversed)
+        self.alerts += alerts_of(
+            outcome.log_index, outcome.postings, self.balances, is_forced=is_forced
+        )
         self.outcomes.append(outcome)
         self.index += 1

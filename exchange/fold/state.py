@@ -9,6 +9,7 @@ from exchange.cap_alerts import CapAlert
 from exchange.commands import (
     Answer,
     Held,
+    Original,
     Outcome,
     Result,
     Window,
@@ -97,6 +98,8 @@ class State:
     process sees that what it remembers of the budgets is old."""
     reserved: Mapping[UUID, Held] = field(default_factory=dict)
     """Transfers that were reserved, of those that the commands conclude or cancel."""
+    originals: Mapping[UUID, Original] = field(default_factory=dict)
+    """Transfers that the commands would reverse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +115,5 @@ class Folded:
     """What the batch adds to the windows' sums."""
     alerts: tuple[CapAlert, ...] = ()
     """Positions that came near their caps, in log order."""
+    forced: Mapping[int, int] = field(default_factory=dict)
+    """By account: what the batch debited whatever its floor."""

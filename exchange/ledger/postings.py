@@ -6,7 +6,7 @@ credits posted less debits posted less debits pending, so a hold counts against 
 and for its payee only when it is posted.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -195,11 +195,14 @@ def _steps(amount: int, phase: Phase) -> tuple[int, int]:
             return 0, -amount
 
 
-def post(balances: dict[int, Balance], postings: tuple[Posting, ...]) -> None:
+def post(
+    balances: dict[int, Balance], postings: tuple[Posting, ...], *, is_forced: bool = False
+) -> None:
     """Apply an entry's postings to `balances`, all of them or none.
 
     Raises CounterFull or OutOfBounds, naming the account, when the entry as a whole leaves an
-    account with more than can be counted, or out of its bounds.
+    account with more than can be counted, or out of its bounds. Before a forced one floors give
+    way: no cap refuses it.
     """
     after: dict[int, Balance] = {}
     for posting in postings:
@@ -211,7 +214,7 @@ def post(balances: dict[int, Balance], postings: tuple[Posting, ...]) -> None:
         if not balance.countable:
             raise CounterFull(account)
     for account, balance in after.items():
-        if leaves_bounds(balances[account], balance):
+        if leaves_bounds(balances[account], replace(balance, floor=None) if is_forced else balance):
             raise OutOfBounds(account)
     balances.update(after)
 

@@ -12,15 +12,17 @@ PREPARE read_head (uuid[]) AS
 SELECT h.next_index, h.frontier, h.recorded_at, h.terms_revision, h.quote_changes, a.*
 FROM head AS h
 LEFT JOIN (
-    SELECT r.transfer_id::text, p.partner_id, r.payload_sha256, coalesce(w.decided_index, w.log_index, v.decided_index, r.log_index), r.payload, r.key_id, r.signature
+    SELECT r.transfer_id::text, p.partner_id, r.payload_sha256, coalesce(w.decided_index, w.log_index, v.decided_index, r.log_index), r.payload, r.key_id, r.signature,
+        r.is_reversal
     FROM request AS r JOIN partner AS p USING (partner_number) LEFT JOIN review AS v USING (transfer_id)
         LEFT JOIN reservation AS w USING (transfer_id)
     WHERE r.transfer_id = ANY ($1)
 ) AS a ON true;
 
-PREPARE write_requests (uuid[], integer[], bytea[], bigint[], bytea[], text[], bytea[], text[], text[], uuid[]) AS
-INSERT INTO request (transfer_id, partner_number, payload_sha256, log_index, payload, key_id, signature, refused_field, refused_text, link_id)
-SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+PREPARE write_requests (uuid[], integer[], bytea[], bigint[], bytea[], text[], bytea[], text[], text[], uuid[], boolean[]) AS
+INSERT INTO request (transfer_id, partner_number, payload_sha256, log_index, payload, key_id, signature, refused_field, refused_text, link_id,
+    is_reversal)
+SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 
 PREPARE write_records (bigint[], smallint[], uuid[], text[], timestamptz[], bytea[], bytea[], bytea[]) AS
 INSERT INTO record (log_index, kind, transfer_id, entry_key, recorded_at, salt, record, leaf_hash)
@@ -40,17 +42,17 @@ FROM unnest($1, $2, $3) AS n (partner_number, seq, sha256)
 WHERE h.partner_number = n.partner_number;
 
 -- A balance below its floor, since that was raised, may rise and never fall again: `lowest` follows it up to the floor. Where
--- the batch has set the floor, it starts from where the balance then stands.
-PREPARE write_balances (bigint[], bigint[], bigint[], bigint[], bigint[], bigint[]) AS
+-- the batch has set the floor, it starts from where the balance then stands. For what is forced it gives way, by that much.
+PREPARE write_balances (bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[]) AS
 UPDATE balance AS b
 SET debits_pending = n.dpe, debits_posted = n.dpo, credits_pending = n.cpe, credits_posted = n.cpo, version = version + 1,
     floor = n.floor,
     lowest = CASE
         WHEN n.floor IS NULL THEN NULL
-        WHEN n.floor = b.floor THEN least(n.floor, greatest(b.lowest, n.cpo - n.dpo - n.dpe))
+        WHEN n.floor = b.floor THEN least(n.floor, greatest(b.lowest - n.forced, n.cpo - n.dpo - n.dpe))
         ELSE least(n.floor, n.cpo - n.dpo - n.dpe)
     END
-FROM unnest($1, $2, $3, $4, $5, $6) AS n (account_number, dpe, dpo, cpe, cpo, floor)
+FROM unnest($1, $2, $3, $4, $5, $6, $7) AS n (account_number, dpe, dpo, cpe, cpo, floor, forced)
 WHERE b.account_number = n.account_number;
 
 PREPARE write_money (integer[], integer[], integer[], smallint[], integer[], bigint[]) AS
@@ -95,6 +97,11 @@ INSERT INTO delivery (
     instruction_id, kind, transfer_id, program_id, member_key, points, expiry_lots, committed, log_index, next_at, answer_by
 )
 SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+
+PREPARE write_reversed_points (uuid[], bigint[], bigint[]) AS
+INSERT INTO reversed_transfer (transfer_id, reversed_points, credited_points)
+SELECT * FROM unnest($1, $2, $3)
+ON CONFLICT (transfer_id) DO UPDATE SET reversed_points = excluded.reversed_points;
 
 PREPARE write_day_tallies (text[], integer[], bigint[], bigint[]) AS
 INSERT INTO day_tally (subject, day, transfers, amount)

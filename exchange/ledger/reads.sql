@@ -2,7 +2,8 @@
 
 -- name: own_transfer(transfer_id, partner_id)^
 -- One transfer as one of its parties sees it: where it was held and decided, as it was decided.
-SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload, m.member, coalesce(v.decided_index, w.decided_index) IS NOT NULL
+SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload, m.member, coalesce(v.decided_index, w.decided_index) IS NOT NULL,
+    coalesce(b.reversed_points, 0)
 FROM record AS r
 JOIN stream_entry AS e USING (log_index)
 JOIN partner AS p USING (partner_number)
@@ -10,7 +11,8 @@ LEFT JOIN request AS q ON q.transfer_id = r.transfer_id
 LEFT JOIN link_member AS m ON (m.link_id, m.partner_number) = (q.link_id, e.partner_number)
 LEFT JOIN review AS v ON v.log_index = e.log_index
 LEFT JOIN reservation AS w ON w.log_index = e.log_index
-WHERE r.transfer_id = :transfer_id::uuid AND p.partner_id = :partner_id
+LEFT JOIN reversed_transfer AS b ON b.transfer_id = r.transfer_id
+WHERE r.transfer_id = :transfer_id::uuid AND r.kind NOT IN (6, 7) AND p.partner_id = :partner_id
 ORDER BY r.log_index DESC LIMIT 1;
 
 -- name: newest_record(transfer_id)$
@@ -18,7 +20,8 @@ SELECT record FROM record WHERE transfer_id = :transfer_id::uuid ORDER BY log_in
 
 -- name: own_stream(partner_id, after_seq, entries_max)
 -- The next entries of a partner's stream.
-SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload, m.member, coalesce(v.decided_index, w.decided_index) IS NOT NULL
+SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload, m.member, coalesce(v.decided_index, w.decided_index) IS NOT NULL,
+    coalesce(b.reversed_points, 0)
 FROM stream_entry AS e
 JOIN partner AS p USING (partner_number)
 JOIN record AS r USING (log_index)
@@ -26,6 +29,7 @@ LEFT JOIN request AS q ON q.transfer_id = r.transfer_id
 LEFT JOIN link_member AS m ON (m.link_id, m.partner_number) = (q.link_id, e.partner_number)
 LEFT JOIN review AS v ON v.log_index = e.log_index
 LEFT JOIN reservation AS w ON w.log_index = e.log_index
+LEFT JOIN reversed_transfer AS b ON b.transfer_id = r.transfer_id
 WHERE p.partner_id = :partner_id AND e.stream_seq > :after_seq
 ORDER BY e.stream_seq LIMIT :entries_max;
 
@@ -39,7 +43,8 @@ WHERE p.partner_id = ANY(:partner_ids);
 
 -- name: own_stream_before(partner_id, from_seq, before_seq, entries_max)
 -- The newest entries in a range of a partner's stream.
-SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload, m.member, coalesce(v.decided_index, w.decided_index) IS NOT NULL
+SELECT r.record, e.stream_seq, e.payload_kind, e.payload, q.payload, m.member, coalesce(v.decided_index, w.decided_index) IS NOT NULL,
+    coalesce(b.reversed_points, 0)
 FROM stream_entry AS e
 JOIN partner AS p USING (partner_number)
 JOIN record AS r USING (log_index)
@@ -47,6 +52,7 @@ LEFT JOIN request AS q ON q.transfer_id = r.transfer_id
 LEFT JOIN link_member AS m ON (m.link_id, m.partner_number) = (q.link_id, e.partner_number)
 LEFT JOIN review AS v ON v.log_index = e.log_index
 LEFT JOIN reservation AS w ON w.log_index = e.log_index
+LEFT JOIN reversed_transfer AS b ON b.transfer_id = r.transfer_id
 WHERE p.partner_id = :partner_id AND e.stream_seq >= :from_seq AND e.stream_seq < :before_seq
 ORDER BY e.stream_seq DESC LIMIT :entries_max;
 
@@ -113,7 +119,7 @@ SELECT schema_revision, audience FROM deployment;
 -- name: orders_with(after, as_source, as_target, orders_max)
 -- Stored orders after an id whose bytes hold one of these, in the order of their ids.
 SELECT transfer_id::text, payload FROM request
-WHERE transfer_id > :after::uuid
+WHERE transfer_id > :after::uuid AND NOT is_reversal
     AND (position(:as_source::bytea IN payload) > 0 OR position(:as_target::bytea IN payload) > 0)
 ORDER BY transfer_id LIMIT :orders_max;
 

@@ -354,8 +354,10 @@ INSERT INTO head VALUES (true, 0, decode('0000000000000000', 'hex'), '1970-01-01
 
 CREATE TABLE record (
     log_index bigint PRIMARY KEY,
-    -- 1 transfer, 2 refusal, 3 other entry, 4 hold of a transfer, 5 reservation of one: the leaf's type byte.
-    kind smallint NOT NULL CHECK (kind IN (1, 2, 3, 4, 5)),
+    -- 1 transfer, 2 refusal, 3 other entry, 4 hold of a transfer, 5 reservation of one, 6 reversal, 7 refusal of one: the leaf's
+    -- type byte.
+    kind smallint NOT NULL CHECK (kind IN (1, 2, 3, 4, 5, 6, 7)),
+    -- The order's id: of a reversal its own.
     transfer_id uuid,
     -- The idempotency key of an entry that is not a transfer.
     entry_key text,
@@ -402,8 +404,8 @@ CREATE TABLE stream_entry (
     partner_number integer NOT NULL,
     stream_seq bigint NOT NULL,
     log_index bigint NOT NULL,
-    -- 1 transfer-receipt, 2 credit-notice, 3 funding-notice.
-    payload_kind smallint NOT NULL CHECK (payload_kind IN (1, 2, 3)),
+    -- 1 transfer-receipt, 2 credit-notice, 3 funding-notice, 4 reversal-notice.
+    payload_kind smallint NOT NULL CHECK (payload_kind IN (1, 2, 3, 4)),
     -- The bytes that are signed, with the signing key's name inside.
     payload bytea NOT NULL,
     PRIMARY KEY (partner_number, stream_seq)
@@ -531,6 +533,15 @@ CREATE TABLE fulfilment (
     sealed bytea NOT NULL CHECK (length(sealed) BETWEEN 1 AND 2048)
 );
 
+-- How many of a transfer's target points reversals have taken back in all. Kept as long as the transfer, so that nobody needs
+-- to look for them; the check is the last line behind the code that should have refused.
+CREATE TABLE reversed_transfer (
+    transfer_id uuid PRIMARY KEY,
+    reversed_points bigint NOT NULL,
+    credited_points bigint NOT NULL,
+    CONSTRAINT reversed_within_credit CHECK (reversed_points BETWEEN 1 AND credited_points)
+) WITH (fillfactor = 50);
+
 -- What came in. With `link_member` the only store of member references, so that it can be dropped by the month and the
 -- books stand. An order that is to be forgotten before that has an empty payload, and its digest still.
 CREATE TABLE request (
@@ -545,7 +556,9 @@ CREATE TABLE request (
     refused_field text,
     refused_text text,
     -- The link that the order names in place of members.
-    link_id uuid
+    link_id uuid,
+    -- Whether it is a reversal order, which names no member; the id is then the reversal's.
+    is_reversal boolean NOT NULL DEFAULT false
 ) PARTITION BY RANGE (transfer_id);
 
 -- Offers to convert one amount, and the transfers that were committed at them.
@@ -668,7 +681,8 @@ GRANT INSERT ON unit, account, balance, partner, program, restraint, signing_key
     stream_head, stream_entry, refusal_tally, request, line_file, leg, partner_state, operator_roles, operator_action,
     action_approval, action_outcome, action_request
     TO pointclear_service;
-GRANT INSERT ON link, link_member, look_up_tally, day_tally, review, reservation, delivery, delivery_answer, fulfilment TO pointclear_service;
+GRANT INSERT ON link, link_member, look_up_tally, day_tally, review, reservation, delivery, delivery_answer, fulfilment,
+    reversed_transfer TO pointclear_service;
 GRANT UPDATE (debits_pending, debits_posted, credits_pending, credits_posted, version, floor, lowest) ON balance TO pointclear_service;
 GRANT UPDATE (body, log_index) ON restraint TO pointclear_service;
 GRANT UPDATE (effective) ON agreement_force TO pointclear_service;
@@ -689,6 +703,7 @@ GRANT UPDATE (verdict, decided_index) ON review TO pointclear_service;
 GRANT UPDATE (verdict, decided_index) ON reservation TO pointclear_service;
 GRANT UPDATE (state, attempts, next_at, leased_until, answer_by, sent_at, fault) ON delivery TO pointclear_service;
 GRANT DELETE ON fulfilment TO pointclear_service;
+GRANT UPDATE (reversed_points) ON reversed_transfer TO pointclear_service;
 GRANT INSERT, DELETE ON quote TO pointclear_service;
 GRANT UPDATE (used_by, reserves) ON quote TO pointclear_service;
 GRANT DELETE ON day_tally TO pointclear_service;
@@ -698,4 +713,4 @@ GRANT EXECUTE ON FUNCTION empty_requests(uuid[]) TO pointclear_service;
 REVOKE EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) TO pointclear_service;
 
-INSERT INTO deployment VALUES (true, 13, NULL, NULL);
+INSERT INTO deployment VALUES (true, 14, NULL, NULL);

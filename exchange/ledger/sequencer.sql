@@ -41,6 +41,16 @@ JOIN delivery AS d ON (d.instruction_id, d.kind) = (w.transfer_id, 'CREDIT')
 WHERE w.transfer_id = ANY (:transfer_ids::uuid[])
 FOR UPDATE OF d;
 
+-- name: originals(transfer_ids)
+-- These transfers by their newest records, with what was posted of fee and tax, and what reversals have taken back.
+SELECT DISTINCT ON (r.transfer_id) r.transfer_id::text, r.record,
+    coalesce((SELECT sum(amount) FROM posting AS p WHERE p.log_index = r.log_index AND p.code = 7), 0)::bigint,
+    coalesce((SELECT sum(amount) FROM posting AS p WHERE p.log_index = r.log_index AND p.code = 8), 0)::bigint,
+    coalesce(v.reversed_points, 0)
+FROM record AS r LEFT JOIN reversed_transfer AS v USING (transfer_id)
+WHERE r.transfer_id = ANY (:transfer_ids::uuid[]) AND r.kind NOT IN (6, 7)
+ORDER BY r.transfer_id, r.log_index DESC;
+
 -- name: postings_of(log_indexes)
 SELECT log_index, code, debit, credit, amount, phase FROM posting
 WHERE log_index = ANY (:log_indexes::bigint[]) ORDER BY log_index, place;

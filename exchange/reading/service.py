@@ -48,8 +48,9 @@ class Reading:
         end = page_end(caller.holder, listed, request.page_token)
 
         def read(entry: OwnEntry) -> pb.ListedTransfer | None:
-            if entry.kind is PayloadKind.FUNDING or entry.superseded:
-                # What a partner only funds is others' transfer; what was held is shown as it ended.
+            if entry.kind not in (PayloadKind.RECEIPT, PayloadKind.NOTICE) or entry.superseded:
+                # What a partner only funds is others' transfer; what was held is shown as it ended,
+                # and a reversal at its transfer.
                 return None
             transfer = wire.listed_transfer(entry)
             return transfer if wire.is_wanted(transfer, partner_id, wanted) else None

@@ -47,6 +47,7 @@ def listed_transfer(entry: OwnEntry) -> pb.ListedTransfer:
         stream_seq=entry.stream_seq,
         member=entry.linked_member or (order.source_member if sent else order.target_member),
         partner_reference=order.partner_reference if sent else "",
+        reversed_points=entry.reversed_points,
     )
 
 

@@ -12,6 +12,7 @@ from exchange.commands import (
     DecideHeld,
     OpenWindow,
     Order,
+    Reverse,
 )
 from exchange.fold import link_entry_key
 from exchange.fold.agreements import proposal_key, signature_key, termination_key, withdrawal_key
@@ -67,7 +68,15 @@ def entry_key_of(command: Command) -> str:
             return f"limits/{command.change_id}"
         case SetRoute():
             return f"routes/{command.change_id}"
-        case Order() | AskQuote() | OpenWindow() | CloseWindow() | DecideHeld() | Conclude():
+        case (
+            Order()
+            | Reverse()
+            | AskQuote()
+            | OpenWindow()
+            | CloseWindow()
+            | DecideHeld()
+            | Conclude()
+        ):
             return ""
         case _:
             return link_entry_key(command)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from exchange.commands import Outcome, Recorded, TransferState
+from exchange.commands import Outcome, Recorded, Reversed, TransferState
 from exchange.fold import Cell, Folded, State, Tally
 from exchange.ledger.postings import Balance, MoneyCell, PointsCell
 from exchange.promotions import PromotionPoints
@@ -35,7 +35,7 @@ def rows_of(before: State, folded: Folded, sealed: Sealed) -> dict[str, Rows]:
             (number, head.last_seq, head.last_sha256)
             for number, head in sealed.stream_heads.items()
         ],
-        "write_balances": balance_rows(before.balances, folded.state.balances),
+        "write_balances": balance_rows(before.balances, folded.state.balances, folded.forced),
         "write_money": money_rows(folded.window_steps),
         "write_points": points_rows(folded.window_steps),
         "write_holds": hold_rows(folded.outcomes, registry),
@@ -43,6 +43,7 @@ def rows_of(before: State, folded: Folded, sealed: Sealed) -> dict[str, Rows]:
         "write_reservations": reservation_rows(folded.outcomes, registry),
         "write_conclusions": conclusion_rows(folded.outcomes),
         "write_deliveries": delivery_rows(folded.outcomes),
+        "write_reversed_points": reversed_rows(folded.outcomes),
         "write_day_tallies": [
             (subject, each.day, each.transfers, each.amount)
             for subject, each in folded.state.day_tallies.items()
@@ -71,10 +72,35 @@ def request_rows(outcomes: Iterable[Outcome], registry: Registry) -> Rows:
             each.refusal.field if each.refusal else None,
             each.refusal.text if each.refusal else None,
             str(each.order.link_id) if each.order.link_id else None,
+            False,
+        )
+        if isinstance(each, Recorded)
+        else (
+            str(each.order.reversal_id),
+            registry.partners[each.order.partner_id].number,
+            each.order.payload_sha256,
+            each.log_index,
+            each.order.payload,
+            each.order.key_id,
+            each.order.signature,
+            each.refusal.field if each.refusal else None,
+            each.refusal.text if each.refusal else None,
+            None,
+            True,
         )
         for each in outcomes
-        if isinstance(each, Recorded) and each.decides is None
+        if (isinstance(each, Recorded) and each.decides is None) or isinstance(each, Reversed)
     ]
+
+
+def reversed_rows(outcomes: Iterable[Outcome]) -> Rows:
+    """What has been taken back in all of each transfer that was reversed."""
+    points = {
+        each.order.transfer_id: (each.reversed_points, each.original.whole.target_points)
+        for each in outcomes
+        if isinstance(each, Reversed) and each.portion and each.original and each.original.whole
+    }
+    return [(str(transfer_id), *figures) for transfer_id, figures in points.items()]
 
 
 def hold_rows(outcomes: Iterable[Outcome], registry: Registry) -> Rows:
@@ -207,8 +233,10 @@ def posting_rows(outcomes: Iterable[Outcome]) -> Rows:
     ]
 
 
-def balance_rows(before: Mapping[int, Balance], after: Mapping[int, Balance]) -> Rows:
-    """The balances that changed."""
+def balance_rows(
+    before: Mapping[int, Balance], after: Mapping[int, Balance], forced: Mapping[int, int]
+) -> Rows:
+    """The balances that changed, and by how much their floors give way."""
     return [
         (
             number,
@@ -217,6 +245,7 @@ def balance_rows(before: Mapping[int, Balance], after: Mapping[int, Balance]) ->
             each.credits_pending,
             each.credits_posted,
             each.floor,
+            forced.get(number, 0),
         )
         for number, each in after.items()
         if before.get(number) is not each

@@ -17,6 +17,7 @@ from exchange.seal import Sealed
 from exchange.store.queries import LEDGER, QUERIES
 from exchange.store.rows import rows_of
 from exchange.wire.orders import stored_order
+from exchange.wire.reversals import stored_reversal
 from partners.store import utc
 
 
@@ -68,8 +69,10 @@ def _answer(
     payload: memoryview,
     key_id: str,
     signature: memoryview,
+    is_reversal: bool,
 ) -> tuple[UUID, Answer]:
-    order = stored_order(bytes(payload), key_id, bytes(signature))
+    read = stored_reversal if is_reversal else stored_order
+    order = read(bytes(payload), key_id, bytes(signature))
     return UUID(transfer_id), Answer(partner_id, bytes(digest), log_index, order)
 
 

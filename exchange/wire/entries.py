@@ -19,12 +19,9 @@ def entry_to_proto(entry: OwnEntry, envelope: Envelope) -> pb.StreamEntry:
 
 def own_member(entry: OwnEntry) -> str:
     """The caller's own member in a transfer, as long as the order is stored. One that it only funds
-    has none.
+    has none, and a reversal names none.
     """
+    if entry.kind not in (PayloadKind.RECEIPT, PayloadKind.NOTICE):
+        return ""
     order = transfer_pb2.TransferOrder.FromString(entry.order_payload or b"")
-    members = {
-        PayloadKind.RECEIPT: order.source_member,
-        PayloadKind.NOTICE: order.target_member,
-        PayloadKind.FUNDING: "",
-    }
-    return members[entry.kind]
+    return order.source_member if entry.kind is PayloadKind.RECEIPT else order.target_member

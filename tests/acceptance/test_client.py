@@ -252,6 +252,7 @@ def test_one_transfer_is_read_from_either_side_and_by_nobody_else(
     with client_of(members["borealis"], tmp_path) as target:
         other = target.get(transfer.transfer_id)
         assert (other.role, other.member) == (Role.TARGET, "B-1")
+        assert other.transfer is not None
         assert other.transfer.record == transfer.record
     with client_of(members["cirrus"], tmp_path) as stranger:
         told = raised(lambda: stranger.get(transfer.transfer_id), RefusedForGood)
@@ -308,6 +309,7 @@ def test_a_watch_gives_what_comes_to_a_brands_members_while_it_waits(
         transfer = client.transfer(order(source_member="A-9", target_member="B-9"), key="live")
         entry = coming.result(CALL_TIMEOUT_S)
         assert (entry.role, entry.member) == (Role.TARGET, "B-9")
+        assert entry.transfer is not None
         assert entry.transfer.transfer_id == transfer.transfer_id
         # A client that closes ends its watches.
         ended = pool.submit(list, watching)

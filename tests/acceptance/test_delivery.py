@@ -190,7 +190,7 @@ def test_a_brand_fetches_a_credit_and_its_signed_answer_commits(
     assert reserved_money(aurora) == 0
     own = aurora.connection
     found = own.call(own.exchange.GetTransfer, pb.GetTransferRequest(transfer_id=name))
-    record = aurora.proof(found.entry.envelope).record
+    record = aurora.proof(found.entry.envelope).transfer
     assert record.proof_sha256 == hashlib.sha256(answer.payload).digest()
     assert record.proof_key_id == answer.signatures[0].key_id
 
@@ -359,7 +359,7 @@ def test_t24_what_nobody_answers_is_in_doubt_until_two_operators_end_it(
     assert stands(aurora, name) == ("COMMITTED", "CONCLUDED")
     own = aurora.connection
     found = own.call(own.exchange.GetTransfer, pb.GetTransferRequest(transfer_id=name))
-    record = aurora.proof(found.entry.envelope).record
+    record = aurora.proof(found.entry.envelope).transfer
     assert record.proof_sha256 == hashlib.sha256(b"a letter").digest()
     assert record.proof_key_id == ""
     changed = confirming(cirrus, said(cirrus, name, CreditOutcome.DECLINED))

@@ -94,7 +94,7 @@ def order_at(brand: Brand, offer: Quote, **changes: Any) -> SignedEnvelope:
 def test_a_transfer_at_a_quote_books_what_the_quote_says(aurora: Brand) -> None:
     offer = an_offer(aurora)
     proof = aurora.proof(aurora.send(order_at(aurora, offer)))
-    record, part = proof.record, proof.source_part
+    record, part = proof.transfer, proof.source_part
     assert part is not None
     assert record.quote_id == offer.quote_id
     assert (record.source_points, record.target_points) == (MINIMUM, offer.target_points)

@@ -45,7 +45,14 @@ from pointclear.partners.v1 import agreement_pb2
 from tests import factories as make
 from tests.database import Database, databases
 from tests.fuzz.house import House
-from tests.fuzz.requests import CREDITED, HELD_ORDERS, OPERATOR, PROPOSED, RESERVED
+from tests.fuzz.requests import (
+    CREDITED,
+    HELD_ORDERS,
+    OPERATOR,
+    PROPOSED,
+    RESERVED,
+    TO_REVERSE,
+)
 from tests.fuzz.witness import Witness
 from tests.processes import folder
 
@@ -145,7 +152,7 @@ async def found(exchange: server.Exchange, database: Database) -> None:
     # The exchange's own key is the host's to register.
     for command in (*make.founding()[1:], *LINKS):
         await exchange.carry_out(command)
-    for each in (*HELD, *TOLD):
+    for each in (*HELD, *TOLD, TO_REVERSE):
         await exchange.carry_out(each)
     for payload in PROPOSED:
         await exchange.carry_out(make.propose(payload))

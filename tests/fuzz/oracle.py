@@ -16,7 +16,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from exchange.wire.refusals import MESSAGE_MAX
 from partners import envelope as dsse
-from partners.envelope import TRANSFER_RECEIPT, require_type
+from partners.envelope import REVERSAL_NOTICE, TRANSFER_RECEIPT, require_type
 from partners.errors import RULES, Reason, Retry
 from partners.keys import VerifyKey
 from partners.wire import envelope_from_proto
@@ -34,8 +34,18 @@ TRAILERS_MAX = 8 * 1024
 TRAILERS_SPARE = 256
 """For the trailers that are not ours."""
 ORDERS = ("CreateTransfer", "BatchCreateTransfers")
+ONE_ORDER = ("CreateTransfer", "ReverseTransfer")
+"""A refusal of it that is recorded has a receipt."""
+OF_REVERSALS = {
+    Reason.TRANSFER_UNKNOWN,
+    Reason.TRANSFER_STATE,
+    Reason.TARGET_REVERSES,
+    Reason.ALREADY_REVERSED,
+}
+"""Recorded too where a reversal is refused for them."""
 WRITING = (
     *ORDERS,
+    "ReverseTransfer",
     *("RegisterPartner", "RegisterKey", "RevokeKey", "AddTaxRate"),
     *("ProposeAgreement", "CounterAgreement", "SignAgreement", "WithdrawAgreement"),
     *("ActivateAgreement", "TerminateAgreement", "EndAgreement"),
@@ -71,14 +81,15 @@ def judge(answer: Answer) -> frozenset[Reason | None]:
     assert answer.status is not None, (answer.code, answer.text)
     assert answer.status.message == answer.text
     reason, receipt = judge_status(answer.status, answer.code)
-    if answer.method.name == "CreateTransfer":
-        assert (receipt is not None) == is_recorded(reason), reason
+    if answer.method.name in ONE_ORDER:
+        of_reversals = answer.method.name == "ReverseTransfer" and reason in OF_REVERSALS
+        assert (receipt is not None) == (is_recorded(reason) or of_reversals), reason
     if receipt is None:
         # What contradicts a brand's earlier answer is kept against it.
         kept = {"delivery_answer", "delivery"} if answer.method.name == "ConfirmCredit" else set()
         assert (answer.written or {}).keys() <= kept, (reason, answer.written)
     else:
-        assert answer.method.name == "CreateTransfer"
+        assert answer.method.name in ONE_ORDER
         judge_records([(receipt, reason)], answer)
     return frozenset((reason,))
 
@@ -94,6 +105,8 @@ def judge_success(answer: Answer) -> frozenset[Reason | None]:
     for response in responses:
         if isinstance(response, pb.CreateTransferResponse):
             judge_records([(response.receipt, None)], answer)
+        elif isinstance(response, pb.ReverseTransferResponse):
+            judge_records([(response.notice, None)], answer)
         elif isinstance(response, pb.BatchCreateTransfersResponse):
             results = [judge_result(each) for each in response.results]
             judge_records([(r, reason) for r, reason in results if r is not None], answer)
@@ -160,12 +173,17 @@ def judge_records(receipts: Iterable[tuple[SignedEnvelope, Reason | None]], answ
         assert written.keys() <= OF_A_REFUSAL
 
 
-def record_of(receipt: SignedEnvelope) -> transfer_pb2.TransferRecord:
-    """What a receipt says, after verifying it."""
+def record_of(
+    receipt: SignedEnvelope,
+) -> transfer_pb2.TransferRecord | transfer_pb2.ReversalRecord:
+    """What a receipt or a reversal notice says, after verifying it."""
     envelope = envelope_from_proto(receipt)
-    require_type(envelope, TRANSFER_RECEIPT)
     key_id = make.RECEIPTS.key_id
     dsse.verify(envelope, {key_id: VerifyKey(key_id, make.RECEIPTS.public_key)})
+    if envelope.payload_type == REVERSAL_NOTICE:
+        notice = transfer_pb2.ReversalNotice.FromString(envelope.payload)
+        return transfer_pb2.ReversalRecord.FromString(notice.record)
+    require_type(envelope, TRANSFER_RECEIPT)
     stated = transfer_pb2.TransferReceipt.FromString(envelope.payload)
     return transfer_pb2.TransferRecord.FromString(stated.record)
 

@@ -20,6 +20,7 @@ from partners.envelope import (
     LINK_CONFIRMATION,
     OPERATOR_ACTION,
     RATE_AGREEMENT,
+    REVERSAL_ORDER,
     TRANSFER_ORDER,
     TRANSFER_RECEIPT,
     Envelope,
@@ -29,7 +30,11 @@ from partners.envelope import (
 from partners.keys import Purpose, SeedSigner
 from partners.wire import envelope_to_proto, time_to_proto
 from pointclear.exchange.v1 import exchange_service_pb2 as exchange
-from pointclear.exchange.v1.transfer_pb2 import TRANSFER_STATE_COMMITTED, TransferOrder
+from pointclear.exchange.v1.transfer_pb2 import (
+    TRANSFER_STATE_COMMITTED,
+    ReversalOrder,
+    TransferOrder,
+)
 from pointclear.partners.v1 import action_service_pb2 as actions
 from pointclear.partners.v1 import key_pb2
 from pointclear.partners.v1 import limits_pb2 as limits
@@ -83,6 +88,8 @@ class Statement:
             return exchange.CreateTransferRequest(order=signed)
         if self.method == "BatchCreateTransfers":
             return exchange.BatchCreateTransfersRequest(orders=[signed])
+        if self.method == "ReverseTransfer":
+            return exchange.ReverseTransferRequest(reversal=signed)
         if self.method == "Act":
             return actions.ActRequest(action=signed, request=ACTED)
         if self.method == "RegisterKey":
@@ -220,6 +227,17 @@ ORDERS = (
     make.order_payload(6, agreement_version=2),
     make.order_payload(7, source_member="", target_member="", link_id=make.link_id(1).bytes),
 )
+TO_REVERSE = make.an_order(906, make.terms("fuel", "grocery"), source_points=1_000)
+"""The founding commits it, for grocery to reverse."""
+REVERSALS = (
+    make.reversal_payload(1, 906, 7, "grocery"),
+    make.reversal_payload(2, 906, 100, "grocery"),
+    make.reversal_payload(3, 906, 100_000, "grocery"),
+    make.reversal_payload(4, 1, 7, "grocery"),
+    make.reversal_payload(5, 901, 7, "grocery"),
+    make.reversal_payload(6, 999, 7, "grocery"),
+)
+"""Good ones, and some of what cannot be reversed, or not by its source."""
 TERMS = (
     make.agreement_payload(version=9),
     make.agreement_payload(version=1),
@@ -261,6 +279,13 @@ STATEMENTS: Mapping[str, Statement] = MappingProxyType(
             *(
                 Statement(name, TRANSFER_ORDER, TransferOrder.DESCRIPTOR, ORDERS, SIGNERS[:1])
                 for name in ("CreateTransfer", "BatchCreateTransfers")
+            ),
+            Statement(
+                "ReverseTransfer",
+                REVERSAL_ORDER,
+                ReversalOrder.DESCRIPTOR,
+                REVERSALS,
+                SIGNERS[:1],
             ),
             *(
                 Statement(
@@ -326,6 +351,7 @@ STATEMENTS: Mapping[str, Statement] = MappingProxyType(
 )
 TYPES = (
     TRANSFER_ORDER,
+    REVERSAL_ORDER,
     RATE_AGREEMENT,
     KEY_EVENT,
     OPERATOR_ACTION,
@@ -338,7 +364,7 @@ TYPES = (
 PARTNERS_OWN = frozenset(
     {
         *("CreateTransfer", "BatchCreateTransfers", "GetTransfer", "ListReceipts"),
-        "WatchTransfers",
+        *("WatchTransfers", "ReverseTransfer"),
         *(
             "ListTransfers",
             "SimulateTransfer",

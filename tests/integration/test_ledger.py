@@ -21,6 +21,7 @@ from exchange.commands import (
     Quoted,
     Recorded,
     Repeated,
+    Reversed,
     Verdict,
 )
 from exchange.embedded_postgres import OWNER_ROLE
@@ -65,7 +66,10 @@ def a_history(seed: int, length: int = 90) -> list[Command]:
     days = 0
     for number in range(length):
         what = chance.random()
-        if what < 0.80:
+        if what < 0.08:
+            of, points = chance.randint(1, number + 1), chance.choice([1, 7, 19, 40, 300])
+            history.append(make.reverse(number, of, points, chance.choice(make.BRANDS)))
+        elif what < 0.80:
             under = chance.choice(first_versions)
             if chance.random() < 0.2:
                 under = TERMS[under.source_partner, under.target_partner, 2]
@@ -122,6 +126,7 @@ def written(database: Database) -> Written:
         "balance": "SELECT account_number, debits_pending, debits_posted, credits_pending,"
         " credits_posted, floor, ceiling FROM balance ORDER BY 1",
         "review": "SELECT * FROM review ORDER BY 1",
+        "reversed_transfer": "SELECT * FROM reversed_transfer ORDER BY 1",
         "day_tally": "SELECT split_part(subject, '/', 1), day, transfers, amount FROM day_tally"
         " ORDER BY 1, 2, 3, 4",
         "restraint": "SELECT * FROM restraint ORDER BY 1, 2",
@@ -188,7 +193,7 @@ def test_one_batch_and_batches_of_one_and_any_split_write_the_same(
     assert outcomes[0] == outcomes[2]
     kinds = {row[0] for row in outcomes[0][0]}
     reasons = {row[2] for row in outcomes[0][0]}
-    assert kinds >= {Recorded, Repeated}
+    assert kinds >= {Recorded, Repeated, Reversed}
     assert reasons >= {None, Reason.NET_DEBIT_CAP_EXCEEDED, Reason.INCREMENT}
 
 

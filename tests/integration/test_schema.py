@@ -257,6 +257,7 @@ def test_the_service_updates_running_totals_and_nothing_else(database: Database)
         "window_points.points",
         "window_sum.amount",
         "promotion.granted_points",
+        "reversed_transfer.reversed_points",
         "quote.used_by",
         "quote.reserves",
         "head.quote_changes",

@@ -17,6 +17,7 @@ from exchange.commands import (
     DecideHeld,
     OpenWindow,
     Order,
+    Reverse,
     Verdict,
 )
 from exchange.fold import State, window_id
@@ -158,6 +159,29 @@ def orders(draw: st.DrawFn) -> Order:
     if draw(st.integers(0, 3)) == 3:
         return make.a_linked_order(draw(st.integers(1, 30)), draw(LINKS), under, **changes)
     return make.an_order(draw(st.integers(1, 30)), under, **changes)
+
+
+@st.composite
+def reversals(draw: st.DrawFn) -> Reverse:
+    """Reversals of transfers that may exist, by brands that may be their targets, in parts that may
+    be too large; their ids are few.
+    """
+    number = draw(st.integers(1, 12))
+    of = draw(st.integers(1, 30))
+    points = draw(st.sampled_from([1, 2, 10, 19, 40, 1_000]))
+    changes: dict[str, Any] = {}
+    if draw(st.integers(0, 7)) == 7:
+        changes = draw(
+            st.sampled_from(
+                [
+                    {"expires_at": time_to_proto(make.NOW)},
+                    {"reversal_id": make.transfer_id(of).bytes},
+                    {"transfer_id": make.reversal_id(number).bytes},
+                    {"key_id": "0" * 32},
+                ]
+            )
+        )
+    return make.reverse(number, of, points, draw(st.sampled_from(make.BRANDS)), **changes)
 
 
 @st.composite
@@ -378,6 +402,8 @@ def commands() -> st.SearchStrategy[Command]:
         orders(),
         orders(),
         orders(),
+        reversals(),
+        reversals(),
         asked_quotes(),
         quoted_orders(),
         settlement_entries(),

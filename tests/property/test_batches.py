@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.commands import Command, Outcome, Recorded, Result
+from exchange.commands import Command, Outcome, Recorded, Result, Reversed
 from exchange.fold import Cell, State, fold
 from partners.errors import Reason, Refused
 from tests import factories as make
@@ -18,13 +18,13 @@ def shown(result: Result) -> object:
     """A result that compares by value, refusals too."""
     if isinstance(result, Refused):
         return str(result), dict(result.metadata)
-    if isinstance(result, Recorded):
+    if isinstance(result, Recorded | Reversed):
         return outcome_shown(result)
     return result
 
 
 def outcome_shown(outcome: Outcome) -> object:
-    if isinstance(outcome, Recorded) and outcome.refusal is not None:
+    if isinstance(outcome, Recorded | Reversed) and outcome.refusal is not None:
         refusal = outcome.refusal
         return outcome.log_index, outcome.recorded_at, outcome.order, shown(refusal)
     return outcome

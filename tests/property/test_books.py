@@ -4,7 +4,7 @@ from collections import defaultdict
 
 from hypothesis import given
 
-from exchange.commands import Booked, Command, Quoted, Recorded, TransferState
+from exchange.commands import Booked, Command, Quoted, Recorded, Reversed, TransferState
 from exchange.fold import Folded, State, fold
 from exchange.ledger.accounts import HUB, party_of, unit_of
 from exchange.ledger.postings import Balance, MoneyCell, PointsCell
@@ -48,7 +48,8 @@ def test_a_programs_four_accounts_sum_to_zero_and_its_members_hold_what_moved(
     moved: dict[int, int] = defaultdict(int)
     for (_window, cell), points in state.window_sums.items():
         if isinstance(cell, PointsCell):
-            moved[cell.unit] += points if cell.code.name.endswith("IN") else -points
+            gains = cell.code.name.endswith("IN") is not cell.code.name.startswith("REV_")
+            moved[cell.unit] += points if gains else -points
     for program in state.registry.programs:
         unit = state.registry.points_unit(program).number
         members, issuer, redeemed, granted = (
@@ -101,7 +102,10 @@ def test_a_balance_below_its_floor_never_falls_and_none_rises_above_its_ceiling(
     for before, folded in each_step(commands):
         for number, balance in folded.state.balances.items():
             was = before.balances.get(number, Balance())
-            assert balance.floor is None or balance.available >= min(balance.floor, was.available)
+            if balance.floor is not None:
+                # It gives way before what is forced, and by no more.
+                forced = folded.forced.get(number, 0)
+                assert balance.available >= min(balance.floor, was.available) - forced
             assert balance.ceiling is None or balance.at_most <= balance.ceiling
 
 
@@ -122,8 +126,10 @@ def test_the_balances_are_what_the_postings_sum_to(commands: list[Command]) -> N
 def test_what_was_refused_changed_no_balance_and_no_sum(commands: list[Command]) -> None:
     for before, folded in each_step(commands):
         (result,) = folded.results
-        carried_out = isinstance(result, Booked | Quoted) or (
-            isinstance(result, Recorded) and result.state is not TransferState.REFUSED
+        carried_out = (
+            isinstance(result, Booked | Quoted)
+            or (isinstance(result, Recorded) and result.state is not TransferState.REFUSED)
+            or (isinstance(result, Reversed) and result.refusal is None)
         )
         if not carried_out:
             assert folded.state.balances == before.balances
@@ -150,6 +156,6 @@ def test_log_indexes_are_gapless_and_times_never_decrease(commands: list[Command
     times = [outcome.recorded_at for outcome in folded.outcomes]
     assert indexes == list(range(FIRST.next_index, folded.state.next_index))
     assert times == sorted(times)
-    assert [each for each in folded.results if isinstance(each, Booked | Recorded)] == list(
-        folded.outcomes
-    )
+    assert [
+        each for each in folded.results if isinstance(each, Booked | Recorded | Reversed)
+    ] == list(folded.outcomes)

@@ -2,7 +2,7 @@
 
 from hypothesis import given
 
-from exchange.commands import Command, Recorded
+from exchange.commands import Command, Recorded, Reversed
 from exchange.fold import fold
 from tests import factories as make
 from tests.property.histories import FIRST, histories
@@ -15,7 +15,7 @@ def test_no_order_is_recorded_whose_key_is_not_in_force_at_its_index(
     folded = fold(FIRST, commands, make.NOW)
     keys = folded.state.registry.keys
     for outcome in folded.outcomes:
-        if isinstance(outcome, Recorded):
+        if isinstance(outcome, Recorded | Reversed):
             key = keys[outcome.order.key_id]
             assert key.in_force(outcome.log_index, outcome.recorded_at)
 

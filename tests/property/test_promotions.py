@@ -5,8 +5,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.commands import Command, Recorded
-from exchange.fold import fold
+from exchange.commands import Command, Recorded, Reversed
+from exchange.fold import State, fold
 from exchange.ledger.postings import Code
 from exchange.promotions import PromotionKey
 from partners.agreement import HUB
@@ -22,12 +22,32 @@ BUDGETS = {
 
 
 def granted_in(outcomes: tuple[object, ...]) -> Counter[PromotionKey]:
-    """The bonus points of these outcomes, by promotion."""
+    """The bonus points of these outcomes, by promotion, less those that were taken back."""
     found: Counter[PromotionKey] = Counter()
     for each in outcomes:
         if isinstance(each, Recorded) and each.conversion and each.terms:
             for bonus in each.conversion.bonuses:
                 found[(*each.terms.name, bonus.promotion.promotion_id)] += bonus.points
+        if isinstance(each, Reversed) and each.portion and each.original and each.original.terms:
+            for bonus in each.portion.conversion.bonuses:
+                key = (*each.original.terms.name, bonus.promotion.promotion_id)
+                found[key] -= bonus.points
+    return found
+
+
+def waiting_in(state: State) -> Counter[PromotionKey]:
+    """What transfers hold that wait for a review or for their target's answer, by promotion."""
+    found: Counter[PromotionKey] = Counter()
+    for each in (*state.held.values(), *state.reserved.values()):
+        if each.verdict is not None:
+            continue
+        order = each.order
+        name = (order.agreement_id, order.agreement_version)
+        if order.quote_id is not None:
+            name = state.quotes[order.quote_id].terms.name
+        bonuses = [posting for posting in each.postings if posting.code is Code.BONUS_IN]
+        for promotion, posting in zip(each.promotions, bonuses, strict=True):
+            found[(*name, promotion)] += posting.amount
     return found
 
 
@@ -37,7 +57,7 @@ def test_t14_no_budget_is_overrun_and_each_is_used_by_what_was_granted(
 ) -> None:
     folded = fold(FIRST, commands, make.NOW)
     granted = granted_in(folded.outcomes)
-    held = held_by(folded.state.quotes)
+    held = held_by(folded.state.quotes) + waiting_in(folded.state)
     for key, points in folded.state.promotion_points.items():
         assert points == granted[key] + held[key]
     for key, budget in BUDGETS.items():

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.commands import Booked, CloseWindow, Command, Order, Recorded, Repeated
+from exchange.commands import (
+    Booked,
+    CloseWindow,
+    Command,
+    Order,
+    Recorded,
+    Repeated,
+    Reversed,
+)
 from exchange.fold import fold
 from partners.errors import Reason, Refused
 from partners.wire import time_to_proto
@@ -23,9 +31,9 @@ def test_replay_is_identity_also_after_new_terms_and_after_the_orders_expiry(
 ) -> None:
     folded = fold(FIRST, commands, make.NOW)
     first = {
-        result.order.transfer_id: result
+        result.order.payload: result
         for result in folded.results
-        if isinstance(result, Recorded)
+        if isinstance(result, Recorded | Reversed)
     }
     later = make.NOW + timedelta(seconds=later_s)
     # Quotes lapse by themselves.

@@ -3,13 +3,14 @@ which is written apart, come to the same.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.cli.checks.archive import PartnerFiles, check_archive
 from exchange.cli.checks.verification import KnownKey
-from exchange.commands import CloseWindow, Order
+from exchange.commands import CloseWindow, Command, Order, Recorded
 from exchange.fold import fold
 from exchange.ledger.postings import MoneyCell, PointsCell
 from exchange.log.merkle import Frontier
@@ -34,7 +35,7 @@ KEYS = {
 CURRENCY = currency_scale(make.CURRENCY)
 
 
-def archive_of(commands: list[Order]) -> list[PartnerFiles]:
+def archive_of(commands: Sequence[Command]) -> list[PartnerFiles]:
     """What each partner holds after these orders and the close of their window."""
     folded = fold(FIRST, [*commands, CloseWindow(make.WINDOW, None)], make.NOW)
     registry = folded.state.registry
@@ -73,24 +74,27 @@ def archive_of(commands: list[Order]) -> list[PartnerFiles]:
             make.WINDOW, partner.partner_id, CURRENCY.scale, tuple(row for row in rows if row)
         )
         incoming = lines.totals(Role.TARGET).value
+        given_back = lines.totals(Role.TARGET_REVERSED).value
         codes = {tax.number: tax.code for tax in registry.taxes.values()}
         points = {}
         for program in partner.programs:
             unit = registry.points_unit(program).number
-            out, paid, bonus = (
+            out, paid, bonus, rev_out, rev_paid, rev_bonus = (
                 sum(
                     amount
                     for cell, amount in of_window.items()
                     if isinstance(cell, PointsCell) and (cell.unit, cell.code.name) == (unit, code)
                 )
-                for code in ("OUT", "IN", "BONUS_IN")
+                for code in ("OUT", "IN", "BONUS_IN", "REV_OUT", "REV_IN", "REV_BONUS_IN")
             )
             if out or paid:
-                points[program] = ProgramPoints(program, out, paid + bonus, bonus)
+                points[program] = ProgramPoints(
+                    program, out, paid + bonus, bonus, rev_out, rev_paid + rev_bonus, rev_bonus
+                )
         statement = statement_of(
             window,
             partner,
-            figures(sums, partner.number, incoming, codes),
+            figures(sums, partner.number, incoming, codes, given_back),
             lines,
             brought_forward=0,
             points=points,
@@ -119,3 +123,30 @@ def test_t12_statements_line_files_and_the_verifier_come_to_the_same(commands: l
     report = check_archive(held, KEYS)
     assert report.faults == ()
     assert report.not_checked == ()
+
+
+@given(st.lists(orders(), min_size=1, max_size=8), st.data())
+def test_they_come_to_the_same_when_transfers_are_reversed_in_parts(
+    commands: list[Order], data: st.DataObject
+) -> None:
+    committed = [
+        each.order
+        for each in fold(FIRST, commands, make.NOW).outcomes
+        if isinstance(each, Recorded) and each.refusal is None
+    ]
+    reversals: list[Command] = []
+    for order in committed:
+        left = order.target_points
+        for _ in range(data.draw(st.integers(0, 3))):
+            # Some ask for more than is left, and are refused.
+            points = data.draw(st.integers(1, left + 1))
+            left -= points if points <= left else 0
+            number, target = len(reversals), order.target_program
+            reversals.append(make.reverse(number, order.transfer_id.int & 0xFF, points, target))
+            if not left:
+                break
+    held = archive_of([*commands, *reversals])
+    report = check_archive(held, KEYS)
+    assert report.faults == ()
+    assert report.not_checked == ()
+    assert report.checked["reversal notices"] >= len(reversals)

@@ -5,7 +5,7 @@ from collections import Counter
 
 from hypothesis import given
 
-from exchange.commands import Booked, Command, Recorded, WindowClosed
+from exchange.commands import Booked, Command, Recorded, Reversed, WindowClosed
 from exchange.fold import fold
 from exchange.ledger.postings import PAYMENT_CODES, MoneyCell
 from tests import factories as make
@@ -19,7 +19,7 @@ def test_a_window_holds_the_transfers_of_its_range_of_the_log_and_no_others(
     folded = fold(FIRST, commands, make.NOW)
     windows = folded.state.windows.values()
     for outcome in folded.outcomes:
-        if isinstance(outcome, Recorded) and outcome.refusal is None:
+        if isinstance(outcome, Recorded | Reversed) and outcome.refusal is None:
             assert outcome.window is not None
             of_its_currency = [w for w in windows if w.currency == outcome.window.currency]
             holding = [
@@ -29,7 +29,7 @@ def test_a_window_holds_the_transfers_of_its_range_of_the_log_and_no_others(
                 and (w.end_index is None or outcome.log_index < w.end_index)
             ]
             assert holding == [outcome.window.window_id]
-        if isinstance(outcome, Recorded) and outcome.refusal is not None:
+        if isinstance(outcome, Recorded | Reversed) and outcome.refusal is not None:
             assert outcome.window is None
 
 

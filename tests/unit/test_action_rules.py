@@ -28,7 +28,7 @@ READINGS = {
 PARTNERS_OWN = {
     *("CreateTransfer", "BatchCreateTransfers", "ProposeAgreement", "SignAgreement"),
     *("CounterAgreement", "WithdrawAgreement", "TerminateAgreement"),
-    *("CancelTransfer", "PullCredits", "ConfirmCredit"),
+    *("CancelTransfer", "ReverseTransfer", "PullCredits", "ConfirmCredit"),
     *("StartLink", "ConfirmLink", "RevokeLink", "ValidateMember", "CreateQuote"),
 }
 """An operator is refused them."""

@@ -41,6 +41,7 @@ LABELS = {
     "pointclear_batch_orders_refused_total": "reason",
     "pointclear_step_duration_seconds": "step",
     "pointclear_transfers_total": "source_program, target_program",
+    "pointclear_reversals_total": "source_program, target_program",
     "pointclear_refusals_recorded_total": "reason",
     "pointclear_cap_alerts_total": "level",
     "pointclear_window_age_seconds": "currency",

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from exchange.commands import Book, Booked, CloseWindow, Command, Outcome, Recorded, TransferState
+from exchange.commands import (
+    Book,
+    Booked,
+    CloseWindow,
+    Command,
+    Outcome,
+    Recorded,
+    Reversed,
+    TransferState,
+)
 from exchange.fold import State, fold
 from exchange.ledger.accounts import HubAccount, hub_account, position_account
 from exchange.ledger.postings import Code, Posting
@@ -46,6 +55,7 @@ MESSAGES: dict[PayloadKind, Any] = {
     PayloadKind.RECEIPT: pb.TransferReceipt,
     PayloadKind.NOTICE: pb.CreditNotice,
     PayloadKind.FUNDING: pb.FundingNotice,
+    PayloadKind.REVERSAL: pb.ReversalNotice,
 }
 
 
@@ -83,6 +93,10 @@ def test_every_outcome_has_one_record_and_its_leaf_opens_with_its_salt(
         if isinstance(outcome, Booked):
             assert row.kind is LeafKind.ENTRY
             assert EntryRecord.FromString(row.record).log_index == outcome.log_index
+        elif isinstance(outcome, Reversed):
+            refused = outcome.refusal is not None
+            assert row.kind is (LeafKind.REVERSAL_REFUSAL if refused else LeafKind.REVERSAL)
+            assert pb.ReversalRecord.FromString(row.record).log_index == outcome.log_index
         else:
             assert row.kind is KINDS.get(outcome.state, LeafKind.REFUSAL)
             assert record_of(row).log_index == outcome.log_index
@@ -135,6 +149,10 @@ def test_the_targets_notice_and_the_sources_receipt_carry_the_very_record(
         shown = carried.get(outcome.log_index, [])
         if isinstance(outcome, Booked):
             assert shown == []
+            continue
+        if isinstance(outcome, Reversed):
+            notice = (PayloadKind.REVERSAL, row.record, row.salt)
+            assert shown == [notice] * len(outcome.parties)
             continue
         kinds = [PayloadKind.RECEIPT] + [PayloadKind.NOTICE] * (
             outcome.state is TransferState.COMMITTED

@@ -98,6 +98,7 @@ def test_an_untouched_archive_holds() -> None:
         "receipts": 8,
         "credit notices": 6,
         "funding notices": 0,
+        "reversal notices": 0,
         "statements": 4,
         "lines": 12,
         "windows": 2,
@@ -730,7 +731,12 @@ def test_single_files_are_checked_with_the_keys_that_are_named(tmp_path: Path) -
         (receipt, {"receipts": 1}),
         (
             home / "grocery" / "receipts.jsonl",
-            {"receipts": 6, "credit notices": 2, "funding notices": 0},
+            {
+                "receipts": 6,
+                "credit notices": 2,
+                "funding notices": 0,
+                "reversal notices": 0,
+            },
         ),
         (home / "grocery" / f"{FIRST}.statement.json", {"statements": 1, "lines": 3}),
     ):

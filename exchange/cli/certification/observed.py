@@ -73,7 +73,7 @@ def mends(seen: Seen) -> Ended:
     """
     for wrong in seen.refused(Reason.AMOUNT_MISMATCH):
         for right in seen.committed:
-            if _after(right, wrong) and _asked(right.record) == _asked(wrong.record):
+            if _after(right, wrong) and _asked(right.transfer) == _asked(wrong.transfer):
                 places = f"{wrong.body.stream_seq}, COMMITTED at {right.body.stream_seq}"
                 return Verdict.PASSED, f"AMOUNT_MISMATCH at {places}"
     return None
@@ -90,7 +90,7 @@ def quotes(seen: Seen) -> Ended:
     """A quote was carried out, and the next order at it refused."""
     for again in seen.refused(Reason.QUOTE_USED):
         for used in seen.committed:
-            if _after(again, used) and used.record.quote_id == again.record.quote_id:
+            if _after(again, used) and used.transfer.quote_id == again.transfer.quote_id:
                 places = f"{used.body.stream_seq}, QUOTE_USED at {again.body.stream_seq}"
                 return Verdict.PASSED, f"COMMITTED at {places}"
     return None

@@ -35,6 +35,7 @@ from exchange.cli.checks.stream import (
     check_chain,
     check_counterparts,
     check_entry,
+    check_reversals,
     funders_of,
 )
 from exchange.cli.checks.verification import Broken, Fault, KeySet, compare
@@ -202,7 +203,7 @@ def check_stream(
         advance()
     owner = next((entry.partner_id for entry in entries if entry), "")
     chain, chain_faults = check_chain(entries, partner_id or owner, start_seq)
-    return chain, [*faults, *chain_faults]
+    return chain, [*faults, *chain_faults, *check_reversals(chain)]
 
 
 def _whole_windows(
@@ -246,8 +247,8 @@ def _unstated(folders: Mapping[str, _Folder]) -> Iterator[str]:
 
 def count_entries(chain: Sequence[Entry]) -> dict[str, int]:
     """How many receipts and notices a stream holds."""
-    roles = Counter(entry.role for entry in chain)
-    return {f"{name}s": roles[role] for role, name in NAMES.items()}
+    names = Counter(NAMES[entry.role] for entry in chain)
+    return {f"{name}s": names[name] for name in NAMES.values()}
 
 
 def _count(folders: Iterable[_Folder], windows: int) -> dict[str, int]:
@@ -257,7 +258,7 @@ def _count(folders: Iterable[_Folder], windows: int) -> dict[str, int]:
         checked.update(count_entries(folder.chain))
         checked["statements"] += len(folder.statements)
         checked["lines"] += folder.line_count
-    proofs = [f"{name}s" for name in NAMES.values()]
+    proofs = dict.fromkeys(f"{name}s" for name in NAMES.values())
     names = ("partners", *proofs, "statements", "lines", "windows")
     return {name: checked[name] for name in names}
 

@@ -7,6 +7,7 @@ from exchange.cli.checks.archive import Report
 from exchange.cli.checks.statement import check_line_file, check_statement
 from exchange.cli.checks.stream import NAMES, check_entry
 from exchange.cli.checks.verification import (
+    ORDERS,
     Broken,
     Fault,
     KeySet,
@@ -15,7 +16,7 @@ from exchange.cli.checks.verification import (
     open_envelope,
     public_key_of,
 )
-from partners.envelope import SETTLEMENT_STATEMENT, TRANSFER_ORDER
+from partners.envelope import SETTLEMENT_STATEMENT
 from partners.keys import key_id_of
 
 
@@ -25,7 +26,7 @@ def check_document(
     """One envelope by itself: an order, a receipt, a notice, a statement and its lines."""
     try:
         kind = open_envelope(place, text, keys).payload_type
-        if kind == TRANSFER_ORDER:
+        if kind in ORDERS:
             revoked_index = check_order(place, text, keys).revoked_index
             if revoked_index is None:
                 return Report(checked={"orders": 1})

@@ -4,7 +4,7 @@ Written apart from the code that makes line files, so that one error is not made
 
 - RFC 4180 in one form (UTF-8, CRLF, quotes only where needed): a header row of `COLUMNS`, then rows
   of as many cells, whose first says what they are: LINE, three times TOTAL (source, target,
-  funder), END.
+  funder) and once more for each role of reversals that has a line, END.
 - TOTAL repeats the count and the sums of its role's lines. END comes last and names window and
   partner: a file that was cut short has none.
 - Money is decimal with all digits of the currency's scale, positive where owed to the partner.
@@ -24,7 +24,7 @@ from itertools import pairwise
 from typing import Final
 from uuid import UUID
 
-from exchange.cli.checks.stream import FUNDER, SOURCE, TARGET, Entry
+from exchange.cli.checks.stream import FUNDER, REVERSED, SOURCE, TARGET, Entry
 from exchange.cli.checks.verification import Broken, Fault, compare
 from partners.errors import Refused
 from partners.points import format_amount, parse_amount
@@ -60,6 +60,9 @@ COLUMNS: Final = (
 )
 _FREE: Final = "own_reference"
 _ROLES: Final = (SOURCE, TARGET, FUNDER)
+_ALL_ROLES: Final = (*_ROLES, *(REVERSED[role] for role in _ROLES))
+_SIGNS: Final = {SOURCE: -1, TARGET: 1, REVERSED[SOURCE]: 1, REVERSED[TARGET]: -1}
+"""Of value, from the view of each role; others have none."""
 _MONEY: Final = ("value", "value_tax", "promotion", "fee", "tax")
 _POINTS: Final = ("source_points", "target_points", "bonus_points")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -70,7 +73,7 @@ Cells = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One transfer in a line file. Money is in units of the currency's scale."""
+    """One transfer or reversal in a line file. Money is in units of the currency's scale."""
 
     place: str
     cells: Cells
@@ -86,24 +89,30 @@ class Line:
 
     @property
     def role(self) -> str:
-        """SOURCE, TARGET or FUNDER."""
+        """SOURCE, TARGET or FUNDER, or what REVERSED makes of it."""
         return self.cells["role"]
+
+    @property
+    def is_reversed(self) -> bool:
+        """Whether it is of a reversal."""
+        return self.role in REVERSED.values()
 
     @property
     def is_outgoing(self) -> bool:
         """Whether the partner is the source."""
-        return self.role == SOURCE
+        return self.role in (SOURCE, REVERSED[SOURCE])
 
     @property
     def own_points(self) -> Iterator[tuple[str, str, int]]:
         """What left the partner's program or came to it: the program, which way, and points. A
         funder's points are others'.
         """
-        if self.role == SOURCE:
-            yield self.cells["source_program"], "out", self.source_points
-        elif self.role == TARGET:
-            yield self.cells["target_program"], "in", self.target_points
-            yield self.cells["target_program"], "bonus", self.bonus_points
+        prefix = "reversed " if self.is_reversed else ""
+        if self.is_outgoing:
+            yield self.cells["source_program"], f"{prefix}out", self.source_points
+        elif self.role in (TARGET, REVERSED[TARGET]):
+            yield self.cells["target_program"], f"{prefix}in", self.target_points
+            yield self.cells["target_program"], f"{prefix}bonus", self.bonus_points
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +136,9 @@ def read_lines(place: str, content: bytes, scale: int) -> LineFile:
             raise Broken(Fault(f"{place}:{number}", "cells", str(len(COLUMNS)), str(len(row))))
     named = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
     kinds = [cells["row"] for cells in named]
-    last = [*["TOTAL"] * len(_ROLES), "END"]
+    present = {cells["role"] for cells in named if cells["row"] == "LINE"}
+    roles = [role for role in _ALL_ROLES if role in _ROLES or role in present]
+    last = [*["TOTAL"] * len(roles), "END"]
     if kinds[-len(last) :] != last:
         found = ", ".join(kinds[-len(last) :]) or "none"
         raise Broken(Fault(place, "last rows", ", ".join(last), found))
@@ -138,7 +149,7 @@ def read_lines(place: str, content: bytes, scale: int) -> LineFile:
     faults = (
         *(
             fault
-            for at, (role, total) in enumerate(zip(_ROLES, totals, strict=True), len(body) + 2)
+            for at, (role, total) in enumerate(zip(roles, totals, strict=True), len(body) + 2)
             for fault in _total_faults(f"{place}:{at}", role, total, lines, scale)
         ),
         *_order_faults(lines),
@@ -160,8 +171,8 @@ def _rows(place: str, content: bytes) -> list[list[str]]:
 
 
 def _line(place: str, cells: Cells, scale: int) -> Line:
-    if cells["row"] != "LINE" or cells["role"] not in _ROLES:
-        wanted, found = f"LINE, {' or '.join(_ROLES)}", f"{cells['row']}, {cells['role']}"
+    if cells["row"] != "LINE" or cells["role"] not in _ALL_ROLES:
+        wanted, found = f"LINE, {' or '.join(_ALL_ROLES)}", f"{cells['row']}, {cells['role']}"
         raise Broken(Fault(place, "row and role", wanted, found))
     try:
         points = [parse_amount(cells[column], 0, column) for column in _POINTS]
@@ -202,9 +213,10 @@ def line_faults(line: Line, entry: Entry, scale: int) -> Iterator[Fault]:
 
 
 def _cells_of(entry: Entry, scale: int) -> dict[str, str]:
-    """The cells that a committed transfer's record, fee part and role call for."""
+    """The cells that the record, fee part and role of a transfer or reversal call for."""
     record, part = entry.record, entry.fee_part
-    sign = {SOURCE: -1, TARGET: 1, FUNDER: 0}[entry.role]
+    sign = _SIGNS.get(entry.role, 0)
+    fee_sign = 1 if entry.is_reversal else -1
 
     def price(units: int) -> str:
         return format_amount(units, scale) if units else ""
@@ -229,11 +241,11 @@ def _cells_of(entry: Entry, scale: int) -> dict[str, str]:
         "value_tax": format_amount(sign * record.value_tax, scale),
         "value_tax_code": record.value_tax_code if sign else "",
         **_promotion_cells(entry, scale),
-        "fee": format_amount(-part.fee if part else 0, scale),
-        "tax": format_amount(-part.tax if part else 0, scale),
+        "fee": format_amount(fee_sign * part.fee if part else 0, scale),
+        "tax": format_amount(fee_sign * part.tax if part else 0, scale),
         "tax_code": part.tax_code if part else "",
         "currency": record.settlement_currency,
-        "state": "COMMITTED",
+        "state": "REVERSED" if entry.is_reversal else "COMMITTED",
         "recorded_at": time.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "log_index": str(record.log_index),
     }
@@ -244,15 +256,17 @@ def _promotion_cells(entry: Entry, scale: int) -> dict[str, str]:
     itself, others see their own.
     """
     moved, shown = 0, []
+    is_target = entry.role in (TARGET, REVERSED[TARGET])
     for promotion in entry.record.promotions:
         for share in promotion.shares:
             own = share.funder == entry.partner_id
-            if not share.amount or not (own or entry.role == TARGET):
+            if not share.amount or not (own or is_target):
                 continue
             amount = format_amount(share.amount, scale)
             shown.append(f"{promotion.promotion_id}/{share.funder}={amount}")
-            if entry.role != TARGET:
+            if not is_target:
                 moved -= share.amount
             elif not own:
                 moved += share.amount
+    moved = -moved if entry.is_reversal else moved
     return {"promotion": format_amount(moved, scale), "promotions": " ".join(shown)}

@@ -2,9 +2,10 @@
 
 Its rules, beside those of `exchange.cli.checks.verification`:
 
-- net = outgoing + incoming + fees + taxes + taxes on value + promotions; due = brought forward +
-  net; carried = due - payment.
-  What leaves is never positive, what comes never negative; the payment is due, rounded down.
+- net = outgoing + incoming + fees + taxes + taxes on value + promotions, and the same of reversals;
+  due = brought forward + net; carried = due - payment.
+  What leaves is never positive, what comes never negative, and of reversals the other way round;
+  the payment is due, rounded down.
 - The line file is the one whose digest is signed, and its sums are the statement's: count, values,
   fees, taxes by code, promotions by funder, points by program.
 - The window is the log's range from the opening tree's size up to, without, the closing tree's. The
@@ -25,7 +26,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from exchange.cli.checks.line_file import Line, line_faults, read_lines
-from exchange.cli.checks.stream import TARGET, Entry
+from exchange.cli.checks.stream import REVERSED, TARGET, Entry
 from exchange.cli.checks.verification import (
     Broken,
     Fault,
@@ -40,9 +41,12 @@ from partners.agreement import HUB
 from partners.envelope import SETTLEMENT_STATEMENT
 from partners.errors import Refused
 from partners.points import currency_scale
-from pointclear.settlement.v1.statement_pb2 import SettlementStatement, TreeHead
+from pointclear.settlement.v1.statement_pb2 import Reversals, SettlementStatement, TreeHead
 
 HASH_BYTES = 32
+
+Figures = SettlementStatement | Reversals
+"""What transfers came to, and what reversals gave back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +94,19 @@ def _revocation_faults(place: str, key: KnownKey, message: SettlementStatement) 
         )
 
 
+def _net_of(figures: Figures) -> int:
+    taxes = sum(tax.amount for tax in figures.taxes)
+    value_taxes = sum(tax.outgoing + tax.incoming for tax in figures.value_taxes)
+    net = figures.outgoing_value + figures.incoming_value + figures.fees + taxes
+    return net + value_taxes + figures.promotions
+
+
 def _sum_faults(place: str, message: SettlementStatement) -> Iterator[Fault]:
-    taxes = sum(tax.amount for tax in message.taxes)
-    value_taxes = sum(tax.outgoing + tax.incoming for tax in message.value_taxes)
-    net = message.outgoing_value + message.incoming_value + message.fees + taxes
-    net += value_taxes + message.promotions
+    net = _net_of(message) + _net_of(message.reversals)
     yield from compare(place, "net, outgoing + incoming + fees + taxes", net, message.net)
-    promotions = sum(line.amount for line in message.promotion_lines)
-    yield from compare(place, "promotions, their lines", promotions, message.promotions)
+    for what, figures in (("promotions", message), ("promotions reversed", message.reversals)):
+        promotions = sum(line.amount for line in figures.promotion_lines)
+        yield from compare(place, f"{what}, their lines", promotions, figures.promotions)
     due = message.brought_forward + message.net
     yield from compare(place, "due, brought_forward + net", due, message.due)
     carried = message.due - message.payment
@@ -105,24 +114,37 @@ def _sum_faults(place: str, message: SettlementStatement) -> Iterator[Fault]:
 
 
 def _sign_faults(place: str, message: SettlementStatement) -> Iterator[Fault]:
-    for name, amount in (
-        ("outgoing_value", message.outgoing_value),
-        ("fees", message.fees),
-        *((f"tax {tax.tax_code}", tax.amount) for tax in message.taxes),
-        *((f"outgoing value tax {tax.tax_code}", tax.outgoing) for tax in message.value_taxes),
-    ):
+    for name, amount in _leaving(message):
         if amount > 0:
             yield Fault(place, name, "at most 0", str(amount))
-    for name, amount in (
-        ("incoming_value", message.incoming_value),
-        *((f"incoming value tax {tax.tax_code}", tax.incoming) for tax in message.value_taxes),
-        *(
-            (f"own share of {line.promotion_id}", line.own_share)
-            for line in message.promotion_lines
-        ),
-    ):
+    for name, amount in _coming(message):
         if amount < 0:
             yield Fault(place, name, "at least 0", str(amount))
+    for name, amount in _leaving(message.reversals):
+        if amount < 0:
+            yield Fault(place, f"{name} reversed", "at least 0", str(amount))
+    for name, amount in _coming(message.reversals):
+        if amount > 0:
+            yield Fault(place, f"{name} reversed", "at most 0", str(amount))
+
+
+def _leaving(figures: Figures) -> Iterator[tuple[str, int]]:
+    """What a partner owes for transfers, or gets back of it."""
+    yield "outgoing_value", figures.outgoing_value
+    yield "fees", figures.fees
+    for tax in figures.taxes:
+        yield f"tax {tax.tax_code}", tax.amount
+    for value_tax in figures.value_taxes:
+        yield f"outgoing value tax {value_tax.tax_code}", value_tax.outgoing
+
+
+def _coming(figures: Figures) -> Iterator[tuple[str, int]]:
+    """What a partner is owed for transfers, or gives back of it."""
+    yield "incoming_value", figures.incoming_value
+    for tax in figures.value_taxes:
+        yield f"incoming value tax {tax.tax_code}", tax.incoming
+    for line in figures.promotion_lines:
+        yield f"own share of {line.promotion_id}", line.own_share
 
 
 def _payment_faults(place: str, message: SettlementStatement) -> Iterator[Fault]:
@@ -171,29 +193,46 @@ def check_line_file(
     faults += file.faults
     faults += compare(place, "window in the end marker", message.window_id, file.window_id)
     faults += compare(place, "partner in the end marker", message.partner_id, file.partner_id)
-    outgoing = [line for line in lines if line.is_outgoing]
-    for what, stated, summed in (
-        ("line_count", message.line_count, len(lines)),
-        ("outgoing_value", message.outgoing_value, sum(line.value for line in outgoing)),
-        (
-            "incoming_value",
-            message.incoming_value,
-            sum(line.value for line in lines if not line.is_outgoing),
-        ),
-        ("fees", message.fees, sum(line.fee for line in lines)),
-        ("promotions", message.promotions, sum(line.promotion for line in lines)),
-    ):
-        faults += compare(place, f"{what} of the statement and of the lines", stated, summed)
-    faults += _tax_faults(place, message, lines)
+    faults += compare(
+        place, "line_count of the statement and of the lines", message.line_count, len(lines)
+    )
+    transferred = [line for line in lines if not line.is_reversed]
+    reversed_ = [line for line in lines if line.is_reversed]
+    faults += _line_sum_faults(place, "", message, transferred)
+    faults += _line_sum_faults(place, "reversed ", message.reversals, reversed_)
     faults += _points_faults(place, message, lines)
     return lines, tuple(faults)
 
 
-def _tax_faults(place: str, message: SettlementStatement, lines: Sequence[Line]) -> Iterator[Fault]:
+def _line_sum_faults(
+    place: str, prefix: str, figures: Figures, lines: Sequence[Line]
+) -> Iterator[Fault]:
+    for what, stated, summed in (
+        (
+            "outgoing_value",
+            figures.outgoing_value,
+            sum(line.value for line in lines if line.is_outgoing),
+        ),
+        (
+            "incoming_value",
+            figures.incoming_value,
+            sum(line.value for line in lines if not line.is_outgoing),
+        ),
+        ("fees", figures.fees, sum(line.fee for line in lines)),
+        ("promotions", figures.promotions, sum(line.promotion for line in lines)),
+    ):
+        said = f"{prefix}{what} of the statement and of the lines"
+        yield from compare(place, said, stated, summed)
+    yield from _tax_faults(place, prefix, figures, lines)
+
+
+def _tax_faults(
+    place: str, prefix: str, figures: Figures, lines: Sequence[Line]
+) -> Iterator[Fault]:
     stated, summed = Counter[str](), Counter[str]()
-    for tax in message.taxes:
+    for tax in figures.taxes:
         stated[tax.tax_code] += tax.amount
-    for value_tax in message.value_taxes:
+    for value_tax in figures.value_taxes:
         stated[f"outgoing {value_tax.tax_code}"] += value_tax.outgoing
         stated[f"incoming {value_tax.tax_code}"] += value_tax.incoming
     for line in lines:
@@ -202,7 +241,7 @@ def _tax_faults(place: str, message: SettlementStatement, lines: Sequence[Line])
             way = "outgoing" if line.is_outgoing else "incoming"
             summed[f"{way} {line.cells['value_tax_code']}"] += line.value_tax
     for code in sorted(stated.keys() | summed.keys()):
-        what = f"tax {code or 'without a code'} of the statement and of the lines"
+        what = f"{prefix}tax {code or 'without a code'} of the statement and of the lines"
         yield from compare(place, what, stated[code], summed[code])
 
 
@@ -214,6 +253,9 @@ def _points_faults(
         stated[points.program_id, "out"] += points.points_out
         stated[points.program_id, "in"] += points.points_in
         stated[points.program_id, "bonus"] += points.bonus_points
+        stated[points.program_id, "reversed out"] += points.reversed_out
+        stated[points.program_id, "reversed in"] += points.reversed_in
+        stated[points.program_id, "reversed bonus"] += points.reversed_bonus
     for line in lines:
         for program, way, count in line.own_points:
             summed[program, way] += count
@@ -231,7 +273,7 @@ class Stream:
 
     chain: Sequence[Entry]
     by_window: Mapping[str, Sequence[Entry]]
-    """Committed transfers by the window that their records name."""
+    """Committed transfers and reversals by the window that their records name."""
 
     @classmethod
     def of(cls, chain: Sequence[Entry]) -> "Stream":
@@ -278,7 +320,9 @@ def check_range(statement: Statement, stream: Stream) -> Iterator[Fault]:
 def check_lines(
     statement: Statement, place: str, lines: Sequence[Line], stream: Stream
 ) -> Iterator[Fault]:
-    """Whether the lines are the committed transfers that the stream holds in the window's range."""
+    """Whether the lines are the committed transfers and reversals that the stream holds in the
+    window's range.
+    """
     stated = {line.log_index: line for line in lines}
     proved = {
         entry.record.log_index: entry
@@ -291,15 +335,20 @@ def check_lines(
         yield Fault(stated[index].place, f"log index {index} is not in the window of the stream")
     for index in sorted(stated.keys() & proved.keys()):
         yield from line_faults(stated[index], proved[index], statement.message.scale)
-    yield from _promotion_faults(statement, list(proved.values()))
-
-
-def _promotion_faults(statement: Statement, entries: Sequence[Entry]) -> Iterator[Fault]:
-    """Whether the promotions are stated as the records have them, by agreement and funder."""
+    transfers = [entry for entry in proved.values() if not entry.is_reversal]
+    reversals = [entry for entry in proved.values() if entry.is_reversal]
     message = statement.message
+    yield from _promotion_faults(statement.place, "", message, transfers, 1)
+    yield from _promotion_faults(statement.place, "reversed ", message.reversals, reversals, -1)
+
+
+def _promotion_faults(
+    place: str, prefix: str, figures: Figures, entries: Sequence[Entry], sign: int
+) -> Iterator[Fault]:
+    """Whether the promotions are stated as the records have them, by agreement and funder."""
     stated = Counter[tuple[str, str, str, str]]()
     proved = Counter[tuple[str, str, str, str]]()
-    for line in message.promotion_lines:
+    for line in figures.promotion_lines:
         key = (line.agreement_id, line.promotion_id, line.funder)
         stated[*key, "amount"] += line.amount
         stated[*key, "own share"] += line.own_share
@@ -308,15 +357,15 @@ def _promotion_faults(statement: Statement, entries: Sequence[Entry]) -> Iterato
             for share in promotion.shares:
                 key = (entry.record.agreement_id, promotion.promotion_id, share.funder)
                 own = share.funder == entry.partner_id
-                if entry.role == TARGET:
-                    proved[*key, "own share" if own else "amount"] += share.amount
+                if entry.role in (TARGET, REVERSED[TARGET]):
+                    proved[*key, "own share" if own else "amount"] += sign * share.amount
                 elif own:
-                    proved[*key, "amount"] -= share.amount
+                    proved[*key, "amount"] -= sign * share.amount
     for agreement, name, funder, what in sorted(stated.keys() | proved.keys()):
         found = stated[agreement, name, funder, what]
         expected = proved[agreement, name, funder, what]
-        said = f"{what} of {funder} for {name} of {agreement} by the stream"
-        yield from compare(statement.place, said, expected, found)
+        said = f"{prefix}{what} of {funder} for {name} of {agreement} by the stream"
+        yield from compare(place, said, expected, found)
 
 
 # Statement by statement
@@ -346,17 +395,23 @@ def check_values(statements: Mapping[str, Sequence[Statement]]) -> tuple[Fault, 
     for window_id, of_window in statements.items():
         first = of_window[0]
         messages = [statement.message for statement in of_window]
-        value = sum(each.outgoing_value + each.incoming_value for each in messages)
-        what = f"values of all partners in window {window_id} together"
-        faults += compare(first.place, what, 0, value)
-        taxes = [tax for each in messages for tax in each.value_taxes]
-        what = f"taxes on value of all partners in window {window_id} together"
-        faults += compare(first.place, what, 0, sum(tax.outgoing + tax.incoming for tax in taxes))
-        lines = [line for each in messages for line in each.promotion_lines]
-        by_hub = sum(line.amount for line in lines if line.funder == HUB)
-        what = f"promotions of all partners in window {window_id} together, but the operator's"
-        faults += compare(first.place, what, 0, sum(each.promotions for each in messages) - by_hub)
+        faults += _together(first.place, window_id, messages)
+        reversals = [each.reversals for each in messages]
+        faults += _together(first.place, f"{window_id}, reversals", reversals)
     return tuple(faults)
+
+
+def _together(place: str, window_id: str, of_all: Sequence[Figures]) -> Iterator[Fault]:
+    value = sum(each.outgoing_value + each.incoming_value for each in of_all)
+    what = f"values of all partners in window {window_id} together"
+    yield from compare(place, what, 0, value)
+    taxes = [tax for each in of_all for tax in each.value_taxes]
+    what = f"taxes on value of all partners in window {window_id} together"
+    yield from compare(place, what, 0, sum(tax.outgoing + tax.incoming for tax in taxes))
+    lines = [line for each in of_all for line in each.promotion_lines]
+    by_hub = sum(line.amount for line in lines if line.funder == HUB)
+    what = f"promotions of all partners in window {window_id} together, but the operator's"
+    yield from compare(place, what, 0, sum(each.promotions for each in of_all) - by_hub)
 
 
 def check_same_window(statements: Mapping[str, Sequence[Statement]]) -> tuple[Fault, ...]:

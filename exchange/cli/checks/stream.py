@@ -2,12 +2,14 @@
 
 Its rules, beside those of `exchange.cli.checks.verification`:
 
-- The salt and the record make the leaf: kind 1 for a committed transfer, 4 for one that is held, 2
-  for a refusal and for a hold that was voided. None but the first states figures.
+- The salt and the record make the leaf: kind 1 for a committed transfer, 4 for one that is held, 5
+  for one that is reserved, 2 for a refusal and for what was held or reserved and is void. None but
+  the first states figures. Kind 6 is a reversal and 7 the refusal of one: see `reversals`.
 - The source's or target's part, where there is one, is opened by its own salt, to the digest in
   the record.
 - A receipt is the source's; a credit notice is the target's, a funding notice another's that pays
-  for a bonus: both of committed transfers only.
+  for a bonus: both of committed transfers only. A reversal notice is for all of these, and of a
+  refused one for its sender.
 - Of a committed transfer every figure follows from the rates beside it (see `figures`).
 - A stream counts from 1 (or from a stated start) without gap; each entry names the SHA-256 of the
   payload before it, the first names 32 zero bytes; log index rises and time never falls. The first
@@ -24,6 +26,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from exchange.cli.checks.figures import FeePart, fee_faults, figure_faults
+from exchange.cli.checks.reversals import Figures, linked_faults, reversal_faults
 from exchange.cli.checks.verification import (
     Broken,
     Fault,
@@ -35,7 +38,14 @@ from exchange.cli.checks.verification import (
 )
 from exchange.log.merkle import SALT_BYTES, leaf_data
 from partners.agreement import HUB
-from partners.envelope import CREDIT_NOTICE, FUNDING_NOTICE, TRANSFER_RECEIPT, payload_digest
+from partners.envelope import (
+    CREDIT_NOTICE,
+    FUNDING_NOTICE,
+    REVERSAL_NOTICE,
+    TRANSFER_RECEIPT,
+    Envelope,
+    payload_digest,
+)
 from partners.merkle import leaf_hash
 from pointclear.exchange.v1.transfer_pb2 import (
     TRANSFER_STATE_ABORTED,
@@ -45,6 +55,9 @@ from pointclear.exchange.v1.transfer_pb2 import (
     TRANSFER_STATE_RESERVED,
     CreditNotice,
     FundingNotice,
+    ReversalNotice,
+    ReversalPart,
+    ReversalRecord,
     SourcePart,
     TargetPart,
     TransferReceipt,
@@ -54,7 +67,18 @@ from pointclear.exchange.v1.transfer_pb2 import (
 SOURCE: Final = "source"
 TARGET: Final = "target"
 FUNDER: Final = "funder"
-NAMES: Final = {SOURCE: "receipt", TARGET: "credit notice", FUNDER: "funding notice"}
+REVERSED: Final = {
+    SOURCE: "source-reversed",
+    TARGET: "target-reversed",
+    FUNDER: "funder-reversed",
+}
+"""The side of a reversal that each side of its transfer is."""
+NAMES: Final = {
+    SOURCE: "receipt",
+    TARGET: "credit notice",
+    FUNDER: "funding notice",
+    **dict.fromkeys(REVERSED.values(), "reversal notice"),
+}
 """What each side holds."""
 PAPERS: Final[Mapping[str, tuple[str, type[TransferReceipt | CreditNotice | FundingNotice]]]] = {
     TRANSFER_RECEIPT: (SOURCE, TransferReceipt),
@@ -83,14 +107,14 @@ class Entry:
     partner_id: str
     stream_seq: int
     previous_sha256: bytes
-    record: TransferRecord
+    record: TransferRecord | ReversalRecord
     record_bytes: bytes
     salt: bytes
     leaf_hash: bytes
-    fee_part: FeePart | None
-    """The part that bears the fee, if that is this partner's."""
+    fee_part: FeePart | ReversalPart | None
+    """The part that bears the fee, or gets it back, if that is this partner's."""
     role: str
-    """SOURCE, TARGET or FUNDER."""
+    """SOURCE, TARGET or FUNDER, or what REVERSED makes of it."""
 
     @property
     def is_receipt(self) -> bool:
@@ -99,16 +123,23 @@ class Entry:
 
     @property
     def is_committed(self) -> bool:
-        """Whether the transfer took place."""
+        """Whether the transfer or the reversal took place."""
         return self.record.state == TRANSFER_STATE_COMMITTED
+
+    @property
+    def is_reversal(self) -> bool:
+        """Whether the record is of a reversal."""
+        return isinstance(self.record, ReversalRecord)
 
 
 # One entry
 
 
 def check_entry(place: str, text: str, keys: KeySet) -> Entry:
-    """One receipt or credit notice, by itself. Raises Broken with all its faults."""
-    envelope = open_envelope(place, text, keys, *PAPERS)
+    """One receipt or notice, by itself. Raises Broken with all its faults."""
+    envelope = open_envelope(place, text, keys, *PAPERS, REVERSAL_NOTICE)
+    if envelope.payload_type == REVERSAL_NOTICE:
+        return check_reversal_notice(place, envelope, keys)
     role, kind = PAPERS[envelope.payload_type]
     payload: TransferReceipt | CreditNotice | FundingNotice
     payload = parse(place, "payload", kind, envelope.payload)
@@ -143,6 +174,61 @@ def check_entry(place: str, text: str, keys: KeySet) -> Entry:
     )
 
 
+def check_reversal_notice(place: str, envelope: Envelope, keys: KeySet) -> Entry:
+    """One reversal notice, by itself. Raises Broken with all its faults."""
+    payload = parse(place, "payload", ReversalNotice, envelope.payload)
+    record = parse(place, "record", ReversalRecord, payload.record)
+    refused = record.state != TRANSFER_STATE_COMMITTED
+    brands = {record.source_partner: SOURCE, record.target_partner: TARGET}
+    role = brands.get(payload.partner_id, FUNDER)
+    part, part_faults = _open_reversal_part(place, payload, record, role)
+    addressees = {record.sender} if refused else {*brands, *funders_of(record)}
+    faults = [
+        *compare(place, "signing_key_id", envelope.signatures[0].key_id, payload.signing_key_id),
+        *compare(place, "bytes of salt", SALT_BYTES, len(payload.salt)),
+        *check_force(place, keys[envelope.signatures[0].key_id], record.log_index),
+        *reversal_faults(place, record),
+        *part_faults,
+    ]
+    if payload.partner_id not in addressees:
+        faults.append(
+            Fault(place, f"{payload.partner_id or 'nobody'} is no party to this reversal")
+        )
+    if faults:
+        raise Broken(*faults)
+    return Entry(
+        place,
+        payload_digest(envelope),
+        payload.audience,
+        payload.partner_id,
+        payload.stream_seq,
+        payload.previous_sha256,
+        record,
+        payload.record,
+        payload.salt,
+        leaf_hash(leaf_data(7 if refused else 6, payload.salt, payload.record)),
+        part,
+        REVERSED[role],
+    )
+
+
+def _open_reversal_part(
+    place: str, payload: ReversalNotice, record: ReversalRecord, role: str
+) -> tuple[ReversalPart | None, tuple[Fault, ...]]:
+    """What this side gets back of the fee, if it bore it and the record commits to that."""
+    committed = {SOURCE: record.source_part_sha256, TARGET: record.target_part_sha256}.get(role)
+    if not committed:
+        riding = payload.part + payload.part_salt
+        what = "part that the record does not commit to"
+        return None, tuple(compare(place, what, b"", riding))
+    opened = hashlib.sha256(payload.part_salt + payload.part).digest()
+    faults = (
+        *compare(place, "bytes of part_salt", SALT_BYTES, len(payload.part_salt)),
+        *compare(place, "sha256 of the part", committed, opened),
+    )
+    return parse(place, "part", ReversalPart, payload.part), faults
+
+
 def _addressee_faults(
     place: str, role: str, record: TransferRecord, partner_id: str
 ) -> Iterator[Fault]:
@@ -155,7 +241,7 @@ def _addressee_faults(
     yield from compare(place, "the partner that this may be for", party, partner_id)
 
 
-def funders_of(record: TransferRecord) -> set[str]:
+def funders_of(record: TransferRecord | ReversalRecord) -> set[str]:
     """The partners that pay for a bonus and are neither source nor target."""
     paying = {s.funder for each in record.promotions for s in each.shares if s.amount}
     return paying - {HUB, record.source_partner, record.target_partner}
@@ -264,6 +350,32 @@ def _after(entry: Entry, previous: Entry | None) -> Iterator[Fault]:
         yield Fault(entry.place, "the log's time goes back")
 
 
+def check_reversals(chain: Sequence[Entry]) -> Iterator[Fault]:
+    """Whether each reversal in a stream follows from its transfer and from the reversals before it,
+    as far as the transfer is in the stream too.
+    """
+    originals: dict[int, Entry] = {}
+    given_back: dict[int, Figures] = {}
+    for entry in chain:
+        record = entry.record
+        if not entry.is_committed:
+            continue
+        if isinstance(record, TransferRecord):
+            originals[record.log_index] = entry
+            continue
+        original = originals.get(record.transfer_log_index)
+        if original is None or not isinstance(original.record, TransferRecord):
+            continue
+        if entry.role == REVERSED[FUNDER]:
+            # Reversals that give a funder nothing back are not in its stream.
+            continue
+        part, fee_part = entry.fee_part, original.fee_part
+        assert part is None or isinstance(part, ReversalPart)
+        assert not isinstance(fee_part, ReversalPart)
+        earlier = given_back.setdefault(record.transfer_log_index, Figures())
+        yield from linked_faults(entry.place, record, part, original.record, fee_part, earlier)
+
+
 def check_counterparts(chains: Mapping[str, Sequence[Entry]]) -> tuple[Fault, ...]:
     """What both sides of each transfer hold, for the partners whose streams are here.
 
@@ -293,6 +405,8 @@ def _missing_counterpart(entry: Entry, held: Mapping[str, set[int]]) -> Iterator
     record = entry.record
     wanted = {record.source_partner: SOURCE, record.target_partner: TARGET}
     wanted |= dict.fromkeys(funders_of(record), FUNDER)
+    if entry.is_reversal:
+        wanted = {party: REVERSED[role] for party, role in wanted.items()}
     for party, role in sorted(wanted.items()):
         indices = held.get(party)
         if party == entry.partner_id or not indices or record.log_index in indices:
@@ -304,16 +418,20 @@ def _missing_counterpart(entry: Entry, held: Mapping[str, set[int]]) -> Iterator
 
 
 def _doubled_ids(entries: Iterable[Entry]) -> Iterator[Fault]:
-    """A transfer id is answered once, for ever, and may be held and reserved once before."""
+    """An order's id is answered once, for ever, and may be held and reserved once before."""
     seen: dict[tuple[bytes, int], Entry] = {}
     for entry in entries:
-        state = entry.record.state
-        waits = state if state in (TRANSFER_STATE_HELD, TRANSFER_STATE_RESERVED) else 0
-        other = seen.setdefault((entry.record.transfer_id, waits), entry)
+        record = entry.record
+        waits = (
+            record.state if record.state in (TRANSFER_STATE_HELD, TRANSFER_STATE_RESERVED) else 0
+        )
+        own_id = record.reversal_id if isinstance(record, ReversalRecord) else record.transfer_id
+        other = seen.setdefault((own_id, waits), entry)
         if other is not entry:
+            kind = "reversal" if entry.is_reversal else "transfer"
             yield Fault(
                 entry.place,
-                f"transfer id {entry.record.transfer_id.hex()} stands at two log indices",
+                f"{kind} id {own_id.hex()} stands at two log indices",
                 str(other.record.log_index),
                 str(entry.record.log_index),
             )

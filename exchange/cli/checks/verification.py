@@ -32,13 +32,15 @@ from partners import envelope as envelopes
 from partners.envelope import (
     CREDIT_NOTICE,
     FUNDING_NOTICE,
+    REVERSAL_NOTICE,
+    REVERSAL_ORDER,
     SETTLEMENT_STATEMENT,
     TRANSFER_ORDER,
     TRANSFER_RECEIPT,
 )
 from partners.errors import PointclearError, Refused
 from partners.keys import Purpose, VerifyKey
-from pointclear.exchange.v1.transfer_pb2 import TransferOrder
+from pointclear.exchange.v1.transfer_pb2 import ReversalOrder, TransferOrder
 
 EXCHANGE: Final = "exchange"
 
@@ -46,11 +48,18 @@ _Message = TypeVar("_Message", bound=Message)
 
 _PURPOSES: Final = {
     TRANSFER_ORDER: Purpose.ORDERS,
+    REVERSAL_ORDER: Purpose.ORDERS,
     TRANSFER_RECEIPT: Purpose.RECEIPTS,
     CREDIT_NOTICE: Purpose.RECEIPTS,
     FUNDING_NOTICE: Purpose.RECEIPTS,
+    REVERSAL_NOTICE: Purpose.RECEIPTS,
     SETTLEMENT_STATEMENT: Purpose.STATEMENTS,
 }
+ORDERS: Final[Mapping[str, type[TransferOrder | ReversalOrder]]] = {
+    TRANSFER_ORDER: TransferOrder,
+    REVERSAL_ORDER: ReversalOrder,
+}
+"""What a partner signs with its key for orders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +200,7 @@ def open_envelope(place: str, text: str, keys: KeySet, *payload_types: str) -> e
     for key_id, key in _named(envelope, keys):
         purpose = _PURPOSES[envelope.payload_type]
         faults += compare(place, f"purpose of key {key_id}", purpose, key.purpose)
-        if envelope.payload_type != TRANSFER_ORDER:
+        if envelope.payload_type not in ORDERS:
             faults += compare(place, f"holder of key {key_id}", EXCHANGE, key.holder)
     if faults:
         raise Broken(*faults)
@@ -229,9 +238,13 @@ def _holds_unknown(message: Message) -> bool:
 
 
 def check_order(place: str, text: str, keys: KeySet) -> KnownKey:
-    """A partner's order: the key of the partner that it names, who signed it. Raises Broken."""
-    envelope = open_envelope(place, text, keys, TRANSFER_ORDER)
-    order = parse(place, "order", TransferOrder, envelope.payload)
+    """An order to transfer or to reverse: the key of the partner that it names, who signed it.
+
+    Raises Broken.
+    """
+    envelope = open_envelope(place, text, keys, *ORDERS)
+    kind: type[TransferOrder | ReversalOrder] = ORDERS[envelope.payload_type]
+    order = parse(place, "order", kind, envelope.payload)
     signer = keys[envelope.signatures[0].key_id]
     faults = tuple(
         compare(place, "holder of the order's key", f"partner/{order.partner_id}", signer.holder)

@@ -1,4 +1,4 @@
-"""Transfer orders as a partner makes them: the payload, and the envelope around it. Pure.
+"""Orders as a partner makes them, to transfer and to reverse: payload and envelope. Pure.
 
 Made to be cheap, since a client that sends thousands a second runs it once for each: the payload is
 serialised once, and only the signature costs anything.
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from partners.envelope import TRANSFER_ORDER, pae
+from partners.envelope import REVERSAL_ORDER, TRANSFER_ORDER, pae
 from partners.keys import Signer
 from partners.wire import time_to_proto
 from pointclear.client.values import Order
@@ -99,10 +99,46 @@ def order_payload(
 
 def sign_order(signer: Signer, payload: bytes) -> SignedEnvelope:
     """The order under the signature of the partner's key for orders."""
+    return _signed(signer, TRANSFER_ORDER, payload)
+
+
+def build_reversal(
+    *,
+    audience: str,
+    partner_id: str,
+    reversal_id: bytes,
+    transfer_id: bytes,
+    target_points: int,
+    issued_at: datetime,
+    expires_at: datetime,
+    partner_reference: str = "",
+) -> bytes:
+    """The payload of a reversal order, in the one encoding that the exchange takes.
+
+    Both ids are UUIDs version 7 of 16 bytes; times are aware. Raises ValueError for a figure that
+    64 bits do not hold.
+    """
+    return transfer_pb2.ReversalOrder(
+        audience=audience,
+        partner_id=partner_id,
+        reversal_id=reversal_id,
+        transfer_id=transfer_id,
+        target_points=target_points,
+        issued_at=time_to_proto(issued_at),
+        expires_at=time_to_proto(expires_at),
+        partner_reference=partner_reference,
+    ).SerializeToString(deterministic=True)
+
+
+def sign_reversal(signer: Signer, payload: bytes) -> SignedEnvelope:
+    """The reversal order under the signature of the partner's key for orders."""
+    return _signed(signer, REVERSAL_ORDER, payload)
+
+
+def _signed(signer: Signer, payload_type: str, payload: bytes) -> SignedEnvelope:
+    signature = signer.sign(pae(payload_type, payload))
     return SignedEnvelope(
-        payload_type=TRANSFER_ORDER,
+        payload_type=payload_type,
         payload=payload,
-        signatures=[
-            Signature(key_id=signer.key_id, signature=signer.sign(pae(TRANSFER_ORDER, payload)))
-        ],
+        signatures=[Signature(key_id=signer.key_id, signature=signature)],
     )

@@ -19,6 +19,7 @@ from partners.envelope import (
     CREDIT_NOTICE,
     FUNDING_NOTICE,
     QUOTE,
+    REVERSAL_NOTICE,
     TRANSFER_RECEIPT,
     Envelope,
     verify,
@@ -31,6 +32,9 @@ from pointclear.exchange.v1.quote_pb2 import Quote
 from pointclear.exchange.v1.transfer_pb2 import (
     CreditNotice,
     FundingNotice,
+    ReversalNotice,
+    ReversalPart,
+    ReversalRecord,
     SourcePart,
     TargetPart,
     TransferReceipt,
@@ -40,10 +44,11 @@ from pointclear.exchange.v1.transfer_pb2 import (
 FIRST_PREVIOUS = bytes(32)
 """What the first payload of a stream names as the one before it."""
 
-PAPERS: Mapping[str, type[TransferReceipt | CreditNotice | FundingNotice]] = {
+PAPERS: Mapping[str, type[TransferReceipt | CreditNotice | FundingNotice | ReversalNotice]] = {
     TRANSFER_RECEIPT: TransferReceipt,
     CREDIT_NOTICE: CreditNotice,
     FUNDING_NOTICE: FundingNotice,
+    REVERSAL_NOTICE: ReversalNotice,
 }
 """What a stream holds, by payload type."""
 
@@ -52,15 +57,24 @@ _M = TypeVar("_M", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A receipt or a credit notice that verified."""
+    """A receipt or a notice that verified."""
 
     envelope: Envelope
-    body: TransferReceipt | CreditNotice | FundingNotice
-    record: TransferRecord
+    body: TransferReceipt | CreditNotice | FundingNotice | ReversalNotice
+    record: TransferRecord | ReversalRecord
     source_part: SourcePart | None
     """On a committed transfer's receipt only, where the source bears the fee."""
     target_part: TargetPart | None = None
     """On a credit notice only, where it bears the fee or inherits expiry."""
+    reversal_part: ReversalPart | None = None
+    """On a reversal notice only, where this partner gets something back of the fee."""
+
+    @property
+    def transfer(self) -> TransferRecord:
+        """The record of a transfer. Raises ProofInvalid where it is a reversal's."""
+        if isinstance(self.record, TransferRecord):
+            return self.record
+        raise ProofInvalid("it is about a reversal, not about a transfer", "payload_type")
 
     @property
     def sha256(self) -> bytes:
@@ -84,6 +98,8 @@ def parse_proof(envelope: Envelope) -> Proof:
         raise ProofInvalid(f"{envelope.payload_type} is neither receipt nor notice", "payload_type")
     body = _parsed(PAPERS[envelope.payload_type](), envelope.payload)
     _check_signer(envelope, body.signing_key_id)
+    if isinstance(body, ReversalNotice):
+        return _parsed_reversal(envelope, body)
     record = _parsed(TransferRecord(), body.record)
     source_part = target_part = None
     if isinstance(body, TransferReceipt):
@@ -99,9 +115,26 @@ def parse_proof(envelope: Envelope) -> Proof:
     return Proof(envelope, body, record, source_part, target_part)
 
 
-def check_answers(proof: Proof, order_payload: bytes, transfer_id: bytes) -> None:
-    """That a receipt is about this very order. Raises ProofInvalid."""
-    if proof.record.transfer_id != transfer_id:
+def _parsed_reversal(envelope: Envelope, body: ReversalNotice) -> Proof:
+    record = _parsed(ReversalRecord(), body.record)
+    committed = {
+        record.source_partner: record.source_part_sha256,
+        record.target_partner: record.target_part_sha256,
+    }.get(body.partner_id, b"")
+    _check_part("part", body.part, body.part_salt, committed)
+    part = _parsed(ReversalPart(), body.part) if body.part else None
+    return Proof(envelope, body, record, None, reversal_part=part)
+
+
+def check_answers(proof: Proof, order_payload: bytes, own_id: bytes) -> None:
+    """That a receipt or notice is about this very order, to transfer or to reverse, by its own id.
+    Raises ProofInvalid.
+    """
+    record = proof.record
+    if isinstance(record, ReversalRecord):
+        if record.reversal_id != own_id:
+            raise ProofInvalid("the notice is about another reversal", "reversal_id")
+    elif record.transfer_id != own_id:
         raise ProofInvalid("the receipt is about another transfer", "transfer_id")
     if proof.record.order_sha256 != hashlib.sha256(order_payload).digest():
         raise ProofInvalid("the receipt is about an order with other content", "order_sha256")

@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from partners.envelope import CREDIT_NOTICE, FUNDING_NOTICE, TRANSFER_RECEIPT, Envelope
 from pointclear.client.errors import ProofInvalid
 from pointclear.client.proofs import Proof
-from pointclear.client.values import Bookmark, Entry, Quote, Role, State, Transfer
+from pointclear.client.values import Bookmark, Entry, Quote, Reversal, Role, State, Transfer
 from pointclear.common.v1 import refusal_pb2
 from pointclear.exchange.v1 import quote_pb2, transfer_pb2
 
@@ -24,7 +24,7 @@ def transfer_of(proof: Proof) -> Transfer:
     """The transfer that a proof is about. Raises ProofInvalid for a state that this version does
     not know.
     """
-    record = proof.record
+    record = proof.transfer
     return Transfer(
         _id(record.transfer_id),
         state_of(record.state),
@@ -46,7 +46,36 @@ def transfer_of(proof: Proof) -> Transfer:
 def entry_of(proof: Proof, member: str) -> Entry:
     """The entry of the stream that a proof is. Raises ProofInvalid."""
     bookmark = Bookmark(proof.body.stream_seq, proof.sha256)
+    if isinstance(proof.record, transfer_pb2.ReversalRecord):
+        return Entry(bookmark, _role_in(proof), member, None, reversal_of(proof, proof.record))
     return Entry(bookmark, _ROLES[proof.envelope.payload_type], member, transfer_of(proof))
+
+
+def reversal_of(proof: Proof, record: transfer_pb2.ReversalRecord) -> Reversal:
+    """The reversal that a proof is about. Raises ProofInvalid."""
+    return Reversal(
+        _id(record.reversal_id),
+        _id(record.transfer_id),
+        state_of(record.state),
+        reason_of(record.reason),
+        record.source_points,
+        record.target_points,
+        record.reversed_points,
+        moment(record.recorded_at),
+        record.log_index,
+        proof.body.stream_seq,
+        record,
+        proof.reversal_part,
+        proof.envelope,
+    )
+
+
+def _role_in(proof: Proof) -> Role:
+    """What the reader is to a reversal."""
+    record, reader = proof.record, proof.body.partner_id
+    if reader == record.source_partner:
+        return Role.SOURCE
+    return Role.TARGET if reader == record.target_partner else Role.FUNDER
 
 
 def quote_of(terms: quote_pb2.Quote, envelope: Envelope) -> Quote:

@@ -158,6 +158,35 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
+class Reversal:
+    """What the target of a transfer took back of it, or why not, verified by a notice."""
+
+    reversal_id: UUID
+    transfer_id: UUID
+    """Of the transfer that is reversed."""
+    state: State
+    """COMMITTED, or REFUSED, which its sender alone is told."""
+    reason: str
+    """Why it was refused; empty where it was not."""
+    source_points: int
+    """What the source's member gets back: give it, if the source is you."""
+    target_points: int
+    """What was taken back of the target's member by this."""
+    reversed_points: int
+    """What was taken back in all."""
+    recorded_at: datetime
+    log_index: int
+    stream_seq: int
+    """The position of the proof in your stream."""
+    record: transfer_pb2.ReversalRecord
+    """All that its parties are told."""
+    part: transfer_pb2.ReversalPart | None
+    """What you get back of fee and tax, if you bore them and they are refundable."""
+    notice: Envelope
+    """The proof itself: keep it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Bookmark:
     """A place in your stream: the last entry that was read."""
 
@@ -178,8 +207,11 @@ class Entry:
     """Go on from here."""
     role: Role
     member: str
-    """Your own member in the transfer, while the exchange stores the order; not signed."""
-    transfer: Transfer
+    """Your own member in the transfer, while the exchange stores the order; not signed. Empty with
+    a reversal: the transfer's own entry names the member."""
+    transfer: Transfer | None
+    """What it is about; None where that is a reversal."""
+    reversal: Reversal | None = None
 
 
 Position = exchange_service_pb2.Position

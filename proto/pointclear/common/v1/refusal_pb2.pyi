@@ -35,9 +35,9 @@ class _CheckStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CheckStage
     CHECK_STAGE_SEQUENCER: _CheckStage.ValueType  # 2
     """Answered in the sequencer, with nothing written."""
     CHECK_STAGE_RECORDED: _CheckStage.ValueType  # 3
-    """From here on every refusal of an order is recorded, receipted and a leaf of the log."""
+    """From here on every refusal of a transfer order is recorded, receipted and a leaf of the log."""
     CHECK_STAGE_OTHER_CALL: _CheckStage.ValueType  # 4
-    """Given by calls that carry no order; in no order among themselves."""
+    """Given by calls that carry no transfer order; in no order among themselves."""
     CHECK_STAGE_RESERVED: _CheckStage.ValueType  # 5
     """Part of the list so that it need not grow; nothing gives it yet."""
 
@@ -51,9 +51,9 @@ CHECK_STAGE_BEFORE_QUEUE: CheckStage.ValueType  # 1
 CHECK_STAGE_SEQUENCER: CheckStage.ValueType  # 2
 """Answered in the sequencer, with nothing written."""
 CHECK_STAGE_RECORDED: CheckStage.ValueType  # 3
-"""From here on every refusal of an order is recorded, receipted and a leaf of the log."""
+"""From here on every refusal of a transfer order is recorded, receipted and a leaf of the log."""
 CHECK_STAGE_OTHER_CALL: CheckStage.ValueType  # 4
-"""Given by calls that carry no order; in no order among themselves."""
+"""Given by calls that carry no transfer order; in no order among themselves."""
 CHECK_STAGE_RESERVED: CheckStage.ValueType  # 5
 """Part of the list so that it need not grow; nothing gives it yet."""
 Global___CheckStage: _TypeAlias = CheckStage  # noqa: Y015
@@ -226,6 +226,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The transfer is not in the state that this step needs."""
     REASON_TRANSFER_LAPSED: _Reason.ValueType  # 123
     """The target's program was not reached in time, or has fenced the credit off: nothing moved."""
+    REASON_TARGET_REVERSES: _Reason.ValueType  # 131
+    """The source asked for a reversal that only the target can make."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Every reason for which this service refuses. The name is the contract: it is also the `reason` of the
@@ -394,6 +396,8 @@ REASON_TRANSFER_STATE: Reason.ValueType  # 122
 """The transfer is not in the state that this step needs."""
 REASON_TRANSFER_LAPSED: Reason.ValueType  # 123
 """The target's program was not reached in time, or has fenced the credit off: nothing moved."""
+REASON_TARGET_REVERSES: Reason.ValueType  # 131
+"""The source asked for a reversal that only the target can make."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 class _RetryClass:

@@ -218,6 +218,7 @@ class GetTransferResponse(_message.Message):
     ENTRY_FIELD_NUMBER: _builtins.int
     DELIVERY_FIELD_NUMBER: _builtins.int
     FULFILMENT_FIELD_NUMBER: _builtins.int
+    REVERSED_POINTS_FIELD_NUMBER: _builtins.int
     state: _transfer_pb2.TransferState.ValueType
     """How it ended."""
     reason: _refusal_pb2.Reason.ValueType
@@ -226,6 +227,8 @@ class GetTransferResponse(_message.Message):
     """How far the instruction to the target's program has come; unspecified where its program is told nothing."""
     fulfilment: _builtins.bytes
     """To the source: the code or certificate that was given in place of points, sealed for its key, while it is stored."""
+    reversed_points: _builtins.int
+    """Target points that reversals have taken back so far."""
     @_builtins.property
     def entry(self) -> Global___StreamEntry:
         """The caller's own proof: the source's receipt or the target's credit notice."""
@@ -238,10 +241,11 @@ class GetTransferResponse(_message.Message):
         entry: Global___StreamEntry | None = ...,
         delivery: Global___DeliveryState.ValueType = ...,
         fulfilment: _builtins.bytes = ...,
+        reversed_points: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery", b"delivery", "entry", b"entry", "fulfilment", b"fulfilment", "reason", b"reason", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery", b"delivery", "entry", b"entry", "fulfilment", b"fulfilment", "reason", b"reason", "reversed_points", b"reversed_points", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -367,10 +371,12 @@ class StreamEntry(_message.Message):
     stream_seq: _builtins.int
     """The position."""
     member: _builtins.str
-    """The caller's own member in this transfer, while the order is stored; never the other brand's."""
+    """The caller's own member in this transfer, while the order is stored; never the other brand's. Empty for a reversal: the
+    transfer's own entry names the member.
+    """
     @_builtins.property
     def envelope(self) -> _envelope_pb2.SignedEnvelope:
-        """The signed receipt or credit notice."""
+        """The signed receipt or notice."""
 
     def __init__(
         self,
@@ -507,12 +513,15 @@ class ListedTransfer(_message.Message):
     STREAM_SEQ_FIELD_NUMBER: _builtins.int
     MEMBER_FIELD_NUMBER: _builtins.int
     PARTNER_REFERENCE_FIELD_NUMBER: _builtins.int
+    REVERSED_POINTS_FIELD_NUMBER: _builtins.int
     stream_seq: _builtins.int
     """The position of the caller's receipt or credit notice."""
     member: _builtins.str
     """The caller's own member in this transfer, while the order is stored; never the other brand's."""
     partner_reference: _builtins.str
     """The caller's own reference, of an order that it sent, while that is stored."""
+    reversed_points: _builtins.int
+    """Target points that reversals have taken back so far."""
     @_builtins.property
     def record(self) -> _transfer_pb2.TransferRecord:
         """State, reason and figures, as the receipt carries them."""
@@ -524,10 +533,11 @@ class ListedTransfer(_message.Message):
         stream_seq: _builtins.int = ...,
         member: _builtins.str = ...,
         partner_reference: _builtins.str = ...,
+        reversed_points: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["member", b"member", "partner_reference", b"partner_reference", "record", b"record", "stream_seq", b"stream_seq"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member", b"member", "partner_reference", b"partner_reference", "record", b"record", "reversed_points", b"reversed_points", "stream_seq", b"stream_seq"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1122,6 +1132,54 @@ class CancelTransferResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelTransferResponse: _TypeAlias = CancelTransferResponse  # noqa: Y015
+
+@_typing.final
+class ReverseTransferRequest(_message.Message):
+    """Request of ReverseTransfer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVERSAL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def reversal(self) -> _envelope_pb2.SignedEnvelope:
+        """A `reversal-order`."""
+
+    def __init__(
+        self,
+        *,
+        reversal: _envelope_pb2.SignedEnvelope | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reversal", b"reversal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reversal", b"reversal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReverseTransferRequest: _TypeAlias = ReverseTransferRequest  # noqa: Y015
+
+@_typing.final
+class ReverseTransferResponse(_message.Message):
+    """Response of ReverseTransfer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOTICE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def notice(self) -> _envelope_pb2.SignedEnvelope:
+        """The signed `reversal-notice` of the sender."""
+
+    def __init__(
+        self,
+        *,
+        notice: _envelope_pb2.SignedEnvelope | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["notice", b"notice"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["notice", b"notice"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReverseTransferResponse: _TypeAlias = ReverseTransferResponse  # noqa: Y015
 
 @_typing.final
 class ListHeldTransfersRequest(_message.Message):

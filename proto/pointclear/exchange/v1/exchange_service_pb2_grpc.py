@@ -100,6 +100,11 @@ class ExchangeServiceStub:
                 request_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.CancelTransferRequest.SerializeToString,
                 response_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.CancelTransferResponse.FromString,
                 _registered_method=True)
+        self.ReverseTransfer = channel.unary_unary(
+                '/pointclear.exchange.v1.ExchangeService/ReverseTransfer',
+                request_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ReverseTransferRequest.SerializeToString,
+                response_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ReverseTransferResponse.FromString,
+                _registered_method=True)
         self.ListHeldTransfers = channel.unary_unary(
                 '/pointclear.exchange.v1.ExchangeService/ListHeldTransfers',
                 request_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ListHeldTransfersRequest.SerializeToString,
@@ -153,7 +158,7 @@ class ExchangeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListReceipts(self, request, context):
-        """Reads the caller's stream of receipts and credit notices.
+        """Reads the caller's stream of receipts and notices.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -219,6 +224,14 @@ class ExchangeServiceServicer:
 
     def CancelTransfer(self, request, context):
         """Voids a transfer of the caller's that is held for review. Repeating it changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReverseTransfer(self, request, context):
+        """Books what the target of a transfer has taken back of it, in part or in whole, or answers a repeated order with the
+        notice that it got first, byte for byte.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -327,6 +340,11 @@ def add_ExchangeServiceServicer_to_server(servicer, server):
                     servicer.CancelTransfer,
                     request_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.CancelTransferRequest.FromString,
                     response_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.CancelTransferResponse.SerializeToString,
+            ),
+            'ReverseTransfer': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReverseTransfer,
+                    request_deserializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ReverseTransferRequest.FromString,
+                    response_serializer=pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ReverseTransferResponse.SerializeToString,
             ),
             'ListHeldTransfers': grpc.unary_unary_rpc_method_handler(
                     servicer.ListHeldTransfers,
@@ -706,6 +724,33 @@ class ExchangeService:
             '/pointclear.exchange.v1.ExchangeService/CancelTransfer',
             pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.CancelTransferRequest.SerializeToString,
             pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.CancelTransferResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReverseTransfer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.exchange.v1.ExchangeService/ReverseTransfer',
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ReverseTransferRequest.SerializeToString,
+            pointclear_dot_exchange_dot_v1_dot_exchange__service__pb2.ReverseTransferResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,7 +40,7 @@ class ExchangeServiceStub:
     GetTransfer: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.GetTransferRequest, _exchange_service_pb2.GetTransferResponse]
     """Looks a transfer up by its id; only its parties see it. By its sender's own reference: ListTransfers."""
     ListReceipts: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.ListReceiptsRequest, _exchange_service_pb2.ListReceiptsResponse]
-    """Reads the caller's stream of receipts and credit notices."""
+    """Reads the caller's stream of receipts and notices."""
     WatchTransfers: _grpc.UnaryStreamMultiCallable[_exchange_service_pb2.WatchTransfersRequest, _exchange_service_pb2.WatchTransfersResponse]
     """Sends the caller's stream from any position on: what is there at once, then each entry as it is committed, by whichever
     server. It has no end of its own; when it breaks, go on after the last entry that came.
@@ -63,6 +63,10 @@ class ExchangeServiceStub:
     """Operators: voids a transfer that is held for review. Repeating it changes nothing."""
     CancelTransfer: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.CancelTransferRequest, _exchange_service_pb2.CancelTransferResponse]
     """Voids a transfer of the caller's that is held for review. Repeating it changes nothing."""
+    ReverseTransfer: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.ReverseTransferRequest, _exchange_service_pb2.ReverseTransferResponse]
+    """Books what the target of a transfer has taken back of it, in part or in whole, or answers a repeated order with the
+    notice that it got first, byte for byte.
+    """
     ListHeldTransfers: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.ListHeldTransfersRequest, _exchange_service_pb2.ListHeldTransfersResponse]
     """Operators: lists the transfers that wait for review."""
     PullCredits: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.PullCreditsRequest, _exchange_service_pb2.PullCreditsResponse]
@@ -88,7 +92,7 @@ class ExchangeServiceAsyncStub(ExchangeServiceStub):
     GetTransfer: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.GetTransferRequest, _exchange_service_pb2.GetTransferResponse]  # type: ignore[assignment]
     """Looks a transfer up by its id; only its parties see it. By its sender's own reference: ListTransfers."""
     ListReceipts: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.ListReceiptsRequest, _exchange_service_pb2.ListReceiptsResponse]  # type: ignore[assignment]
-    """Reads the caller's stream of receipts and credit notices."""
+    """Reads the caller's stream of receipts and notices."""
     WatchTransfers: _aio.UnaryStreamMultiCallable[_exchange_service_pb2.WatchTransfersRequest, _exchange_service_pb2.WatchTransfersResponse]  # type: ignore[assignment]
     """Sends the caller's stream from any position on: what is there at once, then each entry as it is committed, by whichever
     server. It has no end of its own; when it breaks, go on after the last entry that came.
@@ -111,6 +115,10 @@ class ExchangeServiceAsyncStub(ExchangeServiceStub):
     """Operators: voids a transfer that is held for review. Repeating it changes nothing."""
     CancelTransfer: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.CancelTransferRequest, _exchange_service_pb2.CancelTransferResponse]  # type: ignore[assignment]
     """Voids a transfer of the caller's that is held for review. Repeating it changes nothing."""
+    ReverseTransfer: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.ReverseTransferRequest, _exchange_service_pb2.ReverseTransferResponse]  # type: ignore[assignment]
+    """Books what the target of a transfer has taken back of it, in part or in whole, or answers a repeated order with the
+    notice that it got first, byte for byte.
+    """
     ListHeldTransfers: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.ListHeldTransfersRequest, _exchange_service_pb2.ListHeldTransfersResponse]  # type: ignore[assignment]
     """Operators: lists the transfers that wait for review."""
     PullCredits: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.PullCreditsRequest, _exchange_service_pb2.PullCreditsResponse]  # type: ignore[assignment]
@@ -157,7 +165,7 @@ class ExchangeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _exchange_service_pb2.ListReceiptsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_service_pb2.ListReceiptsResponse, _abc.Awaitable[_exchange_service_pb2.ListReceiptsResponse]]:
-        """Reads the caller's stream of receipts and credit notices."""
+        """Reads the caller's stream of receipts and notices."""
 
     @_abc_1.abstractmethod
     def WatchTransfers(
@@ -234,6 +242,16 @@ class ExchangeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_service_pb2.CancelTransferResponse, _abc.Awaitable[_exchange_service_pb2.CancelTransferResponse]]:
         """Voids a transfer of the caller's that is held for review. Repeating it changes nothing."""
+
+    @_abc_1.abstractmethod
+    def ReverseTransfer(
+        self,
+        request: _exchange_service_pb2.ReverseTransferRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_service_pb2.ReverseTransferResponse, _abc.Awaitable[_exchange_service_pb2.ReverseTransferResponse]]:
+        """Books what the target of a transfer has taken back of it, in part or in whole, or answers a repeated order with the
+        notice that it got first, byte for byte.
+        """
 
     @_abc_1.abstractmethod
     def ListHeldTransfers(

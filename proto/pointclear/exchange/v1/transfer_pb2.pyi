@@ -611,6 +611,256 @@ class ReversalOrder(_message.Message):
 Global___ReversalOrder: _TypeAlias = ReversalOrder  # noqa: Y015
 
 @_typing.final
+class ReversalRecord(_message.Message):
+    """The one canonical account of a reversal, written once. It is linked to the transfer by its id and log index, and holds no
+    member reference and no free text. Amounts are what this reversal gives back, in units of the currency's scale.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOG_INDEX_FIELD_NUMBER: _builtins.int
+    RECORDED_AT_FIELD_NUMBER: _builtins.int
+    REVERSAL_ID_FIELD_NUMBER: _builtins.int
+    ORDER_SHA256_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    SENDER_FIELD_NUMBER: _builtins.int
+    TRANSFER_ID_FIELD_NUMBER: _builtins.int
+    TRANSFER_LOG_INDEX_FIELD_NUMBER: _builtins.int
+    SOURCE_PARTNER_FIELD_NUMBER: _builtins.int
+    TARGET_PARTNER_FIELD_NUMBER: _builtins.int
+    TARGET_POINTS_FIELD_NUMBER: _builtins.int
+    REVERSED_POINTS_FIELD_NUMBER: _builtins.int
+    SOURCE_PROGRAM_FIELD_NUMBER: _builtins.int
+    TARGET_PROGRAM_FIELD_NUMBER: _builtins.int
+    TRANSFER_SOURCE_POINTS_FIELD_NUMBER: _builtins.int
+    TRANSFER_TARGET_POINTS_FIELD_NUMBER: _builtins.int
+    SOURCE_POINTS_FIELD_NUMBER: _builtins.int
+    AGREEMENT_ID_FIELD_NUMBER: _builtins.int
+    AGREEMENT_VERSION_FIELD_NUMBER: _builtins.int
+    AGREEMENT_SHA256_FIELD_NUMBER: _builtins.int
+    SETTLEMENT_CURRENCY_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    VALUE_TAX_CODE_FIELD_NUMBER: _builtins.int
+    VALUE_TAX_FIELD_NUMBER: _builtins.int
+    PROMOTIONS_FIELD_NUMBER: _builtins.int
+    WINDOW_ID_FIELD_NUMBER: _builtins.int
+    SOURCE_PART_SHA256_FIELD_NUMBER: _builtins.int
+    TARGET_PART_SHA256_FIELD_NUMBER: _builtins.int
+    BLOCK_RATE_FIELD_NUMBER: _builtins.int
+    PRICE_PER_TARGET_POINT_FIELD_NUMBER: _builtins.int
+    PRICE_PER_THOUSAND_TARGET_POINTS_FIELD_NUMBER: _builtins.int
+    SEGMENT_FIELD_NUMBER: _builtins.int
+    log_index: _builtins.int
+    """Index of its leaf in the log."""
+    reversal_id: _builtins.bytes
+    """The reversal order's id, 16 bytes."""
+    order_sha256: _builtins.bytes
+    """SHA-256 of the order's payload."""
+    state: Global___TransferState.ValueType
+    """COMMITTED where it is booked, else REFUSED."""
+    reason: _refusal_pb2.Reason.ValueType
+    """Why it was refused; unspecified where it was not."""
+    sender: _builtins.str
+    """The brand that sent the order."""
+    transfer_id: _builtins.bytes
+    """The transfer that is reversed, 16 bytes."""
+    transfer_log_index: _builtins.int
+    """Index of the transfer's own leaf. With all that follows but the points of the order, 0 or empty where the sender is no
+    party to such a transfer.
+    """
+    source_partner: _builtins.str
+    """The transfer's source brand."""
+    target_partner: _builtins.str
+    """The transfer's target brand."""
+    target_points: _builtins.int
+    """Target points that this reversal takes back; of a refused one, those that it would have."""
+    reversed_points: _builtins.int
+    """Target points that reversals of the transfer have taken back in all, this one's among them."""
+    source_program: _builtins.str
+    """The program whose members get points back. With all that follows, 0 or empty where it was refused."""
+    target_program: _builtins.str
+    """The program whose members gave points back."""
+    transfer_source_points: _builtins.int
+    """Points that the transfer surrendered."""
+    transfer_target_points: _builtins.int
+    """Points that the transfer granted, bonuses among them."""
+    source_points: _builtins.int
+    """Points that are given back to the source's member."""
+    agreement_id: _builtins.str
+    """The transfer's agreement."""
+    agreement_version: _builtins.int
+    """Its version."""
+    agreement_sha256: _builtins.bytes
+    """SHA-256 of the agreement's payload."""
+    settlement_currency: _builtins.str
+    """ISO 4217 code."""
+    value: _builtins.int
+    """What the target pays back to the source, bonuses left out."""
+    value_tax_code: _builtins.str
+    """The code of the tax on the value; empty for none."""
+    value_tax: _builtins.int
+    """The tax on the value, which the target pays back too."""
+    window_id: _builtins.str
+    """The settlement window that counts it: the one that is open, whichever counted the transfer."""
+    source_part_sha256: _builtins.bytes
+    """SHA-256 of the source part's salt and bytes; empty where there is none."""
+    target_part_sha256: _builtins.bytes
+    """SHA-256 of the target part's salt and bytes; empty where there is none."""
+    price_per_target_point: _builtins.int
+    """The transfer's price of one target point in units of the currency's scale; 0 where a thousand were priced."""
+    price_per_thousand_target_points: _builtins.int
+    """Its price of a thousand target points; 0 where single ones were priced."""
+    @_builtins.property
+    def recorded_at(self) -> _timestamp_pb2.Timestamp:
+        """The log's time, which never decreases."""
+
+    @_builtins.property
+    def promotions(self) -> _containers.RepeatedCompositeFieldContainer[Global___AppliedPromotion]:
+        """Of each bonus: the points that are taken back, their value, and what the target pays back to whom."""
+
+    @_builtins.property
+    def block_rate(self) -> _agreement_pb2.BlockRate:
+        """The transfer's rate."""
+
+    @_builtins.property
+    def segment(self) -> _agreement_pb2.Segment:
+        """The transfer's segment; not set where its order named none."""
+
+    def __init__(
+        self,
+        *,
+        log_index: _builtins.int = ...,
+        recorded_at: _timestamp_pb2.Timestamp | None = ...,
+        reversal_id: _builtins.bytes = ...,
+        order_sha256: _builtins.bytes = ...,
+        state: Global___TransferState.ValueType = ...,
+        reason: _refusal_pb2.Reason.ValueType = ...,
+        sender: _builtins.str = ...,
+        transfer_id: _builtins.bytes = ...,
+        transfer_log_index: _builtins.int = ...,
+        source_partner: _builtins.str = ...,
+        target_partner: _builtins.str = ...,
+        target_points: _builtins.int = ...,
+        reversed_points: _builtins.int = ...,
+        source_program: _builtins.str = ...,
+        target_program: _builtins.str = ...,
+        transfer_source_points: _builtins.int = ...,
+        transfer_target_points: _builtins.int = ...,
+        source_points: _builtins.int = ...,
+        agreement_id: _builtins.str = ...,
+        agreement_version: _builtins.int = ...,
+        agreement_sha256: _builtins.bytes = ...,
+        settlement_currency: _builtins.str = ...,
+        value: _builtins.int = ...,
+        value_tax_code: _builtins.str = ...,
+        value_tax: _builtins.int = ...,
+        promotions: _abc.Iterable[Global___AppliedPromotion] | None = ...,
+        window_id: _builtins.str = ...,
+        source_part_sha256: _builtins.bytes = ...,
+        target_part_sha256: _builtins.bytes = ...,
+        block_rate: _agreement_pb2.BlockRate | None = ...,
+        price_per_target_point: _builtins.int = ...,
+        price_per_thousand_target_points: _builtins.int = ...,
+        segment: _agreement_pb2.Segment | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["block_rate", b"block_rate", "recorded_at", b"recorded_at", "segment", b"segment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "agreement_sha256", b"agreement_sha256", "agreement_version", b"agreement_version", "block_rate", b"block_rate", "log_index", b"log_index", "order_sha256", b"order_sha256", "price_per_target_point", b"price_per_target_point", "price_per_thousand_target_points", b"price_per_thousand_target_points", "promotions", b"promotions", "reason", b"reason", "recorded_at", b"recorded_at", "reversal_id", b"reversal_id", "reversed_points", b"reversed_points", "segment", b"segment", "sender", b"sender", "settlement_currency", b"settlement_currency", "source_part_sha256", b"source_part_sha256", "source_partner", b"source_partner", "source_points", b"source_points", "source_program", b"source_program", "state", b"state", "target_part_sha256", b"target_part_sha256", "target_partner", b"target_partner", "target_points", b"target_points", "target_program", b"target_program", "transfer_id", b"transfer_id", "transfer_log_index", b"transfer_log_index", "transfer_source_points", b"transfer_source_points", "transfer_target_points", b"transfer_target_points", "value", b"value", "value_tax", b"value_tax", "value_tax_code", b"value_tax_code", "window_id", b"window_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReversalRecord: _TypeAlias = ReversalRecord  # noqa: Y015
+
+@_typing.final
+class ReversalPart(_message.Message):
+    """What of the operator's fee a reversal gives back, where the agreement says that it is refundable: the part of a
+    ReversalRecord that concerns whoever bore it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEE_FIELD_NUMBER: _builtins.int
+    TAX_CODE_FIELD_NUMBER: _builtins.int
+    TAX_FIELD_NUMBER: _builtins.int
+    fee: _builtins.int
+    """What of the fee is given back, in units of the currency's scale."""
+    tax_code: _builtins.str
+    """The code of the tax on the fee."""
+    tax: _builtins.int
+    """What of the tax is given back."""
+    def __init__(
+        self,
+        *,
+        fee: _builtins.int = ...,
+        tax_code: _builtins.str = ...,
+        tax: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fee", b"fee", "tax", b"tax", "tax_code", b"tax_code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReversalPart: _TypeAlias = ReversalPart  # noqa: Y015
+
+@_typing.final
+class ReversalNotice(_message.Message):
+    """The proof of a reversal for each of its parties: source, target and funders that get something back; of a refused one for
+    its sender. The payload of a `reversal-notice` envelope.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIENCE_FIELD_NUMBER: _builtins.int
+    PARTNER_ID_FIELD_NUMBER: _builtins.int
+    STREAM_SEQ_FIELD_NUMBER: _builtins.int
+    PREVIOUS_SHA256_FIELD_NUMBER: _builtins.int
+    SIGNING_KEY_ID_FIELD_NUMBER: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
+    SALT_FIELD_NUMBER: _builtins.int
+    PART_FIELD_NUMBER: _builtins.int
+    PART_SALT_FIELD_NUMBER: _builtins.int
+    audience: _builtins.str
+    """The exchange and environment that issued it."""
+    partner_id: _builtins.str
+    """Whose stream this is in."""
+    stream_seq: _builtins.int
+    """Counts from 1, gapless, in this partner's stream."""
+    previous_sha256: _builtins.bytes
+    """SHA-256 of the previous payload in this stream; 32 zero bytes before the first."""
+    signing_key_id: _builtins.str
+    """The exchange's key that signs this payload."""
+    record: _builtins.bytes
+    """A serialised ReversalRecord."""
+    salt: _builtins.bytes
+    """32 bytes that open the record's leaf."""
+    part: _builtins.bytes
+    """A serialised ReversalPart: this partner's; empty where there is none."""
+    part_salt: _builtins.bytes
+    """32 bytes that open the record's source_part_sha256 or target_part_sha256; empty where there is none."""
+    def __init__(
+        self,
+        *,
+        audience: _builtins.str = ...,
+        partner_id: _builtins.str = ...,
+        stream_seq: _builtins.int = ...,
+        previous_sha256: _builtins.bytes = ...,
+        signing_key_id: _builtins.str = ...,
+        record: _builtins.bytes = ...,
+        salt: _builtins.bytes = ...,
+        part: _builtins.bytes = ...,
+        part_salt: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "part", b"part", "part_salt", b"part_salt", "partner_id", b"partner_id", "previous_sha256", b"previous_sha256", "record", b"record", "salt", b"salt", "signing_key_id", b"signing_key_id", "stream_seq", b"stream_seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReversalNotice: _TypeAlias = ReversalNotice  # noqa: Y015
+
+@_typing.final
 class TransferReceipt(_message.Message):
     """The source's proof; the payload of a `transfer-receipt` envelope."""
 

@@ -54,6 +54,9 @@ class ProgramPoints(_message.Message):
     POINTS_OUT_FIELD_NUMBER: _builtins.int
     POINTS_IN_FIELD_NUMBER: _builtins.int
     BONUS_POINTS_FIELD_NUMBER: _builtins.int
+    REVERSED_OUT_FIELD_NUMBER: _builtins.int
+    REVERSED_IN_FIELD_NUMBER: _builtins.int
+    REVERSED_BONUS_FIELD_NUMBER: _builtins.int
     program_id: _builtins.str
     """The program."""
     points_out: _builtins.int
@@ -62,6 +65,12 @@ class ProgramPoints(_message.Message):
     """Points granted to its members, bonuses among them."""
     bonus_points: _builtins.int
     """Of these, bonuses of promotions."""
+    reversed_out: _builtins.int
+    """Points that reversals gave back to its members."""
+    reversed_in: _builtins.int
+    """Points that its members gave back in reversals, bonuses among them."""
+    reversed_bonus: _builtins.int
+    """Of these, bonuses of promotions."""
     def __init__(
         self,
         *,
@@ -69,10 +78,13 @@ class ProgramPoints(_message.Message):
         points_out: _builtins.int = ...,
         points_in: _builtins.int = ...,
         bonus_points: _builtins.int = ...,
+        reversed_out: _builtins.int = ...,
+        reversed_in: _builtins.int = ...,
+        reversed_bonus: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bonus_points", b"bonus_points", "points_in", b"points_in", "points_out", b"points_out", "program_id", b"program_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bonus_points", b"bonus_points", "points_in", b"points_in", "points_out", b"points_out", "program_id", b"program_id", "reversed_bonus", b"reversed_bonus", "reversed_in", b"reversed_in", "reversed_out", b"reversed_out"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -173,6 +185,60 @@ class PromotionLine(_message.Message):
 Global___PromotionLine: _TypeAlias = PromotionLine  # noqa: Y015
 
 @_typing.final
+class Reversals(_message.Message):
+    """What reversals gave back in a window, of transfers that it counts or that earlier windows counted. Signed like the
+    statement's own lines, so that each is against the line that it takes back.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTGOING_VALUE_FIELD_NUMBER: _builtins.int
+    INCOMING_VALUE_FIELD_NUMBER: _builtins.int
+    FEES_FIELD_NUMBER: _builtins.int
+    TAXES_FIELD_NUMBER: _builtins.int
+    VALUE_TAXES_FIELD_NUMBER: _builtins.int
+    PROMOTIONS_FIELD_NUMBER: _builtins.int
+    PROMOTION_LINES_FIELD_NUMBER: _builtins.int
+    outgoing_value: _builtins.int
+    """Value that came back for points that had left this brand's programs; never negative."""
+    incoming_value: _builtins.int
+    """Value that this brand gave back for points that had come to its programs; never positive."""
+    fees: _builtins.int
+    """The operator's fees that came back; never negative."""
+    promotions: _builtins.int
+    """What promotions came to: the amounts of their lines."""
+    @_builtins.property
+    def taxes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxLine]:
+        """Tax on these fees, by code; never negative."""
+
+    @_builtins.property
+    def value_taxes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ValueTaxLine]:
+        """Tax on the value that came back and was given back, by code."""
+
+    @_builtins.property
+    def promotion_lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___PromotionLine]:
+        """What funders got back, by agreement, promotion and funder."""
+
+    def __init__(
+        self,
+        *,
+        outgoing_value: _builtins.int = ...,
+        incoming_value: _builtins.int = ...,
+        fees: _builtins.int = ...,
+        taxes: _abc.Iterable[Global___TaxLine] | None = ...,
+        value_taxes: _abc.Iterable[Global___ValueTaxLine] | None = ...,
+        promotions: _builtins.int = ...,
+        promotion_lines: _abc.Iterable[Global___PromotionLine] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fees", b"fees", "incoming_value", b"incoming_value", "outgoing_value", b"outgoing_value", "promotion_lines", b"promotion_lines", "promotions", b"promotions", "taxes", b"taxes", "value_taxes", b"value_taxes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reversals: _TypeAlias = Reversals  # noqa: Y015
+
+@_typing.final
 class SettlementStatement(_message.Message):
     """What a window came to for one partner; the payload of a `settlement-statement` envelope, signed by the exchange.
     Amounts are integers in units of the currency's scale, signed from the partner's view: positive is owed to it.
@@ -209,6 +275,7 @@ class SettlementStatement(_message.Message):
     VALUE_TAXES_FIELD_NUMBER: _builtins.int
     PROMOTIONS_FIELD_NUMBER: _builtins.int
     PROMOTION_LINES_FIELD_NUMBER: _builtins.int
+    REVERSALS_FIELD_NUMBER: _builtins.int
     audience: _builtins.str
     """The exchange and environment that issued it."""
     partner_id: _builtins.str
@@ -230,7 +297,7 @@ class SettlementStatement(_message.Message):
     fees: _builtins.int
     """The operator's fees; never positive."""
     net: _builtins.int
-    """Net of the window: the four above, taxes on value, and promotions."""
+    """Net of the window: the four above, taxes on value, promotions, and reversals."""
     due: _builtins.int
     """Brought forward and net."""
     payment: _builtins.int
@@ -244,7 +311,7 @@ class SettlementStatement(_message.Message):
     net_debit_cap: _builtins.int
     """The net debit cap when the window closed."""
     line_count: _builtins.int
-    """Transfers counted in the line file."""
+    """Transfers and reversals in the line file."""
     line_file_sha256: _builtins.bytes
     """SHA-256 of the line file."""
     first_stream_seq: _builtins.int
@@ -279,6 +346,10 @@ class SettlementStatement(_message.Message):
     def promotion_lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___PromotionLine]:
         """By agreement, promotion and funder."""
 
+    @_builtins.property
+    def reversals(self) -> Global___Reversals:
+        """What reversals gave back; not set where there were none."""
+
     def __init__(
         self,
         *,
@@ -311,10 +382,11 @@ class SettlementStatement(_message.Message):
         value_taxes: _abc.Iterable[Global___ValueTaxLine] | None = ...,
         promotions: _builtins.int = ...,
         promotion_lines: _abc.Iterable[Global___PromotionLine] | None = ...,
+        reversals: Global___Reversals | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["closing_tree", b"closing_tree", "opening_tree", b"opening_tree"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["closing_tree", b"closing_tree", "opening_tree", b"opening_tree", "reversals", b"reversals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "brought_forward", b"brought_forward", "business_date", b"business_date", "carried_forward", b"carried_forward", "closing_tree", b"closing_tree", "currency", b"currency", "due", b"due", "fees", b"fees", "first_stream_seq", b"first_stream_seq", "incoming_value", b"incoming_value", "last_stream_seq", b"last_stream_seq", "line_count", b"line_count", "line_file_sha256", b"line_file_sha256", "net", b"net", "net_debit_cap", b"net_debit_cap", "opening_tree", b"opening_tree", "outgoing_value", b"outgoing_value", "partner_id", b"partner_id", "payment", b"payment", "payment_reference", b"payment_reference", "payments_since", b"payments_since", "points", b"points", "promotion_lines", b"promotion_lines", "promotions", b"promotions", "scale", b"scale", "signing_key_id", b"signing_key_id", "taxes", b"taxes", "value_taxes", b"value_taxes", "window_id", b"window_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "brought_forward", b"brought_forward", "business_date", b"business_date", "carried_forward", b"carried_forward", "closing_tree", b"closing_tree", "currency", b"currency", "due", b"due", "fees", b"fees", "first_stream_seq", b"first_stream_seq", "incoming_value", b"incoming_value", "last_stream_seq", b"last_stream_seq", "line_count", b"line_count", "line_file_sha256", b"line_file_sha256", "net", b"net", "net_debit_cap", b"net_debit_cap", "opening_tree", b"opening_tree", "outgoing_value", b"outgoing_value", "partner_id", b"partner_id", "payment", b"payment", "payment_reference", b"payment_reference", "payments_since", b"payments_since", "points", b"points", "promotion_lines", b"promotion_lines", "promotions", b"promotions", "reversals", b"reversals", "scale", b"scale", "signing_key_id", b"signing_key_id", "taxes", b"taxes", "value_taxes", b"value_taxes", "window_id", b"window_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
