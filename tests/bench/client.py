@@ -26,6 +26,7 @@ from pointclear.exchange.v1.exchange_service_pb2 import (
     BatchCreateTransfersResponse,
     CreateTransferRequest,
 )
+from pointclear.exchange.v1.transfer_pb2 import TransferOrder
 from tests.bench.coalition import orders_of
 
 CALL_TIMEOUT_S = 60
@@ -97,6 +98,21 @@ class Client:
             "p99_ms": 1000 * took_s[len(took_s) * 99 // 100],
         }
 
+    async def pace(self, address: str, path: str, per_s: float, seconds: float) -> dict[str, float]:
+        """Send single orders at an even rate, whether the last is answered or not; returns when
+        each was sent, in seconds of the wall clock, by its id.
+        """
+        requests = list(islice(drain(self.ready[1]), round(per_s * seconds)))
+        named = [(name_of(request), brand, request) for brand, request in requests]
+        sent: dict[str, float] = {}
+        async with self.calls(address, path) as calls, asyncio.TaskGroup() as under_way:
+            began = time.perf_counter()
+            for number, (name, brand, request) in enumerate(named):
+                await asyncio.sleep(max(0.0, began + number / per_s - time.perf_counter()))
+                sent[name] = time.time()
+                under_way.create_task(send_one(calls[brand], request))
+        return sent
+
     @asynccontextmanager
     async def calls(self, address: str, path: str) -> AsyncIterator[dict[str, Call]]:
         """The method at each brand's own channel, bytes in and bytes out."""
@@ -131,6 +147,17 @@ def call_of(channel: grpc.aio.Channel, path: str) -> Call:
     return call
 
 
+async def send_one(call: Call, request: bytes) -> None:
+    """Send a request whose answer nobody looks at; raises grpc.RpcError when it was refused."""
+    await call(request)
+
+
+def name_of(request: bytes) -> str:
+    """The id of a single order."""
+    order = CreateTransferRequest.FromString(request).order
+    return TransferOrder.FromString(order.payload).transfer_id.hex()
+
+
 def drain(ready: deque[Ready]) -> Iterator[Ready]:
     """Take what is ready, each once."""
     while ready:
@@ -152,6 +179,8 @@ async def answer_requests(client: Client) -> None:
         match request.pop("do"):
             case "sign":
                 print(json.dumps(client.sign(**request)), flush=True)
+            case "pace":
+                print(json.dumps(await client.pace(**request)), flush=True)
             case "load":
                 print(json.dumps(await client.load(**request)), flush=True)
 

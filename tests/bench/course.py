@@ -16,7 +16,7 @@ from exchange.cli.initialise import initialise
 from exchange.cli.profile import DEFAULT_SERVER, load_profile
 from exchange.embedded_postgres import OWNER_ROLE, RunningPostgres
 from partners.keys import Purpose
-from tests.bench import pgbench, storage
+from tests.bench import pgbench, slow_partner, storage
 from tests.bench.coalition import found
 from tests.bench.limits import set_every_limit
 from tests.bench.load import ORDERS_PER_BATCH, Load, Rate
@@ -30,6 +30,8 @@ OTHER_IN_FLIGHT = (1, 256)
 """Also measured, as entries of their own."""
 SETTINGS = {"ORDERS_PER_SECOND": "1000000", "ORDERS_BURST": "1000000"}
 """A partner's rate is the operator's choice; what is measured is what the server can do."""
+PACED_S = 8.0
+"""Of a measurement of credits: two brands get a third of its orders each."""
 TRANSFERS_MIN = 20_000
 """Fewer would make storage look larger or smaller than it is."""
 
@@ -52,7 +54,7 @@ class Wanted:
     @property
     def steps(self) -> int:
         """What `Bench.run` reports in all."""
-        return 4 + self.rounds * (len(self.unary) + 2)
+        return 4 + self.rounds * (len(self.unary) + 3)
 
 
 @dataclass(slots=True)
@@ -74,6 +76,8 @@ class Bench:
     pgbench_clients: int
     memory_at_rest: float
     """Of the server before any load, in MB."""
+    client: Child
+    brands: slow_partner.Brands
     step: Callable[[str], None]
     unary: dict[int, list[Pair]] = field(default_factory=dict)
     """By calls in flight: transfers, and echoes."""
@@ -85,6 +89,8 @@ class Bench:
     batch_rates: list[Rate] = field(default_factory=list)
     limited: list[Pair] = field(default_factory=list)
     """Batches with limits on all that they touch, and without."""
+    delivered: list[Pair] = field(default_factory=list)
+    """Milliseconds to a fast brand, beside a slow one and beside a fast one."""
 
     def run(self) -> list[Result]:
         """Measure in turn, A B A B."""
@@ -102,6 +108,10 @@ class Bench:
             self.batched.append(self.batch_pair())
             self.step(f"round {number}: batches with limits and without")
             self.limited.append(self.limited_pair())
+            self.step(f"round {number}: credits beside a slow brand and beside a fast one")
+            self.delivered.append(
+                slow_partner.pair(self.client, self.address, self.brands, PACED_S)
+            )
         self.step("storage and memory")
         return [*self.rates(), *self.sizes(stored)]
 
@@ -139,6 +149,12 @@ class Bench:
             "seconds": self.wanted.seconds,
         }
         yield result_of("limits_on_vs_off", "transfers/s", self.limited, how)
+        how = {
+            "orders_per_s": slow_partner.ORDERS_PER_S,
+            "slow_s": slow_partner.SLOW_S,
+            "seconds": PACED_S,
+        }
+        yield result_of("slow_partner_p99_ratio", "ms", self.delivered, how)
         for in_flight in self.wanted.unary[1:]:
             yield self.unary_result(f"unary_vs_echo_{in_flight}_in_flight", in_flight)
         for in_flight in self.wanted.unary:
@@ -223,8 +239,21 @@ def started(wanted: Wanted, step: Callable[[str], None]) -> Iterator[Bench]:
             child(floor_command(data_dir, postgres, profiles, answer_bytes), log_path)
         ).answer()["address"]
         load.floors(floor, wanted.in_flight)
+        brands = stack.enter_context(slow_partner.called(data_dir, address, profiles, log_path))
         yield Bench(
-            wanted, data_dir, server, address, load, echo, floor, postgres, clients, at_rest, step
+            wanted,
+            data_dir,
+            server,
+            address,
+            load,
+            echo,
+            floor,
+            postgres,
+            clients,
+            at_rest,
+            client,
+            brands,
+            step,
         )
 
 
