@@ -36,7 +36,7 @@ from tests.acceptance.coalition import (
 )
 from tests.brands import enrol, serving
 from tests.node import BRAND, FOLDER, lines, node, require_node, serving_node
-from tests.processes import Server, environment, folder, wait_until
+from tests.processes import Server, environment, folder, pointclear, wait_until
 
 KILLED_AFTER_S = (0.15, 0.25, 0.35, 0.45, 0.55)
 """From before the order is stored until after its answer, on machines fast and slow."""
@@ -208,6 +208,27 @@ def test_the_node_brand_sees_an_order_that_it_never_made(aurora: Brand, tmp_path
     assert read[-1]["verified_until"] == str(len(stream_of(aurora)))
     again = lines(node("stream", *profile_of(aurora), cwd=tmp_path))
     assert again == read[-1:]
+
+
+def test_the_node_brand_verifies_what_was_taken_back_of_its_transfer(
+    members: Coalition, aurora: Brand, tmp_path: Path
+) -> None:
+    (ordered,) = lines(node(*an_order(aurora), cwd=tmp_path))
+    borealis = members["borealis"]
+    target = borealis.connection.profile
+    for points, status in ((20, 0), (MINIMUM, 1), (MINIMUM // 2 - 20, 0)):
+        options = ("--transfer", ordered["transfer_id"], "--points", str(points))
+        server = ("--server", target.server)
+        done = pointclear("reverse", "--as", target.directory, *options, *server)
+        assert done.returncode == status, done.stderr
+    booked = ["COMMITTED", "COMMITTED"]
+    for brand, states in ((aurora, booked), (borealis, ["COMMITTED", "REFUSED", "COMMITTED"])):
+        journal = ("--journal", f"{brand.name}.jsonl")
+        read = node("stream", *profile_of(brand), *journal, cwd=tmp_path)
+        assert read.returncode == 0, read.stderr
+        found = [each for each in lines(read)[:-1] if each["kind"] == "reversal-notice"]
+        assert {each["transfer_id"] for each in found} == {ordered["transfer_id"]}
+        assert [each["state"] for each in found] == states
 
 
 def test_the_node_brand_believes_no_key_that_it_was_not_given(

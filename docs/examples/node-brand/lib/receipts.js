@@ -61,8 +61,9 @@ export class Verifier {
     must(BigInt(from) < BigInt(record.log_index), "its key was registered after it");
     must(until === "0" || BigInt(record.log_index) < BigInt(until), "its key was revoked before it");
     if (kind === "reversal-notice") {
-      const side = record.source_partner === this.partner ? "source" : "target";
-      opened(said.part, said.part_salt, record[`${side}_part_sha256`]);
+      const side = ["source", "target"].find((each) => record[`${each}_partner`] === this.partner);
+      // Whoever is neither paid for a bonus: nothing but the record is shown to it.
+      opened(said.part, said.part_salt, side ? record[`${side}_part_sha256`] : Buffer.alloc(0));
       if (entry.state === "COMMITTED") checkReversal(record);
       return entry;
     }
