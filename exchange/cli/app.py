@@ -25,6 +25,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.action_commands import actions_app, trail_app
     from exchange.cli.agreement_commands import agreement_app
     from exchange.cli.certify_commands import certify_app
+    from exchange.cli.delivery_commands import delivery_app
     from exchange.cli.deployment_commands import add_deployment_commands
     from exchange.cli.fsck_command import add_fsck_command
     from exchange.cli.fulfilment_commands import fulfilment_app
@@ -73,6 +74,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     app.add_typer(switches_app(), name="switches")
     app.add_typer(limits_app(), name="limits")
     app.add_typer(routes_app(), name="routes")
+    app.add_typer(delivery_app(), name="delivery")
     app.add_typer(link_app(), name="link")
     app.add_typer(member_app(), name="member")
     app.add_typer(fulfilment_app(), name="fulfilment")

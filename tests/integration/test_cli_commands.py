@@ -307,6 +307,81 @@ def test_a_transfer_by_a_link_names_no_member_and_its_member_can_be_erased(tradi
     assert trading.refused(asked)["reason"] == "PROGRAM_UNKNOWN"
 
 
+@pytest.fixture(scope="module")
+def confirmed(trading: Shell) -> Shell:
+    """The same exchange; grocery fetches, and confirms what comes from fuel."""
+    terms = {
+        "agreement_id": "fuel-grocery",
+        "source_partner": "fuel",
+        "target_partner": "grocery",
+        "source_program": "fuel",
+        "target_program": "grocery",
+        "rate": "10:10",
+        "maximum_source_points": 5000,
+        "currency": "USD",
+        "price_per_target_point": "0.01",
+        "fee_basis_points": 0,
+        "tax_code": "vat6",
+        "credit_mode": "CONFIRMED",
+    }
+    (trading.directory / "confirmed.json").write_text(json.dumps(terms))
+    trading.call("agreement propose --as fuel --terms confirmed.json")
+    trading.call("agreement sign fuel-grocery 1 --as grocery")
+    trading.call("agreement activate fuel-grocery 1")
+    trading.call("routes set grocery --by pull")
+    return trading
+
+
+def reserved(shell: Shell, member: str) -> str:
+    """The id of a transfer to grocery that waits for its answer."""
+    order = "transfer --as fuel --agreement fuel-grocery --source-member f1 --points 10"
+    done = shell.call(f"{order} --target-member {member}")
+    assert done["state"] == "RESERVED"
+    return str(done["transfer_id"])
+
+
+def test_a_brand_fetches_its_instructions_and_answers_them(confirmed: Shell) -> None:
+    good, bad = reserved(confirmed, "g1"), reserved(confirmed, "g2")
+    fetched = confirmed.call("delivery pull --as grocery --program grocery")["instructions"]
+    told = {each["instruction_id"]: each for each in fetched}
+    assert [told[each]["member"] for each in (good, bad)] == ["g1", "g2"]
+    assert (told[good]["step"], told[good]["kind"], told[good]["points"]) == ("GIVE", "CREDIT", 10)
+    assert not told[good]["committed"]
+    leased = confirmed.call("delivery pull --as grocery --program grocery")["instructions"]
+    assert {each["instruction_id"] for each in leased}.isdisjoint(told)
+    answers = "--as grocery --program grocery"
+    for _ in range(2):
+        said = confirmed.call(f"delivery confirm {good} {answers} --done 10 --reference b-1")
+        assert (said["outcome"], said["state"]) == ("DONE", "CONCLUDED")
+    changed = confirmed.refused(f"delivery confirm {good} {answers} --declined other")
+    assert changed["reason"] == "MODIFIED_REQUEST"
+    wrong = confirmed.refused(f"delivery confirm {bad} {answers} --done 11")
+    assert (wrong["reason"], wrong["field"]) == ("FIELD_INVALID", "points")
+    confirmed.call(f"delivery confirm {bad} {answers} --declined member_unknown")
+    listed = confirmed.call("transfers --as fuel")["transfers"]
+    states = {each["transfer_id"]: each["state"] for each in listed}
+    assert (states[good], states[bad]) == ("COMMITTED", "ABORTED")
+
+
+def test_a_transfer_in_doubt_is_listed_and_ended_by_evidence(confirmed: Shell) -> None:
+    doubtful = reserved(confirmed, "g3")
+    listed = confirmed.call("delivery list --program grocery")["deliveries"]
+    (waits,) = [each for each in listed if each["transfer_id"] == doubtful]
+    assert (waits["state"], waits["in_doubt"], waits["sent_at"]) == ("QUEUED", False, None)
+    assert confirmed.call("delivery list --program fuel --in-doubt")["deliveries"] == []
+    confirmed.call("delivery pull --as grocery --program grocery")
+    listed = confirmed.call("delivery list --in-doubt")["deliveries"]
+    assert [each["transfer_id"] for each in listed] == [doubtful]
+    shown = confirmed.run(f"delivery list --in-doubt --server {confirmed.address}").stdout
+    assert "IN DOUBT" in shown
+    resolve = f"delivery resolve {doubtful} --not-credited --evidence"
+    (confirmed.directory / "letter.txt").write_text("They never booked it, says their system.")
+    (confirmed.directory / "long.txt").write_text("x" * 4097)
+    assert confirmed.refused(f"{resolve} long.txt")["field"] == "evidence"
+    assert confirmed.call(f"{resolve} letter.txt")["state"] == "ABORTED"
+    assert confirmed.call("delivery list --in-doubt")["deliveries"] == []
+
+
 def test_a_window_is_closed_settled_through_the_bank_and_stated(trading: Shell) -> None:
     trading.call(f"{TRANSFER} --points 200")
     closed = trading.call(f"window close {WINDOW}")

@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
+from exchange.delivery.metrics import DeliveryMetrics
 from exchange.metrics import Metrics
+from exchange.outbound.watch import ProgramMetrics
 from exchange.settings import Settings
 from partners.actions.rules import RULES
 
@@ -26,7 +28,10 @@ def settings_table() -> str:
 def metrics_table() -> str:
     """The rows as the metrics themselves say them."""
     rows = []
-    for each in Metrics().registry.collect():
+    registry = Metrics().registry
+    DeliveryMetrics(registry)
+    ProgramMetrics(registry)
+    for each in registry.collect():
         if each.name.startswith("pointclear_"):
             name = f"{each.name}_total" if each.type == "counter" else each.name
             rows.append((name, each.documentation))
@@ -45,6 +50,15 @@ LABELS = {
     "pointclear_refusals_recorded_total": "reason",
     "pointclear_cap_alerts_total": "level",
     "pointclear_window_age_seconds": "currency",
+    "pointclear_delivery_answers_total": "program, kind, outcome",
+    "pointclear_delivery_backlog": "program, state",
+    "pointclear_delivery_oldest_seconds": "program, state",
+    "pointclear_transfers_in_doubt": "program",
+    "pointclear_program_calls_total": "program, method, outcome",
+    "pointclear_program_call_duration_seconds": "program",
+    "pointclear_program_calls_in_flight": "program",
+    "pointclear_program_circuit": "program",
+    "pointclear_program_in_maintenance": "program",
 }
 
 
