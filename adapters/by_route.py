@@ -96,7 +96,7 @@ class ProgramsByRoute:
 
     def _http(self, route: Route) -> ProgramPort:
         endpoint = Endpoint(
-            route.address,
+            route.address.rstrip("/"),
             self.files.authority,
             self.files.certificate,
             self.files.private_key,
@@ -112,4 +112,5 @@ class ProgramsByRoute:
             self.signer(),
             self.key_of,
             route.timeout.total_seconds(),
+            self.now,
         )

@@ -72,7 +72,13 @@ class Engine:
     async def begin_due(self) -> None:
         """Begin what is due, as far as there are places."""
         for program in await self._store.due():
-            await self._begin(program)
+            try:
+                await self._begin(program)
+            except CONNECTION_ERRORS:
+                raise
+            except Exception as error:
+                # What is wrong with one program is no reason to leave the others waiting.
+                log.exception("delivery to %s could not begin: %s", program, named(error))
 
     async def sweep(self) -> None:
         """End what has lapsed, and book what was answered and is not in the books."""
@@ -83,8 +89,10 @@ class Engine:
     async def _begin(self, program: str) -> None:
         route = self._route_of(program)
         port = self._port_of(route)
-        free = route.calls_max - self._under_way[program]
-        if port is None or free <= 0 or port.held_back() in (Fault.MAINTENANCE, Fault.CIRCUIT_OPEN):
+        if port is None or port.held_back() in (Fault.MAINTENANCE, Fault.CIRCUIT_OPEN):
+            return
+        free = port.instructions_max - self._under_way[program]
+        if free <= 0:
             return
         claimed = await self._store.claim(program, free, route.timeout + LEASE_SPARE)
         for each in claimed:

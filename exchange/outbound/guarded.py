@@ -4,6 +4,9 @@ The order of the checks, each of which keeps a call from being made:
 
     maintenance (MAINTENANCE) → circuit breaker (CIRCUIT_OPEN) → a free place (NO_SLOT)
 
+Of more than one place the last is kept for questions about members: a backlog that is delivered
+for an hour must not keep anybody from asking whether a member may take part.
+
 Each program has its own of all three, so that nothing of one is another's. A call that is made
 ends in its time, whatever the adapter does: LATE. State is kept by one process, for as long as it
 runs: two processes find out about an outage one by one.
@@ -14,7 +17,8 @@ that is up; one poisoned instruction must not hold back all the others of its pr
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -39,6 +43,7 @@ OUT_OF_ORDER = frozenset({Fault.UNREACHABLE, Fault.NOT_TRUSTED, Fault.LATE, Faul
 """What counts for the breaker."""
 
 _Answer = TypeVar("_Answer")
+_Answered = TypeVar("_Answered", bound=ProgramAnswer | None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,7 @@ class GuardedProgram:
         self._now = now
         self._monotonic = monotonic
         self._places = asyncio.Semaphore(policy.calls_max)
+        self._instructions = asyncio.Semaphore(self.instructions_max)
         self._circuit = Circuit(program, policy.failures_max, policy.open_for_s, monotonic)
         watcher.watch(
             program,
@@ -102,15 +108,18 @@ class GuardedProgram:
         """The end of the maintenance that there is now; None where there is none."""
         return in_maintenance(self._policy.calendar, self._now())
 
+    @property
+    def instructions_max(self) -> int:
+        """Instructions and look-ups under way at a time."""
+        return max(1, self._policy.calls_max - 1)
+
     def held_back(self) -> Fault | None:
-        """Why a call would not be made now; None where it would. For whoever can leave what is due
-        where it is, instead of trying and failing.
+        """Why an instruction would not be sent now; None where it would. For whoever can leave what
+        is due where it is, instead of trying and failing.
         """
-        if self.closed_until() is not None:
-            return Fault.MAINTENANCE
-        if not self._circuit.passes:
-            return Fault.CIRCUIT_OPEN
-        return Fault.NO_SLOT if self._places.locked() else None
+        return self._closed() or (
+            Fault.NO_SLOT if self._instructions.locked() or self._places.locked() else None
+        )
 
     async def validate_member(self, member: str) -> Eligibility:
         """As the program says; raises ProgramUnavailable."""
@@ -122,17 +131,19 @@ class GuardedProgram:
 
     async def credit(self, credit: Credit) -> ProgramAnswer:
         """As the program answers; raises ProgramUnavailable."""
-        return await self._call("credit", lambda: self._port.credit(credit), outcome_of)
+        return await self._instruct("credit", lambda: self._port.credit(credit))
 
     async def reverse(self, reversal: Reversal) -> ProgramAnswer:
         """As the program answers; raises ProgramUnavailable."""
-        return await self._call("reverse", lambda: self._port.reverse(reversal), outcome_of)
+        return await self._instruct("reverse", lambda: self._port.reverse(reversal))
 
     async def look_up(self, instruction_id: UUID, kind: InstructionKind) -> ProgramAnswer | None:
         """As the program answers; raises ProgramUnavailable."""
-        return await self._call(
-            "look_up", lambda: self._port.look_up(instruction_id, kind), outcome_of
-        )
+        return await self._instruct("look_up", lambda: self._port.look_up(instruction_id, kind))
+
+    async def _instruct(self, method: str, call: Callable[[], Awaitable[_Answered]]) -> _Answered:
+        async with self._place(method, self._instructions):
+            return await self._call(method, call, outcome_of)
 
     async def _call(
         self,
@@ -140,30 +151,38 @@ class GuardedProgram:
         call: Callable[[], Awaitable[_Answer]],
         outcome: Callable[[_Answer], str],
     ) -> _Answer:
-        try:
-            await self._take_place()
-        except ProgramUnavailable as held:
-            self._watcher.held_back(self._program, method, held.fault)
-            raise
-        try:
+        async with self._place(method, self._places):
             return await self._measured(method, call, outcome)
-        finally:
-            self._places.release()
 
-    async def _take_place(self) -> None:
-        """Raise ProgramUnavailable, or hold a place."""
-        why = self.held_back()
-        if why is Fault.NO_SLOT and self._policy.wait_s > 0:
-            try:
-                async with asyncio.timeout(self._policy.wait_s):
-                    await self._places.acquire()
-            except TimeoutError:
-                pass
-            else:
-                return
-        if why is not None:
-            raise ProgramUnavailable(f"the program is not called now: {why}", why)
-        await self._places.acquire()
+    @asynccontextmanager
+    async def _place(self, method: str, places: asyncio.Semaphore) -> AsyncIterator[None]:
+        """Hold a place for the block; raises ProgramUnavailable where no call is made."""
+        fault = self._closed()
+        if fault is None and not await self._taken(places):
+            fault = Fault.NO_SLOT
+        if fault is not None:
+            self._watcher.held_back(self._program, method, fault)
+            raise ProgramUnavailable(f"the program is not called now: {fault}", fault)
+        try:
+            yield
+        finally:
+            places.release()
+
+    async def _taken(self, places: asyncio.Semaphore) -> bool:
+        """Whether a place was free, or became so in time."""
+        if places.locked() and self._policy.wait_s <= 0:
+            return False
+        try:
+            async with asyncio.timeout(self._policy.wait_s or None):
+                await places.acquire()
+        except TimeoutError:
+            return False
+        return True
+
+    def _closed(self) -> Fault | None:
+        if self.closed_until() is not None:
+            return Fault.MAINTENANCE
+        return None if self._circuit.passes else Fault.CIRCUIT_OPEN
 
     async def _measured(
         self,

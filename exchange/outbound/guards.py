@@ -1,11 +1,15 @@
 """Every program that one process calls, each behind its own policy."""
 
+import logging
 from collections.abc import Callable
 
+from exchange.logs import named
 from exchange.outbound.guarded import GuardedProgram, policy_of
 from exchange.outbound.watch import CallWatcher
 from partners.program_port import ProgramPort
 from partners.routes.route import Route
+
+log = logging.getLogger(__name__)
 
 
 class Guards:
@@ -26,7 +30,12 @@ class Guards:
         return known[1]
 
     def _make(self, route: Route) -> GuardedProgram | None:
-        port = self._port_of(route)
+        try:
+            port = self._port_of(route)
+        except (OSError, ValueError) as error:
+            # Said once: nothing changes until the route does, or until the next start.
+            log.error("programs: %s cannot be called by its route: %s", route.program, named(error))
+            return None
         if port is None:
             return None
         return GuardedProgram(port, route.program, policy_of(route), self._watcher)

@@ -32,7 +32,7 @@ from partners.routes.route import Route
 NOW = datetime(2026, 11, 22, 3, tzinfo=UTC)
 DONE = ProgramAnswer(CreditOutcome.DONE, 5)
 CREDIT = Credit(UUID(int=1), "fuel", "m", 5, bytes(32), committed=True)
-POLICY = CallPolicy(timeout_s=60, calls_max=3, failures_max=3, open_for_s=30)
+POLICY = CallPolicy(timeout_s=60, calls_max=4, failures_max=3, open_for_s=30)
 
 
 def new_id() -> UUID:
@@ -212,6 +212,35 @@ def test_no_more_calls_are_under_way_than_the_policy_allows() -> None:
         assert guard.measured("calls_total", method="credit", outcome="NO_SLOT") == 1
 
     asyncio.run(calls())
+
+
+def test_the_last_place_is_for_questions_about_members() -> None:
+    async def calls() -> None:
+        guard = guarded(hangs)
+        tasks = await under_way(3, guard)
+        assert await guard.fault() is Fault.NO_SLOT
+        guard.script.behave = answers
+        assert await guard.port.validate_member("m") is Eligibility.UNKNOWN
+        assert await guard.port.balance("m") == 7
+        guard.script.behave = hangs
+        tasks.append(asyncio.create_task(guard.port.credit(CREDIT)))
+        question = asyncio.create_task(guard.port.validate_member("m"))
+        while guard.script.calls < 6:
+            await asyncio.sleep(0)
+        with pytest.raises(ProgramUnavailable) as caught:
+            await guard.port.validate_member("m")
+        assert caught.value.fault is Fault.NO_SLOT
+        for task in (*tasks, question):
+            task.cancel()
+        await asyncio.gather(*tasks, question, return_exceptions=True)
+        assert guard.measured("calls_in_flight") == 0
+
+    asyncio.run(calls())
+
+
+@pytest.mark.parametrize(("calls_max", "instructions"), [(1, 1), (2, 1), (8, 7)])
+def test_a_single_place_is_for_all(calls_max: int, instructions: int) -> None:
+    assert guarded(calls_max=calls_max).port.instructions_max == instructions
 
 
 def test_a_call_that_may_wait_gets_the_place_that_becomes_free() -> None:
