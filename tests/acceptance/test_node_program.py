@@ -3,6 +3,7 @@ every check, and keeps what it answered when it is killed.
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
@@ -78,6 +79,25 @@ def test_the_node_program_passes_every_check(brands: Brands, journal: Path) -> N
         assert asyncio.run(faults(program.address)) == []
         program.process.terminate()
         assert program.process.wait() == 0
+
+
+def test_the_node_program_stops_when_told_whatever_is_connected(
+    brands: Brands, journal: Path
+) -> None:
+    with serving_node(brands.profile(BRAND), journal) as program:
+        host, _, port = program.address.rpartition(":")
+        with socket.create_connection((host, int(port))):
+            asyncio.run(distrusted(brands, program.address))
+            program.process.terminate()
+            assert program.process.wait() == 0
+
+
+async def distrusted(brands: Brands, address: str) -> None:
+    """A caller that takes the program for another brand's, and leaves in the middle."""
+    async with calling(brands, address, partner_id="aurora") as port:
+        with pytest.raises(ProgramUnavailable) as caught:
+            await port.balance(MEMBER)
+        assert caught.value.fault is Fault.NOT_TRUSTED
 
 
 def test_nobody_but_this_exchange_gives_points_of_the_node_program(

@@ -41,6 +41,9 @@ const OPTIONS = {
   help: { type: "boolean" },
 };
 
+/** How long calls under way may take when the program is stopped. */
+const LAST_CALLS_MS = 2000;
+
 class Usage extends Error {}
 
 /** Prints one line of JSON. */
@@ -146,7 +149,13 @@ const COMMANDS = {
     const { server, port } = await serve(program, listen, profile);
     const address = `${listen.slice(0, listen.lastIndexOf(":"))}:${port}`;
     show({ event: "ready", address, program: name, instructions: program.answers.size });
-    for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => server.tryShutdown(() => process.exit(0)));
+    for (const signal of ["SIGINT", "SIGTERM"]) {
+      process.on(signal, () => {
+        server.tryShutdown(() => process.exit(0));
+        // A connection that never was one would hold it up for ever. What was answered is on the disk.
+        setTimeout(() => process.exit(0), LAST_CALLS_MS);
+      });
+    }
   },
 };
 
