@@ -27,6 +27,7 @@ from pointclear.client.errors import (
     Unavailable,
 )
 from pointclear.client.line import Identity, Patience
+from pointclear.client.pulling import Pulled
 from pointclear.client.values import (
     START,
     Bookmark,
@@ -54,6 +55,7 @@ __all__ = [
     "Patience",
     "Position",
     "ProofInvalid",
+    "Pulled",
     "Quote",
     "RefusedForGood",
     "RefusedForNow",

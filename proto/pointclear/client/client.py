@@ -16,6 +16,8 @@ from pointclear.client.exchange_keys import ExchangeKeys
 from pointclear.client.journal import Journal
 from pointclear.client.line import PATIENCE, Identity, Line, Patience
 from pointclear.client.profile import load_profile
+from pointclear.client.program import Program
+from pointclear.client.pulling import Pulled, Pulling
 from pointclear.client.reading import entry_of
 from pointclear.client.sending import Outcome, Sending
 from pointclear.client.values import Bookmark, Entry, Order, Position, Quote, Transfer
@@ -79,6 +81,7 @@ class Client:
         self._line = Line(identity, patience)
         self._keys = ExchangeKeys(self._line, identity.audience, identity.partner_id, trusted_keys)
         self._sending = Sending(identity, self._line, self._keys, self._journal, now, new_id)
+        self._pulling = Pulling(identity, self._line, now)
         self._watching = Watching(self._line, self._keys, self._journal, self._closed)
 
     def close(self) -> None:
@@ -222,6 +225,21 @@ class Client:
             yield entry
             if own and not self._closed.is_set():
                 self._journal.move_bookmark(entry.bookmark)
+
+    # Your own program
+
+    def pull(self, program_id: str, program: Program, *, most: int = 100) -> list[Pulled]:
+        """Fetch what your program has to do, have it done, and answer it signed: for a program
+        whose route is PULL. Call it again and again; an empty list means that nothing waits.
+
+        The program's methods are called in the order of the instructions, once for each. What one
+        raises stands in the list, and its instruction comes again when its lease is over, as does
+        one whose answer was not taken for want of a connection.
+
+        Raises RequestRefused (PROGRAM_UNKNOWN, FIELD_INVALID for another route), Unavailable, and
+        ProofInvalid for an instruction that is another program's.
+        """
+        return self._pulling.pull(program_id, program, most)
 
     # Other readings
 
