@@ -28,6 +28,7 @@ from pointclear.client import (
     ProofInvalid,
     RefusedForGood,
     RefusedForNow,
+    Reversal,
     Role,
     State,
     Transfer,
@@ -147,16 +148,16 @@ def test_a_refusal_that_was_recorded_is_an_answer_for_ever(client: Client, auror
     )
     assert told.remedy.endswith(".")
     assert told.metadata["targetPoints"] == "50"
-    assert (told.transfer.state, told.transfer.reason) == (State.REFUSED, "AMOUNT_MISMATCH")
+    assert (told.recorded.state, told.recorded.reason) == (State.REFUSED, "AMOUNT_MISMATCH")
     again = raised(lambda: client.outcome("k"), RefusedForGood)
-    assert (str(again), again.transfer, again.metadata) == (str(told), told.transfer, told.metadata)
+    assert (str(again), again.recorded, again.metadata) == (str(told), told.recorded, told.metadata)
     assert end_of(aurora) == before + 1
 
 
 def test_what_may_succeed_later_with_a_new_order_says_so(client: Client) -> None:
     late = order(valid_for=timedelta(microseconds=1))
     told = raised(lambda: client.transfer(late, key="late"), RefusedForNow)
-    assert (told.reason, told.retry, told.transfer.state) == (
+    assert (told.reason, told.retry, told.recorded.state) == (
         "ORDER_EXPIRED",
         Retry.NEW_ID,
         State.REFUSED,
@@ -169,7 +170,7 @@ def test_a_refusal_at_the_door_leaves_nothing(client: Client, aurora: Brand) -> 
     wrong = order(source_member="somebody@example.com")
     for _ in range(2):
         told = raised(lambda: client.transfer(wrong, key="wrong"), RefusedForGood)
-        assert (told.reason, told.field, told.transfer) == ("FIELD_INVALID", "source_member", None)
+        assert (told.reason, told.field, told.recorded) == ("FIELD_INVALID", "source_member", None)
     assert client.resume() == {}
     assert end_of(aurora) == before
 
@@ -230,14 +231,39 @@ def test_many_orders_go_in_few_calls_and_each_has_its_own_end(
     assert list(ended) == list(orders)
     short, door = ended.pop("short"), ended.pop("door")
     assert isinstance(short, RefusedForGood)
-    assert (short.reason, short.transfer is None) == ("AMOUNT_MISMATCH", False)
+    assert (short.reason, short.recorded is None) == ("AMOUNT_MISMATCH", False)
     assert isinstance(door, RefusedForGood)
-    assert (door.reason, door.field, door.transfer) == ("FIELD_INVALID", "target_member", None)
+    assert (door.reason, door.field, door.recorded) == ("FIELD_INVALID", "target_member", None)
     assert all(isinstance(each, Transfer) and each.is_committed for each in ended.values())
     again = client.transfer_batch(orders)
     assert {key: again[key] for key in ended} == ended
     assert str(again["short"]) == str(short)
     assert end_of(aurora) == before + MANY + 2
+
+
+def test_what_was_taken_back_is_booked_once_for_a_key_and_both_sides_learn_of_it(
+    client: Client, members: Coalition, tmp_path: Path
+) -> None:
+    transfer = client.transfer(order(source_points=200, target_points=100), key="taken-back")
+    with client_of(members["borealis"], tmp_path) as target:
+        name = transfer.transfer_id
+        part = target.reverse(name, 25, key="refund-1", reference="till-7")
+        assert (part.state, part.transfer_id) == (State.COMMITTED, name)
+        assert (part.source_points, part.target_points, part.reversed_points) == (50, 25, 25)
+        assert target.reverse(name, 25, key="refund-1", reference="till-7") == part
+        assert target.outcome("refund-1") == part
+        rest = target.reverse(name, 75, key="refund-2")
+        assert (rest.source_points, rest.reversed_points) == (150, 100)
+        told = raised(lambda: target.reverse(name, 1, key="refund-3"), RefusedForGood)
+        assert (told.reason, isinstance(told.recorded, Reversal)) == ("ALREADY_REVERSED", True)
+        raised(lambda: target.reverse(name, 2, key="refund-1"), KeyUsedOtherwise)
+        assert target.resume() == {}
+        own = list(target.watch(START, follow=False))[-3:]
+        assert [each.event for each in own] == [part, rest, told.recorded]
+    seen = list(client.watch(START, follow=False))[-2:]
+    assert [each.role for each in seen] == [Role.SOURCE, Role.SOURCE]
+    given_back = [each.event for each in seen if isinstance(each.event, Reversal)]
+    assert [each.source_points for each in given_back] == [50, 150]
 
 
 # What is read
@@ -248,12 +274,12 @@ def test_one_transfer_is_read_from_either_side_and_by_nobody_else(
 ) -> None:
     transfer = client.transfer(order(), key="seen")
     own = client.get(transfer.transfer_id)
-    assert (own.role, own.member, own.transfer) == (Role.SOURCE, "A-1", transfer)
+    assert (own.role, own.member, own.event) == (Role.SOURCE, "A-1", transfer)
     with client_of(members["borealis"], tmp_path) as target:
         other = target.get(transfer.transfer_id)
         assert (other.role, other.member) == (Role.TARGET, "B-1")
-        assert other.transfer is not None
-        assert other.transfer.record == transfer.record
+        assert isinstance(other.event, Transfer)
+        assert other.event.record == transfer.record
     with client_of(members["cirrus"], tmp_path) as stranger:
         told = raised(lambda: stranger.get(transfer.transfer_id), RefusedForGood)
     assert told.reason == "TRANSFER_UNKNOWN"
@@ -273,7 +299,7 @@ def test_the_stream_is_read_whole_and_on_from_any_bookmark(client: Client, auror
     sent = [client.transfer(order(), key=f"{number}") for number in range(3)]
     whole = list(client.watch(START, follow=False))
     assert [each.bookmark.stream_seq for each in whole] == list(range(1, end_of(aurora) + 1))
-    assert [each.transfer for each in whole[-3:]] == sent
+    assert [each.event for each in whole[-3:]] == sent
     middle = whole[-2].bookmark
     assert list(client.watch(middle, follow=False)) == whole[-1:]
     assert list(client.watch(whole[-1].bookmark, follow=False)) == []
@@ -309,8 +335,8 @@ def test_a_watch_gives_what_comes_to_a_brands_members_while_it_waits(
         transfer = client.transfer(order(source_member="A-9", target_member="B-9"), key="live")
         entry = coming.result(CALL_TIMEOUT_S)
         assert (entry.role, entry.member) == (Role.TARGET, "B-9")
-        assert entry.transfer is not None
-        assert entry.transfer.transfer_id == transfer.transfer_id
+        assert isinstance(entry.event, Transfer)
+        assert entry.event.transfer_id == transfer.transfer_id
         # A client that closes ends its watches.
         ended = pool.submit(list, watching)
         target.close()
@@ -354,7 +380,7 @@ def test_nobody_at_the_other_end_is_unanswered_and_then_answered_by_the_same_byt
     before = end_of(aurora)
     with client_of(aurora, tmp_path, SHORT, server="localhost:1") as client:
         told = raised(lambda: client.transfer(order(), key="lost"), Unanswered)
-        assert (told.key, str(told.transfer_id) in str(told)) == ("lost", True)
+        assert (told.key, str(told.order_id) in str(told)) == ("lost", True)
         (ended,) = client.transfer_batch({"also": order()}).values()
         assert isinstance(ended, Unanswered)
         raised(client.position, Unavailable)
@@ -365,7 +391,7 @@ def test_nobody_at_the_other_end_is_unanswered_and_then_answered_by_the_same_byt
         lost = client.outcome("lost")
         assert lost == ended_now["lost"]
         assert lost is not None
-        assert lost.transfer_id == told.transfer_id
+        assert lost.transfer_id == told.order_id
     assert end_of(aurora) == before + 2
 
 
@@ -388,7 +414,7 @@ def test_t24_an_answer_that_died_with_the_server_is_given_by_the_next(
             transfer = asked.result(CALL_TIMEOUT_S)
             assert transfer.is_committed
             # The watch went on by itself, too.
-            assert entry.result(CALL_TIMEOUT_S).transfer == transfer
+            assert entry.result(CALL_TIMEOUT_S).event == transfer
         mortal.kill()
     assert end_of(aurora) == before + 1
 

@@ -180,8 +180,8 @@ def test_what_the_program_declines_is_void_and_the_source_is_told(house: House) 
     with pytest.raises(RefusedForNow) as failed:
         house.source.outcome("declined")
     assert failed.value.reason == "CREDIT_REFUSED"
-    assert failed.value.transfer is not None
-    assert failed.value.transfer.state is State.ABORTED
+    assert failed.value.recorded is not None
+    assert failed.value.recorded.state is State.ABORTED
 
 
 def test_t24_an_answer_that_was_lost_is_asked_for_and_points_are_given_once(

@@ -56,7 +56,7 @@ def test_an_order_that_was_written_down_is_there_for_the_next_process(
     (kept,) = journal.keep([first], NOW)
     assert (kept.is_new, kept.final) == (True, False)
     (found,) = again(path).keep([draft()], NOW)
-    assert (found.transfer_id, found.envelope) == (first.transfer_id, first.envelope)
+    assert (found.order_id, found.envelope) == (first.order_id, first.envelope)
     assert not found.is_new
     assert again(path).unanswered() == [found]
 
@@ -162,6 +162,6 @@ def test_threads_and_processes_that_ask_at_once_get_one_order(journal: Journal, 
             for each in (journal, other, journal, other)
         ]
         kept = [each.result()[0] for each in asked]
-    assert len({each.transfer_id for each in kept}) == 10
+    assert len({each.order_id for each in kept}) == 10
     assert sum(each.is_new for each in kept) == 10
     other.close()

@@ -15,7 +15,13 @@ from uuid import UUID
 import pytest
 import uuid_utils
 
-from partners.envelope import TRANSFER_RECEIPT, Envelope, payload_digest, sign
+from partners.envelope import (
+    REVERSAL_NOTICE,
+    TRANSFER_RECEIPT,
+    Envelope,
+    payload_digest,
+    sign,
+)
 from partners.errors import Retry
 from partners.keys import SeedSigner
 from partners.wire import envelope_from_proto, envelope_to_proto, time_to_proto
@@ -32,7 +38,7 @@ from pointclear.client.journal import Journal, Kept
 from pointclear.client.line import Identity, NoAnswer, Patience, Tries
 from pointclear.client.refusals import Refusal, refusal_of_item
 from pointclear.client.sending import BATCH_ORDERS_MAX, CLOCKS, Sending, digest
-from pointclear.client.values import VALID_FOR, Order, State, Transfer
+from pointclear.client.values import VALID_FOR, Order, Reversal, State, TakenBack, Transfer
 from pointclear.common.v1 import refusal_pb2
 from pointclear.exchange.v1 import exchange_service_pb2 as pb
 from pointclear.exchange.v1 import transfer_pb2
@@ -66,7 +72,7 @@ class Script:
     """An exchange that says what a test wrote; what was sent to it is kept."""
 
     def __init__(self) -> None:
-        names = ("CreateTransfer", "BatchCreateTransfers", "GetTransfer")
+        names = ("CreateTransfer", "BatchCreateTransfers", "GetTransfer", "ReverseTransfer")
         self.exchange = SimpleNamespace(**{name: name for name in names})
         self.partners = SimpleNamespace(ListKeys="ListKeys")
         self.answers: list[Any] = []
@@ -210,18 +216,18 @@ def test_without_an_answer_in_time_the_order_stays_open(
     order = kept(sending)
     with pytest.raises(Unanswered) as failed:
         sending.send(order)
-    assert (failed.value.key, failed.value.transfer_id) == ("k", order.transfer_id)
+    assert (failed.value.key, failed.value.order_id) == ("k", order.order_id)
     (still,) = sending.journal.unanswered()
     script.answers = [committed()]
-    assert sending.send(still).transfer_id == order.transfer_id
+    assert sending.send(still).transfer_id == order.order_id
 
 
 def test_a_recorded_refusal_is_an_answer_with_its_receipt(sending: Sending, script: Script) -> None:
     script.answers = [LOST, refused(CAPPED)]
     with pytest.raises(RefusedForNow) as failed:
         sending.send(kept(sending))
-    assert failed.value.transfer is not None
-    assert failed.value.transfer.reason == CAPPED.reason
+    assert failed.value.recorded is not None
+    assert failed.value.recorded.reason == CAPPED.reason
     with pytest.raises(RefusedForNow):
         sending.send(kept(sending))
     assert len(script.sent) == 2
@@ -233,7 +239,7 @@ def test_a_refusal_at_the_door_at_the_first_attempt_is_certain(
     script.answers = [SHUT_OUT]
     with pytest.raises(RefusedForGood) as failed:
         sending.send(kept(sending))
-    assert failed.value.transfer is None
+    assert failed.value.recorded is None
     assert sending.journal.unanswered() == []
     # Let in later, the very same order is carried out.
     script.answers = [committed()]
@@ -293,8 +299,8 @@ def test_what_is_held_or_reserved_is_not_the_end(sending: Sending, script: Scrip
     assert sending.send(kept(sending)).state is State.RESERVED
     with pytest.raises(RefusedForGood) as failed:
         sending.send(kept(sending))
-    assert failed.value.transfer is not None
-    assert failed.value.transfer.state is State.ABORTED
+    assert failed.value.recorded is not None
+    assert failed.value.recorded.state is State.ABORTED
     assert len(set(orders_in(script))) == 1
 
 
@@ -347,7 +353,7 @@ def test_a_refusal_with_a_receipt_of_a_transfer_contradicts_itself(
     sending: Sending, script: Script
 ) -> None:
     script.answers = [refused(MISMATCH, "COMMITTED")]
-    with pytest.raises(ProofInvalid, match="came with a receipt of a transfer"):
+    with pytest.raises(ProofInvalid, match="came with a proof that it was done"):
         sending.send(kept(sending))
 
 
@@ -401,6 +407,63 @@ def test_a_batch_with_results_that_do_not_match_it_is_not_believed(
     script.answers = [pb.BatchCreateTransfersResponse()]
     with pytest.raises(ProofInvalid, match="0 results"):
         sending.send_all([kept(sending)])
+
+
+def reversed_by(request: Any) -> Any:
+    """The notice of a reversal that was booked."""
+    order = envelope_from_proto(request.reversal)
+    asked = transfer_pb2.ReversalOrder.FromString(order.payload)
+    record = transfer_pb2.ReversalRecord(
+        log_index=9,
+        recorded_at=time_to_proto(NOW),
+        reversal_id=asked.reversal_id,
+        transfer_id=asked.transfer_id,
+        order_sha256=payload_digest(order),
+        state=transfer_pb2.TRANSFER_STATE_COMMITTED,
+        target_points=asked.target_points,
+    )
+    notice = transfer_pb2.ReversalNotice(
+        audience=AUDIENCE,
+        partner_id="aurora",
+        stream_seq=4,
+        previous_sha256=bytes(32),
+        signing_key_id=EXCHANGE.key_id,
+        record=record.SerializeToString(deterministic=True),
+        salt=bytes(32),
+    ).SerializeToString(deterministic=True)
+    signed = envelope_to_proto(sign(EXCHANGE, REVERSAL_NOTICE, notice))
+    return pb.ReverseTransferResponse(notice=signed)
+
+
+def test_a_reversal_goes_the_same_way_and_cannot_be_looked_up(
+    sending: Sending, script: Script
+) -> None:
+    taken = TakenBack(transfer_id=UUID(bytes=uuid_utils.uuid7().bytes), target_points=30)
+    order = sending.write_down_reversal("back", taken)
+    script.answers = [LOST, SHUT_OUT]
+    with pytest.raises(Unanswered, match="CALLER_UNKNOWN"):
+        sending.send(order)
+    assert [each.key for each in sending.journal.unanswered()] == ["back"]
+    script.answers = [BUSY, reversed_by]
+    ended = sending.send_all(sending.journal.unanswered())["back"]
+    assert isinstance(ended, Reversal)
+    assert (ended.reversal_id, ended.target_points) == (order.order_id, 30)
+    assert len({each.reversal.payload for each in script.sent}) == 1
+    assert sending.send(sending.write_down_reversal("back", taken)) == ended
+
+
+def test_a_receipt_of_a_transfer_answers_no_reversal(sending: Sending, script: Script) -> None:
+    taken = TakenBack(transfer_id=UUID(bytes=uuid_utils.uuid7().bytes), target_points=30)
+    order = sending.write_down_reversal("back", taken)
+
+    def answer(request: Any) -> Any:
+        other = kept(sending, "other").envelope
+        return pb.ReverseTransferResponse(notice=envelope_to_proto(receipt_for(other)))
+
+    script.answers = [answer]
+    with pytest.raises(ProofInvalid) as failed:
+        sending.send(order)
+    assert failed.value.field == "transfer_id"
 
 
 def test_a_digest_tells_orders_apart_by_what_they_ask_for() -> None:

@@ -20,7 +20,18 @@ from pointclear.client.program import Program
 from pointclear.client.pulling import Pulled, Pulling
 from pointclear.client.reading import entry_of
 from pointclear.client.sending import Outcome, Sending
-from pointclear.client.values import Bookmark, Entry, Order, Position, Quote, Transfer
+from pointclear.client.values import (
+    VALID_FOR,
+    Bookmark,
+    Entry,
+    Event,
+    Order,
+    Position,
+    Quote,
+    Reversal,
+    TakenBack,
+    Transfer,
+)
 from pointclear.client.watching import Watching
 from pointclear.exchange.v1 import exchange_service_pb2 as pb
 
@@ -158,7 +169,32 @@ class Client:
         ValueError for an empty key or a figure that 64 bits do not hold.
         """
         (kept,) = self._sending.write_down({key: order})
-        return self._sending.send(kept)
+        transfer = self._sending.send(kept)
+        assert isinstance(transfer, Transfer), "a key stands for one order"
+        return transfer
+
+    def reverse(
+        self,
+        transfer_id: UUID,
+        target_points: int,
+        *,
+        key: str,
+        reference: str = "",
+        valid_for: timedelta = VALID_FOR,
+    ) -> Reversal:
+        """Book what you have taken back of a transfer that came to you, in part or in whole: take
+        the points back in your own program first. Exactly once for a key, like `transfer`, and it
+        raises the same.
+        """
+        taken = TakenBack(
+            transfer_id=transfer_id,
+            target_points=target_points,
+            reference=reference,
+            valid_for=valid_for,
+        )
+        reversal = self._sending.send(self._sending.write_down_reversal(key, taken))
+        assert isinstance(reversal, Reversal), "a key stands for one order"
+        return reversal
 
     def transfer_batch(self, orders: Mapping[str, Order]) -> dict[str, Outcome]:
         """Order many transfers at once, by their keys; how each ended: a Transfer, or the error
@@ -169,7 +205,7 @@ class Client:
         """
         return self._sending.send_all(self._sending.write_down(orders))
 
-    def outcome(self, key: str) -> Transfer | None:
+    def outcome(self, key: str) -> Event | None:
         """How the order of a key ended or stands, None where the journal has no such key. One that
         has no final answer is sent again. Raises what `transfer` raises.
         """

@@ -19,7 +19,7 @@ from uuid import UUID
 from partners.errors import PointclearError, Retry
 
 if TYPE_CHECKING:
-    from pointclear.client.values import Transfer
+    from pointclear.client.values import Event
 
 
 class ClientError(PointclearError):
@@ -37,7 +37,7 @@ class RequestRefused(ClientError):
         retry: Retry = Retry.NEVER,
         remedy: str = "",
         metadata: Mapping[str, str] = MappingProxyType({}),
-        transfer: "Transfer | None" = None,
+        recorded: "Event | None" = None,
     ) -> None:
         super().__init__(reason, text)
         self.reason = reason
@@ -52,8 +52,8 @@ class RequestRefused(ClientError):
         """One sentence: what to do next."""
         self.metadata = metadata
         """Facts for machines, units in their keys."""
-        self.transfer = transfer
-        """Of an order whose refusal was recorded: the record, with the signed receipt."""
+        self.recorded = recorded
+        """Of an order whose refusal was recorded: what was, with its signed proof."""
 
     def __str__(self) -> str:
         """Reason, field, text and remedy on one line."""
@@ -80,10 +80,11 @@ class Unanswered(Unavailable):
     may move the points twice.
     """
 
-    def __init__(self, key: str, transfer_id: UUID, text: str) -> None:
-        super().__init__(f"{key} (transfer {transfer_id}): {text}")
+    def __init__(self, key: str, order_id: UUID, text: str) -> None:
+        super().__init__(f"{key} ({order_id}): {text}")
         self.key = key
-        self.transfer_id = transfer_id
+        self.order_id = order_id
+        """The transfer's id, or the reversal's."""
 
 
 class ProofInvalid(ClientError):

@@ -35,7 +35,7 @@ class Kept:
     """An order as it was written down, and how it was answered so far."""
 
     key: str
-    transfer_id: UUID
+    order_id: UUID
     envelope: Envelope
     receipt: Envelope | None = None
     """What answered it, verified when it came."""
@@ -50,13 +50,14 @@ class Draft:
     """An order that is to be written down, unless its key is there."""
 
     key: str
-    transfer_id: UUID
+    order_id: UUID
+    """The transfer's id, or the reversal's."""
     asked: str
     """Digest of what is asked for: the same key may not stand for two orders."""
     envelope: Envelope
 
 
-_COLUMNS = "key, transfer_id, asked, envelope, receipt, refusal, final"
+_COLUMNS = "key, order_id, asked, envelope, receipt, refusal, final"
 
 
 class Journal:
@@ -115,20 +116,20 @@ class Journal:
         row = self._row(draft.key)
         if row is None:
             self._db.execute(
-                "INSERT INTO sent_order (key, transfer_id, asked, envelope, made_at)"
+                "INSERT INTO sent_order (key, order_id, asked, envelope, made_at)"
                 " VALUES (?, ?, ?, ?, ?)",
                 (
                     draft.key,
-                    draft.transfer_id.bytes,
+                    draft.order_id.bytes,
                     draft.asked,
                     to_json(draft.envelope),
                     _stamp(now),
                 ),
             )
-            return Kept(draft.key, draft.transfer_id, draft.envelope, is_new=True)
+            return Kept(draft.key, draft.order_id, draft.envelope, is_new=True)
         if row[2] != draft.asked:
             raise KeyUsedOtherwise(
-                f"{draft.key} stands for another order, of transfer {UUID(bytes=row[1])};"
+                f"{draft.key} stands for another order, {UUID(bytes=row[1])};"
                 " look it up by its key, and give a new order a key of its own"
             )
         return _kept(row)
@@ -224,11 +225,11 @@ class Journal:
 
 
 def _kept(row: tuple[Any, ...]) -> Kept:
-    key, transfer_id, _asked, envelope, receipt, refusal, final = row
+    key, order_id, _asked, envelope, receipt, refusal, final = row
     proof = None if receipt is None else from_json(receipt)
     return Kept(
         key,
-        UUID(bytes=transfer_id),
+        UUID(bytes=order_id),
         from_json(envelope),
         proof,
         None if refusal is None else Refusal.from_json(refusal, proof),

@@ -7,9 +7,9 @@ CREATE TABLE IF NOT EXISTS owner (
 
 CREATE TABLE IF NOT EXISTS sent_order (
     key TEXT PRIMARY KEY,
-    transfer_id BLOB NOT NULL UNIQUE,
+    order_id BLOB NOT NULL UNIQUE,   -- the transfer's, or the reversal's
     asked TEXT NOT NULL,       -- digest of what was asked for
-    envelope TEXT NOT NULL,    -- the signed order, DSSE's JSON form
+    envelope TEXT NOT NULL,    -- the signed order, to transfer or to reverse, DSSE's JSON form
     made_at TEXT NOT NULL,
     receipt TEXT,              -- the newest proof that answers it, DSSE's JSON form
     stream_seq INTEGER,        -- where that stands in the stream

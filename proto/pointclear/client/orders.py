@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from partners.envelope import REVERSAL_ORDER, TRANSFER_ORDER, pae
 from partners.keys import Signer
 from partners.wire import time_to_proto
-from pointclear.client.values import Order
+from pointclear.client.values import Order, TakenBack
 from pointclear.common.v1.envelope_pb2 import Signature, SignedEnvelope
 from pointclear.exchange.v1 import transfer_pb2
 
@@ -128,6 +128,22 @@ def build_reversal(
         expires_at=time_to_proto(expires_at),
         partner_reference=partner_reference,
     ).SerializeToString(deterministic=True)
+
+
+def reversal_payload(
+    taken: TakenBack, audience: str, partner_id: str, reversal_id: UUID, now: datetime
+) -> bytes:
+    """The payload of a reversal order that is made now. Raises ValueError like `build_reversal`."""
+    return build_reversal(
+        audience=audience,
+        partner_id=partner_id,
+        reversal_id=reversal_id.bytes,
+        transfer_id=taken.transfer_id.bytes,
+        target_points=taken.target_points,
+        issued_at=now,
+        expires_at=now + taken.valid_for,
+        partner_reference=taken.reference,
+    )
 
 
 def sign_reversal(signer: Signer, payload: bytes) -> SignedEnvelope:

@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from partners.envelope import CREDIT_NOTICE, FUNDING_NOTICE, TRANSFER_RECEIPT, Envelope
 from pointclear.client.errors import ProofInvalid
 from pointclear.client.proofs import Proof
-from pointclear.client.values import Bookmark, Entry, Quote, Reversal, Role, State, Transfer
+from pointclear.client.values import Bookmark, Entry, Event, Quote, Reversal, Role, State, Transfer
 from pointclear.common.v1 import refusal_pb2
 from pointclear.exchange.v1 import quote_pb2, transfer_pb2
 
@@ -46,9 +46,15 @@ def transfer_of(proof: Proof) -> Transfer:
 def entry_of(proof: Proof, member: str) -> Entry:
     """The entry of the stream that a proof is. Raises ProofInvalid."""
     bookmark = Bookmark(proof.body.stream_seq, proof.sha256)
+    role = _ROLES.get(proof.envelope.payload_type) or _role_in(proof)
+    return Entry(bookmark, role, member, event_of(proof))
+
+
+def event_of(proof: Proof) -> Event:
+    """What a proof is about. Raises ProofInvalid."""
     if isinstance(proof.record, transfer_pb2.ReversalRecord):
-        return Entry(bookmark, _role_in(proof), member, None, reversal_of(proof, proof.record))
-    return Entry(bookmark, _ROLES[proof.envelope.payload_type], member, transfer_of(proof))
+        return reversal_of(proof, proof.record)
+    return transfer_of(proof)
 
 
 def reversal_of(proof: Proof, record: transfer_pb2.ReversalRecord) -> Reversal:

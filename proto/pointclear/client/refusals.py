@@ -24,7 +24,7 @@ from partners.errors import Retry
 from partners.wire import envelope_from_proto
 from pointclear.client.errors import RefusedForGood, RefusedForNow, RequestRefused
 from pointclear.client.reading import reason_of
-from pointclear.client.values import Transfer
+from pointclear.client.values import Event
 from pointclear.common.v1 import refusal_pb2
 from pointclear.common.v1.envelope_pb2 import SignedEnvelope
 
@@ -57,11 +57,11 @@ class Refusal:
         """Whether the very same request may be sent again."""
         return self.retry is Retry.SAME_ID
 
-    def error(self, transfer: Transfer | None = None) -> RequestRefused:
-        """The error that says so; `transfer` is what the receipt proves."""
+    def error(self, recorded: Event | None = None) -> RequestRefused:
+        """The error that says so; `recorded` is what the receipt proves."""
         kinds = {Retry.NEW_ID: RefusedForNow, Retry.NEVER: RefusedForGood}
         return kinds.get(self.retry, RequestRefused)(
-            self.reason, self.text, self.field, self.retry, self.remedy, self.metadata, transfer
+            self.reason, self.text, self.field, self.retry, self.remedy, self.metadata, recorded
         )
 
     def to_json(self) -> str:

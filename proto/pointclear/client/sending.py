@@ -20,7 +20,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from partners.envelope import Envelope
+from partners.envelope import REVERSAL_ORDER, TRANSFER_ORDER, Envelope
 from partners.errors import RULES, Reason, Retry
 from partners.wire import envelope_from_proto, envelope_to_proto
 from pointclear.client.errors import (
@@ -33,15 +33,21 @@ from pointclear.client.errors import (
 from pointclear.client.exchange_keys import ExchangeKeys
 from pointclear.client.journal import Draft, Journal, Kept
 from pointclear.client.line import Identity, Line, NoAnswer
-from pointclear.client.orders import order_payload, sign_order
+from pointclear.client.orders import (
+    order_payload,
+    reversal_payload,
+    sign_order,
+    sign_reversal,
+)
 from pointclear.client.proofs import check_answers, parse_proof
-from pointclear.client.reading import moment, transfer_of
+from pointclear.client.reading import event_of, moment
 from pointclear.client.refusals import Refusal, refusal_of_item
-from pointclear.client.values import Order, State, Transfer
+from pointclear.client.values import Event, Order, State, TakenBack
 from pointclear.exchange.v1.exchange_service_pb2 import (
     BatchCreateTransfersRequest,
     CreateTransferRequest,
     GetTransferRequest,
+    ReverseTransferRequest,
     TransferResult,
 )
 from pointclear.exchange.v1.transfer_pb2 import TransferOrder
@@ -52,7 +58,7 @@ CLOCKS = timedelta(minutes=1)
 """By how much the exchange's clock may differ from ours."""
 VOID = (State.REFUSED, State.ABORTED)
 
-Outcome = Transfer | ClientError
+Outcome = Event | ClientError
 """How an order of a batch ended."""
 
 
@@ -75,36 +81,58 @@ class Sending:
         return self.journal.keep([self._draft(*each, now) for each in orders.items()], now)
 
     def _draft(self, key: str, order: Order, now: datetime) -> Draft:
-        if not key:
-            raise ValueError("an order has a key: your own name for it, such as a redemption's id")
-        transfer_id, me = self.new_id(), self.identity
-        payload = order_payload(order, me.audience, me.partner_id, transfer_id, now)
+        order_id, me = self.new_id(), self.identity
+        payload = order_payload(order, me.audience, me.partner_id, order_id, now)
         signed = envelope_from_proto(sign_order(me.signer, payload))
-        return Draft(key, transfer_id, digest(order), signed)
+        return Draft(checked(key), order_id, digest(order), signed)
 
-    def send(self, kept: Kept) -> Transfer:
+    def write_down_reversal(self, key: str, taken: TakenBack) -> Kept:
+        """The same for what was taken back."""
+        order_id, me, now = self.new_id(), self.identity, self.now()
+        payload = reversal_payload(taken, me.audience, me.partner_id, order_id, now)
+        signed = envelope_from_proto(sign_reversal(me.signer, payload))
+        draft = Draft(checked(key), order_id, digest(taken), signed)
+        return self.journal.keep([draft], now)[0]
+
+    def send(self, kept: Kept) -> Event:
         """How an order ended, or stands. Raises RequestRefused, Unanswered and ProofInvalid."""
         if is_settled(kept):
             return outcome(kept)
-        request = CreateTransferRequest(order=envelope_to_proto(kept.envelope))
         in_doubt, tries = may_have_been_sent(kept), self.line.tries()
         while True:
-            answer = self.line.attempt(self.line.exchange.CreateTransfer, request)
-            if not isinstance(answer, Refusal | NoAnswer):
-                return self._answered(kept, envelope_from_proto(answer.receipt))
+            answer = self._attempt(kept)
+            if isinstance(answer, Envelope):
+                return self._answered(kept, answer)
             if isinstance(answer, Refusal) and not answer.may_be_repeated:
                 return self._refused(kept, answer, in_doubt)
             in_doubt = True
             if not tries.again(answer):
-                raise Unanswered(kept.key, kept.transfer_id, answer.text)
+                raise Unanswered(kept.key, kept.order_id, answer.text)
+
+    def _attempt(self, kept: Kept) -> Envelope | Refusal | NoAnswer:
+        """One call: the proof that answers it, or none."""
+        exchange, signed = self.line.exchange, envelope_to_proto(kept.envelope)
+        if kept.envelope.payload_type == REVERSAL_ORDER:
+            reversed_ = self.line.attempt(
+                exchange.ReverseTransfer, ReverseTransferRequest(reversal=signed)
+            )
+            if isinstance(reversed_, Refusal | NoAnswer):
+                return reversed_
+            return envelope_from_proto(reversed_.notice)
+        created = self.line.attempt(exchange.CreateTransfer, CreateTransferRequest(order=signed))
+        if isinstance(created, Refusal | NoAnswer):
+            return created
+        return envelope_from_proto(created.receipt)
 
     def send_all(self, several: Sequence[Kept]) -> dict[str, Outcome]:
-        """How each ended, by its key: a transfer, or what `send` would raise."""
+        """How each ended, by its key: what `send` would give or raise."""
         ended: dict[str, Outcome] = {}
         waiting: list[Kept] = []
         for each in several:
             if is_settled(each):
                 ended[each.key] = caught(outcome, each)
+            elif each.envelope.payload_type == REVERSAL_ORDER:
+                ended[each.key] = caught(self.send, each)
             else:
                 waiting.append(each)
         doubtful = {each.key for each in waiting if may_have_been_sent(each)}
@@ -116,7 +144,7 @@ class Sending:
             doubtful.update(each.key for each, _ in left)
             if left and not tries.again(left[-1][1]):
                 for each, answer in left:
-                    ended[each.key] = Unanswered(each.key, each.transfer_id, answer.text)
+                    ended[each.key] = Unanswered(each.key, each.order_id, answer.text)
                 break
             waiting = [each for each, _ in left]
         return {each.key: ended[each.key] for each in several}
@@ -147,27 +175,23 @@ class Sending:
                 ended[each.key] = caught(self._refused, each, result, each.key in doubtful)
         return left
 
-    def _answered(self, kept: Kept, receipt: Envelope, refusal: Refusal | None = None) -> Transfer:
-        """What a receipt proves; the refusal is what came with it."""
+    def _answered(self, kept: Kept, proving: Envelope, refusal: Refusal | None = None) -> Event:
+        """What a receipt or notice proves; the refusal is what came with it."""
         try:
-            proof = self.keys.read(receipt)
+            proof = self.keys.read(proving)
         except Unavailable as gone:
-            raise Unanswered(kept.key, kept.transfer_id, f"unverified: {gone}") from None
-        check_answers(proof, kept.envelope.payload, kept.transfer_id.bytes)
-        transfer = transfer_of(proof)
-        if transfer.is_committed and refusal is not None:
-            raise ProofInvalid(f"{refusal.reason} came with a receipt of a transfer", "state")
-        said = None
-        if transfer.state in VOID:
-            said = refusal or said_by(transfer)
-        self.journal.answer(
-            kept.key, receipt, transfer.stream_seq, said, final=transfer.state.is_final
-        )
+            raise Unanswered(kept.key, kept.order_id, f"unverified: {gone}") from None
+        check_answers(proof, kept.envelope.payload, kept.order_id.bytes)
+        event = event_of(proof)
+        if event.state is State.COMMITTED and refusal is not None:
+            raise ProofInvalid(f"{refusal.reason} came with a proof that it was done", "state")
+        said = (refusal or said_by(event)) if event.state in VOID else None
+        self.journal.answer(kept.key, proving, event.stream_seq, said, final=event.state.is_final)
         if said is not None:
-            raise said.error(transfer)
-        return transfer
+            raise said.error(event)
+        return event
 
-    def _refused(self, kept: Kept, refusal: Refusal, in_doubt: bool) -> Transfer:
+    def _refused(self, kept: Kept, refusal: Refusal, in_doubt: bool) -> Event:
         if refusal.receipt is not None:
             return self._answered(kept, refusal.receipt, refusal)
         if in_doubt:
@@ -176,24 +200,26 @@ class Sending:
         self.journal.answer(kept.key, None, None, refusal, final=True)
         raise refusal.error()
 
-    def _looked_up(self, kept: Kept, refusal: Refusal) -> Transfer:
+    def _looked_up(self, kept: Kept, refusal: Refusal) -> Event:
         """What became of an order that an earlier attempt may have brought in, and that is not even
-        let in now.
+        let in now. A reversal cannot be looked up by its id: it stays open until it is let in.
         """
-        request = GetTransferRequest(transfer_id=kept.transfer_id.bytes)
-        try:
-            found = self.line.ask(self.line.exchange.GetTransfer, request)
-        except RequestRefused as unknown:
-            # Unknown, and too late to become known: it never was carried out, and never will be.
-            if unknown.reason == Reason.TRANSFER_UNKNOWN and self._is_past(kept):
-                self.journal.answer(kept.key, None, None, refusal, final=True)
-                raise refusal.error() from None
-        except Unavailable:
-            pass
-        else:
+        found = None
+        if kept.envelope.payload_type == TRANSFER_ORDER:
+            request = GetTransferRequest(transfer_id=kept.order_id.bytes)
+            try:
+                found = self.line.ask(self.line.exchange.GetTransfer, request)
+            except RequestRefused as unknown:
+                # Unknown, and too late to become known: it never was carried out, nor will be.
+                if unknown.reason == Reason.TRANSFER_UNKNOWN and self._is_past(kept):
+                    self.journal.answer(kept.key, None, None, refusal, final=True)
+                    raise refusal.error() from None
+            except Unavailable:
+                pass
+        if found is not None:
             return self._answered(kept, envelope_from_proto(found.entry.envelope))
         text = f"refused now ({refusal.reason}), after an attempt that may have been carried out"
-        raise Unanswered(kept.key, kept.transfer_id, text)
+        raise Unanswered(kept.key, kept.order_id, text)
 
     def _is_past(self, kept: Kept) -> bool:
         order = TransferOrder.FromString(kept.envelope.payload)
@@ -210,20 +236,27 @@ def may_have_been_sent(kept: Kept) -> bool:
     return not kept.is_new and not kept.final
 
 
-def outcome(kept: Kept) -> Transfer:
+def outcome(kept: Kept) -> Event:
     """The answer that was written down. Raises RequestRefused where it is one."""
     assert kept.receipt is not None, "it is settled"
-    transfer = transfer_of(parse_proof(kept.receipt))
+    event = event_of(parse_proof(kept.receipt))
     if kept.refusal is not None:
-        raise kept.refusal.error(transfer)
-    return transfer
+        raise kept.refusal.error(event)
+    return event
 
 
-def said_by(transfer: Transfer) -> Refusal:
+def checked(key: str) -> str:
+    """A key; raises ValueError for none."""
+    if not key:
+        raise ValueError("an order has a key: your own name for it, such as a redemption's id")
+    return key
+
+
+def said_by(event: Event) -> Refusal:
     """The refusal that a record states: all of it that is kept for ever."""
-    rule = RULES.get(Reason(transfer.reason)) if transfer.reason in Reason.__members__ else None
+    rule = RULES.get(Reason(event.reason)) if event.reason in Reason.__members__ else None
     retry = rule.retry if rule else Retry.NEVER
-    return Refusal(transfer.reason, "", "", retry, rule.remedy if rule else "")
+    return Refusal(event.reason, "", "", retry, rule.remedy if rule else "")
 
 
 def result_of(item: TransferResult) -> Envelope | Refusal:
@@ -233,7 +266,7 @@ def result_of(item: TransferResult) -> Envelope | Refusal:
     return refusal_of_item(item.refusal)
 
 
-def caught(end: Callable[..., Transfer], *arguments: object) -> Outcome:
+def caught(end: Callable[..., Event], *arguments: object) -> Outcome:
     """What it gives, or raises."""
     try:
         return end(*arguments)
@@ -247,7 +280,7 @@ def chunks(several: Sequence[Kept]) -> Iterator[Sequence[Kept]]:
         yield several[start : start + BATCH_ORDERS_MAX]
 
 
-def digest(order: Order) -> str:
+def digest(order: Order | TakenBack) -> str:
     """What an order asks for, in short. Fields that say nothing are left out, so that a field of a
     later version changes no digest; nor does the time that it is valid for.
     """
@@ -256,4 +289,6 @@ def digest(order: Order) -> str:
         for each in fields(order)
         if each.name != "valid_for" and getattr(order, each.name) != each.default
     }
+    if isinstance(order, TakenBack):
+        said["order"] = "reversal"
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -108,6 +108,17 @@ class Order:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenBack:
+    """What a target brand has taken back of a transfer that came to it."""
+
+    transfer_id: UUID
+    target_points: int
+    """Taken back by this, bonuses among them."""
+    reference: str = ""
+    valid_for: timedelta = VALID_FOR
+
+
 @dataclass(frozen=True, slots=True)
 class Quote:
     """An offer of the exchange's, verified: good for one transfer, until it expires."""
@@ -185,6 +196,15 @@ class Reversal:
     notice: Envelope
     """The proof itself: keep it."""
 
+    @property
+    def is_committed(self) -> bool:
+        """Whether points and money have moved back."""
+        return self.state is State.COMMITTED
+
+
+Event = Transfer | Reversal
+"""What a receipt or a notice proves."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bookmark:
@@ -209,9 +229,8 @@ class Entry:
     member: str
     """Your own member in the transfer, while the exchange stores the order; not signed. Empty with
     a reversal: the transfer's own entry names the member."""
-    transfer: Transfer | None
-    """What it is about; None where that is a reversal."""
-    reversal: Reversal | None = None
+    event: Event
+    """What happened: to a transfer, or a reversal of one."""
 
 
 Position = exchange_service_pb2.Position
