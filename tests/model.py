@@ -21,6 +21,8 @@ from pointclear.common.v1.refusal_pb2 import Reason
 from pointclear.exchange.v1.record_pb2 import EntryRecord
 from pointclear.exchange.v1.transfer_pb2 import (
     TRANSFER_STATE_COMMITTED,
+    ReversalOrder,
+    ReversalRecord,
     TransferOrder,
     TransferRecord,
 )
@@ -49,6 +51,9 @@ UNCOUNTED = (
 )
 """Kinds of entries that neither books nor terms depend on: here nobody is suspended."""
 
+REVERSALS = (6, 7)
+"""Kinds of leaves."""
+
 Cell = tuple[str, str, str, str, str]
 """Window, party, counterparty, code, tax code."""
 
@@ -63,6 +68,50 @@ class Verdict:
     fee: int = 0
     tax: int = 0
     window_id: str = ""
+
+
+@dataclass
+class Done:
+    """A transfer that was committed, and how much of it was taken back."""
+
+    order: TransferOrder
+    terms: RateAgreement
+    target: str
+    """The brand."""
+    paid: int
+    """Target points without bonuses."""
+    bonuses: list[tuple[str, int, list[tuple[str, int]]]]
+    """Promotion, points, and who paid what."""
+    value: int
+    value_tax: int
+    fee: int
+    tax: int
+    taken: int = 0
+
+    def part(self, k: int) -> Counter[tuple[str, ...]]:
+        """What the first `k` points of it are worth to whom: `points`, or a code and who paid."""
+        n = self.order.target_points
+        points = spread([self.paid, *(bonus for _, bonus, _ in self.bonuses)], k)
+        returned = k if self.terms.fee_refundable else 0
+        found: Counter[tuple[str, ...]] = Counter(
+            {
+                ("points", "OUT"): math.floor(Fraction(self.order.source_points * k, n)),
+                ("points", "IN"): points[0],
+                ("points", "BONUS_IN"): sum(points[1:]),
+                ("VALUE",): math.floor(points[0] * price_of(self.terms)),
+                ("VALUE_TAX",): round(Fraction(self.value_tax * k, n)),
+                ("FEE",): round(Fraction(self.fee * returned, n)),
+                ("TAX",): round(Fraction(self.tax * returned, n)),
+            }
+        )
+        for (name, _, paid), back in zip(self.bonuses, points[1:], strict=True):
+            found["granted", name] = back
+            worth = math.floor(back * price_of(self.terms))
+            for (funder, _), amount in zip(
+                paid, spread([each for _, each in paid], worth), strict=True
+            ):
+                found["PROMO", funder] += amount
+        return found
 
 
 LINK_STARTED = ("link_id", "source_program", "target_program", "source_member_sha256")
@@ -113,6 +162,10 @@ class Model:
     carried: Counter[str] = field(default_factory=Counter)
     payments: dict[tuple[str, str], int] = field(default_factory=dict)
     """What a statement asks for, by window and partner."""
+    done: dict[bytes, Done] = field(default_factory=dict)
+    """Committed transfers, by id."""
+    refused: dict[bytes, str] = field(default_factory=dict)
+    """Who sent those that were not, by id."""
     legs: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Partner and amount (positive into the account) of every leg that waits, by reference."""
 
@@ -120,6 +173,13 @@ class Model:
 
     def order(self, order: TransferOrder, now: datetime) -> Verdict:
         """Decide an order whose id is new and book it if it may pass."""
+        verdict = self.decided(order, now)
+        if verdict.reason:
+            self.refused[order.transfer_id] = order.partner_id
+        return verdict
+
+    def decided(self, order: TransferOrder, now: datetime) -> Verdict:
+        """What an order comes to."""
         reason = self.fault(order, now)
         if reason:
             return Verdict(reason)
@@ -179,7 +239,78 @@ class Model:
         self.move(f"{bearer}.position", f"hub.tax.{terms.tax_code}", tax)
         self.count(window, bearer, HUB, "FEE", fee)
         self.count(window, bearer, HUB, "TAX", tax, terms.tax_code)
+        bonuses = [
+            (each.promotion_id, bonus_of(each, base), shares_of(terms, each, base))
+            for each in promotions
+            if bonus_of(each, base)
+        ]
+        self.done[order.transfer_id] = Done(
+            order, terms, target, base + uplift, bonuses, value, value_tax, fee, tax
+        )
         return Verdict("", value, fee, tax, window)
+
+    # Reversals
+
+    def reversal(self, order: ReversalOrder, now: datetime) -> Verdict:
+        """Decide a reversal order whose id is new and book it if it may pass. No cap is asked."""
+        reason = self.reversal_fault(order, now)
+        if reason:
+            return Verdict(reason)
+        done = self.done[order.transfer_id]
+        back = done.part(done.taken + order.target_points)
+        back.subtract(done.part(done.taken))
+        assert min(back.values()) >= 0, "nothing is taken back that was not given"
+        done.taken += order.target_points
+        window = self.window[done.terms.settlement_currency]
+        source, target = done.order.partner_id, done.target
+        out, into = done.order.source_program, done.order.target_program
+        self.move(f"{out}.redeemed", f"{out}.members", back["points", "OUT"])
+        given = back["points", "IN"] + back["points", "BONUS_IN"]
+        assert given == order.target_points
+        self.move(f"{into}.members", f"{into}.granted", given)
+        for (kind, *names), amount in back.items():
+            if kind == "points":
+                program = out if names == ["OUT"] else into
+                self.points[window, program, f"REV_{names[0]}"] += amount
+            elif kind == "granted":
+                self.granted[done.terms.agreement_id, done.terms.version, names[0]] -= amount
+            elif kind == "PROMO" and names[0] != target:
+                self.pay_back(window, target, names[0], kind, amount)
+            elif kind in ("VALUE", "VALUE_TAX"):
+                self.pay_back(window, target, source, kind, amount)
+            elif kind in ("FEE", "TAX"):
+                bearer = source if done.terms.fee_bearer == BEARER_SOURCE else target
+                code = done.terms.tax_code if kind == "TAX" else ""
+                self.pay_back(window, HUB, bearer, kind, amount, code)
+        return Verdict("", back["VALUE",], back["FEE",], back["TAX",], window)
+
+    def pay_back(
+        self, window: str, payer: str, payee: str, kind: str, amount: int, tax: str = ""
+    ) -> None:
+        """One posting of a reversal."""
+        hub = f"hub.tax.{tax}" if tax else "hub.fees"
+        debit = f"{payer}.position" if payer != HUB else hub
+        credit = f"{payee}.position" if payee != HUB else "hub.promotions"
+        self.move(debit, credit, amount)
+        self.count(window, payer, payee, f"REV_{kind}", amount, tax or "none")
+
+    def reversal_fault(self, order: ReversalOrder, now: datetime) -> str:
+        """The first check that a reversal order fails."""
+        if order.issued_at.ToDatetime(UTC) - SKEW > now:
+            return "ORDER_FROM_FUTURE"
+        if order.expires_at.ToDatetime(UTC) <= now:
+            return "ORDER_EXPIRED"
+        done = self.done.get(order.transfer_id)
+        if done is None:
+            own = self.refused.get(order.transfer_id) == order.partner_id
+            return "TRANSFER_STATE" if own else "TRANSFER_UNKNOWN"
+        if order.partner_id not in (done.order.partner_id, done.target):
+            return "TRANSFER_UNKNOWN"
+        if order.partner_id != done.target:
+            return "TARGET_REVERSES"
+        if done.taken + order.target_points > done.order.target_points:
+            return "ALREADY_REVERSED"
+        return "" if done.terms.settlement_currency in self.window else "WINDOW_STATE"
 
     def tax_rate(self, code: str, now: datetime) -> int:
         """Basis points at a time."""
@@ -446,6 +577,16 @@ class Model:
         return {party: net for party, net in found.items() if net}
 
 
+def spread(parts: list[int], units: int) -> list[int]:
+    """Units over parts: from the last part on each gets its share of what it and those before it
+    get, rounded down, and the first what is left.
+    """
+    if len(parts) == 1:
+        return [units]
+    behind = math.floor(Fraction(units * sum(parts[1:]), sum(parts))) if any(parts) else 0
+    return [units - behind, *spread(parts[1:], behind)]
+
+
 def points_of(terms: RateAgreement, order: TransferOrder) -> tuple[int, int]:
     """What whole blocks give, and what the segment adds."""
     rate = Fraction(terms.block_rate.target_units, terms.block_rate.source_units)
@@ -497,7 +638,7 @@ class Logged:
 
     log_index: int
     kind: int
-    """1 transfer, 2 refusal, 3 any other entry."""
+    """1 transfer, 2 refusal, 3 any other entry, 6 reversal, 7 refusal of one."""
     recorded_at: datetime
     record: bytes
     order: bytes | None
@@ -508,22 +649,31 @@ def replay(log: Iterable[Logged]) -> tuple[Model, dict[bytes, Verdict]]:
     and its verdicts by transfer id.
     """
     model, verdicts = Model(), dict[bytes, Verdict]()
+    order: TransferOrder | ReversalOrder
+    record: TransferRecord | ReversalRecord
     for entry in log:
         assert entry.log_index == model.size
         model.size += 1
         if entry.order is None:
             model.entry(EntryRecord.FromString(entry.record))
             continue
-        order, record = TransferOrder.FromString(entry.order), TransferRecord()
-        record.ParseFromString(entry.record)
-        assert order.transfer_id not in verdicts, "an id is carried out once"
-        verdict = model.order(order, entry.recorded_at)
+        if entry.kind in REVERSALS:
+            order = ReversalOrder.FromString(entry.order)
+            record = ReversalRecord.FromString(entry.record)
+            own_id = order.reversal_id
+            verdict = model.reversal(order, entry.recorded_at)
+        else:
+            order = TransferOrder.FromString(entry.order)
+            record = TransferRecord.FromString(entry.record)
+            own_id = order.transfer_id
+            verdict = model.order(order, entry.recorded_at)
+        assert own_id not in verdicts, "an id is carried out once"
         found = Reason.Name(record.reason).removeprefix("REASON_") if record.reason else ""
         assert (found, record.value, record.window_id) == (
             verdict.reason,
             verdict.value,
             verdict.window_id,
         ), order
-        assert (record.state == TRANSFER_STATE_COMMITTED) == (entry.kind == 1) == (not found)
-        verdicts[order.transfer_id] = verdict
+        assert (record.state == TRANSFER_STATE_COMMITTED) == (entry.kind in (1, 6)) == (not found)
+        verdicts[own_id] = verdict
     return model, verdicts

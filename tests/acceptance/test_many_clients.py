@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,7 +59,13 @@ CLIENTS_A_SERVER = 4
 ORDERS_A_CLIENT = 40
 ORDERS = 2 * CLIENTS_A_SERVER * ORDERS_A_CLIENT
 SEEDS = (1, 2, 3, 4)
-CODES = {1: "OUT", 2: "IN", 4: "VALUE", 7: "FEE", 8: "TAX", 18: "PAY_IN", 19: "PAY_OUT"}
+TRANSFER_CODES = ("OUT", "IN", "BONUS_IN", "VALUE", "VALUE_TAX", "PROMO", "FEE", "TAX")
+CODES = {
+    **dict(enumerate(TRANSFER_CODES, start=1)),
+    **dict(enumerate((f"REV_{name}" for name in TRANSFER_CODES), start=9)),
+    18: "PAY_IN",
+    19: "PAY_OUT",
+}
 """As the journal numbers them."""
 
 
@@ -329,7 +336,7 @@ def test_many_clients_are_answered_as_by_one_thread_in_the_order_of_the_log(
 
     model, verdicts = replay(logged(pair.members.data_dir))
     check_answers(pair, verdicts, pair.sent[began:])
-    check_state(pair, model)
+    check_state(pair.members.data_dir, model)
     check_log_and_books(pair.members.data_dir)
 
 
@@ -364,9 +371,9 @@ def check_answers(pair: Pair, verdicts: dict[bytes, Verdict], sent: Sequence[Sen
         )
 
 
-def check_state(pair: Pair, model: Model) -> None:
+def check_state(data_dir: Path, model: Model) -> None:
     """Fails unless the books hold what the model holds: balances, holds and window sums."""
-    with connection(pair.members.data_dir) as database, database.cursor() as cursor:
+    with connection(data_dir) as database, database.cursor() as cursor:
         cursor.execute(
             "SELECT name, credits_posted - debits_posted, debits_pending"
             " FROM account JOIN balance USING (account_number)"
