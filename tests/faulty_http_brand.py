@@ -1,6 +1,6 @@
 """The example brand that speaks HTTP, made to answer wrongly: a program of its own, for tests.
 
-The file `fault` in its folder names what is wrong with the answers from then on; without it they
+The file `fault` in its profile names what is wrong with the answers from then on; without it they
 are right. Whatever the fault, the brand has acted before: that is what makes it dangerous.
 """
 
@@ -46,6 +46,16 @@ class FaultyBrand(brand.Brand):  # type: ignore[misc]
         path = self.folder / "fault"
         return path.read_text() if path.exists() else ""
 
+    def routes(self) -> list[Any]:
+        """The example's, and where its redirect leads."""
+
+        async def followed(request: Any) -> Response:
+            (self.folder / "followed").touch()
+            return Response()
+
+        elsewhere = brand.Route("/elsewhere", followed, methods=["GET", "POST"])
+        return [*super().routes(), elsewhere]
+
     async def respond(self, *question: Any) -> Response:
         """The answer, when its time has come."""
         response: Response = await super().respond(*question)
@@ -65,7 +75,7 @@ class FaultyBrand(brand.Brand):  # type: ignore[misc]
 
     def signed_with(self, key: Ed25519PrivateKey, asked_by: Any, answer: Any) -> Response:
         """As it answers, by another key."""
-        own, self.signatures = self.signatures, brand.Signatures(self.profile, key)
+        own, self.signatures = self.signatures, brand.Signatures(key, [])
         try:
             return self.right(asked_by, answer)
         finally:
@@ -295,11 +305,11 @@ FAULTS: Mapping[str, Callable[[FaultyBrand, Any, Any], Response]] = {
 }
 
 
-def open_faulty(folder: Path, base_url: str | None = None) -> FaultyBrand:
-    """The brand of a folder."""
-    right = brand.open_brand(folder, base_url)
+def open_faulty(given: Any, base_url: str) -> FaultyBrand:
+    """The brand of a command line."""
+    right = brand.open_brand(given, base_url)
     faulty = FaultyBrand(right.profile, right.journal, right.signatures)
-    faulty.folder = folder
+    faulty.folder = given.profile
     return faulty
 
 

@@ -1,4 +1,4 @@
-"""A brand that speaks HTTP, as a process of its own, and the program through which it is called."""
+"""The brand that speaks HTTP, as a process of its own, and the program that calls it."""
 
 import json
 import secrets
@@ -13,23 +13,20 @@ from pathlib import Path
 
 from adapters.http_program import Endpoint, HttpProgram, connect
 from exchange.cli.development_ca import (
-    CertificateAuthority,
-    create_authority,
-    issue_server_certificate,
+    issue_serving_certificate,
     new_tls_key,
     pem,
     private_key_pem,
 )
-from partners.key_files import create_key_file
+from partners.key_files import write_public_key
 from partners.keys import Purpose, SeedSigner
 from partners.registry import RegisteredKey
+from tests.brands import AUDIENCE, Brands, made
 from tests.processes import READY_TIMEOUT_S, ROOT, environment, folder
 
-AUDIENCE = "pointclear.local/development"
 PARTNER = "airline"
 PROGRAM = "airline-miles"
 MEMBER = "anna"
-ORDERS = Purpose.ORDERS
 EXAMPLE = ROOT / "docs" / "examples" / "http-brand" / "brand.py"
 FAULTY = ROOT / "tests" / "faulty_http_brand.py"
 TIMEOUT_S = 20.0
@@ -38,35 +35,70 @@ TIMEOUT_S = 20.0
 
 @dataclass
 class HttpBrand:
-    """A brand's folder, its process, and what the exchange knows of it."""
+    """A brand's profile, its process, and what the exchange knows of it."""
 
-    folder: Path
-    authority: CertificateAuthority
+    brands: Brands
     exchange: SeedSigner
     keys: dict[str, RegisteredKey]
     process: "subprocess.Popen[bytes] | None" = None
-    base_url: str = ""
+    address: str = "127.0.0.1:0"
 
-    def start(self, script: Path = FAULTY) -> None:
-        """Serve, where it served before; returns when it does."""
-        listen = self.base_url.removeprefix("https://") or "127.0.0.1:0"
-        arguments = ["--folder", str(self.folder), "--listen", listen]
-        arguments += ["--member", MEMBER, "--member", f"{MEMBER}-2"]
+    @property
+    def folder(self) -> Path:
+        """Its profile, where its journal and a test's wishes are too."""
+        return self.brands.profile(PARTNER)
+
+    @property
+    def journal(self) -> Path:
+        """Its members and answers."""
+        return self.folder / "journal.db"
+
+    @property
+    def base_url(self) -> str:
+        """Where it is called."""
+        return f"https://{self.address}"
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it is, and who vouches for it."""
+        keys = self.brands.folder / "keys"
+        return Endpoint(
+            self.base_url,
+            self.folder / "ca.pem",
+            keys / "calling-tls.pem",
+            keys / "calling-tls-key.pem",
+        )
+
+    def run(self, script: Path, *arguments: str) -> "subprocess.Popen[bytes]":
+        """A command of its program."""
         with (self.folder / "stderr").open("ab") as log:
-            self.process = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, str(script), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=environment(),
             )
+
+    def enrol(self, *members: str) -> None:
+        """Members join."""
+        command = self.run(EXAMPLE, "enrol", "--journal", str(self.journal), *members)
+        command.communicate()
+        assert command.returncode == 0, (self.folder / "stderr").read_text()
+
+    def start(self, script: Path = FAULTY, program: str = PROGRAM) -> None:
+        """Serve, where it served before; returns when it does."""
+        self.process = self.run(
+            script,
+            *("serve", "--profile", str(self.folder), "--journal", str(self.journal)),
+            *("--exchange-key", str(self.folder / "exchange.pem")),
+            *("--listen", self.address, "--program", program),
+        )
         assert self.process.stdout is not None
         readable, _, _ = select.select([self.process.stdout], [], [], READY_TIMEOUT_S)
         line = self.process.stdout.readline() if readable else b""
         assert line, f"the brand did not start: {(self.folder / 'stderr').read_text()}"
-        self.base_url = json.loads(line)["ready"]
-        settings = json.loads((self.folder / "brand.json").read_text())
-        (self.folder / "brand.json").write_text(json.dumps(settings | {"base_url": self.base_url}))
+        self.address = json.loads(line)["address"]
 
     def kill(self) -> None:
         """As when the power fails."""
@@ -85,14 +117,11 @@ class HttpBrand:
     def certify(self, now: datetime) -> None:
         """A certificate for its host that was issued at some time."""
         tls_key = new_tls_key()
-        certificate = issue_server_certificate(self.authority, tls_key.public_key(), now)
-        (self.folder / "tls.pem").write_bytes(pem(certificate))
-        (self.folder / "tls-key.pem").write_bytes(private_key_pem(tls_key))
-
-    @property
-    def endpoint(self) -> Endpoint:
-        """Where it is."""
-        return Endpoint(self.base_url, self.folder / "ca.pem")
+        certificate = issue_serving_certificate(
+            self.brands.authority, tls_key.public_key(), f"pointclear://partner/{PARTNER}", now
+        )
+        (self.folder / "serving-tls.pem").write_bytes(pem(certificate))
+        (self.folder / "serving-tls-key.pem").write_bytes(private_key_pem(tls_key))
 
     @asynccontextmanager
     async def program(
@@ -113,50 +142,37 @@ class HttpBrand:
             )
 
 
-def registered(
-    key_id: str, public_key: bytes, holder: str = f"partner/{PARTNER}", purpose: Purpose = ORDERS
-) -> RegisteredKey:
+def registered(signer: SeedSigner, holder: str, purpose: Purpose) -> RegisteredKey:
     """A key as the exchange has it."""
     begins = datetime.now(UTC) - timedelta(days=1)
     ends = begins + timedelta(days=30)
-    return RegisteredKey(key_id, holder, purpose, public_key, begins, ends, 1)
+    return RegisteredKey(signer.key_id, holder, purpose, signer.public_key, begins, ends, 1)
 
 
-def new_brand(folder: Path) -> HttpBrand:
-    """A brand with keys, a certificate, and an exchange that knows them."""
-    passphrase = secrets.token_urlsafe(16)
-    (folder / "passphrase").write_text(passphrase)
-    own = create_key_file(folder / "orders.pem", passphrase.encode())
-    seeds = secrets.token_bytes(32), secrets.token_bytes(32)
-    others = [SeedSigner(seed) for seed in seeds]
-    keys = [
-        registered(own.key_id, own.public_key),
-        registered(others[0].key_id, others[0].public_key, holder="partner/hotel"),
-        registered(others[1].key_id, others[1].public_key, purpose=Purpose.AGREEMENTS),
-    ]
+def new_brand(home: Path) -> HttpBrand:
+    """A brand with keys and a certificate, and an exchange that knows them."""
+    brands = made(home)
+    keys = brands.registered(PARTNER)
     exchange = SeedSigner(secrets.token_bytes(32))
-    profile = {
-        "audience": AUDIENCE,
-        "partner_id": PARTNER,
-        "program": PROGRAM,
-        "base_url": "",
-        "exchange_keys": {exchange.key_id: exchange.public_key.hex()},
-    }
-    (folder / "brand.json").write_text(json.dumps(profile))
-    authority = create_authority("test", new_tls_key(), datetime.now(UTC))
-    (folder / "ca.pem").write_bytes(pem(authority.certificate))
-    brand = HttpBrand(folder, authority, exchange, {key.key_id: key for key in keys})
-    brand.certify(datetime.now(UTC))
-    for name, seed in zip(("other-brands-seed", "agreements-seed"), seeds, strict=True):
-        (folder / name).write_bytes(seed)
+    brand = HttpBrand(brands, exchange, keys)
+    write_public_key(brand.folder / "exchange.pem", exchange.public_key)
+    for name, holder, purpose in (
+        ("other-brands-seed", "partner/hotel", Purpose.ORDERS),
+        ("agreements-seed", f"partner/{PARTNER}", Purpose.AGREEMENTS),
+    ):
+        seed = secrets.token_bytes(32)
+        (brand.folder / name).write_bytes(seed)
+        key = registered(SeedSigner(seed), holder, purpose)
+        keys[key.key_id] = key
     return brand
 
 
 @contextmanager
 def running_brand(script: Path = FAULTY) -> Iterator[HttpBrand]:
     """A brand at work, in a folder of its own."""
-    with folder() as path:
-        brand = new_brand(path)
+    with folder() as home:
+        brand = new_brand(home)
+        brand.enrol(MEMBER, f"{MEMBER}-2")
         brand.start(script)
         try:
             yield brand

@@ -36,8 +36,9 @@ from partners.program_port import (
     Reversal,
     contradicts,
 )
+from tests.brands import AUDIENCE
 from tests.faulty_http_brand import SEALED
-from tests.http_brand import AUDIENCE, EXAMPLE, MEMBER, PROGRAM, HttpBrand, running_brand
+from tests.http_brand import EXAMPLE, MEMBER, PROGRAM, HttpBrand, running_brand
 from tests.openapi import DOCUMENT, check, check_fields, resolved
 
 DIGEST = bytes(range(32))
@@ -228,6 +229,12 @@ def test_a_wrong_answer_is_none_and_the_same_again_gives_once(
     brand.fault("")
     assert asyncio.run(asked(brand, credit)).outcome is CreditOutcome.DONE
     assert balance(brand) == before + 100
+
+
+def test_a_redirect_is_not_followed(brand: HttpBrand) -> None:
+    brand.fault("redirect")
+    assert asyncio.run(fault_of(brand, a_credit())) is Fault.FAILED
+    assert not (brand.folder / "followed").exists()
 
 
 @pytest.mark.parametrize("fault", ["late", "drip"])

@@ -9,11 +9,8 @@ its answers in one SQLite file. What it must get right, and where:
   instruction is declined if it comes later.
 - Every request is verified before anything is done, every answer signed (`Signatures`).
 
-    python brand.py --folder DIR --listen 127.0.0.1:8443 --member anna --member ben
-
-DIR holds `brand.json` (see `Profile`), `tls.pem` and `tls-key.pem`, and `orders.pem` with its
-`passphrase`, the private key whose public key the exchange has registered for orders. `brand.db` is
-made there.
+    python brand.py enrol --journal airline.db anna ben
+    python brand.py serve --profile airline --journal airline.db --exchange-key receipts.pem
 """
 
 import argparse
@@ -31,7 +28,7 @@ from typing import Any
 
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from http_message_signatures import (
     HTTPMessageSignaturesException,
     HTTPMessageSigner,
@@ -63,16 +60,14 @@ CREATE TABLE IF NOT EXISTS instruction (
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What `brand.json` says."""
+    """Who we are, and for whom."""
 
     audience: str
-    """The exchange and environment, as told by the exchange."""
+    """The exchange and environment."""
     partner_id: str
     program: str
     base_url: str
     """Under which the exchange calls; it signs this, so it is not taken from the request."""
-    exchange_keys: dict[str, str]
-    """The exchange's public keys for receipts in hex, by their ids."""
 
 
 class Declined(Exception):
@@ -82,8 +77,7 @@ class Declined(Exception):
 class Journal:
     """Members, instructions and answers in one file."""
 
-    def __init__(self, path: Path, profile: Profile) -> None:
-        self._profile = profile
+    def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + SCHEMA)
@@ -193,11 +187,8 @@ class Journal:
     ) -> Json:
         # No member in it: the exchange keeps this for ever.
         answer: Json = {
-            "audience": self._profile.audience,
-            "partner_id": self._profile.partner_id,
             "instruction_id": instruction_id,
             "kind": kind,
-            "program": self._profile.program,
             "outcome": "DONE" if points else "DECLINED" if reason else "NEVER",
             "decided_at": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
         }
@@ -235,13 +226,10 @@ class HttpResponse:
 class Signatures:
     """Verifies requests and signs answers (RFC 9421, RFC 9530)."""
 
-    def __init__(self, profile: Profile, key: Ed25519PrivateKey) -> None:
-        self.key_id = hashlib.sha256(key.public_key().public_bytes_raw()).hexdigest()[:32]
+    def __init__(self, key: Ed25519PrivateKey, exchange_keys: list[Ed25519PublicKey]) -> None:
+        self.key_id = key_id_of(key.public_key())
         keys = MappingKeyResolver(
-            public_keys={
-                key_id: Ed25519PublicKey.from_public_bytes(bytes.fromhex(public))
-                for key_id, public in profile.exchange_keys.items()
-            },
+            public_keys={key_id_of(each): each for each in exchange_keys},
             private_keys={self.key_id: key},
         )
         self._verifier = HTTPMessageVerifier(
@@ -273,6 +261,11 @@ class Signatures:
         return response.headers
 
 
+def key_id_of(key: Ed25519PublicKey) -> str:
+    """The id that a key gives itself."""
+    return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:32]
+
+
 class Brand:
     """The endpoints."""
 
@@ -284,12 +277,33 @@ class Brand:
     def routes(self) -> list[Route]:
         """One POST for each question."""
         return [
-            self._route("/credits", lambda asked: self.journal.carry_out("CREDIT", asked)),
-            self._route("/reversals", lambda asked: self.journal.carry_out("REVERSE", asked)),
-            self._route("/look-ups", self.journal.look_up),
+            self._route("/credits", self.credit),
+            self._route("/reversals", self.reverse),
+            self._route("/look-ups", self.look_up),
             self._route("/members/validate", self.validate),
             self._route("/members/balance", self.balance),
         ]
+
+    def credit(self, asked: Json) -> Json:
+        """Give points."""
+        return self.word(self.journal.carry_out("CREDIT", asked))
+
+    def reverse(self, asked: Json) -> Json:
+        """Take points back."""
+        return self.word(self.journal.carry_out("REVERSE", asked))
+
+    def look_up(self, asked: Json) -> Json:
+        """What became of an instruction."""
+        return self.word(self.journal.look_up(asked))
+
+    def word(self, answer: Json) -> Json:
+        """An answer as ours, for one exchange."""
+        profile = self.profile
+        return answer | {
+            "audience": profile.audience,
+            "partner_id": profile.partner_id,
+            "program": profile.program,
+        }
 
     def validate(self, asked: Json) -> Json:
         """Whether a member may take part."""
@@ -337,23 +351,28 @@ def problem(status: int, detail: str) -> Response:
     )
 
 
-def open_brand(folder: Path, base_url: str | None = None) -> Brand:
-    """The brand whose files are in a folder."""
-    settings = json.loads((folder / "brand.json").read_text())
-    profile = Profile(**settings | ({"base_url": base_url} if base_url else {}))
+def open_brand(given: argparse.Namespace, base_url: str) -> Brand:
+    """The brand whose profile the command line names."""
+    folder: Path = given.profile
+    known = json.loads((folder / "profile.json").read_text())
+    partner_id = known["identity"].rpartition("/")[2]
+    profile = Profile(known["audience"], partner_id, given.program or partner_id, base_url)
     passphrase = (folder / "passphrase").read_bytes().strip()
-    key = load_pem_private_key((folder / "orders.pem").read_bytes(), passphrase)
-    if not isinstance(key, Ed25519PrivateKey):
-        raise SystemExit("orders.pem is no Ed25519 key")
-    return Brand(profile, Journal(folder / "brand.db", profile), Signatures(profile, key))
+    key = load_pem_private_key((folder / "keys" / "orders.pem").read_bytes(), passphrase)
+    exchange_keys = [load_pem_public_key(each.read_bytes()) for each in given.exchange_key]
+    if not isinstance(key, Ed25519PrivateKey) or not all(
+        isinstance(each, Ed25519PublicKey) for each in exchange_keys
+    ):
+        raise SystemExit("orders.pem and the exchange's keys are Ed25519 keys")
+    return Brand(profile, Journal(given.journal), Signatures(key, exchange_keys))
 
 
-def serve(brand: Brand, folder: Path, listening: socket.socket) -> None:
+def serve(brand: Brand, profile: Path, listening: socket.socket) -> None:
     """Answer until told to stop."""
     config = uvicorn.Config(
         Starlette(routes=brand.routes()),
-        ssl_certfile=folder / "tls.pem",
-        ssl_keyfile=folder / "tls-key.pem",
+        ssl_certfile=profile / "serving-tls.pem",
+        ssl_keyfile=profile / "serving-tls-key.pem",
         log_level="warning",
         # Its lines would hold what nobody asked for; the journal has the instructions.
         access_log=False,
@@ -361,22 +380,36 @@ def serve(brand: Brand, folder: Path, listening: socket.socket) -> None:
     uvicorn.Server(config).run(sockets=[listening])
 
 
-def main(make: Callable[[Path, str | None], Brand] = open_brand) -> None:
-    """Read the command line, serve."""
+def arguments() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--listen", default="127.0.0.1:8443", help="host:port; port 0 takes any")
-    parser.add_argument("--member", action="append", default=[], help="somebody who has joined")
-    arguments = parser.parse_args()
-    host, _, port = arguments.listen.rpartition(":")
+    commands = parser.add_subparsers(dest="command", required=True)
+    enrol = commands.add_parser("enrol", help="members join")
+    enrol.add_argument("members", nargs="+", metavar="MEMBER")
+    serving = commands.add_parser("serve", help="take the exchange's calls")
+    serving.add_argument("--profile", type=Path, required=True, metavar="DIR")
+    serving.add_argument("--exchange-key", type=Path, required=True, action="append", metavar="PEM")
+    serving.add_argument("--listen", default="127.0.0.1:8443", metavar="HOST:PORT")
+    serving.add_argument("--base-url", help="where the world reaches us, if not there")
+    serving.add_argument("--program", metavar="ID", help="if not named like the brand")
+    for each in (enrol, serving):
+        each.add_argument("--journal", type=Path, required=True, metavar="FILE")
+    return parser.parse_args()
+
+
+def main(make: Callable[[argparse.Namespace, str], Brand] = open_brand) -> None:
+    """Run the command line."""
+    given = arguments()
+    if given.command == "enrol":
+        for reference in given.members:
+            Journal(given.journal).add_member(reference)
+        return
+    host, _, port = given.listen.rpartition(":")
     listening = socket.create_server((host, int(port)))
-    bound = listening.getsockname()[1]
-    # With a fixed port the profile says how the world reaches us; else we are asked directly.
-    brand = make(arguments.folder, None if int(port) else f"https://{host}:{bound}")
-    for reference in arguments.member:
-        brand.journal.add_member(reference)
-    print(json.dumps({"ready": brand.profile.base_url}), flush=True)
-    serve(brand, arguments.folder, listening)
+    address = f"{host}:{listening.getsockname()[1]}"
+    brand = make(given, given.base_url or f"https://{address}")
+    print(json.dumps({"event": "ready", "address": address}), flush=True)
+    serve(brand, given.profile, listening)
 
 
 if __name__ == "__main__":
