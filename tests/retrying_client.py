@@ -21,11 +21,11 @@ from uuid import UUID
 
 import grpc
 
-from exchange.cli.connection import CHANNEL_OPTIONS
 from exchange.cli.demo.brand_client import reason_of
 from exchange.cli.profile import load_profile
 from partners.errors import RULES, Retry
 from partners.keys import Purpose
+from pointclear.client.channel import CHANNEL_OPTIONS
 from pointclear.client.orders import build_order, sign_order
 from pointclear.common.v1.envelope_pb2 import SignedEnvelope
 from pointclear.exchange.v1.exchange_service_pb2 import CreateTransferRequest

@@ -6,8 +6,7 @@ Effects: the network. The rules kept here:
   who calls.
 - Every call has a deadline. Nothing is sent again by itself: what may be repeated, and how, is the
   caller's to know.
-- A refusal is read from `google.rpc.Status` in the trailers: ErrorInfo of domain `pointclear`,
-  BadRequest, RetryInfo and the receipt. Errors that gRPC makes itself carry none of these: nobody
+- A refusal is read as the client library reads it. Errors that gRPC makes itself are none: nobody
   refused, so they mean that the exchange is unavailable.
 """
 
@@ -18,8 +17,6 @@ from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
 from exchange.cli.failure import (
     ExitCode,
@@ -31,8 +28,9 @@ from exchange.cli.failure import (
 from exchange.cli.profile import Profile
 from exchange.cli.signed_actions import ActingChannel, Desk
 from partners.keys import Purpose, VerifyKey
-from partners.wire import envelope_from_proto, purpose_from_proto
-from pointclear.common.v1.envelope_pb2 import SignedEnvelope
+from partners.wire import purpose_from_proto
+from pointclear.client import channel as channels
+from pointclear.client.refusals import refusal_of_call
 from pointclear.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceStub
 from pointclear.partners.v1.action_service_pb2_grpc import ActionServiceStub
 from pointclear.partners.v1.key_pb2 import Key
@@ -45,18 +43,9 @@ from pointclear.settlement.v1.settlement_service_pb2_grpc import SettlementServi
 CALL_TIMEOUT_S = 60.0
 PAGE_SIZE = 500
 """As many as one page holds."""
-ERROR_DOMAIN = "pointclear"
 EXCHANGE = "exchange"
 """The holder of the exchange's own keys."""
 
-CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    # The exchange's answers are the only large messages: 500 receipts of at most 6 KiB.
-    ("grpc.max_receive_message_length", 8 * 1024 * 1024),
-)
-
-_LOOPBACK = ("localhost:", "127.0.0.1:", "[::1]:")
 _NOT_SERVED = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
@@ -161,76 +150,29 @@ def connection_over(profile: Profile, channel: grpc.Channel) -> Connection:
 
 def open_channel(profile: Profile) -> grpc.Channel:
     """A mutual TLS channel. Nothing is sent before the first call."""
-    options: list[tuple[str, int]] = list(CHANNEL_OPTIONS)
-    if profile.server.startswith(_LOOPBACK):
-        # A proxy that the environment names cannot reach this machine.
-        options.append(("grpc.enable_http_proxy", 0))
-    credentials = grpc.ssl_channel_credentials(
-        profile.authority, profile.tls_key, profile.certificate
+    return channels.open_channel(
+        profile.server, profile.authority, profile.certificate, profile.tls_key
     )
-    return grpc.secure_channel(profile.server, credentials, options=options)
 
 
 def failure_of_call(error: object, server: str) -> Failure:
     """What a failed call means: the refusal in its details, or that the exchange is unavailable."""
     if not isinstance(error, grpc.Call):
         return unavailable(f"no answer from {server}", "Try again.").failure
-    code, text = error.code(), error.details() or ""
-    details = _details(error)
-    info = next((each for each in details if isinstance(each, error_details_pb2.ErrorInfo)), None)
-    if info is None:
-        return _without_details(code, text, server)
-    metadata = dict(info.metadata)
+    code, refusal = error.code(), refusal_of_call(error)
+    if refusal is None:
+        return _without_details(code, error.details() or "", server)
     return Failure(
-        ExitCode.UNAVAILABLE if code in _NOT_SERVED else exit_code_of(info.reason),
-        info.reason,
-        text.removeprefix(f"{info.reason}: "),
-        metadata.pop("remedy", ""),
-        next((name for each in details for name in _violations(each)), ""),
-        metadata.pop("retry", ""),
-        next((seconds for each in details for seconds in _retry_delay(each)), None),
-        metadata,
-        next(
-            (envelope_from_proto(each) for each in details if isinstance(each, SignedEnvelope)),
-            None,
-        ),
+        ExitCode.UNAVAILABLE if code in _NOT_SERVED else exit_code_of(refusal.reason),
+        refusal.reason,
+        refusal.text,
+        refusal.remedy,
+        refusal.field,
+        refusal.retry,
+        refusal.delay_s or None,
+        refusal.metadata,
+        refusal.receipt,
     )
-
-
-def _details(error: grpc.Call) -> list[Message]:
-    try:
-        status = rpc_status.from_call(error)
-    except ValueError:  # The details contradict the call's own status.
-        status = None
-    known = (
-        error_details_pb2.ErrorInfo,
-        error_details_pb2.BadRequest,
-        error_details_pb2.RetryInfo,
-        SignedEnvelope,
-    )
-    found: list[Message] = []
-    for packed in status.details if status else ():
-        for kind in known:
-            message = kind()
-            if packed.Unpack(message):
-                found.append(message)
-    return [
-        each
-        for each in found
-        if not isinstance(each, error_details_pb2.ErrorInfo) or each.domain == ERROR_DOMAIN
-    ]
-
-
-def _violations(detail: Message) -> tuple[str, ...]:
-    if isinstance(detail, error_details_pb2.BadRequest):
-        return tuple(each.field for each in detail.field_violations)
-    return ()
-
-
-def _retry_delay(detail: Message) -> tuple[float, ...]:
-    if isinstance(detail, error_details_pb2.RetryInfo):
-        return (detail.retry_delay.ToTimedelta().total_seconds(),)
-    return ()
 
 
 def _without_details(code: grpc.StatusCode, text: str, server: str) -> Failure:

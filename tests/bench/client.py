@@ -18,9 +18,9 @@ from typing import Any
 
 import grpc
 
-from exchange.cli.connection import CHANNEL_OPTIONS
 from exchange.cli.profile import Profile, load_profile
 from exchange.server import loop_factory
+from pointclear.client.channel import CHANNEL_OPTIONS
 from pointclear.exchange.v1.exchange_service_pb2 import (
     BatchCreateTransfersRequest,
     BatchCreateTransfersResponse,

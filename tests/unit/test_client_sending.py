@@ -36,8 +36,9 @@ from pointclear.client.errors import (
 from pointclear.client.exchange_keys import ExchangeKeys
 from pointclear.client.journal import Journal, Kept
 from pointclear.client.line import Identity, NoAnswer, Patience, Tries
+from pointclear.client.orders import digest
 from pointclear.client.refusals import Refusal, refusal_of_item
-from pointclear.client.sending import BATCH_ORDERS_MAX, CLOCKS, Sending, digest
+from pointclear.client.sending import BATCH_ORDERS_MAX, CLOCKS, Sending
 from pointclear.client.values import VALID_FOR, Order, Reversal, State, TakenBack, Transfer
 from pointclear.common.v1 import refusal_pb2
 from pointclear.exchange.v1 import exchange_service_pb2 as pb

@@ -23,10 +23,10 @@ import uuid_utils
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
-from exchange.cli.connection import CHANNEL_OPTIONS
 from exchange.cli.profile import Profile, load_profile
 from partners.errors import RULES, Reason, Retry
 from partners.keys import Purpose, Signer
+from pointclear.client.channel import CHANNEL_OPTIONS
 from pointclear.client.orders import build_order, sign_order
 from pointclear.common.v1.envelope_pb2 import SignedEnvelope
 from pointclear.exchange.v1.exchange_service_pb2 import CreateQuoteRequest, CreateTransferRequest

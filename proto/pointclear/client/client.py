@@ -11,6 +11,7 @@ from uuid import UUID
 import uuid_utils
 
 from partners.wire import envelope_from_proto
+from pointclear.client.answers import Outcome
 from pointclear.client.errors import ProofInvalid
 from pointclear.client.exchange_keys import ExchangeKeys
 from pointclear.client.journal import Journal
@@ -19,7 +20,7 @@ from pointclear.client.profile import load_profile
 from pointclear.client.program import Program
 from pointclear.client.pulling import Pulled, Pulling
 from pointclear.client.reading import entry_of
-from pointclear.client.sending import Outcome, Sending
+from pointclear.client.sending import Sending
 from pointclear.client.values import (
     VALID_FOR,
     Bookmark,

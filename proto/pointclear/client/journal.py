@@ -107,8 +107,11 @@ class Journal:
     def keep(self, drafts: Sequence[Draft], now: datetime) -> list[Kept]:
         """Write orders down, all in one transaction; one whose key is there stays as it was.
 
-        Raises KeyUsedOtherwise, with none written, for a key that stands for another order.
+        Raises KeyUsedOtherwise for a key that stands for another order, and ValueError for an empty
+        one; then none is written.
         """
+        if not all(each.key for each in drafts):
+            raise ValueError("an order has a key: your own name for it, such as a redemption's id")
         with self._transaction():
             return [self._keep(each, now) for each in drafts]
 

@@ -18,23 +18,20 @@ import grpc
 from google.protobuf.message import Message
 
 from partners.keys import Purpose, Signer
+from pointclear.client.channel import open_channel
 from pointclear.client.errors import Unavailable
 from pointclear.client.profile import Profile
 from pointclear.client.refusals import Refusal, refusal_of_call
 from pointclear.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceStub
 from pointclear.partners.v1.partners_service_pb2_grpc import PartnersServiceStub
 
-CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
+RECONNECT = (
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 5_000),
-    # The exchange's answers are the only large messages: 500 receipts of at most 6 KiB.
-    ("grpc.max_receive_message_length", 8 * 1024 * 1024),
 )
+
 log = logging.getLogger("pointclear.client")
 
-_LOOPBACK = ("localhost:", "127.0.0.1:", "[::1]:")
 _POINTLESS = (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.RESOURCE_EXHAUSTED)
 """What gRPC itself answers again and again."""
 
@@ -134,14 +131,9 @@ class Line:
         """Nothing is sent yet."""
         self.patience = patience
         self.server = identity.server
-        options = list(CHANNEL_OPTIONS)
-        if identity.server.startswith(_LOOPBACK):
-            # A proxy that the environment names cannot reach this machine.
-            options.append(("grpc.enable_http_proxy", 0))
-        credentials = grpc.ssl_channel_credentials(
-            identity.authority, identity.tls_key, identity.certificate
+        self._channel = open_channel(
+            identity.server, identity.authority, identity.certificate, identity.tls_key, RECONNECT
         )
-        self._channel = grpc.secure_channel(identity.server, credentials, options=options)
         self.exchange = ExchangeServiceStub(self._channel)
         self.partners = PartnersServiceStub(self._channel)
 

@@ -13,18 +13,25 @@ only where no earlier attempt may have been carried out; else the exchange is as
 the order, and while that cannot be known it is Unanswered.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from partners.envelope import REVERSAL_ORDER, TRANSFER_ORDER, Envelope
-from partners.errors import RULES, Reason, Retry
+from partners.errors import Reason
 from partners.wire import envelope_from_proto, envelope_to_proto
+from pointclear.client.answers import (
+    VOID,
+    Outcome,
+    caught,
+    is_settled,
+    may_have_been_sent,
+    outcome,
+    result_of,
+    said_by,
+)
 from pointclear.client.errors import (
-    ClientError,
     ProofInvalid,
     RequestRefused,
     Unanswered,
@@ -34,21 +41,21 @@ from pointclear.client.exchange_keys import ExchangeKeys
 from pointclear.client.journal import Draft, Journal, Kept
 from pointclear.client.line import Identity, Line, NoAnswer
 from pointclear.client.orders import (
+    digest,
     order_payload,
     reversal_payload,
     sign_order,
     sign_reversal,
 )
-from pointclear.client.proofs import check_answers, parse_proof
+from pointclear.client.proofs import check_answers
 from pointclear.client.reading import event_of, moment
-from pointclear.client.refusals import Refusal, refusal_of_item
+from pointclear.client.refusals import Refusal
 from pointclear.client.values import Event, Order, State, TakenBack
 from pointclear.exchange.v1.exchange_service_pb2 import (
     BatchCreateTransfersRequest,
     CreateTransferRequest,
     GetTransferRequest,
     ReverseTransferRequest,
-    TransferResult,
 )
 from pointclear.exchange.v1.transfer_pb2 import TransferOrder
 
@@ -56,10 +63,6 @@ BATCH_ORDERS_MAX = 200
 """Orders in one call: 500 are allowed, and 200 of the largest fit into it."""
 CLOCKS = timedelta(minutes=1)
 """By how much the exchange's clock may differ from ours."""
-VOID = (State.REFUSED, State.ABORTED)
-
-Outcome = Event | ClientError
-"""How an order of a batch ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +87,14 @@ class Sending:
         order_id, me = self.new_id(), self.identity
         payload = order_payload(order, me.audience, me.partner_id, order_id, now)
         signed = envelope_from_proto(sign_order(me.signer, payload))
-        return Draft(checked(key), order_id, digest(order), signed)
+        return Draft(key, order_id, digest(order), signed)
 
     def write_down_reversal(self, key: str, taken: TakenBack) -> Kept:
         """The same for what was taken back."""
         order_id, me, now = self.new_id(), self.identity, self.now()
         payload = reversal_payload(taken, me.audience, me.partner_id, order_id, now)
         signed = envelope_from_proto(sign_reversal(me.signer, payload))
-        draft = Draft(checked(key), order_id, digest(taken), signed)
+        draft = Draft(key, order_id, digest(taken), signed)
         return self.journal.keep([draft], now)[0]
 
     def send(self, kept: Kept) -> Event:
@@ -226,69 +229,7 @@ class Sending:
         return self.now() > moment(order.expires_at) + CLOCKS
 
 
-def is_settled(kept: Kept) -> bool:
-    """Whether the exchange has answered it for ever."""
-    return kept.final and kept.receipt is not None
-
-
-def may_have_been_sent(kept: Kept) -> bool:
-    """Whether somebody may have sent it whose answer was lost."""
-    return not kept.is_new and not kept.final
-
-
-def outcome(kept: Kept) -> Event:
-    """The answer that was written down. Raises RequestRefused where it is one."""
-    assert kept.receipt is not None, "it is settled"
-    event = event_of(parse_proof(kept.receipt))
-    if kept.refusal is not None:
-        raise kept.refusal.error(event)
-    return event
-
-
-def checked(key: str) -> str:
-    """A key; raises ValueError for none."""
-    if not key:
-        raise ValueError("an order has a key: your own name for it, such as a redemption's id")
-    return key
-
-
-def said_by(event: Event) -> Refusal:
-    """The refusal that a record states: all of it that is kept for ever."""
-    rule = RULES.get(Reason(event.reason)) if event.reason in Reason.__members__ else None
-    retry = rule.retry if rule else Retry.NEVER
-    return Refusal(event.reason, "", "", retry, rule.remedy if rule else "")
-
-
-def result_of(item: TransferResult) -> Envelope | Refusal:
-    """What an item of a batch's response is."""
-    if item.HasField("receipt"):
-        return envelope_from_proto(item.receipt)
-    return refusal_of_item(item.refusal)
-
-
-def caught(end: Callable[..., Event], *arguments: object) -> Outcome:
-    """What it gives, or raises."""
-    try:
-        return end(*arguments)
-    except ClientError as error:
-        return error
-
-
 def chunks(several: Sequence[Kept]) -> Iterator[Sequence[Kept]]:
     """As many as go into one call."""
     for start in range(0, len(several), BATCH_ORDERS_MAX):
         yield several[start : start + BATCH_ORDERS_MAX]
-
-
-def digest(order: Order | TakenBack) -> str:
-    """What an order asks for, in short. Fields that say nothing are left out, so that a field of a
-    later version changes no digest; nor does the time that it is valid for.
-    """
-    said = {
-        each.name: str(getattr(order, each.name))
-        for each in fields(order)
-        if each.name != "valid_for" and getattr(order, each.name) != each.default
-    }
-    if isinstance(order, TakenBack):
-        said["order"] = "reversal"
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
