@@ -426,14 +426,20 @@ def courier_of(exchange: "Exchange", store: "SqlDeliveryStore", watcher: "Watche
     from exchange.delivery.courier import Courier
     from exchange.delivery.sql_store import answer_digest
     from exchange.outbound.backoff import pause_after
-
-    async def people(_answered: object) -> None:
-        """Nothing is booked: it waits in the operators' list."""
+    from exchange.server import now
 
     def pause(attempts: int) -> timedelta:
         return pause_after(attempts, random.random())
 
-    return Courier(store, exchange.submit, answer_digest, people, people, pause, watcher)
+    return Courier(
+        store,
+        exchange.submit,
+        answer_digest,
+        lambda program: exchange.registry.current.programs[program],
+        now,
+        pause,
+        watcher,
+    )
 
 
 def look_ups_of(

@@ -34,6 +34,7 @@ from exchange.commands import (
     Result,
     Reverse,
     Reversed,
+    Undo,
     Window,
 )
 from exchange.database import CONNECTION_ERRORS
@@ -54,7 +55,7 @@ from exchange.store.limits import load_day_tallies, load_member_secret, load_tal
 from exchange.store.links import load_links
 from exchange.store.promotions import load_promotion_points, promotions_touched
 from exchange.store.quotes import load_lapsed_quotes, load_quotes
-from exchange.store.reversals import load_originals
+from exchange.store.reversals import load_asked, load_originals
 from exchange.store.session import Head, begin, commit, executions, load_leaf, prepare
 from exchange.store.streams import StoredReceipt, load_receipts, load_stream_heads
 from exchange.store.windows import load_sums, load_windows
@@ -175,6 +176,7 @@ class Ledger:
         connection: Any = session.connection.dbapi_connection
         ids = [each.transfer_id for each in commands if isinstance(each, Order)]
         ids += [each.reversal_id for each in commands if isinstance(each, Reverse)]
+        ids += [each.order.reversal_id for each in commands if isinstance(each, Undo)]
         with step("wait"):
             head, answered = begin(connection, ids)
         # One reading of the clock for the batch, after its turn has come.
@@ -247,7 +249,8 @@ class Ledger:
         reserved = load_reserved(connection, commands)
         waiting = [*held.values(), *reserved.values()]
         quotes = load_quotes(connection, registry, commands, waiting)
-        originals = load_originals(connection, registry, commands)
+        asked = load_asked(connection, commands)
+        originals = load_originals(connection, registry, commands, asked.values())
         reversed_ = [each.terms for each in originals.values() if each.terms]
         quoted = [*(each.terms for each in quotes.values()), *reversed_]
         altered = load_altered(connection, registry, commands, quoted) - registry.altered
@@ -293,6 +296,7 @@ class Ledger:
             head.quote_changes,
             reserved,
             originals,
+            asked,
         )
 
     def load_windows(

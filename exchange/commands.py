@@ -189,9 +189,39 @@ class Conclude:
     """None only where nothing was sent."""
 
 
+@dataclass(frozen=True, slots=True)
+class TakeBack:
+    """Books what a program took back on a source's request."""
+
+    reversal_id: UUID
+    points: int
+    """0 where it took nothing."""
+    proof: Proof
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Books a committed transfer back whose credit the target's program declined."""
+
+    order: Reverse
+    """In the target's name: its answer stands for what it would have sent."""
+    proof: Proof
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A source's request that points be taken back."""
+
+    order: Reverse
+    decided_index: int = 0
+    """Where the program's answer is recorded, if it is."""
+
+
 Command = (
     Order
     | Conclude
+    | TakeBack
+    | Undo
     | Reverse
     | PartnersCommand
     | LinkCommand
@@ -352,11 +382,15 @@ class Original:
     whole: Portion | None = None
     reversed_points: int = 0
     """Target points that reversals have taken back so far."""
+    asked_points: int = 0
+    """Those that the target's program is to take back, and has not answered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reversed:
-    """A reversal order's outcome as it will be recorded: booked, or refused."""
+    """A reversal order's outcome as it will be recorded: booked, refused, or asked of the target's
+    program; and what that answered.
+    """
 
     log_index: int
     recorded_at: datetime
@@ -368,6 +402,31 @@ class Reversed:
     """What is booked."""
     window: Window | None
     postings: tuple[Posting, ...]
+    instruction: Instruction | None = None
+    """What the target's program is asked."""
+    decides: UUID | None = None
+    """The request that ends here."""
+    undoes: bool = False
+    """Whether it is a committed credit that was declined: nobody ordered this."""
+    proof: Proof | None = None
+    """Of the program's answer, where that is why."""
+
+    @property
+    def state(self) -> TransferState:
+        """How the reversal stands, as its record states it."""
+        if self.instruction is not None:
+            return TransferState.RESERVED
+        if self.refusal is None:
+            return TransferState.COMMITTED
+        return TransferState.ABORTED if self.decides else TransferState.REFUSED
+
+    @property
+    def asked_points(self) -> int:
+        """Target points that the program is to take back after this, of all requests."""
+        before = self.original.asked_points if self.original else 0
+        if self.instruction is not None:
+            return before + self.instruction.points
+        return before - self.order.target_points if self.decides else before
 
     @property
     def reason(self) -> Reason | None:

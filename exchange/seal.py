@@ -49,6 +49,7 @@ class LeafKind(IntEnum):
     """A transfer that waits for its target's answer."""
     REVERSAL = 6
     REVERSAL_REFUSAL = 7
+    REVERSAL_REQUEST = 8
 
 
 LEAF_KINDS = {
@@ -57,6 +58,14 @@ LEAF_KINDS = {
     TransferState.ABORTED: LeafKind.REFUSAL,
     TransferState.HELD: LeafKind.HOLD,
     TransferState.RESERVED: LeafKind.RESERVATION,
+}
+
+
+REVERSAL_KINDS = {
+    TransferState.COMMITTED: LeafKind.REVERSAL,
+    TransferState.REFUSED: LeafKind.REVERSAL_REFUSAL,
+    TransferState.ABORTED: LeafKind.REVERSAL_REFUSAL,
+    TransferState.RESERVED: LeafKind.REVERSAL_REQUEST,
 }
 
 
@@ -240,7 +249,7 @@ class _Desk:
         source_part = self.part_of(reversals.reversal_part(outcome, Bearer.SOURCE))
         target_part = self.part_of(reversals.reversal_part(outcome, Bearer.TARGET))
         record = reversals.reversal_record(outcome, source_part, target_part)
-        kind = LeafKind.REVERSAL_REFUSAL if outcome.refusal else LeafKind.REVERSAL
+        kind = REVERSAL_KINDS[outcome.state]
         salt = self.keep(outcome, kind, record, outcome.order.reversal_id, None)
         original = outcome.original
         parts = {}

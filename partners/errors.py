@@ -116,6 +116,7 @@ class Reason(StrEnum):
     TRANSFER_CANCELLED = "TRANSFER_CANCELLED"
     TRANSFER_STATE = "TRANSFER_STATE"
     TRANSFER_LAPSED = "TRANSFER_LAPSED"
+    REVERSAL_REFUSED = "REVERSAL_REFUSED"
     TARGET_REVERSES = "TARGET_REVERSES"
 
     RATE_LIMITED = "RATE_LIMITED"
@@ -510,6 +511,12 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "FAILED_PRECONDITION",
             Retry.NEVER,
             "Look the transfer up: it was decided before, and stays so.",
+        ),
+        Reason.REVERSAL_REFUSED: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEW_ID,
+            "Ask the target brand: its member may have spent the points; a new request needs a new "
+            "id.",
         ),
         Reason.TRANSFER_LAPSED: Rule(
             "FAILED_PRECONDITION",

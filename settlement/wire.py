@@ -388,7 +388,7 @@ def recorded_index(record: bytes, kind: int) -> int:
     """The log index that a record states, by its leaf's kind."""
     if kind == LeafKind.ENTRY:
         return record_pb2.EntryRecord.FromString(record).log_index
-    if kind in (LeafKind.REVERSAL, LeafKind.REVERSAL_REFUSAL):
+    if kind in (LeafKind.REVERSAL, LeafKind.REVERSAL_REFUSAL, LeafKind.REVERSAL_REQUEST):
         return transfer_pb2.ReversalRecord.FromString(record).log_index
     return transfer_pb2.TransferRecord.FromString(record).log_index
 

@@ -13,7 +13,9 @@ from itertools import chain, permutations
 from typing import Any
 from uuid import UUID
 
-from exchange.commands import AskQuote, Command, OpenWindow, Order, Proof, Reverse
+from exchange.commands import AskQuote, Command, OpenWindow, Order, Proof, Reverse, Undo
+from exchange.delivery.booking import booking_of
+from exchange.delivery.saga import Answered
 from exchange.fold import Folded, State, fold
 from exchange.quotes.quote import Quote
 from exchange.seal import Letterhead
@@ -55,6 +57,13 @@ from partners.links.commands import ConfirmLink, StartLink
 from partners.links.link import LinkMember, LinkMethod
 from partners.negotiation.wire import activation_body
 from partners.operators.roles import Role
+from partners.program_port import (
+    CreditOutcome,
+    DeclineReason,
+    Evidence,
+    InstructionKind,
+    ProgramAnswer,
+)
 from partners.registry import Registry, Tax, TaxRate
 from partners.routes.route import Route
 from partners.routes.wire import route_body
@@ -244,6 +253,25 @@ def reverse(*arguments: Any, key_id: str = "", **changes: Any) -> Reverse:
     named = key_id or order_signer(ReversalOrder.FromString(payload).partner_id).key_id
     envelope = Envelope(REVERSAL_ORDER, payload, (Signature(named, bytes(64)),))
     return reversal_from_proto(parse_reversal(envelope), envelope)
+
+
+def undo(of: int = 1, points: int = 50, by: str = "fuel") -> Undo:
+    """That a committed credit was declined."""
+    answered = Answered(
+        (transfer_id(of), InstructionKind.CREDIT),
+        transfer_id(of),
+        by,
+        points,
+        True,
+        ProgramAnswer(
+            CreditOutcome.DECLINED,
+            reason=DeclineReason.OTHER,
+            evidence=Evidence("text/plain", b"no", order_signer(by).key_id, bytes(64)),
+        ),
+    )
+    booked = booking_of(answered, lambda _: bytes(32), lambda program: program, NOW)
+    assert isinstance(booked, Undo)
+    return booked
 
 
 # Quotes

@@ -11,17 +11,14 @@ what is not booked: the same path as when nothing crashed.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
-from uuid import UUID
+from datetime import datetime, timedelta
 
-from exchange.commands import Command, Conclude, Proof, Result, Verdict
+from exchange.commands import Command, Conclude, Result, Verdict
+from exchange.delivery.booking import ForPeople, Nothing, booking_of
 from exchange.delivery.saga import (
-    VERDICTS,
     Answered,
     Claimed,
-    Meaning,
     Step,
-    meaning_of,
 )
 from exchange.delivery.store import DeliveryStore
 from exchange.delivery.watcher import Watcher
@@ -43,10 +40,9 @@ class Courier:
     submit: Submit
     digest: Callable[[ProgramAnswer], bytes]
     """What stands for an answer in the books: SHA-256 of what was signed."""
-    undo: Callable[[Answered], Awaitable[Result | None]]
-    """Books that a committed credit will never be given; None where people must decide."""
-    take_back: Callable[[Answered], Awaitable[Result | None]]
-    """Books what a program took back."""
+    partner_of: Callable[[str], str]
+    """The brand of a program."""
+    now: Callable[[], datetime]
     pause_after: Callable[[int], timedelta]
     """How long to wait after so many attempts."""
     watcher: Watcher
@@ -78,39 +74,25 @@ class Courier:
                 "confirmation",
                 "another answer was given to this instruction before",
             )
-        committed = isinstance(claimed.instruction, Credit) and claimed.instruction.committed
-        return await self.book(Answered(claimed.key, claimed.transfer_id, committed, answer))
+        return await self.book(claimed.answered(answer))
 
     async def book(self, answered: Answered) -> Refused | None:
         """Have the books say what was answered; why, where it does not count."""
-        _, kind = answered.key
-        match meaning_of(kind, answered.committed, answered.answer):
-            case Meaning.NOTHING:
-                await self.store.booked(answered.key)
-                return None
-            case Meaning.UNPROVED:
+        booking = booking_of(answered, self.digest, self.partner_of, self.now())
+        if isinstance(booking, Nothing):
+            await self.store.booked(answered.key)
+            return None
+        if isinstance(booking, ForPeople):
+            if not answered.committed:
                 await self._ask_again(answered, Fault.SIGNATURE_INVALID)
                 return Refused(Reason.SIGNATURE_INVALID, "signatures", "nobody signed it")
-            case Meaning.CONCLUDE:
-                conclusion = self.conclusion(answered.transfer_id, answered.answer)
-                return await self._settle(answered, await self.submit(conclusion))
-            case Meaning.UNDO:
-                return await self._settle(answered, await self.undo(answered))
-            case Meaning.TAKE_BACK:
-                return await self._settle(answered, await self.take_back(answered))
-
-    def conclusion(self, transfer_id: UUID, answer: ProgramAnswer) -> Conclude:
-        """How a reservation ends by an answer with evidence."""
-        assert answer.evidence is not None, "what nobody signed ends nothing"
-        proof = Proof(self.digest(answer), answer.evidence.key_id)
-        return Conclude(transfer_id, VERDICTS[answer.outcome], proof)
-
-    async def _settle(self, answered: Answered, result: Result | None) -> Refused | None:
-        """What the books made of an answer; why, where it does not count."""
-        if result is None:
-            # Nothing that a program could say decides it: it waits for people.
             await self.store.postponed(answered.key, self.pause_after(PEOPLE))
-        elif not isinstance(result, Refused):
+            return None
+        return await self._settle(answered, await self.submit(booking))
+
+    async def _settle(self, answered: Answered, result: Result) -> Refused | None:
+        """What the books made of an answer; why, where it does not count."""
+        if not isinstance(result, Refused):
             await self.store.booked(answered.key)
         elif result.reason is Reason.KEY_NOT_IN_FORCE:
             await self._ask_again(answered, Fault.KEY_NOT_IN_FORCE)

@@ -16,10 +16,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from exchange.commands import Verdict
 from partners.program_port import (
     Credit,
-    CreditOutcome,
     Fault,
     InstructionKind,
     ProgramAnswer,
@@ -58,6 +56,12 @@ class Claimed:
         """Names it."""
         return self.instruction.instruction_id, self.kind
 
+    def answered(self, answer: ProgramAnswer) -> "Answered":
+        """The instruction with its answer."""
+        told = self.instruction
+        committed = not isinstance(told, Credit) or told.committed
+        return Answered(self.key, self.transfer_id, told.program, told.points, committed, answer)
+
     @property
     def step(self) -> Step:
         """What is done about it now."""
@@ -70,46 +74,17 @@ InstructionKey = tuple[UUID, InstructionKind]
 """A transfer's or a reversal's id, and what it asks for."""
 
 
-class Meaning(StrEnum):
-    """What a definite answer asks of the books."""
-
-    NOTHING = "NOTHING"
-    """A committed credit was given: the books say so already."""
-    CONCLUDE = "CONCLUDE"
-    """A reservation ends."""
-    UNDO = "UNDO"
-    """A committed credit will never be given, against the brand's promise."""
-    TAKE_BACK = "TAKE_BACK"
-    """Points were taken back, or never will be."""
-    UNPROVED = "UNPROVED"
-    """It would end a reservation, and nobody signed it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Answered:
     """An instruction whose answer is stored, and not in the books yet."""
 
     key: InstructionKey
     transfer_id: UUID
+    program: str
+    points: int
+    """How many were asked for."""
     committed: bool
     answer: ProgramAnswer
-
-
-def meaning_of(kind: InstructionKind, committed: bool, answer: ProgramAnswer) -> Meaning:
-    """What an answer asks of the books."""
-    if kind is InstructionKind.REVERSE:
-        return Meaning.TAKE_BACK
-    if committed:
-        return Meaning.NOTHING if answer.outcome is CreditOutcome.DONE else Meaning.UNDO
-    return Meaning.CONCLUDE if answer.evidence is not None else Meaning.UNPROVED
-
-
-VERDICTS = {
-    CreditOutcome.DONE: Verdict.CREDITED,
-    CreditOutcome.DECLINED: Verdict.DECLINED,
-    CreditOutcome.NEVER: Verdict.LAPSED,
-}
-"""How a reservation ends by each answer."""
 
 
 def was_told(claimed: Claimed, fault: Fault) -> bool:

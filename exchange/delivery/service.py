@@ -140,9 +140,9 @@ class Delivering:
         if not await self._store.answered(claimed.key, answer):
             raise decided()
         # A crash here leaves the evidence, and whoever sweeps ends the transfer by it.
-        result = await self._courier.submit(self._courier.conclusion(transfer_id, answer))
-        if isinstance(result, Refused):
-            raise result
+        refusal = await self._courier.book(claimed.answered(answer))
+        if refusal is not None:
+            raise refusal
         state = "COMMITTED" if request.credited else "ABORTED"
         return pb.ResolveTransferResponse(
             state=transfer_pb2.TransferState.Value(f"TRANSFER_STATE_{state}")

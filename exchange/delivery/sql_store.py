@@ -158,7 +158,10 @@ class SqlDeliveryStore:
                 key = UUID(str(row[0])), InstructionKind(row[1])
                 answers = [_answer(each) for each in QUERIES.answers(connection, **_named(key))]
                 counts = next(each for each in answers if not contradicts(answers[-1], each))
-                found.append(Answered(key, UUID(str(row[2])), row[3], counts))
+                _, _, transfer_id, program, points, committed = row
+                found.append(
+                    Answered(key, UUID(str(transfer_id)), program, points, committed, counts)
+                )
             return found
 
         return await self._do(take)

@@ -26,6 +26,8 @@ from exchange.commands import (
     Order,
     Result,
     Reverse,
+    TakeBack,
+    Undo,
 )
 from exchange.fold.agreements import counter_sign, propose, terminate, withdraw
 from exchange.fold.keys import add_key, revoke_key
@@ -48,6 +50,7 @@ from exchange.fold.state import (
     State,
     Tally,
 )
+from exchange.fold.taking_back import take_back, undo
 from exchange.fold.taxes import add_tax_rate
 from exchange.fold.terms import activate, add_partner
 from exchange.fold.windows import book, close_window, open_window, window_id
@@ -106,6 +109,10 @@ def decide(run: Run, command: Command) -> Result:
         match command:
             case Order():
                 return transfer(run, command)
+            case TakeBack():
+                return take_back(run, command)
+            case Undo():
+                return undo(run, command)
             case Reverse():
                 return reverse(run, command)
             case AddPartner():

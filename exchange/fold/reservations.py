@@ -25,7 +25,7 @@ from exchange.commands import (
     Verdict,
 )
 from exchange.day_limits import digest
-from exchange.fold.answers import answered_with
+from exchange.fold.answers import answered_with, check_proof_key
 from exchange.fold.holds import committed, voided
 from exchange.fold.run import Run
 from exchange.linked_members import members_of
@@ -126,13 +126,9 @@ def check_proof(run: Run, reserved: Held, command: Conclude) -> None:
                 "transfer_id",
                 "the target program was told of the transfer: its answer decides",
             )
-    elif command.proof.key_id:
-        key = run.registry.keys.get(command.proof.key_id)
+    else:
         target = run.registry.programs[reserved.order.target_program]
-        if key is None or key.holder != f"partner/{target}" or not key.in_force(run.index, run.now):
-            raise Refused(
-                Reason.KEY_NOT_IN_FORCE, "signatures", "the confirmation's key is not in force"
-            )
+        check_proof_key(run, command.proof, target)
 
 
 def reserve(

@@ -1,10 +1,12 @@
-"""Decides a reversal order: a repeat, a recorded refusal, or a reversal. Pure but for the run that
-it is given.
+"""Decides a reversal order: a repeat, a recorded refusal, a reversal, or a request for one. Pure
+but for the run that it is given.
 
 Rules kept here:
 
 - The target says how many points it has taken back, and that is booked at once: at the transfer's
   own terms and promotions, in the window that is open now.
+- The source asks for points to be taken back. Its request is recorded, and the target's program
+  told; nothing moves until that has answered.
 - It is forced. No switch, no limit and no cap refuses it: what happened at the target has happened.
   Floors give way, and whoever comes past its cap by it can order no more until it is back.
 - All reversals of a transfer together take back what it credited at most. Two at once are decided
@@ -18,6 +20,8 @@ from dataclasses import replace
 
 from exchange.commands import (
     Answer,
+    Asked,
+    Instruction,
     Original,
     Result,
     Reverse,
@@ -25,6 +29,7 @@ from exchange.commands import (
     TransferState,
     Window,
 )
+from exchange.day_limits import digest
 from exchange.fold.orders import check_key, repeated, tally
 from exchange.fold.run import Run
 from exchange.ledger.postings import CounterFull, OutOfBounds, Posting
@@ -34,10 +39,12 @@ from exchange.reversal_postings import reversal_postings
 from exchange.transfer import check_clock, check_unaltered
 from partners.agreement import Terms
 from partners.errors import Reason, Refused
+from partners.program_port import InstructionKind
+from partners.routes.route import RouteKind
 
 
 def reverse(run: Run, order: Reverse) -> Result:
-    """What the target's order to reverse comes to."""
+    """What an order to reverse comes to."""
     answered = run.answers.get(order.reversal_id)
     if answered is not None:
         return repeated(answered, order)
@@ -45,11 +52,13 @@ def reverse(run: Run, order: Reverse) -> Result:
     original = known_to(run.originals.get(order.transfer_id), order.partner_id)
     try:
         check_clock(order, run.now)
-        require_reversible(original, order.partner_id)
+        known = require_reversible(original)
+        if order.partner_id != known.target_partner:
+            require_answerable(run, known)
+            return ask_back(run, order, known)
+        return answered_with(run, book_back(run, order, known, order.target_points))
     except Refused as refusal:
         return refused(run, order, original, refusal)
-    assert original is not None, "what is reversible is known"
-    return taken_back(run, order, original, order.target_points)
 
 
 def known_to(original: Original | None, partner_id: str) -> Original | None:
@@ -62,8 +71,8 @@ def known_to(original: Original | None, partner_id: str) -> Original | None:
     return None
 
 
-def require_reversible(original: Original | None, partner_id: str) -> None:
-    """Raise Refused unless the partner may say of this transfer what was taken back."""
+def require_reversible(original: Original | None) -> Original:
+    """The transfer, if there is something to take back; raises Refused."""
     if original is None:
         raise Refused(Reason.TRANSFER_UNKNOWN, "transfer_id", "there is no such transfer")
     if original.state is not TransferState.COMMITTED:
@@ -72,7 +81,13 @@ def require_reversible(original: Original | None, partner_id: str) -> None:
             "transfer_id",
             f"the transfer is {original.state.lower()}: nothing was credited",
         )
-    if partner_id != original.target_partner:
+    return original
+
+
+def require_answerable(run: Run, original: Original) -> None:
+    """Raise Refused(TARGET_REVERSES) where the target's program cannot be told to take back."""
+    terms = original.terms
+    if terms is None or run.registry.route_of(terms.target_program).kind is RouteKind.STREAM:
         raise Refused(
             Reason.TARGET_REVERSES,
             "partner_id",
@@ -80,28 +95,41 @@ def require_reversible(original: Original | None, partner_id: str) -> None:
         )
 
 
-def taken_back(run: Run, order: Reverse, original: Original, points: int) -> Reversed:
-    """Book what the target has taken back of a committed transfer, on whoever's order: a refusal of
-    this is recorded too.
+def ask_back(run: Run, order: Reverse, original: Original) -> Reversed:
+    """Have the target's program told to take back what the source asks for. What is asked for
+    counts: two that ask at once do not both ask for the last points.
     """
-    try:
-        terms, whole = figures_of(run, original)
-        require_left(whole.target_points - original.reversed_points, points)
-        window = open_window_of(run, terms)
-        portion = between(
-            to_date(terms, whole, original.reversed_points),
-            to_date(terms, whole, original.reversed_points + points),
-        )
-        postings = reversal_postings(run.registry, terms, portion)
-        force(run, postings, window)
-    except Refused as refusal:
-        return refused(run, order, original, refusal)
+    terms, whole = figures_of(run, original)
+    left = whole.target_points - original.reversed_points - original.asked_points
+    require_left(left, order.target_points)
+    told = Instruction(
+        InstructionKind.REVERSE,
+        terms.target_program,
+        order.target_points,
+        (),
+        # It needs no turn: the program knows by itself what it has left of the one credit.
+        digest(run.before.member_secret, "reverse", str(order.reversal_id)),
+        committed=True,
+    )
+    outcome = Reversed(run.index, run.now, order, original, None, None, None, (), told)
+    run.asked[order.reversal_id] = Asked(order)
+    return answered_with(run, outcome)
+
+
+def book_back(run: Run, order: Reverse, original: Original, points: int) -> Reversed:
+    """Post what was taken back of a committed transfer, on whoever's word; raises Refused."""
+    terms, whole = figures_of(run, original)
+    require_left(whole.target_points - original.reversed_points, points)
+    window = open_window_of(run, terms)
+    portion = between(
+        to_date(terms, whole, original.reversed_points),
+        to_date(terms, whole, original.reversed_points + points),
+    )
+    postings = reversal_postings(run.registry, terms, portion)
+    force(run, postings, window)
     returned = grants(terms, portion.conversion)
     run.grant({key: -points for key, points in returned.items() if points})
-    return answered_with(
-        run,
-        Reversed(run.index, run.now, order, original, None, portion, window, postings),
-    )
+    return Reversed(run.index, run.now, order, original, None, portion, window, postings)
 
 
 def figures_of(run: Run, original: Original) -> tuple[Terms, Portion]:
@@ -167,7 +195,9 @@ def answered_with(run: Run, outcome: Reversed) -> Reversed:
     )
     if outcome.original is not None:
         run.originals[order.transfer_id] = replace(
-            outcome.original, reversed_points=outcome.reversed_points
+            outcome.original,
+            reversed_points=outcome.reversed_points,
+            asked_points=outcome.asked_points,
         )
     run.append(outcome)
     return outcome

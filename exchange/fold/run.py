@@ -51,6 +51,7 @@ class Run:
         self.proposals = dict(state.proposals)
         self.held = dict(state.held)
         self.reserved = dict(state.reserved)
+        self.asked = dict(state.asked)
         self.originals = dict(state.originals)
         self.forced: dict[int, int] = {}
         self.steps: dict[Cell, int] = {}
@@ -79,6 +80,7 @@ class Run:
             self.quote_changes,
             self.reserved,
             self.originals,
+            self.asked,
         )
 
     @property

@@ -8,6 +8,7 @@ from uuid import UUID
 from exchange.cap_alerts import CapAlert
 from exchange.commands import (
     Answer,
+    Asked,
     Held,
     Original,
     Outcome,
@@ -100,6 +101,8 @@ class State:
     """Transfers that were reserved, of those that the commands conclude or cancel."""
     originals: Mapping[UUID, Original] = field(default_factory=dict)
     """Transfers that the commands would reverse."""
+    asked: Mapping[UUID, Asked] = field(default_factory=dict)
+    """Requests to take points back, of those whose answers the commands book."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ WITH due AS (
 )
 UPDATE delivery AS d SET leased_until = now() + :lease FROM due
 WHERE (d.instruction_id, d.kind) = (due.instruction_id, due.kind)
-RETURNING d.instruction_id, d.kind, d.transfer_id, d.committed;
+RETURNING d.instruction_id, d.kind, d.transfer_id, d.program_id, d.points, d.committed;
 
 -- name: booked!
 UPDATE delivery SET state = 'CONCLUDED', leased_until = NULL

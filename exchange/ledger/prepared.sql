@@ -83,14 +83,15 @@ PREPARE write_reservations (uuid[], integer[], bigint[], bigint[], text[]) AS
 INSERT INTO reservation (transfer_id, partner_number, log_index, hold_index, facts)
 SELECT * FROM unnest($1, $2, $3, $4, $5);
 
-PREPARE write_conclusions (uuid[], text[], bigint[]) AS
+PREPARE write_conclusions (uuid[], text[], bigint[], text[]) AS
 WITH ended AS (
     UPDATE reservation AS w SET verdict = n.verdict, decided_index = n.decided_index
     FROM unnest($1, $2, $3) AS n (transfer_id, verdict, decided_index)
     WHERE w.transfer_id = n.transfer_id
 )
-UPDATE delivery SET state = 'CONCLUDED', leased_until = NULL
-WHERE instruction_id = ANY ($1) AND kind = 'CREDIT';
+UPDATE delivery AS d SET state = 'CONCLUDED', leased_until = NULL
+FROM unnest($1, $4) AS n (instruction_id, kind)
+WHERE (d.instruction_id, d.kind) = (n.instruction_id, n.kind);
 
 PREPARE write_deliveries (uuid[], text[], uuid[], text[], text[], bigint[], text[], boolean[], bigint[], timestamptz[], timestamptz[]) AS
 INSERT INTO delivery (

@@ -12,7 +12,7 @@ LEFT JOIN link_member AS m ON (m.link_id, m.partner_number) = (q.link_id, e.part
 LEFT JOIN review AS v ON v.log_index = e.log_index
 LEFT JOIN reservation AS w ON w.log_index = e.log_index
 LEFT JOIN reversed_transfer AS b ON b.transfer_id = r.transfer_id
-WHERE r.transfer_id = :transfer_id::uuid AND r.kind NOT IN (6, 7) AND p.partner_id = :partner_id
+WHERE r.transfer_id = :transfer_id::uuid AND r.kind NOT IN (6, 7, 8) AND p.partner_id = :partner_id
 ORDER BY r.log_index DESC LIMIT 1;
 
 -- name: newest_record(transfer_id)$

@@ -354,9 +354,9 @@ INSERT INTO head VALUES (true, 0, decode('0000000000000000', 'hex'), '1970-01-01
 
 CREATE TABLE record (
     log_index bigint PRIMARY KEY,
-    -- 1 transfer, 2 refusal, 3 other entry, 4 hold of a transfer, 5 reservation of one, 6 reversal, 7 refusal of one: the leaf's
-    -- type byte.
-    kind smallint NOT NULL CHECK (kind IN (1, 2, 3, 4, 5, 6, 7)),
+    -- 1 transfer, 2 refusal, 3 other entry, 4 hold of a transfer, 5 reservation of one, 6 reversal, 7 refusal of one, 8 request
+    -- for one: the leaf's type byte.
+    kind smallint NOT NULL CHECK (kind IN (1, 2, 3, 4, 5, 6, 7, 8)),
     -- The order's id: of a reversal its own.
     transfer_id uuid,
     -- The idempotency key of an entry that is not a transfer.
@@ -455,7 +455,7 @@ CREATE TABLE review (
 
 CREATE INDEX review_waiting ON review (log_index) WHERE decided_index IS NULL;
 
--- Transfers that were reserved until their target answers, and what became of each.
+-- Transfers that were reserved until their target answers, and reversals that it was asked for; and what became of each.
 CREATE TABLE reservation (
     transfer_id uuid PRIMARY KEY,
     partner_number integer NOT NULL REFERENCES partner,
@@ -464,7 +464,7 @@ CREATE TABLE reservation (
     hold_index bigint NOT NULL UNIQUE,
     -- As of a review.
     facts text NOT NULL,
-    verdict text CHECK (verdict IN ('CREDITED', 'DECLINED', 'LAPSED', 'CANCELLED')),
+    verdict text CHECK (verdict IN ('CREDITED', 'DECLINED', 'LAPSED', 'CANCELLED', 'TAKEN_BACK')),
     decided_index bigint UNIQUE,
     CHECK ((verdict IS NULL) = (decided_index IS NULL)),
     CHECK (hold_index <= log_index),
@@ -504,6 +504,7 @@ CREATE TABLE delivery (
 ) WITH (fillfactor = 70);
 
 CREATE INDEX delivery_due ON delivery (program_id, next_at) WHERE state <> 'CONCLUDED';
+CREATE INDEX delivery_of_reversal ON delivery (transfer_id) WHERE kind = 'REVERSE' AND state <> 'CONCLUDED';
 CREATE INDEX delivery_of_member ON delivery (program_id, member_key, log_index) WHERE state <> 'CONCLUDED';
 
 -- What programs answered, as it came: the first answer is the one that counts, others are kept beside it.
@@ -713,4 +714,4 @@ GRANT EXECUTE ON FUNCTION empty_requests(uuid[]) TO pointclear_service;
 REVOKE EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) TO pointclear_service;
 
-INSERT INTO deployment VALUES (true, 14, NULL, NULL);
+INSERT INTO deployment VALUES (true, 15, NULL, NULL);

@@ -46,10 +46,19 @@ FOR UPDATE OF d;
 SELECT DISTINCT ON (r.transfer_id) r.transfer_id::text, r.record,
     coalesce((SELECT sum(amount) FROM posting AS p WHERE p.log_index = r.log_index AND p.code = 7), 0)::bigint,
     coalesce((SELECT sum(amount) FROM posting AS p WHERE p.log_index = r.log_index AND p.code = 8), 0)::bigint,
-    coalesce(v.reversed_points, 0)
+    coalesce(v.reversed_points, 0),
+    coalesce((
+        SELECT sum(points) FROM delivery AS d
+        WHERE d.transfer_id = r.transfer_id AND d.kind = 'REVERSE' AND d.state <> 'CONCLUDED'), 0)::bigint
 FROM record AS r LEFT JOIN reversed_transfer AS v USING (transfer_id)
-WHERE r.transfer_id = ANY (:transfer_ids::uuid[]) AND r.kind NOT IN (6, 7)
+WHERE r.transfer_id = ANY (:transfer_ids::uuid[]) AND r.kind NOT IN (6, 7, 8)
 ORDER BY r.transfer_id, r.log_index DESC;
+
+-- name: asked(reversal_ids)
+-- Requests to take points back, as they came, and where they ended.
+SELECT w.transfer_id, q.payload, q.key_id, q.signature, coalesce(w.decided_index, 0)
+FROM reservation AS w JOIN request AS q USING (transfer_id)
+WHERE w.transfer_id = ANY (:reversal_ids::uuid[]) AND q.is_reversal;
 
 -- name: postings_of(log_indexes)
 SELECT log_index, code, debit, credit, amount, phase FROM posting

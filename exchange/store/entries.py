@@ -13,6 +13,8 @@ from exchange.commands import (
     OpenWindow,
     Order,
     Reverse,
+    TakeBack,
+    Undo,
 )
 from exchange.fold import link_entry_key
 from exchange.fold.agreements import proposal_key, signature_key, termination_key, withdrawal_key
@@ -71,6 +73,8 @@ def entry_key_of(command: Command) -> str:
         case (
             Order()
             | Reverse()
+            | TakeBack()
+            | Undo()
             | AskQuote()
             | OpenWindow()
             | CloseWindow()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from exchange.commands import Outcome, Recorded, Reversed, TransferState
+from exchange.commands import Outcome, Recorded, Reverse, Reversed, TransferState
 from exchange.fold import Cell, Folded, State, Tally
 from exchange.ledger.postings import Balance, MoneyCell, PointsCell
 from exchange.promotions import PromotionPoints
@@ -89,7 +89,8 @@ def request_rows(outcomes: Iterable[Outcome], registry: Registry) -> Rows:
             True,
         )
         for each in outcomes
-        if (isinstance(each, Recorded) and each.decides is None) or isinstance(each, Reversed)
+        if (isinstance(each, Recorded) and each.decides is None)
+        or (isinstance(each, Reversed) and each.decides is None)
     ]
 
 
@@ -154,19 +155,38 @@ def reservation_rows(outcomes: Iterable[Outcome], registry: Registry) -> Rows:
         )
         for each in outcomes
         if isinstance(each, Recorded) and each.state is TransferState.RESERVED
+    ] + [
+        (
+            str(each.order.reversal_id),
+            registry.partners[each.order.partner_id].number,
+            each.log_index,
+            each.log_index,
+            "{}",
+        )
+        for each in outcomes
+        if isinstance(each, Reversed) and each.state is TransferState.RESERVED
     ]
 
 
 def conclusion_rows(outcomes: Iterable[Outcome]) -> Rows:
     """What became of those, with what decided it."""
     return [
-        (str(each.decides), each.verdict.value, each.log_index)
+        (str(each.decides), each.verdict.value, each.log_index, "CREDIT")
         for each in outcomes
         if isinstance(each, Recorded)
         and each.decides is not None
         and each.verdict is not None
         and each.hold_index
         and each.state is not TransferState.RESERVED
+    ] + [
+        (
+            str(each.decides),
+            "DECLINED" if each.refusal else "TAKEN_BACK",
+            each.log_index,
+            "REVERSE",
+        )
+        for each in outcomes
+        if isinstance(each, Reversed) and each.decides is not None
     ]
 
 
@@ -174,7 +194,7 @@ def delivery_rows(outcomes: Iterable[Outcome]) -> Rows:
     """What the targets' systems are to be told."""
     return [
         (
-            str(each.order.transfer_id),
+            str(instruction_id(each)),
             told.kind.value,
             str(each.order.transfer_id),
             told.program,
@@ -192,8 +212,14 @@ def delivery_rows(outcomes: Iterable[Outcome]) -> Rows:
             told.answer_by,
         )
         for each in outcomes
-        if isinstance(each, Recorded) and (told := each.instruction) is not None
+        if isinstance(each, Recorded | Reversed) and (told := each.instruction) is not None
     ]
+
+
+def instruction_id(outcome: Recorded | Reversed) -> UUID:
+    """By which a program knows what it is told."""
+    order = outcome.order
+    return order.reversal_id if isinstance(order, Reverse) else order.transfer_id
 
 
 def record_rows(sealed: Sealed) -> Rows:

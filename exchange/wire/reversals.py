@@ -70,7 +70,12 @@ def stored_reversal(payload: bytes, key_id: str, signature: bytes) -> Reverse | 
 
 
 def stored_original(
-    registry: Registry, record: bytes, fee: int, tax: int, reversed_points: int
+    registry: Registry,
+    record: bytes,
+    fee: int,
+    tax: int,
+    reversed_points: int,
+    asked_points: int = 0,
 ) -> Original:
     """A transfer as a reversal of it finds it, from its newest record; `fee` and `tax` are what was
     posted of these. Without terms where those that it names are not what the registry holds.
@@ -85,7 +90,9 @@ def stored_original(
     if force is None or force.terms.sha256 != parsed.agreement_sha256:
         return Original(parsed.log_index, state, *parties, reversed_points=reversed_points)
     whole = Portion(parsed.source_points, recorded_conversion(parsed, force.terms, fee, tax))
-    return Original(parsed.log_index, state, *parties, force.terms, whole, reversed_points)
+    return Original(
+        parsed.log_index, state, *parties, force.terms, whole, reversed_points, asked_points
+    )
 
 
 def recorded_conversion(
@@ -120,15 +127,12 @@ def recorded_conversion(
 def reversal_record(reversed_: Reversed, source_part: Part, target_part: Part) -> bytes:
     """The canonical account of a reversal order's outcome, serialised once."""
     order, original = reversed_.order, reversed_.original
-    committed = reversed_.refusal is None
     record = transfer_pb2.ReversalRecord(
         log_index=reversed_.log_index,
         recorded_at=time_to_proto(reversed_.recorded_at),
         reversal_id=order.reversal_id.bytes,
         order_sha256=order.payload_sha256,
-        state=transfer_pb2.TRANSFER_STATE_COMMITTED
-        if committed
-        else transfer_pb2.TRANSFER_STATE_REFUSED,
+        state=transfer_pb2.TransferState.Value(f"TRANSFER_STATE_{reversed_.state}"),
         sender=order.partner_id,
         transfer_id=order.transfer_id.bytes,
         target_points=order.target_points,
@@ -137,6 +141,9 @@ def reversal_record(reversed_: Reversed, source_part: Part, target_part: Part) -
     )
     if reversed_.reason is not None:
         record.reason = reason_to_proto(reversed_.reason)
+    if reversed_.proof is not None:
+        record.proof_sha256 = reversed_.proof.sha256
+        record.proof_key_id = reversed_.proof.key_id
     if original is not None:
         record.transfer_log_index = original.log_index
         record.source_partner = original.source_partner
@@ -227,10 +234,10 @@ def reversal_key_id(payload: bytes) -> str:
 
 def refused_reversal(record: bytes, field: str, text: str) -> Refused | None:
     """The refusal that a stored reversal record states, in the words of the first answer; None when
-    it was booked.
+    it was booked, or asked for.
     """
     parsed = transfer_pb2.ReversalRecord.FromString(record)
-    if parsed.state == transfer_pb2.TRANSFER_STATE_COMMITTED:
+    if not parsed.reason:
         return None
     name = refusal_pb2.Reason.Name(parsed.reason).removeprefix("REASON_")
     return Refused(Reason[name], field, text)

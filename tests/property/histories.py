@@ -18,6 +18,7 @@ from exchange.commands import (
     OpenWindow,
     Order,
     Reverse,
+    TakeBack,
     Verdict,
 )
 from exchange.fold import State, window_id
@@ -315,8 +316,11 @@ def conclusions() -> st.SearchStrategy[Command]:
     number = st.integers(1, 30).map(make.transfer_id)
     verdict = st.sampled_from([Verdict.CREDITED, Verdict.DECLINED, Verdict.LAPSED])
     proofs = st.sampled_from([make.proof("deli"), make.proof("deli"), make.proof("fuel"), None])
+    reversal = st.integers(1, 8).map(make.reversal_id)
     return st.one_of(
         st.builds(Conclude, number, verdict, proofs),
+        st.builds(TakeBack, reversal, st.sampled_from([0, 1, 10, 50]), proofs.filter(bool)),
+        st.builds(make.undo, st.integers(1, 30), st.sampled_from([1, 50, 500])),
         st.builds(make.set_route, st.integers(1, 4), st.sampled_from(ROUTES)),
     )
 

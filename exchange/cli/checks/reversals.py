@@ -21,8 +21,10 @@ from fractions import Fraction
 
 from exchange.cli.checks.verification import Fault, compare
 from pointclear.exchange.v1.transfer_pb2 import (
+    TRANSFER_STATE_ABORTED,
     TRANSFER_STATE_COMMITTED,
     TRANSFER_STATE_REFUSED,
+    TRANSFER_STATE_RESERVED,
     ReversalPart,
     ReversalRecord,
     SourcePart,
@@ -30,6 +32,13 @@ from pointclear.exchange.v1.transfer_pb2 import (
     TransferRecord,
 )
 
+REVERSAL_LEAVES = {
+    TRANSFER_STATE_COMMITTED: 6,
+    TRANSFER_STATE_REFUSED: 7,
+    TRANSFER_STATE_ABORTED: 7,
+    TRANSFER_STATE_RESERVED: 8,
+}
+"""The type byte of each state's leaf."""
 FeePart = SourcePart | TargetPart
 Figures = Counter[str]
 
@@ -39,11 +48,11 @@ def reversal_faults(place: str, record: ReversalRecord) -> Iterator[Fault]:
     yield from compare(place, "bytes of reversal_id", 16, len(record.reversal_id))
     yield from compare(place, "bytes of transfer_id", 16, len(record.transfer_id))
     yield from compare(place, "bytes of order_sha256", 32, len(record.order_sha256))
-    if record.state not in (TRANSFER_STATE_COMMITTED, TRANSFER_STATE_REFUSED):
+    if record.state not in REVERSAL_LEAVES:
         yield Fault(place, "the record states no outcome of a reversal")
-    refused = record.state != TRANSFER_STATE_COMMITTED
+    refused = record.state in (TRANSFER_STATE_REFUSED, TRANSFER_STATE_ABORTED)
     yield from compare(place, "whether the record states a reason", refused, bool(record.reason))
-    if not refused:
+    if record.state == TRANSFER_STATE_COMMITTED:
         yield from _figure_faults(place, record)
 
 

@@ -4,7 +4,8 @@ Its rules, beside those of `exchange.cli.checks.verification`:
 
 - The salt and the record make the leaf: kind 1 for a committed transfer, 4 for one that is held, 5
   for one that is reserved, 2 for a refusal and for what was held or reserved and is void. None but
-  the first states figures. Kind 6 is a reversal and 7 the refusal of one: see `reversals`.
+  the first states figures. Kind 6 is a reversal, 7 the refusal of one, 8 a request for one: see
+  `reversals`.
 - The source's or target's part, where there is one, is opened by its own salt, to the digest in
   the record.
 - A receipt is the source's; a credit notice is the target's, a funding notice another's that pays
@@ -26,7 +27,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from exchange.cli.checks.figures import FeePart, fee_faults, figure_faults
-from exchange.cli.checks.reversals import Figures, linked_faults, reversal_faults
+from exchange.cli.checks.reversals import (
+    REVERSAL_LEAVES,
+    Figures,
+    linked_faults,
+    reversal_faults,
+)
 from exchange.cli.checks.verification import (
     Broken,
     Fault,
@@ -178,11 +184,11 @@ def check_reversal_notice(place: str, envelope: Envelope, keys: KeySet) -> Entry
     """One reversal notice, by itself. Raises Broken with all its faults."""
     payload = parse(place, "payload", ReversalNotice, envelope.payload)
     record = parse(place, "record", ReversalRecord, payload.record)
-    refused = record.state != TRANSFER_STATE_COMMITTED
+    booked = record.state == TRANSFER_STATE_COMMITTED
     brands = {record.source_partner: SOURCE, record.target_partner: TARGET}
     role = brands.get(payload.partner_id, FUNDER)
     part, part_faults = _open_reversal_part(place, payload, record, role)
-    addressees = {record.sender} if refused else {*brands, *funders_of(record)}
+    addressees = {*brands, *funders_of(record)} if booked else {record.sender}
     faults = [
         *compare(place, "signing_key_id", envelope.signatures[0].key_id, payload.signing_key_id),
         *compare(place, "bytes of salt", SALT_BYTES, len(payload.salt)),
@@ -206,7 +212,7 @@ def check_reversal_notice(place: str, envelope: Envelope, keys: KeySet) -> Entry
         record,
         payload.record,
         payload.salt,
-        leaf_hash(leaf_data(7 if refused else 6, payload.salt, payload.record)),
+        leaf_hash(leaf_data(REVERSAL_LEAVES.get(record.state, 0), payload.salt, payload.record)),
         part,
         REVERSED[role],
     )

@@ -224,6 +224,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The sender cancelled the transfer while it was held."""
     REASON_TRANSFER_STATE: _Reason.ValueType  # 122
     """The transfer is not in the state that this step needs."""
+    REASON_REVERSAL_REFUSED: _Reason.ValueType  # 132
+    """The target's program took nothing back of what the source asked for."""
     REASON_TRANSFER_LAPSED: _Reason.ValueType  # 123
     """The target's program was not reached in time, or has fenced the credit off: nothing moved."""
     REASON_TARGET_REVERSES: _Reason.ValueType  # 131
@@ -394,6 +396,8 @@ REASON_TRANSFER_CANCELLED: Reason.ValueType  # 121
 """The sender cancelled the transfer while it was held."""
 REASON_TRANSFER_STATE: Reason.ValueType  # 122
 """The transfer is not in the state that this step needs."""
+REASON_REVERSAL_REFUSED: Reason.ValueType  # 132
+"""The target's program took nothing back of what the source asked for."""
 REASON_TRANSFER_LAPSED: Reason.ValueType  # 123
 """The target's program was not reached in time, or has fenced the credit off: nothing moved."""
 REASON_TARGET_REVERSES: Reason.ValueType  # 131

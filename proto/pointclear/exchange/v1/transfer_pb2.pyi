@@ -651,6 +651,8 @@ class ReversalRecord(_message.Message):
     PRICE_PER_TARGET_POINT_FIELD_NUMBER: _builtins.int
     PRICE_PER_THOUSAND_TARGET_POINTS_FIELD_NUMBER: _builtins.int
     SEGMENT_FIELD_NUMBER: _builtins.int
+    PROOF_SHA256_FIELD_NUMBER: _builtins.int
+    PROOF_KEY_ID_FIELD_NUMBER: _builtins.int
     log_index: _builtins.int
     """Index of its leaf in the log."""
     reversal_id: _builtins.bytes
@@ -658,7 +660,9 @@ class ReversalRecord(_message.Message):
     order_sha256: _builtins.bytes
     """SHA-256 of the order's payload."""
     state: Global___TransferState.ValueType
-    """COMMITTED where it is booked, else REFUSED."""
+    """COMMITTED where it is booked. RESERVED where the source asks for it and the target's program has not answered: another
+    record of the same reversal says what it took, or is ABORTED where it took nothing. Else REFUSED.
+    """
     reason: _refusal_pb2.Reason.ValueType
     """Why it was refused; unspecified where it was not."""
     sender: _builtins.str
@@ -711,6 +715,10 @@ class ReversalRecord(_message.Message):
     """The transfer's price of one target point in units of the currency's scale; 0 where a thousand were priced."""
     price_per_thousand_target_points: _builtins.int
     """Its price of a thousand target points; 0 where single ones were priced."""
+    proof_sha256: _builtins.bytes
+    """Where the target's program answered: SHA-256 of what it signed, or of the evidence that two operators saw."""
+    proof_key_id: _builtins.str
+    """The target's key that signed it; empty for the operators' evidence."""
     @_builtins.property
     def recorded_at(self) -> _timestamp_pb2.Timestamp:
         """The log's time, which never decreases."""
@@ -763,10 +771,12 @@ class ReversalRecord(_message.Message):
         price_per_target_point: _builtins.int = ...,
         price_per_thousand_target_points: _builtins.int = ...,
         segment: _agreement_pb2.Segment | None = ...,
+        proof_sha256: _builtins.bytes = ...,
+        proof_key_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["block_rate", b"block_rate", "recorded_at", b"recorded_at", "segment", b"segment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "agreement_sha256", b"agreement_sha256", "agreement_version", b"agreement_version", "block_rate", b"block_rate", "log_index", b"log_index", "order_sha256", b"order_sha256", "price_per_target_point", b"price_per_target_point", "price_per_thousand_target_points", b"price_per_thousand_target_points", "promotions", b"promotions", "reason", b"reason", "recorded_at", b"recorded_at", "reversal_id", b"reversal_id", "reversed_points", b"reversed_points", "segment", b"segment", "sender", b"sender", "settlement_currency", b"settlement_currency", "source_part_sha256", b"source_part_sha256", "source_partner", b"source_partner", "source_points", b"source_points", "source_program", b"source_program", "state", b"state", "target_part_sha256", b"target_part_sha256", "target_partner", b"target_partner", "target_points", b"target_points", "target_program", b"target_program", "transfer_id", b"transfer_id", "transfer_log_index", b"transfer_log_index", "transfer_source_points", b"transfer_source_points", "transfer_target_points", b"transfer_target_points", "value", b"value", "value_tax", b"value_tax", "value_tax_code", b"value_tax_code", "window_id", b"window_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "agreement_sha256", b"agreement_sha256", "agreement_version", b"agreement_version", "block_rate", b"block_rate", "log_index", b"log_index", "order_sha256", b"order_sha256", "price_per_target_point", b"price_per_target_point", "price_per_thousand_target_points", b"price_per_thousand_target_points", "promotions", b"promotions", "proof_key_id", b"proof_key_id", "proof_sha256", b"proof_sha256", "reason", b"reason", "recorded_at", b"recorded_at", "reversal_id", b"reversal_id", "reversed_points", b"reversed_points", "segment", b"segment", "sender", b"sender", "settlement_currency", b"settlement_currency", "source_part_sha256", b"source_part_sha256", "source_partner", b"source_partner", "source_points", b"source_points", "source_program", b"source_program", "state", b"state", "target_part_sha256", b"target_part_sha256", "target_partner", b"target_partner", "target_points", b"target_points", "target_program", b"target_program", "transfer_id", b"transfer_id", "transfer_log_index", b"transfer_log_index", "transfer_source_points", b"transfer_source_points", "transfer_target_points", b"transfer_target_points", "value", b"value", "value_tax", b"value_tax", "value_tax_code", b"value_tax_code", "window_id", b"window_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
