@@ -5,7 +5,7 @@ that the exchange calls, and what nobody answers.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -13,12 +13,18 @@ import uuid_utils
 
 from partners.confirmations.confirmation import Confirmation
 from partners.confirmations.verification import signed_confirmation
+from partners.envelope import REVERSAL_ORDER, sign
 from partners.errors import Reason
 from partners.program_port import CreditOutcome, DeclineReason, InstructionKind
-from partners.wire import envelope_to_proto
+from partners.wire import envelope_to_proto, time_to_proto
 from pointclear.common.v1.envelope_pb2 import SignedEnvelope
 from pointclear.exchange.v1 import exchange_service_pb2 as pb
-from pointclear.exchange.v1.transfer_pb2 import TransferState
+from pointclear.exchange.v1.transfer_pb2 import (
+    ReversalNotice,
+    ReversalOrder,
+    ReversalRecord,
+    TransferState,
+)
 from pointclear.partners.v1 import agreement_pb2, route_pb2
 from tests.acceptance.coalition import (
     AUDIENCE,
@@ -364,3 +370,107 @@ def test_t24_what_nobody_answers_is_in_doubt_until_two_operators_end_it(
     assert record.proof_key_id == ""
     changed = confirming(cirrus, said(cirrus, name, CreditOutcome.DECLINED))
     assert changed.reason is Reason.MODIFIED_REQUEST
+
+
+# Taken back
+
+
+def ask_back(brand: Brand, transfer: bytes, points: int) -> tuple[SignedEnvelope, bytes]:
+    """A source's signed request that points be taken back, and its id."""
+    name, now = uuid_utils.uuid7().bytes, datetime.now(UTC)
+    order = ReversalOrder(
+        audience=AUDIENCE,
+        partner_id=brand.name,
+        reversal_id=name,
+        transfer_id=transfer,
+        target_points=points,
+        issued_at=time_to_proto(now),
+        expires_at=time_to_proto(now + timedelta(minutes=5)),
+    )
+    payload = order.SerializeToString(deterministic=True)
+    return envelope_to_proto(sign(brand.orders, REVERSAL_ORDER, payload)), name
+
+
+def reversing(brand: Brand, order: SignedEnvelope) -> ReversalRecord:
+    """The record with which an order to reverse is answered."""
+    own = brand.connection
+    response = own.call(own.exchange.ReverseTransfer, pb.ReverseTransferRequest(reversal=order))
+    notice = ReversalNotice.FromString(response.notice.payload)
+    return ReversalRecord.FromString(notice.record)
+
+
+def reversed_points(brand: Brand, transfer: bytes) -> int:
+    """How many points of a transfer are reversed, by GetTransfer."""
+    own = brand.connection
+    found = own.call(own.exchange.GetTransfer, pb.GetTransferRequest(transfer_id=transfer))
+    return int(found.reversed_points)
+
+
+def took(brand: Brand, name: bytes, points: int) -> SignedEnvelope:
+    """A brand's signed answer about what it took back."""
+    confirmation = Confirmation(
+        AUDIENCE,
+        brand.name,
+        UUID(bytes=name),
+        InstructionKind.REVERSE,
+        brand.name,
+        CreditOutcome.DONE if points else CreditOutcome.DECLINED,
+        datetime.now(UTC),
+        points,
+        None if points else DeclineReason.SPENT,
+    )
+    return envelope_to_proto(signed_confirmation(brand.orders, confirmation))
+
+
+def test_a_source_asks_for_points_and_gets_what_the_targets_program_took(
+    aurora: Brand, cirrus: Brand
+) -> None:
+    transfer = reserve(aurora)
+    fetched(cirrus, transfer)
+    confirm(cirrus, said(cirrus, transfer))
+    order, name = ask_back(aurora, transfer, 40)
+    assert reversing(aurora, order).state == TransferState.TRANSFER_STATE_RESERVED
+    assert reversed_points(aurora, transfer) == 0
+    (told,) = [each for each in pull(cirrus) if each.reverse.instruction_id == name]
+    assert (told.reverse.points, told.reverse.transfer_id) == (40, transfer)
+    too_many, _ = ask_back(aurora, transfer, 11)
+    refusal = refused(
+        aurora.connection.exchange.ReverseTransfer, pb.ReverseTransferRequest(reversal=too_many)
+    )
+    assert (refusal.reason, refusal.metadata) == (Reason.ALREADY_REVERSED, {"leftPoints": "10"})
+    answer = took(cirrus, name, 25)
+    assert confirm(cirrus, answer) == "CONCLUDED"
+    assert confirm(cirrus, answer) == "CONCLUDED"
+    record = reversing(aurora, order)
+    assert (record.state, record.target_points) == (TransferState.TRANSFER_STATE_COMMITTED, 25)
+    assert record.proof_sha256 == hashlib.sha256(answer.payload).digest()
+    assert reversed_points(aurora, transfer) == 25
+
+
+def test_where_the_member_has_spent_all_the_request_ends_with_nothing(
+    aurora: Brand, cirrus: Brand
+) -> None:
+    transfer = reserve(aurora)
+    fetched(cirrus, transfer)
+    confirm(cirrus, said(cirrus, transfer))
+    order, name = ask_back(aurora, transfer, 50)
+    reversing(aurora, order)
+    confirm(cirrus, took(cirrus, name, 0))
+    refusal = refused(
+        aurora.connection.exchange.ReverseTransfer, pb.ReverseTransferRequest(reversal=order)
+    )
+    assert refusal.reason is Reason.REVERSAL_REFUSED
+    assert reversed_points(aurora, transfer) == 0
+
+
+def test_a_committed_credit_that_its_brand_declines_is_booked_back(
+    told: Told, cirrus: Brand
+) -> None:
+    borealis = told.members["borealis"]
+    order = borealis.order("cirrus")
+    borealis.send(order)
+    transfer = transfer_id_of(order).bytes
+    fetched(cirrus, transfer)
+    assert confirm(cirrus, said(cirrus, transfer, CreditOutcome.DECLINED)) == "CONCLUDED"
+    assert stands(borealis, transfer) == ("COMMITTED", "CONCLUDED")
+    assert reversed_points(borealis, transfer) == 50
