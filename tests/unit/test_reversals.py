@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from exchange.cap_alerts import PAST_CAP
-from exchange.commands import CloseWindow, Command, Recorded, Repeated, Reversed
+from exchange.commands import (
+    CloseWindow,
+    Command,
+    Conclude,
+    Recorded,
+    Repeated,
+    Reversed,
+    Verdict,
+)
 from exchange.fold import Folded, State, fold
 from exchange.ledger.accounts import PointsAccount, points_account, position_account
 from exchange.ledger.postings import Code
@@ -204,6 +212,21 @@ def test_the_first_check_that_fails_answers() -> None:
     assert first_refused(held, 1, 3, 1, "grocery") == (Reason.TRANSFER_STATE, "transfer_id")
     assert first_refused(held, 1, 1, 1, "grocery") == (Reason.TARGET_REVERSES, "partner_id")
     assert first_refused(held, 1, 1, 51) == (Reason.ALREADY_REVERSED, "target_points")
+
+
+def test_what_waits_for_the_targets_answer_is_reversed_once_it_is_credited() -> None:
+    under = TERMS["grocery", "deli", 3]
+    order = make.an_order(1, under, source_points=200)
+    reserved = done(FIRST, order).state
+    assert first_refused(reserved, 1, 1, 1, "deli") == (Reason.TRANSFER_STATE, "transfer_id")
+    assert first_refused(reserved, 1, 1, 1, "grocery") == (Reason.TRANSFER_STATE, "transfer_id")
+    credited = Conclude(order.transfer_id, Verdict.CREDITED, make.proof("deli"))
+    folded = done(reserved, credited, make.reverse(1, 1, order.target_points, "deli"))
+    assert reversal(folded).refusal is None
+    assert members(folded.state, "deli") == 0
+    declined = Conclude(order.transfer_id, Verdict.DECLINED, make.proof("deli"))
+    voided = done(reserved, declined).state
+    assert first_refused(voided, 1, 1, 1, "grocery") == (Reason.TRANSFER_STATE, "transfer_id")
 
 
 def test_without_an_open_window_it_is_refused() -> None:
