@@ -1,5 +1,7 @@
 """A file program over a real folder and journal, and the files that a brand would put there."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -108,6 +110,21 @@ async def hand_over(to: FileProgram, *instructions: Credit | Reversal) -> None:
     """Hand instructions over that are answered later."""
     for each in instructions:
         assert await answer(to, each) is None
+
+
+async def hand_over_many(to: FileProgram, numbers: range) -> None:
+    """Credits of 100 points, as if each had been handed over with a commit of its own."""
+    await hand_over(to, credit(numbers[0]))
+    copied = (
+        "instruction_id, kind, inquiry, member, points, committed, expiry_lots, order_sha256,"
+        " handed_over_at"
+    )
+    with closing(sqlite3.connect(to.journal.path)) as rows, rows:
+        rows.executemany(
+            f"INSERT INTO instruction ({copied}) SELECT ?, {copied.partition(', ')[2]}"
+            " FROM instruction WHERE instruction_id = ?",
+            [(str(instruction_id(each)), str(instruction_id(numbers[0]))) for each in numbers[1:]],
+        )
 
 
 async def answer(of: FileProgram, to: Credit | Reversal) -> ProgramAnswer | None:

@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-import sqlite3
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -41,6 +40,7 @@ from tests.file_program import (
     credit,
     done,
     hand_over,
+    hand_over_many,
     instruction_id,
     keys_of,
     lay,
@@ -50,10 +50,6 @@ from tests.file_program import (
     reversal,
 )
 
-COPIED = (
-    "instruction_id, kind, inquiry, member, points, committed, expiry_lots, order_sha256,"
-    " handed_over_at"
-)
 CREDIT, REVERSE = InstructionKind.CREDIT, InstructionKind.REVERSE
 DONE = ProgramAnswer(CreditOutcome.DONE, 100, None, "B-1")
 DECLINED = replace(done(1), outcome=CreditOutcome.DECLINED, points=0, reason=DeclineReason.LIMIT)
@@ -354,14 +350,7 @@ def test_a_file_with_one_wrong_line_is_refused_whole(
 def test_one_bad_line_among_ten_thousand_refuses_all_and_is_named(tmp_path: Path) -> None:
     async def scenario() -> None:
         made = program(tmp_path, rhythm=Rhythm(instructions_max=10_000, settled_after=timedelta(0)))
-        await hand_over(made, credit(0))
-        # As if the others had been handed over too, without ten thousand commits.
-        with closing(sqlite3.connect(made.journal.path)) as rows, rows:
-            rows.executemany(
-                f"INSERT INTO instruction ({COPIED}) SELECT ?, {COPIED.partition(', ')[2]}"
-                " FROM instruction WHERE seq = 1",
-                [(str(instruction_id(number)),) for number in range(1, 10_000)],
-            )
+        await hand_over_many(made, range(10_000))
         await visited(made)
         lines = [done(number) for number in range(10_000)]
         lay(tmp_path, *lines[:7_000], replace(lines[7_000], points=1), *lines[7_001:])

@@ -53,6 +53,7 @@ class Brand:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.folder: Path = options.folder
+        (self.folder / "results").mkdir(parents=True, exist_ok=True)
         self.names = {
             "program": options.program,
             "partner": options.partner,
