@@ -92,10 +92,10 @@ def made(folder: Path) -> Brands:
     return Brands(folder, authority)
 
 
-def enrol(journal: Path, *members: str, eligible: bool = True) -> None:
+def enrol(journal: Path, *members: str, eligible: bool = True, script: Path = BRAND) -> None:
     """Make people members of the brand whose journal this is."""
     flags = [] if eligible else ["--ineligible"]
-    command = [sys.executable, str(BRAND), "enrol", "--journal", str(journal), *flags, *members]
+    command = [sys.executable, str(script), "enrol", "--journal", str(journal), *flags, *members]
     subprocess.run(command, env=environment(), check=True)
 
 

@@ -21,7 +21,7 @@ from partners.fulfilment import seal
 from partners.key_files import FileSigner, write_public_key
 from partners.keys import Purpose
 from tests.brands import AUDIENCE, FAULTY_BRAND, Brands, enrol, misbehave, serving
-from tests.http_brand import EXAMPLE, MEMBER, PARTNER, PROGRAM, new_brand
+from tests.http_brand import EXAMPLE, MEMBER, PROGRAM
 from tests.processes import folder, pointclear
 
 CODE = b"BOREALIS-7F3K"
@@ -74,23 +74,19 @@ def test_the_example_brand_conforms(house: House, flags: tuple[str, ...], checks
 
 def test_a_brand_over_https_conforms(house: House) -> None:
     receipts = load_signers(house.data_dir / "keys")[Purpose.RECEIPTS][0]
-    with folder() as path:
-        brand = new_brand(path)
-        known = json.loads((path / "brand.json").read_text())
-        known["exchange_keys"] = {receipts.key_id: receipts.public_key.hex()}
-        (path / "brand.json").write_text(json.dumps(known))
-        own = next(key for key in brand.keys.values() if key.holder == f"partner/{PARTNER}")
-        write_public_key(path / "orders.pub.pem", own.public_key)
-        brand.start(EXAMPLE)
-        try:
-            code, document = house.check(
-                brand.base_url,
-                *("--program", PROGRAM, "--member", MEMBER, "--unknown-member", "nobody"),
-                *("--orders-key", path / "orders.pub.pem", "--authority", path / "ca.pem"),
-                partner=PARTNER,
-            )
-        finally:
-            brand.kill()
+    profile, journal = house.brands.profile("airline"), house.brands.folder / "airline.db"
+    exchange, own = house.brands.folder / "receipts.pem", house.brands.folder / "airline.pub.pem"
+    write_public_key(exchange, receipts.public_key)
+    write_public_key(own, house.brands.orders_key("airline").public_key)
+    enrol(journal, MEMBER, script=EXAMPLE)
+    flags = ("--exchange-key", str(exchange), "--program", PROGRAM)
+    with serving(profile, journal, *flags, script=EXAMPLE) as brand:
+        code, document = house.check(
+            f"https://{brand.address}",
+            *("--program", PROGRAM, "--member", MEMBER, "--unknown-member", "nobody"),
+            *("--orders-key", own),
+            partner="airline",
+        )
     assert (code, document["passed"]) == (0, True)
 
 

@@ -1,8 +1,6 @@
 """A brand that is called over HTTPS, from an order to points in its own journal: real processes."""
 
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -29,9 +27,9 @@ from tests.acceptance.coalition import (
     make_data_dir,
     transfer_id_of,
 )
-from tests.brands import Serving, serving
+from tests.brands import Serving, enrol, serving
 from tests.http_brand import EXAMPLE
-from tests.processes import Server, environment, folder, wait_until
+from tests.processes import Server, folder, wait_until
 
 MEMBER = "member-of-target"
 """Of every order of the coalition."""
@@ -139,11 +137,7 @@ def called() -> Iterator[Called]:
         receipts = load_key_file(keys / "receipts.pem", read_passphrase_file(keys / "passphrase"))
         write_public_key(home / "receipts.pem", receipts.public_key)
         made = Called(home, server, members)
-        subprocess.run(
-            [sys.executable, str(EXAMPLE), "enrol", "--journal", str(made.journal), MEMBER],
-            env=environment(),
-            check=True,
-        )
+        enrol(made.journal, MEMBER, script=EXAMPLE)
         made.start()
         made.route()
         yield made
