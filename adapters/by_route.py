@@ -8,13 +8,14 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 from adapters.grpc_program import GrpcEndpoint, GrpcProgram
 from adapters.http_program.connection import Endpoint, connect
 from adapters.http_program.program import HttpProgram
-from adapters.memory import MemoryProgram
+from adapters.memory import MemoryProgram, Seal
 from partners.confirmations.verification import KeyOf
 from partners.keys import Signer
 from partners.program_port import ProgramPort
@@ -35,6 +36,16 @@ class CallingFiles:
         return self.certificate.exists()
 
 
+@dataclass(frozen=True, slots=True)
+class Simulating:
+    """What programs are simulated with, in a deployment where nobody is real."""
+
+    magic_amounts: bool
+    signer_of: Callable[[str], Signer | None]
+    """A program's key for orders, which its brand lends to the simulation; None where it lends
+    none, and then nothing is signed."""
+
+
 @dataclass(slots=True)
 class ProgramsByRoute:
     """The programs that one process calls."""
@@ -47,6 +58,8 @@ class ProgramsByRoute:
     """The brand of a program."""
     key_of: KeyOf
     now: Callable[[], datetime]
+    simulating: Simulating | None
+    """None in production: there nothing is simulated."""
     _simulated: dict[str, MemoryProgram] = field(default_factory=dict)
     _made: dict[str, tuple[Route, ProgramPort | None]] = field(default_factory=dict)
     _connections: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -66,11 +79,23 @@ class ProgramsByRoute:
 
     def simulated(self, program: str) -> MemoryProgram:
         """A program with made-up members."""
-        return self._simulated.setdefault(program, MemoryProgram())
+        if program not in self._simulated:
+            made = MemoryProgram()
+            if self.simulating is not None:
+                made.magic_amounts = self.simulating.magic_amounts
+                made.seal = partial(self._seal, program, self.simulating)
+            self._simulated[program] = made
+        return self._simulated[program]
+
+    def _seal(self, program: str, simulating: Simulating) -> Seal | None:
+        signer = simulating.signer_of(program)
+        if signer is None:
+            return None
+        return Seal(self.audience, self.partner_of(program), program, signer, self.now)
 
     def _make(self, route: Route) -> ProgramPort | None:
         match route.kind:
-            case RouteKind.SIMULATED:
+            case RouteKind.SIMULATED if self.simulating is not None:
                 return self.simulated(route.program)
             case RouteKind.GRPC if self.files.are_there:
                 return self._grpc(route)

@@ -406,11 +406,16 @@ def new_id() -> UUID:
 
 def programs_of(deployment: "Deployment", exchange: "Exchange") -> "ProgramsByRoute":
     """What calls brands' systems."""
-    from adapters.by_route import CallingFiles, ProgramsByRoute
+    from adapters.by_route import CallingFiles, ProgramsByRoute, Simulating
     from exchange.server import now
+    from exchange.simulated_keys import SimulatedKeys
+    from partners.environment import Environment
     from partners.keys import Purpose
 
     folder = deployment.data_dir / "keys"
+    simulating = Simulating(
+        deployment.environment is Environment.SANDBOX, SimulatedKeys(deployment.data_dir).of
+    )
     return ProgramsByRoute(
         deployment.audience,
         CallingFiles(folder / "ca.pem", folder / "calling-tls.pem", folder / "calling-tls-key.pem"),
@@ -418,6 +423,7 @@ def programs_of(deployment: "Deployment", exchange: "Exchange") -> "ProgramsByRo
         lambda program: exchange.registry.current.programs[program],
         lambda key_id: exchange.registry.current.keys.get(key_id),
         now,
+        None if deployment.environment is Environment.PRODUCTION else simulating,
     )
 
 

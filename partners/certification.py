@@ -43,6 +43,8 @@ class ScenarioName(StrEnum):
     LOOKS_UP = "a transfer is found by its id"
     QUOTES = "a quote is carried out at its figures, and once"
     LINKS = "a link moves a member's points until it is ended, and shows neither brand the other's"
+    DECLINED = "a credit that the target declines leaves no transfer, and says why"
+    IN_DOUBT = "a transfer in doubt stays reserved until the target's answer ends it"
     PAGES = "the stream read in pages is a chain without a gap"
     SETTLES = "the day's statement and its lines verify and are complete"
 

@@ -24,6 +24,7 @@ from exchange.cli.options import (
 )
 from exchange.cli.output import Command, answer, table
 from exchange.cli.terms_file import read_terms, terms_payload
+from partners.agreement import CreditMode
 from partners.agreement_checks import check_terms
 from partners.envelope import RATE_AGREEMENT, sign
 from partners.errors import Reason, Refused
@@ -96,6 +97,14 @@ def propose(
         int | None,
         typer.Option(help="Source points come in multiples of this. [default: one block]"),
     ] = None,
+    credit_mode: Annotated[
+        CreditMode | None,
+        typer.Option(
+            case_sensitive=False,
+            help="Whether the target honours committed credits, or its answer commits them."
+            " [default: guaranteed]",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the signed agreement here.")
     ] = None,
@@ -123,6 +132,7 @@ def propose(
         "price_per_target_point": price,
         "fee_basis_points": fee_bps,
         "tax_code": tax,
+        "credit_mode": credit_mode,
     }
     payload = terms_payload(
         {

@@ -1,5 +1,6 @@
 """`certify run`."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +31,7 @@ from exchange.cli.options import (
     partner_profile,
 )
 from exchange.cli.profile import Profile, load_profile
+from partners.agreement import CreditMode, Terms
 from partners.certification import Method
 from partners.errors import Reason, Refused
 from partners.keys import Purpose
@@ -43,7 +45,8 @@ def run(
         str | None,
         typer.Option(
             metavar="ID",
-            help="Send under this agreement. [default: the first in force, the partner its source]",
+            help="Send under this agreement, whose target honours committed credits."
+            " [default: the first such in force, the partner its source]",
         ),
     ] = None,
     counterparty: Annotated[
@@ -84,7 +87,8 @@ def run(
     check_sandbox(profile, by, "operator")
     client_sha256 = digest_of(client) if client else own_client_sha256()
     with connect(profile) as connection, connect(by, REASON) as operating:
-        terms = _agreement(connection, agreement).terms
+        versions = list_versions(connection)
+        terms = _agreement(connection, versions, agreement).terms
         other = _counterparty(profile, counterparty, terms.target_partner, server)
         with connect(other) as confirming:
             trial = Trial(
@@ -95,22 +99,42 @@ def run(
                 source_member,
                 target_member,
                 profile.signer(Purpose.ORDERS),
+                _confirmed(versions, terms),
             )
             outcomes = _run_all(trial, quiet=as_json)
     issue(Certification(profile, by, client_sha256, Method.RUN), outcomes, out, as_json=as_json)
 
 
-def _agreement(connection: Connection, agreement_id: str | None) -> ListedAgreement:
-    versions = list_versions(connection)
+def _agreement(
+    connection: Connection, versions: Sequence[ListedAgreement], agreement_id: str | None
+) -> ListedAgreement:
     if agreement_id is not None:
         return find_version(versions, agreement_id, None)
     name = connection.profile.caller.name
-    for each in versions:
-        if each.message.state == AGREEMENT_STATE_IN_FORCE and each.terms.source_partner == name:
+    for each in _in_force(versions):
+        if each.terms.source_partner == name and each.terms.credit_mode is CreditMode.GUARANTEED:
             return each
     raise Refused(
         Reason.AGREEMENT_UNKNOWN, "agreement_id", f"no agreement is in force with {name} as source"
     )
+
+
+def _confirmed(versions: Sequence[ListedAgreement], terms: Terms) -> Terms | None:
+    """Of an agreement of the same brands whose target confirms each credit."""
+    return next(
+        (
+            each.terms
+            for each in _in_force(versions)
+            if each.terms.source_partner == terms.source_partner
+            and each.terms.target_partner == terms.target_partner
+            and each.terms.credit_mode is CreditMode.CONFIRMED
+        ),
+        None,
+    )
+
+
+def _in_force(versions: Sequence[ListedAgreement]) -> Iterator[ListedAgreement]:
+    return (each for each in versions if each.message.state == AGREEMENT_STATE_IN_FORCE)
 
 
 def _counterparty(

@@ -1,4 +1,5 @@
-"""The commands that only a sandbox has. `sandbox bank`: what its bank says of a window's payments.
+"""The commands that only a sandbox has. `sandbox bank`: what its bank says of a window's payments;
+`sandbox simulate`: a counterparty's program that does what members and amounts tell it.
 
 The bank comes from the composition root: the command line knows no settlement.
 """
@@ -30,6 +31,7 @@ from exchange.cli.options import (
 from exchange.cli.output import Command, answer, table
 from exchange.cli.sample_commands import SandboxPapers, add_statements_command
 from exchange.cli.settlement_commands import settle_window
+from exchange.cli.simulate_command import simulate
 
 
 class Mode(StrEnum):
@@ -64,6 +66,7 @@ SandboxBank = Callable[[BankOrder], tuple[bytes, Decimal]]
 def add_sandbox_commands(app: typer.Typer, bank_of: SandboxBank, papers_of: SandboxPapers) -> None:
     """Add the commands; `bank_of` is the bank, `papers_of` makes sample papers."""
     sandbox = typer.Typer(no_args_is_help=True, help="What only a sandbox has.")
+    sandbox.command("simulate", cls=Command)(simulate)
     add_bank_command(sandbox, bank_of)
     add_statements_command(sandbox, papers_of)
     app.add_typer(sandbox, name="sandbox")

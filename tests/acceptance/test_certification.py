@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import uuid_utils
 
+from adapters.magic import Trick
 from exchange.cli.agreements import find_version, list_versions
 from exchange.cli.certification.scenarios import expires, mends, quotes
 from exchange.cli.certification.trial import Trial
@@ -25,12 +27,24 @@ from partners.certification import WATCHED, ScenarioName, Verdict
 from partners.environment import Environment
 from partners.keys import Purpose
 from pointclear.client.orders import build_order, sign_order
-from pointclear.exchange.v1.exchange_service_pb2 import CreateTransferRequest
+from pointclear.exchange.v1.exchange_service_pb2 import (
+    CreateTransferRequest,
+    DeliveryState,
+    GetTransferRequest,
+)
+from pointclear.exchange.v1.transfer_pb2 import TransferState
 from pointclear.partners.v1 import operator_service_pb2 as operators_pb
 from tests.acceptance.coalition import check_log_and_books
 from tests.acceptance.test_commands import Shown, commands
 from tests.acceptance.test_operators import House, action, approved, grant, sent
-from tests.processes import COMMAND_TIMEOUT_S, Server, environment, folder, pointclear
+from tests.processes import (
+    COMMAND_TIMEOUT_S,
+    Server,
+    environment,
+    folder,
+    pointclear,
+    wait_until,
+)
 
 GUIDE = "docs/onboarding.md"
 HEADINGS = ("## 2. To certified", "## 3. Payments and papers")
@@ -70,11 +84,11 @@ def begun(newcomer: Newcomer, *arguments: str) -> "subprocess.Popen[str]":
 
 
 @contextmanager
-def own_client(newcomer: Newcomer) -> Iterator[Trial]:
+def own_client(newcomer: Newcomer, agreement: str = "aurora-mirror") -> Iterator[Trial]:
     """Stands for a newcomer's own program: it sends what the scenarios ask for."""
     profile = load_profile(newcomer.home / "aurora", newcomer.server.address)
     with connect(profile) as connection:
-        terms = find_version(list_versions(connection), "aurora-mirror", None).terms
+        terms = find_version(list_versions(connection), agreement, None).terms
         signer = profile.signer(Purpose.ORDERS)
         yield Trial(connection, connection, connection, terms, "A-1001", "M-77", signer)
 
@@ -171,6 +185,78 @@ def test_by_the_guide_a_newcomers_own_client_is_watched_and_certified(newcomer: 
     verdicts = {each["name"]: each["verdict"] for each in report["scenarios"]}
     assert {name for name in verdicts if verdicts[name] == Verdict.PASSED} == WATCHED
     assert {verdicts[name] for name in set(ScenarioName) - WATCHED} == {Verdict.NOT_JUDGED}
+
+
+def stands(sender: Trial, transfer_id: bytes) -> tuple[str, str]:
+    """How a transfer and its instruction stand."""
+    own = sender.partner
+    found = own.call(own.exchange.GetTransfer, GetTransferRequest(transfer_id=transfer_id))
+    return (
+        TransferState.Name(found.state).removeprefix("TRANSFER_STATE_"),
+        DeliveryState.Name(found.delivery).removeprefix("DELIVERY_STATE_"),
+    )
+
+
+def test_magic_members_and_amounts_end_as_the_guide_says(newcomer: Newcomer) -> None:
+    ends = {
+        Trick.UNKNOWN: "ABORTED",
+        Trick.LIMIT: "ABORTED",
+        Trick.LATE: "COMMITTED",
+        Trick.TWICE: "COMMITTED",
+        Trick.SILENT: "COMMITTED",
+        Trick.FENCED: "ABORTED",
+        Trick.SPENT: "COMMITTED",
+    }
+    open_for_ever = (Trick.NEVER, Trick.UNSIGNED, Trick.CHANGED)
+    sent: dict[Trick, bytes] = {}
+    with own_client(newcomer, "aurora-echo") as client:
+        for trick in (*ends, *open_for_ever):
+            sent[trick] = uuid_utils.uuid7().bytes
+            by_amount = trick in (Trick.LIMIT, Trick.SILENT, Trick.CHANGED)
+            points = trick.points if by_amount else 50
+            member = "echo-1" if by_amount else f"{trick}-1"
+            order = client.order(
+                transfer_id=sent[trick],
+                target_member=f"{member}-{trick}" if by_amount else member,
+                source_points=2 * points,
+                target_points=points,
+            )
+            reserved = client.verify(order, client.send(order)).record.state
+            assert reserved == TransferState.TRANSFER_STATE_RESERVED
+        for trick, state in ends.items():
+            wait_until(
+                lambda trick=trick, state=state: (  # type: ignore[misc]
+                    stands(client, sent[trick]) == (state, "CONCLUDED")
+                ),
+                f"{trick} is {state}",
+            )
+        for trick in open_for_ever:
+            assert stands(client, sent[trick]) == ("RESERVED", "SENT"), trick
+    listing = ("delivery", "list", "--program", "echo", "--in-doubt", "--json")
+    listed = json.loads(newcomer.run(*listing).stdout)["deliveries"]
+    faults = {each["transfer_id"]: each["fault"] for each in listed}
+    names = {trick: str(UUID(bytes=transfer_id)) for trick, transfer_id in sent.items()}
+    assert faults[names[Trick.NEVER]] == "AT_WORK"
+    assert faults[names[Trick.UNSIGNED]] == "SIGNATURE_INVALID"
+    assert not {names[trick] for trick in ends} & set(faults)
+    (newcomer.home / "letter.txt").write_text("They have the points, says their ledger.")
+    ending = ("delivery", "resolve", names[Trick.UNSIGNED], "--credited", "--evidence")
+    ended = newcomer.run(*ending, "letter.txt", "--json")
+    assert json.loads(ended.stdout)["state"] == "COMMITTED", ended.stderr
+
+
+def test_simulating_a_program_again_changes_nothing_and_needs_its_own_brand(
+    newcomer: Newcomer,
+) -> None:
+    first, again = (
+        json.loads(
+            newcomer.run("sandbox", "simulate", "echo", "--brand", "mirror", "--json").stdout
+        )
+        for _ in range(2)
+    )
+    assert first == again
+    wrong = newcomer.run("sandbox", "simulate", "mirror", "--brand", "aurora", "--json")
+    assert (wrong.returncode, json.loads(wrong.stderr)["error"]["field"]) == (1, "brand")
 
 
 def test_a_watch_counts_what_comes_while_it_watches_and_fails_what_does_not(

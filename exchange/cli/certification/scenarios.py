@@ -6,15 +6,16 @@ run ordered. Others of the sandbox lose nothing by it: the next window opens in 
 their positions stay, and they get the statement of what they ordered so far.
 """
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import uuid_utils
 
 from exchange.cli.certification.outcome import Outcome
-from exchange.cli.certification.trial import Trial, require
+from exchange.cli.certification.trial import NotPassed, Trial, require
 from exchange.cli.connection import connect
 from exchange.cli.proofs import read_quote
 from exchange.cli.settlement_commands import close_and_state, stated_lines
@@ -30,16 +31,20 @@ from pointclear.exchange.v1.exchange_service_pb2 import (
     CreateQuoteRequest,
     CreateTransferRequest,
     GetTransferRequest,
+    GetTransferResponse,
     ListTransfersRequest,
     SimulateTransferRequest,
     TransferFilter,
 )
-from pointclear.exchange.v1.transfer_pb2 import TransferOrder
+from pointclear.exchange.v1.transfer_pb2 import TransferOrder, TransferState
 from pointclear.partners.v1.link_service_pb2 import RevokeLinkRequest
 
 SMALL_PAGE = 3
 """So small that a run makes several pages."""
 OTHER_AUDIENCE = "production"
+ENDED_WITHIN_S = 90
+"""Of a transfer that the simulated program will answer: it is asked after some seconds."""
+PAUSE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +236,64 @@ def links(trial: Trial) -> None:
     trial.refused(by_link(), Reason.LINK_STATE, recorded=True)
 
 
+def declines(trial: Trial) -> None:
+    """The target declines what is reserved: the order is refused in the end, with its reason."""
+    asked = confirming(trial)
+    order = asked.order(target_member=f"refused-{asked.target_member}")
+    reserve(asked, order)
+    ended(asked, order, TransferState.TRANSFER_STATE_ABORTED)
+    asked.refused(order, Reason.CREDIT_REFUSED, recorded=True)
+
+
+def waits(trial: Trial) -> None:
+    """The target has given the points and does not say so: whoever sent the order waits. When the
+    target is asked it answers, and the same order has the receipt of a transfer.
+    """
+    asked = confirming(trial)
+    order = asked.order(target_member=f"silent-{asked.target_member}")
+    reserve(asked, order)
+    require(
+        asked.send(order) == found(asked, order).entry.envelope,
+        "the order in doubt, sent again, has another receipt",
+    )
+    ended(asked, order, TransferState.TRANSFER_STATE_COMMITTED)
+    asked.take(order, asked.send(order))
+
+
+def confirming(trial: Trial) -> Trial:
+    """The same trial under the agreement whose target confirms. Raises NotPassed."""
+    if trial.confirmed is None:
+        raise NotPassed("no agreement is in force whose target confirms: see the guide, step 2")
+    return replace(trial, terms=trial.confirmed)
+
+
+def reserve(trial: Trial, order: SignedEnvelope) -> None:
+    """Send an order whose target is asked first. Raises Failed."""
+    state = trial.verify(order, trial.send(order)).record.state
+    require(
+        state == TransferState.TRANSFER_STATE_RESERVED,
+        f"the order is {TransferState.Name(state)} before its target was asked",
+    )
+
+
+def ended(trial: Trial, order: SignedEnvelope, state: TransferState.ValueType) -> None:
+    """Wait until a reservation has ended, and require that it ended so. Raises Failed."""
+    deadline = time.monotonic() + ENDED_WITHIN_S
+    while (stands := found(trial, order).state) == TransferState.TRANSFER_STATE_RESERVED:
+        require(time.monotonic() < deadline, f"it is still in doubt after {ENDED_WITHIN_S} s")
+        time.sleep(PAUSE_S)
+    require(stands == state, f"it ended as {TransferState.Name(stands)}")
+
+
+def found(trial: Trial, order: SignedEnvelope) -> GetTransferResponse:
+    """An order's transfer as it stands. Raises Failed."""
+    transfer_id = TransferOrder.FromString(order.payload).transfer_id
+    answer: GetTransferResponse = trial.partner.call(
+        trial.partner.exchange.GetTransfer, GetTransferRequest(transfer_id=transfer_id)
+    )
+    return answer
+
+
 def pages(trial: Trial) -> None:
     """The stream in small pages is a chain without a gap, and holds what this run proved."""
     stream = read_stream(trial.partner, 0, SMALL_PAGE)
@@ -277,6 +340,8 @@ SCENARIOS = (
     Scenario(ScenarioName.LOOKS_UP, looks_up),
     Scenario(ScenarioName.QUOTES, quotes),
     Scenario(ScenarioName.LINKS, links),
+    Scenario(ScenarioName.DECLINED, declines),
+    Scenario(ScenarioName.IN_DOUBT, waits),
     Scenario(ScenarioName.PAGES, pages),
     Scenario(ScenarioName.SETTLES, settles),
 )

@@ -52,6 +52,8 @@ class Trial:
     target_member: str
     orders: Signer
     """The partner's key for orders."""
+    confirmed: Terms | None = None
+    """Of another agreement, with a simulated target whose answer commits."""
     proved: dict[bytes, bytes] = field(default_factory=dict)
     """Digests of the payloads that were proved to the partner, by transfer id."""
     committed: dict[UUID, str] = field(default_factory=dict)
