@@ -18,11 +18,16 @@ import uuid_utils
 from exchange.cli.connection import connect
 from exchange.cli.demo.settlement_day import DIRECTIONS, pending, settle
 from partners.errors import Reason
+from pointclear.client.orders import build_reversal, sign_reversal
 from pointclear.common.v1.envelope_pb2 import SignedEnvelope
-from pointclear.exchange.v1.exchange_service_pb2 import CreateTransferRequest
+from pointclear.exchange.v1.exchange_service_pb2 import (
+    CreateTransferRequest,
+    ReverseTransferRequest,
+)
 from pointclear.exchange.v1.transfer_pb2 import (
     TRANSFER_STATE_COMMITTED,
     TRANSFER_STATE_REFUSED,
+    ReversalOrder,
     TransferOrder,
     TransferReceipt,
 )
@@ -30,6 +35,7 @@ from pointclear.partners.v1.agreement_pb2 import BlockRate
 from pointclear.settlement.v1 import settlement_service_pb2 as pb
 from settlement.bank_simulator import PaymentRequest, bank_day
 from tests.acceptance.coalition import (
+    AUDIENCE,
     BLOCK,
     BLOCK_COST,
     BLOCK_GIVES,
@@ -249,6 +255,71 @@ class Member:
         return self.dice.choice(faults)
 
 
+class Desk:
+    """Takes back what was transferred, of any window and under any terms, at either server."""
+
+    def __init__(self, pair: Pair, seed: str) -> None:
+        """`seed` makes its dice."""
+        self.pair = pair
+        self.dice = random.Random(seed)
+        self.told: list[Sent] = []
+
+    def run(self) -> None:
+        """Reverse parts of what the members send, while they send."""
+        wait_until(lambda: len(self.pair.sent) > 20, "orders were sent")
+        for _ in range(ORDERS_A_CLIENT):
+            name, order = self.order()
+            server = self.dice.choice(self.pair.servers)
+            profile = self.pair.members[name].connection.profile
+            with connect(replace(profile, server=server.address)) as own:
+                call = own.exchange.ReverseTransfer.future(
+                    ReverseTransferRequest(reversal=order), timeout=CALL_TIMEOUT_S
+                )
+                error = call.exception()
+                refusal = refusal_of(error) if error is not None else None
+                notice = refusal.receipt if refusal else call.result().notice
+                self.told.append(Sent(order, notice, refusal.reason.value if refusal else ""))
+
+    def order(self) -> tuple[str, SignedEnvelope]:
+        """A part or all of something that was ordered, mostly by whom it came to."""
+        dice, booked = self.dice, [each.order for each in self.told if not each.reason]
+        if self.told and dice.random() < 0.2:
+            again = dice.choice(self.told).order
+            return ReversalOrder.FromString(again.payload).partner_id, again
+        if booked and dice.random() < 0.3:
+            # More of the same transfer, until nothing is left.
+            more = ReversalOrder.FromString(dice.choice(booked).payload)
+            return more.partner_id, self.signed(more.partner_id, more.transfer_id, 40)
+        sent = TransferOrder.FromString(dice.choice(self.pair.sent[-60:]).order.payload)
+        target = sent.target_program if sent.target_program in self.pair.members.brands else POOR
+        name = target if dice.random() < 0.85 else dice.choice(BRANDS)
+        n = sent.target_points
+        return name, self.signed(name, sent.transfer_id, dice.choice([1, 7, max(1, n // 3), n, n]))
+
+    def signed(self, name: str, transfer_id: bytes, points: int) -> SignedEnvelope:
+        """A brand's order to reverse so many points of a transfer."""
+        now = datetime.now(UTC)
+        payload = build_reversal(
+            audience=AUDIENCE,
+            partner_id=name,
+            reversal_id=uuid_utils.uuid7().bytes,
+            transfer_id=transfer_id,
+            target_points=points,
+            issued_at=now,
+            expires_at=now + timedelta(minutes=5),
+        )
+        return sign_reversal(self.pair.members[name].orders, payload)
+
+    def check(self, verdicts: dict[bytes, Verdict]) -> None:
+        """Fails unless it was told what the model says, and of the same order always the same."""
+        first: dict[bytes, SignedEnvelope] = {}
+        for each in self.told:
+            own_id = ReversalOrder.FromString(each.order.payload).reversal_id
+            assert each.reason == verdicts[own_id].reason
+            assert each.receipt is not None
+            assert first.setdefault(own_id, each.receipt) == each.receipt
+
+
 class Operator:
     """Puts terms in force and settles, at either server, while the others order."""
 
@@ -285,6 +356,7 @@ class Operator:
             fee_basis_points=self.dice.choice([0, 1, 33, 100]),
             tax_code=self.dice.choice(["none", "vat6", "vat6", "vat13"]),
             minimum_source_points=self.dice.choice([BLOCK, MINIMUM]),
+            fee_refundable=self.dice.random() < 0.5,
         )
         self.pair.terms[corridor] = (version, rate)
 
@@ -323,10 +395,14 @@ class Operator:
 def test_many_clients_are_answered_as_by_one_thread_in_the_order_of_the_log(
     pair: Pair, seed: int
 ) -> None:
-    actors: list[Member | Operator] = [
-        Member(pair, server, f"{seed}/{place}/{number}")
-        for place, server in enumerate(pair.servers)
-        for number in range(CLIENTS_A_SERVER)
+    desks = [Desk(pair, f"{seed}/desk/{number}") for number in range(2)]
+    actors: list[Member | Operator | Desk] = [
+        *desks,
+        *(
+            Member(pair, server, f"{seed}/{place}/{number}")
+            for place, server in enumerate(pair.servers)
+            for number in range(CLIENTS_A_SERVER)
+        ),
     ]
     actors.append(Operator(pair, f"{seed}/operator"))
     began = len(pair.sent)
@@ -336,6 +412,10 @@ def test_many_clients_are_answered_as_by_one_thread_in_the_order_of_the_log(
 
     model, verdicts = replay(logged(pair.members.data_dir))
     check_answers(pair, verdicts, pair.sent[began:])
+    for desk in desks:
+        desk.check(verdicts)
+    reasons = {each.reason for desk in desks for each in desk.told}
+    assert {"", Reason.ALREADY_REVERSED} <= reasons
     check_state(pair.members.data_dir, model)
     check_log_and_books(pair.members.data_dir)
 
