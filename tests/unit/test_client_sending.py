@@ -26,6 +26,7 @@ from partners.errors import Retry
 from partners.keys import SeedSigner
 from partners.wire import envelope_from_proto, envelope_to_proto, time_to_proto
 from pointclear.client.errors import (
+    JournalUnusable,
     ProofInvalid,
     RefusedForGood,
     RefusedForNow,
@@ -221,6 +222,22 @@ def test_without_an_answer_in_time_the_order_stays_open(
     (still,) = sending.journal.unanswered()
     script.answers = [committed()]
     assert sending.send(still).transfer_id == order.order_id
+
+
+def test_an_answer_that_cannot_be_written_down_is_good_all_the_same(
+    sending: Sending, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object, **_options: object) -> None:
+        raise JournalUnusable("the disk is full")
+
+    order = kept(sending)
+    with monkeypatch.context() as patched:
+        patched.setattr(sending.journal, "answer", full)
+        script.answers = [committed()]
+        transfer = sending.send(order)
+    # Nobody noted it, so it is asked for again, and is the same.
+    script.answers = [committed()]
+    assert sending.send(kept(sending)) == transfer
 
 
 def test_a_recorded_refusal_is_an_answer_with_its_receipt(sending: Sending, script: Script) -> None:

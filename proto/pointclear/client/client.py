@@ -129,8 +129,11 @@ class Client:
         the points to surrender or the points to be granted.
 
         Raises RequestRefused (AGREEMENT_UNKNOWN, AMOUNT_MISMATCH with the nearest amounts in its
-        metadata, and others), Unavailable, ProofInvalid; ValueError for both or neither amount.
+        metadata, and others), Unavailable, ProofInvalid; ValueError for both or neither amount, and
+        for less than a second.
         """
+        if valid_for < timedelta(seconds=1):
+            raise ValueError("a quote is good for at least a second")
         if (source_points is None) == (target_points is None):
             raise ValueError("name either source_points or target_points")
         request = pb.CreateQuoteRequest(

@@ -189,12 +189,13 @@ class Journal:
         return START if row is None else Bookmark(*row)
 
     def move_bookmark(self, to: Bookmark) -> None:
-        """The stream was read as far as this."""
+        """The stream was read as far as this. It never moves back."""
         with self._transaction():
             self._db.execute(
                 "INSERT INTO bookmark (one, stream_seq, sha256) VALUES (1, ?, ?)"
                 " ON CONFLICT (one) DO UPDATE SET"
-                " stream_seq = excluded.stream_seq, sha256 = excluded.sha256",
+                " stream_seq = excluded.stream_seq, sha256 = excluded.sha256"
+                " WHERE excluded.stream_seq > stream_seq",
                 (to.stream_seq, to.sha256),
             )
 

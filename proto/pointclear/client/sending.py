@@ -13,6 +13,7 @@ only where no earlier attempt may have been carried out; else the exchange is as
 the order, and while that cannot be known it is Unanswered.
 """
 
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,6 +33,7 @@ from pointclear.client.answers import (
     said_by,
 )
 from pointclear.client.errors import (
+    JournalUnusable,
     ProofInvalid,
     RequestRefused,
     Unanswered,
@@ -58,6 +60,8 @@ from pointclear.exchange.v1.exchange_service_pb2 import (
     ReverseTransferRequest,
 )
 from pointclear.exchange.v1.transfer_pb2 import TransferOrder
+
+log = logging.getLogger("pointclear.client")
 
 BATCH_ORDERS_MAX = 200
 """Orders in one call: 500 are allowed, and 200 of the largest fit into it."""
@@ -189,7 +193,7 @@ class Sending:
         if event.state is State.COMMITTED and refusal is not None:
             raise ProofInvalid(f"{refusal.reason} came with a proof that it was done", "state")
         said = (refusal or said_by(event)) if event.state in VOID else None
-        self.journal.answer(kept.key, proving, event.stream_seq, said, final=event.state.is_final)
+        self._note(kept, proving, event.stream_seq, said, final=event.state.is_final)
         if said is not None:
             raise said.error(event)
         return event
@@ -200,7 +204,7 @@ class Sending:
         if in_doubt:
             return self._looked_up(kept, refusal)
         # Nothing was written there. The same bytes may be sent again, so they stay here.
-        self.journal.answer(kept.key, None, None, refusal, final=True)
+        self._note(kept, None, None, refusal, final=True)
         raise refusal.error()
 
     def _looked_up(self, kept: Kept, refusal: Refusal) -> Event:
@@ -215,7 +219,7 @@ class Sending:
             except RequestRefused as unknown:
                 # Unknown, and too late to become known: it never was carried out, nor will be.
                 if unknown.reason == Reason.TRANSFER_UNKNOWN and self._is_past(kept):
-                    self.journal.answer(kept.key, None, None, refusal, final=True)
+                    self._note(kept, None, None, refusal, final=True)
                     raise refusal.error() from None
             except Unavailable:
                 pass
@@ -223,6 +227,23 @@ class Sending:
             return self._answered(kept, envelope_from_proto(found.entry.envelope))
         text = f"refused now ({refusal.reason}), after an attempt that may have been carried out"
         raise Unanswered(kept.key, kept.order_id, text)
+
+    def _note(
+        self,
+        kept: Kept,
+        proving: Envelope | None,
+        stream_seq: int | None,
+        refusal: Refusal | None,
+        *,
+        final: bool,
+    ) -> None:
+        """Write an answer down. One that cannot be is good all the same: whoever asks with the key
+        again has the same bytes sent, and gets it again.
+        """
+        try:
+            self.journal.answer(kept.key, proving, stream_seq, refusal, final=final)
+        except JournalUnusable as error:
+            log.warning("an answer could not be written down: %s", error)
 
     def _is_past(self, kept: Kept) -> bool:
         order = TransferOrder.FromString(kept.envelope.payload)
