@@ -6,6 +6,8 @@ Rules that are asked here, each naming the row that breaks it:
 - Every agreement row holds bytes that its signatories signed, its columns say what these bytes say,
   and its leaves hold the same bytes.
 - Every transfer and reversal names the digest of the agreement that is stored.
+- Every answer of a program is what its brand signed, and every transfer that waited for one ended
+  as it says: see `settlement.answers`.
 - Every rate of a tax is the one that its leaf states.
 - Every stream is one chain of payloads over the records that are stored, and ends where its head
   says.
@@ -33,13 +35,27 @@ from partners.registry import RegisteredKey
 from partners.signing import require_purpose, verify_with
 from partners.store import load_keys, utc
 from partners.wire import terms_from_payload
+from settlement.answers import answers_off, proofs_off
 from settlement.invariants import Finding
-from settlement.wire import chained, rate_of_body, recorded_agreement, recorded_index
+from settlement.wire import (
+    chained,
+    rate_of_body,
+    recorded_agreement,
+    recorded_end,
+    recorded_index,
+)
 
 QUERIES = load_queries(Path(__file__).with_name("evidence.sql"))
 CHUNK = 2_000
 """Rows that are read at once."""
 
+ENDS = (
+    LeafKind.TRANSFER,
+    LeafKind.REFUSAL,
+    LeafKind.REVERSAL,
+    LeafKind.REVERSAL_REFUSAL,
+)
+"""Records that may rest on a program's answer."""
 Progress = Callable[[int], None]
 """Told how many rows were looked at since the last time."""
 Name = tuple[str, int]
@@ -52,7 +68,9 @@ def check_evidence(connection: Any, progress: Progress) -> Iterator[Finding]:
     """
     digests: dict[Name, bytes] = {}
     yield from agreements_off(connection, digests)
-    yield from records_off(connection, digests, progress)
+    keys = load_keys(connection)
+    yield from answers_off(connection, QUERIES.audience(connection), keys)
+    yield from records_off(connection, digests, keys, progress)
     yield from rates_off(connection)
     yield from streams_off(connection, progress)
 
@@ -121,14 +139,17 @@ def leaf_fault(connection: Any, row: Any, payload: bytes) -> str:
 
 
 def records_off(
-    connection: Any, digests: dict[Name, bytes], progress: Progress
+    connection: Any,
+    digests: dict[Name, bytes],
+    keys: dict[str, RegisteredKey],
+    progress: Progress,
 ) -> Iterator[Finding]:
-    """Records that are not what their leaves commit to, that name other terms than are stored, and
-    a head that is not the root over them.
+    """Records that are not what their leaves commit to, that name other terms than are stored or
+    another answer, and a head that is not the root over them.
     """
     frontier, after = Frontier(), -1
     while rows := list(QUERIES.records(connection, after=after, rows_max=CHUNK)):
-        leaves = []
+        leaves, ends = [], []
         for index, kind, transfer_id, entry_key, salt, record, leaf in rows:
             subject = f"record {index} ({transfer_id or entry_key})"
             leaves.append(bytes(leaf))
@@ -141,6 +162,9 @@ def records_off(
             if named is not None and digests.get(named[0]) != named[1]:
                 name = f"version {named[0][1]} of {named[0][0]}"
                 yield Finding("transfers_name_their_terms", subject, f"{name} has another digest")
+            if kind in ENDS:
+                ends.append(recorded_end(bytes(record), kind))
+        yield from proofs_off(connection, [each for each in ends if each is not None], keys)
         frontier, after = frontier.extend(leaves), rows[-1][0]
         progress(len(rows))
     next_index, stored = QUERIES.head(connection)

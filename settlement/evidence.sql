@@ -33,3 +33,30 @@ SELECT tax_code, effective_from, basis_points, log_index FROM tax_rate WHERE log
 
 -- name: audience$
 SELECT audience FROM deployment;
+
+-- name: answers(instruction_id, kind, sha256, key_id, rows_max)
+-- Stored answers after one of them, with what was asked of whom.
+SELECT a.instruction_id::text, a.kind, a.sha256, a.key_id, d.program_id, p.partner_id, d.points,
+    a.outcome, a.points, a.reason, a.reference, a.media_type, a.content, a.signature
+FROM delivery_answer AS a
+JOIN delivery AS d USING (instruction_id, kind)
+JOIN program AS g USING (program_id)
+JOIN partner AS p USING (partner_number)
+WHERE (a.instruction_id, a.kind, a.sha256, a.key_id) > (:instruction_id::uuid, :kind, :sha256, :key_id)
+ORDER BY a.instruction_id, a.kind, a.sha256, a.key_id LIMIT :rows_max;
+
+-- name: answers_to(instruction_ids)
+-- What was answered to some instructions, with evidence.
+SELECT instruction_id::text, kind, sha256, key_id, outcome, points FROM delivery_answer
+WHERE instruction_id = ANY (:instruction_ids::uuid[]) AND media_type <> '';
+
+-- name: reserved_of(names)
+-- Which of some transfers and reversals waited for the target's answer.
+SELECT transfer_id::text FROM reservation WHERE transfer_id = ANY (:names::uuid[]);
+
+-- name: ended_without_answer()
+-- Reservations that ended as only an answer can have it, or of which the target was told, and nothing is stored of an answer.
+SELECT v.transfer_id::text, v.verdict FROM reservation AS v LEFT JOIN delivery AS d ON d.instruction_id = v.transfer_id
+WHERE v.verdict IS NOT NULL AND (d.sent_at IS NOT NULL OR v.verdict IN ('CREDITED', 'DECLINED', 'TAKEN_BACK'))
+    AND NOT EXISTS (SELECT FROM delivery_answer AS a WHERE a.instruction_id = v.transfer_id)
+ORDER BY v.log_index;

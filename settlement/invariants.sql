@@ -44,6 +44,38 @@ WHERE p.phase IN (3, 4)
     AND (h.phase, h.code, h.debit, h.credit, h.amount, h.log_index < p.log_index)
         IS DISTINCT FROM (2::smallint, p.code, p.debit, p.credit, p.amount, true);
 
+-- name: reservations_hold_until_they_end()
+-- What an open reservation holds is pending, all of it; what a concluded one held was confirmed or voided by its end, as the
+-- verdict says, and by nothing else.
+SELECT concat('reservation ', v.transfer_id),
+    concat('posting ', h.log_index, '/', h.place, ' is ', coalesce('resolved by ' || p.log_index || '/' || p.place, 'pending'))
+FROM reservation AS v
+JOIN posting AS h ON h.log_index = v.hold_index AND h.phase = 2
+LEFT JOIN posting AS p ON p.resolves_index = h.log_index AND p.resolves_place = h.place
+WHERE (p.log_index, p.phase) IS DISTINCT FROM (
+    v.decided_index, CASE WHEN v.verdict = 'CREDITED' THEN 3 WHEN v.verdict IS NOT NULL THEN 4 END::smallint)
+UNION ALL
+SELECT concat('reservation ', v.transfer_id), concat('entry ', v.hold_index, ' holds nothing')
+FROM reservation AS v JOIN record AS b USING (log_index)
+WHERE b.kind = 5 AND NOT EXISTS (SELECT FROM posting AS h WHERE h.log_index = v.hold_index AND h.phase = 2);
+
+-- name: reservations_are_as_recorded()
+-- A transfer is reserved and a reversal asked for where its record says so, and ended where another one of its does.
+SELECT concat('reservation ', coalesce(v.transfer_id, b.transfer_id)),
+    concat('reserved at ', v.log_index, ', ended at ', v.decided_index, ' as ', v.verdict, '; the log has ',
+        b.log_index, ' and ', e.log_index)
+FROM reservation AS v
+FULL JOIN (SELECT transfer_id, log_index FROM record WHERE kind IN (5, 8)) AS b USING (transfer_id)
+LEFT JOIN record AS e ON e.transfer_id = b.transfer_id AND e.kind IN (1, 2, 6, 7)
+WHERE (v.log_index, v.decided_index) IS DISTINCT FROM (b.log_index, e.log_index)
+    OR (v.verdict IN ('CREDITED', 'TAKEN_BACK')) IS DISTINCT FROM (e.kind IN (1, 6));
+
+-- name: open_reservations_are_pursued()
+-- What has no end yet is still told or asked.
+SELECT concat('reservation ', v.transfer_id), concat('its instruction is ', coalesce(d.state, 'missing'))
+FROM reservation AS v LEFT JOIN delivery AS d ON d.instruction_id = v.transfer_id
+WHERE v.verdict IS NULL AND coalesce(d.state, 'CONCLUDED') = 'CONCLUDED';
+
 -- name: postings_lie_in_their_window()
 -- Every posting is counted by a window whose range of the log it lies in, and whose currency it moves if it moves money.
 SELECT concat('posting ', p.log_index, '/', p.place), coalesce(w.window_id, 'no window')

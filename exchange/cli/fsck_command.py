@@ -25,11 +25,12 @@ def add_fsck_command(app: typer.Typer, wiring: Wiring) -> None:
         ] = None,
         as_json: JsonOption = False,
     ) -> None:
-        """Check the database: books, agreements, tax rates, log, head and streams.
+        """Check the database: books, agreements, answers, tax rates, log, head, streams.
 
-        Agreements are held against the signatures over their bytes, records against their leaves,
-        the head against all leaves, streams against their chains. It reads only, also beside a
-        server at work. Exit code 1 when anything is wrong.
+        Agreements and programs' answers are held against the signatures over their bytes, records
+        against their leaves and the answers that they name, the head against all leaves, streams
+        against their chains. It reads only, also beside a server at work. Exit code 1 when anything
+        is wrong.
         """
         with _progress(quiet=as_json) as shown:
             task = shown.add_task("rows", total=None)

@@ -523,7 +523,8 @@ CREATE TABLE delivery_answer (
     content bytea NOT NULL,
     key_id text NOT NULL,
     signature bytea NOT NULL,
-    PRIMARY KEY (instruction_id, kind, sha256),
+    -- Of the same bytes by one key after another each signature is kept: it may be the later one that is in force.
+    PRIMARY KEY (instruction_id, kind, sha256, key_id),
     FOREIGN KEY (instruction_id, kind) REFERENCES delivery
 );
 
@@ -714,4 +715,4 @@ GRANT EXECUTE ON FUNCTION empty_requests(uuid[]) TO pointclear_service;
 REVOKE EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) TO pointclear_service;
 
-INSERT INTO deployment VALUES (true, 15, NULL, NULL);
+INSERT INTO deployment VALUES (true, 16, NULL, NULL);

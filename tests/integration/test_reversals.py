@@ -100,7 +100,10 @@ def test_three_parts_by_three_processes_take_a_transfer_back_whole(
     with database.connection() as connection:
         assert check_books(connection) == ()
     with database.connection() as connection:
-        assert list(check_evidence(connection, lambda _rows: None)) == []
+        rules = {each.rule for each in check_evidence(connection, lambda _rows: None)}
+    # The books were told of an answer here that nobody has stored.
+    lacking = {"reservations_end_by_an_answer", "transfers_ended_as_was_answered"}
+    assert rules == (lacking if mode == MODES[2] else set())
 
 
 def test_one_more_point_is_refused_by_the_code_and_by_the_database(database: Database) -> None:
