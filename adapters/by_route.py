@@ -4,7 +4,7 @@ A connection is made when it is first needed and kept as long as the route stays
 together. All calls are made on one loop.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
+from adapters.file_program.instructions import ProgramName
+from adapters.file_program.opening import open_program
+from adapters.file_program.program import FileProgram, Rhythm
+from adapters.file_program.telling import events_of
 from adapters.grpc_program import GrpcEndpoint, GrpcProgram
 from adapters.http_program.connection import Endpoint, connect
 from adapters.http_program.program import HttpProgram
@@ -20,6 +24,7 @@ from partners.confirmations.verification import KeyOf
 from partners.keys import Signer
 from partners.program_port import ProgramPort
 from partners.routes.route import Route, RouteKind
+from partners.visits import VisitEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,14 @@ class CallingFiles:
     def are_there(self) -> bool:
         """Whether brands' systems can be called at all."""
         return self.certificate.exists()
+
+
+@dataclass(frozen=True, slots=True)
+class FileBatches:
+    """Where programs that take files have folders of their own on this host, and their rhythm."""
+
+    folder: Path
+    rhythm: Rhythm
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +71,7 @@ class ProgramsByRoute:
     """The brand of a program."""
     key_of: KeyOf
     now: Callable[[], datetime]
+    batches: FileBatches
     simulating: Simulating | None
     """None in production: there nothing is simulated."""
     _simulated: dict[str, MemoryProgram] = field(default_factory=dict)
@@ -76,6 +90,15 @@ class ProgramsByRoute:
         if known is None or known[0] != route:
             known = self._made[route.program] = (route, self._make(route))
         return known[1]
+
+    async def visit(self, route: Route) -> Sequence[VisitEvent]:
+        """Look after a program that is not called; what happened there. Nothing happens at one that
+        is. Raises PointclearError where there is something wrong with its own folder.
+        """
+        program = self.of(route)
+        return (
+            events_of(await program.visit(self.now())) if isinstance(program, FileProgram) else ()
+        )
 
     def simulated(self, program: str) -> MemoryProgram:
         """A program with made-up members."""
@@ -101,8 +124,15 @@ class ProgramsByRoute:
                 return self._grpc(route)
             case RouteKind.HTTP if self.files.are_there:
                 return self._http(route)
+            case RouteKind.FILE:
+                return self._file(route)
             case _:
                 return None
+
+    def _file(self, route: Route) -> ProgramPort:
+        name = ProgramName(self.audience, self.partner_of(route.program), route.program)
+        folder = self.batches.folder / route.program
+        return open_program(folder, name, route.address, self.key_of, self.now, self.batches.rhythm)
 
     def _grpc(self, route: Route) -> ProgramPort:
         endpoint = GrpcEndpoint(

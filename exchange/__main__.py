@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from exchange.delivery.courier import Courier
     from exchange.delivery.service import Delivering
     from exchange.delivery.sql_store import SqlDeliveryStore
+    from exchange.delivery.visits import Visits
     from exchange.delivery.watcher import Watcher
     from exchange.edge import Door
     from exchange.grpc_listener import ChannelLimits
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from exchange.logs import Logger
     from exchange.metrics import Metrics
     from exchange.outbound.guards import Guards
+    from exchange.outbound.watch import CallWatcher
     from exchange.registry_view import RegistryView
     from exchange.server import Exchange
     from exchange.settings import Settings
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from partners.links.service import LookUps
     from partners.operators.roles import Role
     from partners.program_port import ProgramPort
+    from partners.routes.route import Route
 
 
 def main() -> None:
@@ -232,6 +235,7 @@ async def serve_until_told(deployment: Deployment) -> None:
     from exchange.delivery.metrics import DeliveryMetrics
     from exchange.delivery.service import Delivering
     from exchange.delivery.sql_store import SqlDeliveryStore
+    from exchange.delivery.visits import visiting
     from exchange.fold import Limits
     from exchange.grpc_listener import Health, listening
     from exchange.http_listener import http_listening, pages
@@ -284,7 +288,9 @@ async def serve_until_told(deployment: Deployment) -> None:
         watches = watching_of(exchange, settings, metrics)
         door.under_way.at_close(watches.stop)
         programs = programs_of(deployment, exchange)
-        guards = Guards(programs.of, ProgramMetrics(metrics.registry))
+        program_metrics = ProgramMetrics(metrics.registry)
+        guards = Guards(programs.of, program_metrics)
+        visits = visits_of(settings, exchange.registry, programs, guards, program_metrics)
         courier = courier_of(exchange, store, delivery_metrics)
         delivering_service = Delivering(
             store, courier, exchange.registry, deployment.audience, server.now
@@ -295,6 +301,7 @@ async def serve_until_told(deployment: Deployment) -> None:
         async with (
             programs,
             delivering(engine),
+            visiting(visits),
             listening(
                 handlers(
                     exchange,
@@ -406,13 +413,15 @@ def new_id() -> UUID:
 
 def programs_of(deployment: "Deployment", exchange: "Exchange") -> "ProgramsByRoute":
     """What calls brands' systems."""
-    from adapters.by_route import CallingFiles, ProgramsByRoute, Simulating
+    from adapters.by_route import CallingFiles, FileBatches, ProgramsByRoute, Simulating
+    from adapters.file_program.program import Rhythm
     from exchange.server import now
     from exchange.simulated_keys import SimulatedKeys
     from partners.environment import Environment
     from partners.keys import Purpose
 
     folder = deployment.data_dir / "keys"
+    rhythm = Rhythm(age=timedelta(seconds=deployment.settings.file_batch_seconds))
     simulating = Simulating(
         deployment.environment is Environment.SANDBOX, SimulatedKeys(deployment.data_dir).of
     )
@@ -423,8 +432,31 @@ def programs_of(deployment: "Deployment", exchange: "Exchange") -> "ProgramsByRo
         lambda program: exchange.registry.current.programs[program],
         lambda key_id: exchange.registry.current.keys.get(key_id),
         now,
+        FileBatches(deployment.data_dir / "deliveries", rhythm),
         None if deployment.environment is Environment.PRODUCTION else simulating,
     )
+
+
+def visits_of(
+    settings: "Settings",
+    registry: "RegistryView",
+    programs: "ProgramsByRoute",
+    guards: "Guards",
+    watcher: "CallWatcher",
+) -> "Visits":
+    """What looks after programs that take files."""
+    from exchange.delivery.visits import Visits
+    from partners.routes.route import RouteKind
+
+    def routes() -> "list[Route]":
+        known = registry.current.routes.values()
+        return [each for each in known if each.kind is RouteKind.FILE]
+
+    def closed(route: "Route") -> bool:
+        guarded = guards.of(route)
+        return guarded is None or guarded.closed_until() is not None
+
+    return Visits(routes, programs.visit, closed, settings.file_visit_seconds, watcher)
 
 
 def courier_of(exchange: "Exchange", store: "SqlDeliveryStore", watcher: "Watcher") -> "Courier":

@@ -109,6 +109,15 @@ class Settings(BaseSettings):
     simulated_programs: str | None = Field(
         None, description="Programs with made-up members: ids with commas between. For sandboxes."
     )
+    file_batch_seconds: float = Field(
+        300, ge=0, le=86_400, description="How old instructions in files become before they leave."
+    )
+    file_visit_seconds: float = Field(
+        30,
+        ge=0.05,
+        le=3600,
+        description="How often programs that take files are visited.",
+    )
     four_eyes: Literal["on", "off"] = Field(
         "on", description="off: one operator may do what takes two; never in production."
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from exchange.logs import named
 from exchange.outbound.guarded import GuardedProgram, policy_of
 from exchange.outbound.watch import CallWatcher
+from partners.errors import PointclearError
 from partners.program_port import ProgramPort
 from partners.routes.route import Route
 
@@ -32,7 +33,7 @@ class Guards:
     def _make(self, route: Route) -> GuardedProgram | None:
         try:
             port = self._port_of(route)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, ImportError, PointclearError) as error:
             # Said once: nothing changes until the route does, or until the next start.
             log.error("programs: %s cannot be called by its route: %s", route.program, named(error))
             return None

@@ -23,6 +23,9 @@ class CallWatcher:
     def held_back(self, program: str, method: str, fault: str) -> None:
         """A call was not made."""
 
+    def visited(self, program: str, event: str) -> None:
+        """Something happened on a visit to a program that is not called."""
+
     def watch(
         self, program: str, circuit: Callable[[], float], closed: Callable[[], float]
     ) -> None:
@@ -67,6 +70,17 @@ class ProgramMetrics(CallWatcher):
             ("program",),
             registry=registry,
         )
+
+        self._visits = Counter(
+            "pointclear_program_visit_events",
+            "What happened on visits to programs that take files.",
+            ("program", "event"),
+            registry=registry,
+        )
+
+    def visited(self, program: str, event: str) -> None:
+        """Something happened on a visit."""
+        self._visits.labels(program, event).inc()
 
     def began(self, program: str) -> None:
         """A call is under way."""

@@ -59,6 +59,7 @@ LABELS = {
     "pointclear_program_calls_in_flight": "program",
     "pointclear_program_circuit": "program",
     "pointclear_program_in_maintenance": "program",
+    "pointclear_program_visit_events_total": "program, event",
 }
 
 
