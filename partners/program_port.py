@@ -198,14 +198,17 @@ class ProgramAnswer:
 def contradicts(first: ProgramAnswer, later: ProgramAnswer) -> bool:
     """Whether a brand took its word back: two answers to one instruction that cannot both be true.
 
-    A brand may sign the same answer anew, and what it fenced off it declines when it comes.
+    A brand may sign the same answer anew, and what it fenced off it declines when it comes. An
+    answer without a reference may be about any booking: who speaks in a brand's place knows none.
     """
-    return _moved(first) != _moved(later)
+    if _moved(first) != _moved(later):
+        return True
+    references = {first.reference, later.reference} - {""}
+    return _moved(first) is not None and len(references) > 1
 
 
-def _moved(answer: ProgramAnswer) -> tuple[int, str] | None:
-    done = answer.outcome is CreditOutcome.DONE
-    return (answer.points, answer.reference) if done else None
+def _moved(answer: ProgramAnswer) -> int | None:
+    return answer.points if answer.outcome is CreditOutcome.DONE else None
 
 
 class ProgramPort(Protocol):

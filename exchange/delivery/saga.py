@@ -7,8 +7,8 @@ Rules kept here:
 - A reserved credit is told until its time is over, and from then on asked about: a look-up either
   finds the answer or fences the credit off, so that it can no longer be given.
 - No answer means that nothing is known. Nothing is concluded from silence, however long it lasts.
-- The first definite answer counts. Another one that cannot be true beside it changes nothing, and
-  somebody is told.
+- The first definite answer counts, of those that somebody stands behind. Another one that cannot
+  be true beside it changes nothing, and somebody is told.
 - Only what the program's key signed ends a reservation.
 """
 

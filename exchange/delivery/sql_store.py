@@ -37,8 +37,8 @@ from partners.store import utc
 QUERIES = load_queries(Path(__file__).parents[1] / "ledger" / "delivery.sql")
 
 ANSWERS_MAX = 8
-"""Kept of one instruction: the first counts, and a few that contradict it are enough against its
-brand."""
+"""Kept of one instruction besides those that counted: a few that contradict them are enough against
+its brand."""
 FORGOTTEN_PAUSE = timedelta(hours=1)
 """Until an instruction whose member was forgotten is looked at again: nobody can be told of it, and
 its time ends it, or people do."""
@@ -131,36 +131,35 @@ class SqlDeliveryStore:
         return state or "UNSPECIFIED"
 
     async def answered(self, key: InstructionKey, answer: ProgramAnswer) -> bool:
-        """Store an answer; False where it contradicts the first one."""
+        """Store an answer; False where it contradicts the one that counts."""
 
         def store(connection: Any) -> bool:
-            QUERIES.lock(connection, **_named(key))
-            before = [_answer(row) for row in QUERIES.answers(connection, **_named(key))]
-            if len(before) < ANSWERS_MAX:
+            state, counting = QUERIES.lock(connection, **_named(key))
+            before = _answers(connection, key)
+            counts_now = state in ("QUEUED", "SENT")
+            if counts_now or len(before) < ANSWERS_MAX:
                 _write_answer(connection, key, answer)
-            if before and contradicts(before[-1], answer):
+            if counting is not None and contradicts(before[bytes(counting)], answer):
                 return False
-            if answer.fulfilment:
-                QUERIES.write_fulfilment(
-                    connection, transfer_id=str(key[0]), sealed=answer.fulfilment
-                )
-            QUERIES.answered(connection, **_named(key))
+            if counts_now:
+                _write_fulfilment(connection, key, answer.fulfilment)
+                sha256 = answer_digest(answer)
+                QUERIES.answered(connection, **_named(key), sha256=sha256)
             return True
 
         return await self._do(store)
 
     async def unbooked(self, most: int, lease: timedelta) -> Sequence[Answered]:
-        """Take answers that are not in the books yet: the newest of those that agree."""
+        """Take answers that are not in the books yet."""
 
         def take(connection: Any) -> list[Answered]:
             found = []
             for row in list(QUERIES.unbooked(connection, most=most, lease=lease)):
-                key = UUID(str(row[0])), InstructionKind(row[1])
-                answers = [_answer(each) for each in QUERIES.answers(connection, **_named(key))]
-                counts = next(each for each in answers if not contradicts(answers[-1], each))
-                _, _, transfer_id, program, points, committed = row
+                name, kind, transfer_id, program, points, committed, counting = row
+                key = UUID(str(name)), InstructionKind(kind)
+                answer = _answers(connection, key)[bytes(counting)]
                 found.append(
-                    Answered(key, UUID(str(transfer_id)), program, points, committed, counts)
+                    Answered(key, UUID(str(transfer_id)), program, points, committed, answer)
                 )
             return found
 
@@ -205,10 +204,25 @@ def _let_go(
     QUERIES.unanswered(
         connection,
         **_named(claimed.key),
+        attempts=claimed.attempts,
         told=told or claimed.sent_before,
         fault=fault.value,
         pause=pause,
     )
+
+
+def _answers(connection: Any, key: InstructionKey) -> dict[bytes, ProgramAnswer]:
+    """What was answered so far, by its digest."""
+    rows = list(QUERIES.answers(connection, **_named(key)))
+    return {bytes(row[0]): _answer(row[1:]) for row in rows}
+
+
+def _write_fulfilment(connection: Any, key: InstructionKey, sealed: bytes) -> None:
+    """Keep what came with the answer that counts, and nothing of one that counted before."""
+    if key[1] is InstructionKind.CREDIT:
+        QUERIES.forget_fulfilment(connection, transfer_id=str(key[0]))
+        if sealed:
+            QUERIES.write_fulfilment(connection, transfer_id=str(key[0]), sealed=sealed)
 
 
 def _write_answer(connection: Any, key: InstructionKey, answer: ProgramAnswer) -> None:

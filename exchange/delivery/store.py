@@ -22,10 +22,14 @@ class DeliveryStore(Protocol):
         """
 
     async def unanswered(self, claimed: Claimed, fault: Fault, pause: timedelta) -> None:
-        """Let an instruction go that has no answer; it is due again after the pause."""
+        """Let an instruction go that has no answer; it is due again after the pause. Nothing is
+        changed where the lease ended and somebody else has taken it since.
+        """
 
     async def answered(self, key: InstructionKey, answer: ProgramAnswer) -> bool:
-        """Store an answer. The first one counts; False where it contradicts that."""
+        """Store an answer. It counts where none does yet; False where it contradicts the one that
+        does.
+        """
 
     async def unbooked(self, most: int, lease: timedelta) -> Sequence[Answered]:
         """Take up to so many instructions whose answer is not in the books yet."""
@@ -34,7 +38,7 @@ class DeliveryStore(Protocol):
         """Nothing is left to do about an instruction."""
 
     async def unproved(self, key: InstructionKey, fault: Fault, pause: timedelta) -> None:
-        """What was answered does not count: ask again after the pause."""
+        """What was answered does not count, and another answer may: ask again after the pause."""
 
     async def postponed(self, key: InstructionKey, pause: timedelta) -> None:
         """The books cannot take an answer now: try again after the pause."""

@@ -4,7 +4,8 @@ Rules kept here:
 
 - A reservation ends once: by the target's answer, by the word of two operators where that never
   comes, or, as long as nothing was sent, by its sender or its deadline. The same end again changes
-  nothing; another one is refused.
+  nothing, nor does an answer by which nothing was credited, however the void came about: what a
+  program fenced off it declines when it comes. Another end is refused.
 - No passing of time voids what was sent. Without proof only what was not sent ends.
 - A key that the target signed its answer with was in force at the log index of the end.
 - What it books is what the order came to when it was reserved, in the window that is open now.
@@ -101,7 +102,7 @@ def cancel_reserved(run: Run, reserved: Held) -> Result:
 
 def ended_as(run: Run, reserved: Held, command: Conclude) -> Result:
     if reserved.verdict is not None:
-        if reserved.verdict is command.verdict:
+        if is_same_end(reserved.verdict, command.verdict):
             return Repeated(reserved.decided_index)
         ended = reserved.verdict.lower()
         raise Refused(Reason.TRANSFER_STATE, "transfer_id", f"the transfer was {ended} before")
@@ -115,6 +116,13 @@ def ended_as(run: Run, reserved: Held, command: Conclude) -> Result:
         reserved, verdict=command.verdict, decided_index=outcome.log_index
     )
     return answered_with(run, outcome)
+
+
+def is_same_end(first: Verdict, again: Verdict) -> bool:
+    """Whether another verdict says of the books what the first one did."""
+    if again in (Verdict.DECLINED, Verdict.LAPSED):
+        return first is not Verdict.CREDITED
+    return first is again
 
 
 def check_proof(run: Run, reserved: Held, command: Conclude) -> None:

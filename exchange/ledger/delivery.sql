@@ -49,18 +49,18 @@ LEFT JOIN link_member AS m ON m.link_id = q.link_id AND m.program_id = t.program
 WHERE (t.instruction_id, t.kind) = (:instruction_id::uuid, :kind);
 
 -- name: unanswered!
--- What was not told, and never was before, is as it was.
+-- What was not told, and never was before, is as it was. Whoever took it since may have told it: then nothing is changed.
 UPDATE delivery
 SET state = CASE WHEN :told THEN state ELSE 'QUEUED' END, sent_at = CASE WHEN :told THEN sent_at END,
     fault = :fault, next_at = now() + :pause, leased_until = NULL
-WHERE (instruction_id, kind) = (:instruction_id::uuid, :kind) AND state = 'SENT';
+WHERE (instruction_id, kind) = (:instruction_id::uuid, :kind) AND state = 'SENT' AND attempts = :attempts;
 
--- name: lock(instruction_id, kind)$
-SELECT state FROM delivery WHERE (instruction_id, kind) = (:instruction_id::uuid, :kind) FOR UPDATE;
+-- name: lock(instruction_id, kind)^
+SELECT state, answer_sha256 FROM delivery WHERE (instruction_id, kind) = (:instruction_id::uuid, :kind) FOR UPDATE;
 
 -- name: answers(instruction_id, kind)
 -- What was answered so far, the newest first.
-SELECT outcome, points, reason, reference, media_type, content, key_id, signature
+SELECT sha256, outcome, points, reason, reference, media_type, content, key_id, signature
 FROM delivery_answer WHERE (instruction_id, kind) = (:instruction_id::uuid, :kind) ORDER BY answered_at DESC;
 
 -- name: write_answer!
@@ -72,11 +72,14 @@ VALUES (
 )
 ON CONFLICT DO NOTHING;
 
+-- name: forget_fulfilment!
+DELETE FROM fulfilment WHERE transfer_id = :transfer_id::uuid;
+
 -- name: write_fulfilment!
 INSERT INTO fulfilment (transfer_id, sealed) VALUES (:transfer_id, :sealed) ON CONFLICT DO NOTHING;
 
 -- name: answered!
-UPDATE delivery SET state = 'ANSWERED', fault = '', next_at = now(), leased_until = NULL
+UPDATE delivery SET state = 'ANSWERED', answer_sha256 = :sha256, fault = '', next_at = now(), leased_until = NULL
 WHERE (instruction_id, kind) = (:instruction_id::uuid, :kind) AND state IN ('QUEUED', 'SENT');
 
 -- name: unbooked(most, lease)
@@ -89,14 +92,15 @@ WITH due AS (
 )
 UPDATE delivery AS d SET leased_until = now() + :lease FROM due
 WHERE (d.instruction_id, d.kind) = (due.instruction_id, due.kind)
-RETURNING d.instruction_id, d.kind, d.transfer_id, d.program_id, d.points, d.committed;
+RETURNING d.instruction_id, d.kind, d.transfer_id, d.program_id, d.points, d.committed, d.answer_sha256;
 
 -- name: booked!
 UPDATE delivery SET state = 'CONCLUDED', leased_until = NULL
 WHERE (instruction_id, kind) = (:instruction_id::uuid, :kind) AND state = 'ANSWERED';
 
 -- name: unproved!
-UPDATE delivery SET state = 'SENT', fault = :fault, next_at = now() + :pause, leased_until = NULL
+-- What it said counts no longer, so that another answer may.
+UPDATE delivery SET state = 'SENT', answer_sha256 = NULL, fault = :fault, next_at = now() + :pause, leased_until = NULL
 WHERE (instruction_id, kind) = (:instruction_id::uuid, :kind) AND state = 'ANSWERED';
 
 -- name: postponed!

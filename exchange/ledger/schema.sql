@@ -500,14 +500,17 @@ CREATE TABLE delivery (
     sent_at timestamptz,
     -- Why the newest attempt came to nothing: a name from a short list.
     fault text NOT NULL DEFAULT '',
-    PRIMARY KEY (instruction_id, kind)
+    -- Of the answer that counts: the first one by whoever's word does, so that it is empty again where that is found wrong.
+    answer_sha256 bytea,
+    PRIMARY KEY (instruction_id, kind),
+    CONSTRAINT delivery_answered CHECK (state <> 'ANSWERED' OR answer_sha256 IS NOT NULL)
 ) WITH (fillfactor = 70);
 
 CREATE INDEX delivery_due ON delivery (program_id, next_at) WHERE state <> 'CONCLUDED';
 CREATE INDEX delivery_of_reversal ON delivery (transfer_id) WHERE kind = 'REVERSE' AND state <> 'CONCLUDED';
 CREATE INDEX delivery_of_member ON delivery (program_id, member_key, log_index) WHERE state <> 'CONCLUDED';
 
--- What programs answered, as it came: the first answer is the one that counts, others are kept beside it.
+-- What programs answered, as it came: one of them counts, others are kept beside it.
 CREATE TABLE delivery_answer (
     instruction_id uuid NOT NULL,
     kind text NOT NULL,
@@ -703,7 +706,7 @@ GRANT UPDATE (day, asked) ON look_up_tally TO pointclear_service;
 GRANT UPDATE (day, transfers, amount) ON day_tally TO pointclear_service;
 GRANT UPDATE (verdict, decided_index) ON review TO pointclear_service;
 GRANT UPDATE (verdict, decided_index) ON reservation TO pointclear_service;
-GRANT UPDATE (state, attempts, next_at, leased_until, answer_by, sent_at, fault) ON delivery TO pointclear_service;
+GRANT UPDATE (state, attempts, next_at, leased_until, answer_by, sent_at, fault, answer_sha256) ON delivery TO pointclear_service;
 GRANT DELETE ON fulfilment TO pointclear_service;
 GRANT UPDATE (reversed_points) ON reversed_transfer TO pointclear_service;
 GRANT INSERT, DELETE ON quote TO pointclear_service;

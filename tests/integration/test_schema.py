@@ -239,7 +239,7 @@ def test_the_service_updates_running_totals_and_nothing_else(database: Database)
         *("review." + name for name in ("verdict", "decided_index")),
         *("reservation." + name for name in ("verdict", "decided_index")),
         *("delivery." + name for name in ("state", "attempts", "next_at", "leased_until")),
-        *("delivery." + name for name in ("answer_by", "sent_at", "fault")),
+        *("delivery." + name for name in ("answer_by", "sent_at", "fault", "answer_sha256")),
         "restraint.body",
         "restraint.log_index",
         *("head." + name for name in ("next_index", "frontier", "recorded_at", "terms_revision")),

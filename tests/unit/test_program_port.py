@@ -38,6 +38,12 @@ def test_the_same_answer_again_contradicts_nothing(first: ProgramAnswer) -> None
     assert not contradicts(first, first)
 
 
+def test_who_knows_no_reference_of_the_booking_contradicts_nothing() -> None:
+    seen = ProgramAnswer(CreditOutcome.DONE, 500)
+    assert not contradicts(DONE, seen)
+    assert not contradicts(seen, DONE)
+
+
 def test_declining_what_was_fenced_off_contradicts_nothing() -> None:
     assert not contradicts(NEVER, DECLINED)
 
