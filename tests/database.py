@@ -83,6 +83,10 @@ class Databases:
         """A database at the newest revision."""
         return self._copy_of(TEMPLATE)
 
+    def copy_of(self, database: Database) -> Database:
+        """Another one of the same content; nobody is connected to the first."""
+        return self._copy_of(database.name)
+
     def _copy_of(self, template: str) -> Database:
         name = f"test_{next(self._numbers)}"
         self._tell(f"CREATE DATABASE {name} OWNER {OWNER_ROLE} TEMPLATE {template}")

@@ -1,0 +1,152 @@
+"""What is true of every course once it has come to rest. Pure."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from uuid import UUID
+
+from exchange.commands import Recorded, TransferState
+from exchange.ledger.accounts import unit_of
+from partners.program_port import Credit, InstructionKind
+from tests.simulation.coalition import number_of
+from tests.simulation.database import CONCLUDED
+from tests.simulation.world import World
+
+
+def broken_laws(world: World) -> Iterator[str]:
+    """Every law that does not hold, in words."""
+    ends = endings(world)
+    for name, outcomes in ends.items():
+        yield from each_transfer_ends_alike_on_both_sides(world, name, outcomes)
+    yield from nothing_is_left_but_for_people(world)
+    yield from brands_gave_once_and_in_order(world, ends)
+    yield from books_balance(world, ends)
+    if world.contradictions:
+        yield f"honest brands were said to contradict themselves: {world.contradictions}"
+    yield from what_comes_still_later_changes_nothing(world)
+
+
+def endings(world: World) -> dict[UUID, list[Recorded]]:
+    """What was recorded of each transfer that was not refused."""
+    found: dict[UUID, list[Recorded]] = defaultdict(list)
+    for each in world.outcomes:
+        if each.state is not TransferState.REFUSED:
+            found[each.order.transfer_id].append(each)
+    return found
+
+
+def each_transfer_ends_alike_on_both_sides(
+    world: World, name: UUID, outcomes: list[Recorded]
+) -> Iterator[str]:
+    """Committed where the brand gave, and only there; aborted where it never will."""
+    states = [each.state for each in outcomes]
+    committed, aborted = TransferState.COMMITTED, TransferState.ABORTED
+    if states not in (
+        [committed],
+        [TransferState.RESERVED, committed],
+        [TransferState.RESERVED, aborted],
+    ):
+        yield f"transfer {number_of(name)} went {' → '.join(states)}"
+        return
+    key = name, InstructionKind.CREDIT
+    brand = world.brands[outcomes[0].order.target_program]
+    gave = any(each.transfer_id == name for each in brand.record)
+    answer = brand.answers.get(key)
+    if states == [committed]:
+        undone = any(each.undoes and each.order.transfer_id == name for each in world.reversals)
+        left = {each.key for each in world.database.standing() if world.waits_for_people(each)}
+        if gave + undone + (key in left) != 1:
+            yield f"promised transfer {number_of(name)} was given: {gave}, and undone: {undone}"
+    elif states[-1] is committed:
+        if not gave:
+            yield f"transfer {number_of(name)} is committed, and was not given"
+    elif gave:
+        yield f"transfer {number_of(name)} is aborted, and was given"
+    elif answer is None and key in brand.heard:
+        yield f"transfer {number_of(name)} was sent, and is aborted without proof"
+
+
+def nothing_is_left_but_for_people(world: World) -> Iterator[str]:
+    """Every instruction is concluded, or a promise was broken with nobody's signature."""
+    for each in world.database.standing():
+        if each.state != CONCLUDED and not (each.committed and world.waits_for_people(each)):
+            yield f"transfer {number_of(each.key[0])} is still {each.state}"
+
+
+def brands_gave_once_and_in_order(world: World, ends: dict[UUID, list[Recorded]]) -> Iterator[str]:
+    """By the brands' own records: no transfer twice, and of a member the older before the newer."""
+    for brand in world.brands.values():
+        names = [each.transfer_id for each in brand.record]
+        if len(set(names)) < len(names):
+            yield f"{brand.name} gave a transfer twice: {[*map(number_of, names)]}"
+        for member in {each.member for each in brand.record}:
+            indexes = [
+                ends[each.transfer_id][0].log_index
+                for each in brand.record
+                if each.member == member
+            ]
+            if indexes != sorted(indexes):
+                yield f"{brand.name} gave {member} in the order of the entries {indexes}"
+
+
+def books_balance(world: World, ends: dict[UUID, list[Recorded]]) -> Iterator[str]:
+    """No holds are left, every unit sums to zero, and what was granted is what was committed."""
+    sums: Counter[int] = Counter()
+    balances = world.database.balances()
+    for number, balance in balances.items():
+        sums[unit_of(number)] += balance.posted
+        if balance.debits_pending or balance.credits_pending:
+            yield f"account {number} still has holds"
+    if any(sums.values()):
+        yield f"units do not sum to zero: {sums}"
+    registry = world.database.registry
+    for name, brand in world.brands.items():
+        unit = registry.points_unit(name).number
+        members, issuer, redeemed, granted = (balances[unit << 20 | n].posted for n in (1, 2, 3, 4))
+        if members + issuer + redeemed + granted:
+            yield f"the accounts of {name} do not sum to zero"
+        moved = points_moved(world, name)
+        if members != moved:
+            yield f"the members of {name} have {members} points in the books, {moved} by records"
+        credited, gave = points_credited(world, name), sum(each.points for each in brand.record)
+        if credited != gave:
+            yield f"{name} gave {gave} points by its record, {credited} by the books"
+
+
+def points_moved(world: World, program: str) -> int:
+    """What the records come to for a program's members."""
+    moved = 0
+    for each in world.outcomes:
+        if each.state is TransferState.COMMITTED and each.conversion is not None:
+            moved += each.conversion.target_points * (each.order.target_program == program)
+            moved -= each.order.source_points * (each.order.source_program == program)
+    for back in world.reversals:
+        if back.portion is not None and back.original is not None and back.original.terms:
+            terms = back.original.terms
+            moved -= back.portion.target_points * (terms.target_program == program)
+            moved += back.portion.source_points * (terms.source_program == program)
+    return moved
+
+
+def points_credited(world: World, program: str) -> int:
+    """What the exchange has a program's word for, and people's who spoke in its place."""
+    waiting = {each.key[0] for each in world.database.standing() if world.waits_for_people(each)}
+    committed = {
+        each.order.transfer_id: each.conversion.target_points
+        for each in world.outcomes
+        if each.state is TransferState.COMMITTED
+        and each.conversion is not None
+        and each.order.target_program == program
+        and each.order.transfer_id not in waiting
+    }
+    undone = {each.order.transfer_id for each in world.reversals if each.undoes}
+    return sum(points for name, points in committed.items() if name not in undone)
+
+
+def what_comes_still_later_changes_nothing(world: World) -> Iterator[str]:
+    """Every credit that was ever on its way comes once more."""
+    for brand in world.brands.values():
+        before = list(brand.record)
+        for credit in [each for each in brand.seen.values() if isinstance(each, Credit)]:
+            brand.credit(credit)
+        if brand.record != before:
+            yield f"{brand.name} gave again what came again"
