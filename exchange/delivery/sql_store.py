@@ -212,9 +212,9 @@ def _let_go(
 
 
 def _answers(connection: Any, key: InstructionKey) -> dict[bytes, ProgramAnswer]:
-    """What was answered so far, by its digest."""
-    rows = list(QUERIES.answers(connection, **_named(key)))
-    return {bytes(row[0]): _answer(row[1:]) for row in rows}
+    """What was answered so far, by its digest; of the same answer the newest signature."""
+    newest_last = reversed(list(QUERIES.answers(connection, **_named(key))))
+    return {bytes(row[0]): _answer(row[1:]) for row in newest_last}
 
 
 def _write_fulfilment(connection: Any, key: InstructionKey, sealed: bytes) -> None:

@@ -14,4 +14,4 @@ ALTER TABLE delivery ADD CONSTRAINT delivery_answered CHECK (state <> 'ANSWERED'
 
 GRANT UPDATE (answer_sha256) ON delivery TO pointclear_service;
 
-UPDATE deployment SET schema_revision = 16;
+UPDATE deployment SET schema_revision = 17;
