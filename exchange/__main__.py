@@ -289,7 +289,7 @@ async def serve_until_told(deployment: Deployment) -> None:
         door.under_way.at_close(watches.stop)
         programs = programs_of(deployment, exchange)
         program_metrics = ProgramMetrics(metrics.registry)
-        guards = Guards(programs.of, program_metrics)
+        guards = Guards(programs.of, program_metrics, settings.circuit_open_seconds)
         visits = visits_of(settings, exchange.registry, programs, guards, program_metrics)
         courier = courier_of(exchange, store, delivery_metrics)
         delivering_service = Delivering(

@@ -106,6 +106,9 @@ class Settings(BaseSettings):
     look_up_seconds: float = Field(
         0.5, gt=0, le=30, description="After which a look-up is answered, whatever it finds."
     )
+    circuit_open_seconds: float = Field(
+        30, gt=0, le=3600, description="How long a program that failed is left alone."
+    )
     simulated_programs: str | None = Field(
         None, description="Programs with made-up members: ids with commas between. For sandboxes."
     )

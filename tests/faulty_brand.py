@@ -85,7 +85,7 @@ class FaultyService(brand.Service):
     """Acts, and then answers as it is told to."""
 
     def __init__(self, service: brand.Service, told: Path) -> None:
-        super().__init__(service._program, service._journal, service._signer)
+        super().__init__(service.program, service._journal, service._signer)
         self._told = told
 
     def fault(self) -> str:

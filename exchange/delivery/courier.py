@@ -49,7 +49,6 @@ class Courier:
 
     async def carry(self, claimed: Claimed, port: ProgramPort) -> None:
         """Tell or ask the program, and store and book what it says."""
-        program = claimed.instruction.program
         try:
             answer = await call(claimed, port)
         except ProgramUnavailable as nothing:
@@ -58,7 +57,6 @@ class Courier:
         if answer is None:
             await self.let_go(claimed, Fault.AT_WORK)
             return
-        self.watcher.answered(program, claimed.kind, answer.outcome)
         await self.take(claimed, answer)
 
     async def let_go(self, claimed: Claimed, fault: Fault) -> None:
@@ -67,8 +65,10 @@ class Courier:
 
     async def take(self, claimed: Claimed, answer: ProgramAnswer) -> Refused | None:
         """Store and book an answer, however it came; why, where it does not count."""
+        program = claimed.instruction.program
+        self.watcher.answered(program, claimed.kind, answer.outcome)
         if not await self.store.answered(claimed.key, answer):
-            self.watcher.contradicted(claimed.instruction.program, claimed.key)
+            self.watcher.contradicted(program, claimed.key)
             return Refused(
                 Reason.MODIFIED_REQUEST,
                 "confirmation",

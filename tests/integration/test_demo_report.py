@@ -11,12 +11,15 @@ import pytest
 
 from exchange.cli.demo.chart_parts import HUB_NAME, spans
 from exchange.cli.demo.coalition import BRANDS
+from exchange.cli.demo.deliveries import Look
 from exchange.cli.demo.figures import Figures
 from exchange.cli.demo.linked import Sight
 from exchange.cli.demo.mishaps import Refusal
 from exchange.cli.demo.offers import GREENS, ROAST
 from exchange.cli.demo.operators import Acted
+from exchange.cli.demo.outage import Outage
 from exchange.cli.demo.promotion_costs import PromotionCost
+from exchange.cli.demo.reached import Reached
 from exchange.cli.demo.report import page
 from exchange.cli.demo.totals import HUB, Day, Totals
 
@@ -61,6 +64,40 @@ ACTED = (
 )
 
 
+REACHED = (
+    Reached("grocery", "PULL", False, 27, 27, 28, 0, 0.9),
+    Reached("meat", "GRPC", True, 177, 177, 1_186, 9, 4.8),
+)
+BEGAN = 1_800_000_000.0
+"""When the program stopped answering."""
+
+
+def look(second: float, waiting: int, in_doubt: int = 0, others: int = 0) -> Look:
+    """What was seen so long after the program stopped answering."""
+    own = {"meat": waiting} if waiting else {}
+    return Look(BEGAN + second, own | {"produce": others}, own, {"meat": in_doubt})
+
+
+OUTAGE = Outage(
+    brand="meat",
+    hung_at=BEGAN,
+    killed_at=BEGAN + 0.25,
+    back_at=BEGAN + 3,
+    drained_at=BEGAN + 4,
+    left_in_window=22,
+    looks=(
+        look(-0.5, 0),
+        look(0.25, 22, 7, 3),
+        look(0.5, 22, 7),
+        look(0.75, 22, 7),
+        look(2.5, 54, 9, 1),
+        look(3.5, 8, 2),
+        look(4, 0),
+        look(4.5, 0),
+    ),
+)
+
+
 def figures(days: int = 7, **changed: Any) -> Figures:
     """What a page shows when all went well."""
     good = Figures(
@@ -72,6 +109,8 @@ def figures(days: int = 7, **changed: Any) -> Figures:
         costs=COSTS,
         sights=SIGHTS,
         acted=ACTED,
+        reached=REACHED,
+        outage=OUTAGE,
     )
     return replace(good, **changed)
 
@@ -123,10 +162,10 @@ class Page(HTMLParser):
 
 def test_the_page_is_well_formed_and_every_chart_has_a_description_and_a_table() -> None:
     read = Page(page(figures()))
-    assert read.tags.count("svg") == 2 * 7
-    assert read.attributes.count(("role", "img")) == 2 * 7
+    assert read.tags.count("svg") == 2 * 8
+    assert read.attributes.count(("role", "img")) == 2 * 8
     descriptions = [value for name, value in read.attributes if name == "aria-label" and value]
-    assert sum(each.startswith("Chart: ") for each in descriptions) == 2 * 7
+    assert sum(each.startswith("Chart: ") for each in descriptions) == 2 * 8
     assert list(read.tables) == [
         "Points and net of every brand",
         "Points between brands",
@@ -136,6 +175,8 @@ def test_the_page_is_well_formed_and_every_chart_has_a_description_and_a_table()
         "Orders by day",
         "Throughput by day",
         "Refusals by reason",
+        "The brands: Every kind of brand",
+        "Every kind of brand",
         "A member with a link",
         "Who acted for the coalition",
     ]
@@ -244,6 +285,37 @@ def test_all_is_as_it_must_be_only_where_no_brand_saw_the_others_reference() -> 
         assert not replace(as_expected, sights=(sight, SIGHTS[1])).is_as_it_must_be
 
 
+def test_the_page_tells_how_each_brand_was_reached_and_how_the_backlog_rose_and_drained() -> None:
+    html = page(figures())
+    tables = Page(html).tables
+    assert tables["The brands: Every kind of brand"][1:] == [
+        ["Grocery Department", "fetches", "27", "27", "28", "0", "0.9 s"],
+        ["Meat Department", "is called over gRPC, confirms", "177", "177", "1,186", "9", "4.8 s"],
+    ]
+    # What did not change is not told again, but for the end.
+    assert tables["Every kind of brand"] == [
+        ["second", "wait for meat", "of these in doubt", "wait for other brands"],
+        ["-0.50", "0", "0", "0"],
+        ["0.25", "22", "7", "3"],
+        ["0.50", "22", "7", "0"],
+        ["2.50", "54", "9", "1"],
+        ["3.50", "8", "2", "0"],
+        ["4.00", "0", "0", "0"],
+        ["4.50", "0", "0", "0"],
+    ]
+    assert "was back after 3.0 s" in html
+    assert "settled without 22 of them" in html
+    assert all(each in html for each in ("stops answering", "killed", "at work again"))
+    assert (OUTAGE.waiting_max, OUTAGE.in_doubt_max) == (54, 9)
+
+
+def test_all_is_as_it_must_be_only_where_every_program_answered_all_that_it_was_told() -> None:
+    assert figures().is_as_it_must_be
+    silent = figures(reached=(REACHED[0], replace(REACHED[1], answered=176)))
+    assert not silent.is_as_it_must_be
+    assert "has not answered all that it was told" in page(silent)
+
+
 def test_the_same_figures_give_the_same_bytes() -> None:
     assert page(figures()) == page(figures())
 
@@ -278,7 +350,7 @@ def test_a_day_without_an_order_or_a_refusal_has_a_page() -> None:
     nothing = Day(FIRST, 0, {}, {}, {}, {}, {}, 0.0)
     read = Page(page(figures(totals=Totals((nothing,)), mishaps=(), costs=())))
     assert read.headlines["Orders"] == "0"
-    assert read.tags.count("svg") == 2 * 5
+    assert read.tags.count("svg") == 2 * 6
 
 
 def test_a_year_is_shown_in_weeks_and_listed_by_day_below_2_megabytes() -> None:

@@ -44,6 +44,7 @@ from starlette.routing import Route
 
 Json = dict[str, Any]
 BODY_BYTES_MAX = 64 * 1024
+STOP_S = 5
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS member (reference TEXT PRIMARY KEY, points INTEGER NOT NULL DEFAULT 0);
@@ -82,10 +83,14 @@ class Journal:
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + SCHEMA)
 
-    def add_member(self, reference: str) -> None:
-        """Somebody joins; harmless when it is repeated."""
-        with self._lock:
-            self._db.execute("INSERT OR IGNORE INTO member (reference) VALUES (?)", (reference,))
+    def add_members(self, references: list[str]) -> None:
+        """People join; harmless when it is repeated."""
+        with self._lock, self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(
+                "INSERT OR IGNORE INTO member (reference) VALUES (?)",
+                [(each,) for each in references],
+            )
 
     def points(self, reference: str) -> int | None:
         """What a member has; None for nobody."""
@@ -376,6 +381,8 @@ def serve(brand: Brand, profile: Path, listening: socket.socket) -> None:
         log_level="warning",
         # Its lines would hold what nobody asked for; the journal has the instructions.
         access_log=False,
+        # A caller that keeps its connection and does not read it would hold us up for long.
+        timeout_graceful_shutdown=STOP_S,
     )
     uvicorn.Server(config).run(sockets=[listening])
 
@@ -392,6 +399,7 @@ def arguments() -> argparse.Namespace:
     serving.add_argument("--listen", default="127.0.0.1:8443", metavar="HOST:PORT")
     serving.add_argument("--base-url", help="where the world reaches us, if not there")
     serving.add_argument("--program", metavar="ID", help="if not named like the brand")
+    serving.add_argument("--members", type=Path, metavar="FILE", help="enrol these first")
     for each in (enrol, serving):
         each.add_argument("--journal", type=Path, required=True, metavar="FILE")
     return parser.parse_args()
@@ -401,9 +409,10 @@ def main(make: Callable[[argparse.Namespace, str], Brand] = open_brand) -> None:
     """Run the command line."""
     given = arguments()
     if given.command == "enrol":
-        for reference in given.members:
-            Journal(given.journal).add_member(reference)
+        Journal(given.journal).add_members(given.members)
         return
+    if given.members:
+        Journal(given.journal).add_members(given.members.read_text().split())
     host, _, port = given.listen.rpartition(":")
     listening = socket.create_server((host, int(port)))
     address = f"{host}:{listening.getsockname()[1]}"

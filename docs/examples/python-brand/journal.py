@@ -7,7 +7,7 @@ again, is then carried out or answered as it was.
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,13 +35,13 @@ class Journal:
                 raise
             self._db.execute("COMMIT")
 
-    def enrol(self, reference: str, *, eligible: bool) -> None:
-        """Make somebody a member, or change whether they may take part."""
+    def enrol(self, references: Iterable[str], *, eligible: bool) -> None:
+        """Make people members, or change whether they may take part."""
         with self.transaction() as db:
-            db.execute(
+            db.executemany(
                 "INSERT INTO member (reference, eligible) VALUES (?, ?)"
                 " ON CONFLICT (reference) DO UPDATE SET eligible = excluded.eligible",
-                (reference, eligible),
+                [(each, eligible) for each in references],
             )
 
     def member(self, reference: str) -> tuple[bool, int] | None:

@@ -32,6 +32,11 @@ from pointclear.common.v1.envelope_pb2 import SignedEnvelope
 from pointclear.exchange.v1.exchange_service_pb2 import CreateQuoteRequest, CreateTransferRequest
 from pointclear.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceStub
 from pointclear.exchange.v1.quote_pb2 import Quote
+from pointclear.exchange.v1.transfer_pb2 import (
+    TRANSFER_STATE_RESERVED,
+    TransferReceipt,
+    TransferRecord,
+)
 
 if TYPE_CHECKING:
     from pointclear.exchange.v1.exchange_service_pb2_grpc import ExchangeServiceAsyncStub
@@ -41,6 +46,8 @@ IN_FLIGHT = 32
 ATTEMPTS_MAX = 20
 EXPIRES_AFTER = timedelta(minutes=5)
 COMMITTED = "COMMITTED"
+RESERVED = "RESERVED"
+"""The target's brand has not confirmed yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +80,7 @@ class Outcome:
 
     transfer_id: str
     outcome: str
-    """`COMMITTED`, or the reason of the refusal."""
+    """`COMMITTED`, `RESERVED`, or the reason of the refusal."""
     quoted: bool = False
     """Whether the order was at a quote."""
 
@@ -121,14 +128,20 @@ async def send(brand: Brand, wish: Wish, places: asyncio.Semaphore) -> Outcome:
         order = signed(brand, wish, transfer_id.bytes, datetime.now(UTC), quote_id)
         for attempt in range(ATTEMPTS_MAX):
             try:
-                await brand.stub.CreateTransfer(CreateTransferRequest(order=order))
-                return Outcome(str(transfer_id), COMMITTED, bool(quote_id))
+                response = await brand.stub.CreateTransfer(CreateTransferRequest(order=order))
+                return Outcome(str(transfer_id), outcome_of(response.receipt), bool(quote_id))
             except grpc.aio.AioRpcError as error:
                 reason = reason_of(error)
                 if reason and RULES[reason].retry is not Retry.SAME_ID:
                     return Outcome(str(transfer_id), reason.value)
                 await asyncio.sleep(0.05 * 2 ** min(attempt, 5))
     return Outcome(str(transfer_id), Reason.TRY_LATER.value)
+
+
+def outcome_of(receipt: SignedEnvelope) -> str:
+    """How a transfer stands by its receipt."""
+    record = TransferRecord.FromString(TransferReceipt.FromString(receipt.payload).record)
+    return RESERVED if record.state == TRANSFER_STATE_RESERVED else COMMITTED
 
 
 async def quote_for(brand: Brand, wish: Wish) -> bytes:

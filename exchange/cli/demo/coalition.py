@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from exchange.cli.demo import offers
 from exchange.cli.demo.households import BLOCK_POINTS
 from exchange.cli.demo.offers import OFFERS, Offer
+from partners.routes.route import RouteKind
 
 CURRENCY = "USD"
 SCALE = 6
@@ -28,16 +29,20 @@ class Brand:
     """Of one of its points, in millionths of a dollar."""
     net_debit_cap: int
     """In millionths of a dollar."""
+    reached_by: RouteKind = RouteKind.STREAM
+    """How instructions come to its program."""
+    confirms: bool = False
+    """Whether it agrees to nothing but this: a transfer to it commits by its own signed answer."""
 
 
 BRANDS = (
-    Brand("grocery", "Grocery Department", 10_000, 150_000_000),
+    Brand("grocery", "Grocery Department", 10_000, 150_000_000, RouteKind.PULL),
     Brand("fuel", "Fuel Department", 12_500, 40_000_000),
     Brand("drug-gm", "Drug and General Merchandise", 9_000, 40_000_000),
     Brand("deli", "Delicatessen", 8_000, 20_000_000),
-    Brand("produce", "Produce Department", 8_000, 20_000_000),
-    Brand("meat", "Meat Department", 10_000, 20_000_000),
-    Brand("pastry", "Pastry Department", 7_000, 10_000_000),
+    Brand("produce", "Produce Department", 8_000, 20_000_000, RouteKind.HTTP),
+    Brand("meat", "Meat Department", 10_000, 20_000_000, RouteKind.GRPC, confirms=True),
+    Brand("pastry", "Pastry Department", 7_000, 10_000_000, RouteKind.SIMULATED),
     Brand("floral", "Floral Department", 6_000, 5_000_000),
     Brand("cosmetics", "Cosmetics Department", 11_000, 5_000_000),
     Brand("seafood-pckgd", "Packaged Seafood", 9_000, 5_000_000),
@@ -56,6 +61,8 @@ class Corridor:
     """Tiers and a bonus, where they were negotiated."""
     version: int = 1
     """Of the agreement."""
+    is_confirmed: bool = False
+    """Whether a transfer commits by the target's own signed answer."""
 
     @property
     def agreement_id(self) -> str:
@@ -81,7 +88,10 @@ def corridors() -> dict[tuple[str, str], Corridor]:
 
 def agreed_corridors() -> dict[tuple[str, str], Corridor]:
     """Every corridor as both brands agree on it in the end: some targets counter."""
-    found = corridors()
+    found = {
+        ends: replace(corridor, is_confirmed=corridor.target.confirms)
+        for ends, corridor in corridors().items()
+    }
     for offer in OFFERS:
         proposed = found[offer.source, offer.target]
         units = target_units(proposed.source, proposed.target, offers.SPREAD_PERCENT)

@@ -40,9 +40,9 @@ def add_demo_command(app: typer.Typer, bank: "Bank") -> None:
     ) -> None:
         """Replay a week of real purchases through a coalition of ten brands.
 
-        It starts an exchange and two client processes, sends signed orders, closes and settles
-        each day, writes statements and receipts, verifies all of them offline, and stops
-        everything it started.
+        It starts an exchange, two client processes and the programs of some brands, sends signed
+        orders, takes one of the programs down for a while, closes and settles each day, writes
+        statements and receipts, verifies all of them offline, and stops everything it started.
         """
         from exchange.cli.demo.run import run_demo
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from exchange.cli.demo.linked import Sight
 from exchange.cli.demo.mishaps import Refusal
 from exchange.cli.demo.operators import Acted
+from exchange.cli.demo.outage import Outage
 from exchange.cli.demo.promotion_costs import PromotionCost
+from exchange.cli.demo.reached import Reached
 from exchange.cli.demo.totals import Totals
 
 
@@ -29,6 +31,10 @@ class Figures:
     """What two brands saw of a member who has linked both accounts."""
     acted: tuple[Acted, ...] = ()
     """What the operators signed for."""
+    reached: tuple[Reached, ...] = ()
+    """Brands with a program that is told, one of each kind."""
+    outage: Outage | None = None
+    """How one of them was down for a while."""
 
     @property
     def is_as_it_must_be(self) -> bool:
@@ -38,9 +44,15 @@ class Figures:
             and not self.totals.nets.total()
             and all(each.reason == each.expected for each in self.mishaps)
             and self.brands_are_blind
+            and self.is_delivered
         )
 
     @property
     def brands_are_blind(self) -> bool:
         """Whether no brand saw another's reference for a linked member."""
         return all(each.is_blind for each in self.sights)
+
+    @property
+    def is_delivered(self) -> bool:
+        """Whether every brand's program answered all that it was told."""
+        return all(each.answered == each.instructions for each in self.reached)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,12 +19,24 @@ AUDIENCE = "pointclear.local/demo"
 STOP_TIMEOUT_S = 60
 UNLIMITED = 1_000_000
 """Orders a second that nobody here can send."""
+LEFT_ALONE_S = 1
+"""For how long a brand's program that failed is not called: nobody waits half a minute here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Where the server is."""
+
+    address: str
+    """For calls."""
+    http: str
+    """For its metrics."""
 
 
 @contextmanager
-def running_server(data_dir: Path, operators: Sequence[str]) -> Iterator[str]:
+def running_server(data_dir: Path, operators: Sequence[str]) -> Iterator[Served]:
     """Make the data directory with these operators, and serve from it, with four eyes on whatever
-    takes two; gives the server's address.
+    takes two.
 
     The server is stopped on leaving, and killed if it does not stop. Raises Failed when it does not
     start.
@@ -32,14 +45,18 @@ def running_server(data_dir: Path, operators: Sequence[str]) -> Iterator[str]:
     log_path = data_dir / "server.log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            [*serve_command(data_dir), "--set", "four_eyes=on"],
+            [
+                *serve_command(data_dir),
+                *("--set", "four_eyes=on", "--set", "http=127.0.0.1:0"),
+                *("--set", f"circuit_open_seconds={LEFT_ALONE_S}"),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
             env=without_settings(os.environ),
         )
     try:
-        yield _address(process, log_path)
+        yield _served(process, log_path)
     finally:
         process.terminate()
         try:
@@ -69,13 +86,14 @@ def serve_command(data_dir: Path) -> list[str]:
     ]
 
 
-def _address(process: "subprocess.Popen[bytes]", log_path: Path) -> str:
+def _served(process: "subprocess.Popen[bytes]", log_path: Path) -> Served:
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
         raise server_did_not_start(log_path)
-    port = json.loads(line)["address"].rpartition(":")[2]
-    return f"localhost:{port}"
+    ready = json.loads(line)
+    port = ready["address"].rpartition(":")[2]
+    return Served(f"localhost:{port}", ready["http"])
 
 
 def server_did_not_start(log_path: Path) -> PointclearError:

@@ -2,7 +2,8 @@
 operator's activation, by the calls that they would make.
 
 Every source proposes a flat rate. A target with an offer counters: a lower rate, and with it tiers
-and a bonus. Whoever pays for the bonus signs too.
+and a bonus. Whoever pays for the bonus signs too. So does a target that wants to confirm each
+credit before it counts.
 """
 
 from collections.abc import Callable
@@ -98,12 +99,12 @@ def agree(operator: Connection, folder: Path, step: Callable[[str], None]) -> No
 def answer_proposal(parties: dict[str, Party], corridor: Corridor, proposal: bytes) -> None:
     """The target signs what was proposed, or counters, and then all others sign that."""
     target = parties[corridor.target.partner_id]
-    if corridor.offer is None:
+    if corridor.offer is None and not corridor.is_confirmed:
         target.sign(proposal)
         return
     countered = target.counter(corridor)
     parties[corridor.source.partner_id].sign(countered)
-    if corridor.offer.other_funder:
+    if corridor.offer and corridor.offer.other_funder:
         parties[corridor.offer.other_funder].sign(countered)
 
 
@@ -130,7 +131,11 @@ def terms_payload(corridor: Corridor, audience: str, now: datetime) -> bytes:
         fee_basis_points=FEE_BASIS_POINTS,
         fee_bearer=agreement_pb2.BEARER_SOURCE,
         tax_code=TAX_CODE,
-        credit_mode=agreement_pb2.CREDIT_MODE_GUARANTEED,
+        credit_mode=(
+            agreement_pb2.CREDIT_MODE_CONFIRMED
+            if corridor.is_confirmed
+            else agreement_pb2.CREDIT_MODE_GUARANTEED
+        ),
         issued_at=time_to_proto(now),
         segments=[segment_message(each) for each in TIERS] if offer else [],
         promotions=[promotion_message(offer.promotion(now))] if offer else [],

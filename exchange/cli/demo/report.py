@@ -10,8 +10,8 @@ Rules kept here:
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 
@@ -20,11 +20,14 @@ from markupsafe import Markup, escape
 
 from exchange.cli.demo import charts
 from exchange.cli.demo import report_tables as tables
-from exchange.cli.demo.chart_parts import Chart, spans, svg
+from exchange.cli.demo.chart_parts import NAMES, Chart, spans, svg
 from exchange.cli.demo.coalition import CURRENCY
 from exchange.cli.demo.figures import Figures
 from exchange.cli.demo.offers import TIERS
+from exchange.cli.demo.outage import Outage
+from exchange.cli.demo.outage_chart import outage_chart
 from exchange.cli.demo.promotion_chart import promotion_costs
+from exchange.cli.demo.reached import Reached
 from exchange.cli.demo.report_tables import Table, amount, count
 from exchange.cli.demo.totals import Totals
 
@@ -42,6 +45,8 @@ class Drawing:
     svgs: Mapping[str, Markup]
     """By the names of `WIDTHS_PX`; none where there is nothing to draw."""
     table: Table
+    shown: Table | None = None
+    """Stands above the chart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ def page(figures: Figures) -> str:
         sum_of_nets=totals.nets.total(),
         faults=figures.faults,
         blind=figures.brands_are_blind,
+        delivered=figures.is_delivered,
         verified=figures.verified,
         brands=tables.brand_table(totals),
         drawings=tuple(drawings(figures)),
@@ -115,6 +121,8 @@ def drawings(figures: Figures) -> Iterator[Drawing]:
     yield from money_drawings(totals, every)
     yield from order_drawings(totals, every)
     yield refusal_drawing(figures)
+    if figures.outage is not None:
+        yield program_drawing(figures.reached, figures.outage)
 
 
 def promotion_drawing(figures: Figures) -> Drawing:
@@ -185,6 +193,30 @@ def refusal_drawing(figures: Figures) -> Drawing:
         partial(charts.refusals, rows) if rows else None,
         tables.refusal_table(refused, figures.mishaps),
     )
+
+
+def program_drawing(reached: Sequence[Reached], outage: Outage) -> Drawing:
+    """How instructions came to programs, and how one of these was down."""
+    name = NAMES[outage.brand]
+    confirming = ", ".join(NAMES[each.brand] for each in reached if each.confirms)
+    settled = (
+        f" A day was closed and settled without {count(outage.left_in_window)} of them; they count"
+        " in the next day's window."
+        if outage.left_in_window
+        else ""
+    )
+    drawn = drawing(
+        "Every kind of brand",
+        "One brand for each way by which a program is told what to give its members; all others"
+        f" read their streams. A transfer to {confirming} commits by its signed answer alone, and"
+        " is void where it declines: some households have left it. In the middle of the replay the"
+        f" program of {name} stopped answering, was killed, and was back after"
+        f" {outage.down_s:.1f} s. What it may have been told is in doubt until it says what became"
+        f" of it.{settled} Instructions to other brands went on.",
+        partial(outage_chart, outage),
+        tables.outage_table(outage),
+    )
+    return replace(drawn, shown=tables.reached_table(reached))
 
 
 def notes(figures: Figures) -> Iterator[Note]:

@@ -9,7 +9,9 @@ from exchange.cli.demo.coalition import BRANDS, CURRENCY, SCALE
 from exchange.cli.demo.linked import Sight
 from exchange.cli.demo.mishaps import Refusal
 from exchange.cli.demo.operators import Acted
+from exchange.cli.demo.outage import Outage
 from exchange.cli.demo.promotion_costs import PromotionCost
+from exchange.cli.demo.reached import Reached
 from exchange.cli.demo.totals import HUB, Totals
 from partners.points import format_amount
 
@@ -17,6 +19,14 @@ BRAND_IDS = tuple(brand.partner_id for brand in BRANDS)
 REPLAYED = "replayed purchases"
 STATES = {"CARRIED_OUT": "was done", "REFUSED": "was refused", "PENDING": "waits"}
 """Of an operator's action, for people."""
+WAYS = {
+    "PULL": "fetches",
+    "GRPC": "is called over gRPC",
+    "HTTP": "is called over HTTP",
+    "FILE": "takes files",
+    "SIMULATED": "is simulated",
+}
+"""Of instructions to a program, for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +39,8 @@ class Table:
     """The last row, where figures add up."""
     words: bool = False
     """Whether it holds words and not figures."""
+    names: int = 1
+    """How many of the first columns hold words in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +192,34 @@ def operator_table(acted: Sequence[Acted]) -> Table:
         for each in acted
     ]
     return Table(("call", "times", "made by", "approved by", "it"), tuple(rows), words=True)
+
+
+def reached_table(reached: Sequence[Reached]) -> Table:
+    """What every brand with a program was told, and what came of it."""
+    rows = [
+        (
+            NAMES[each.brand],
+            WAYS[each.kind] + (", confirms" if each.confirms else ""),
+            count(each.instructions),
+            count(each.answered),
+            count(each.attempts),
+            count(each.declined),
+            f"{each.longest_wait_s:.1f} s",
+        )
+        for each in reached
+    ]
+    columns = ("brand", "its program", "told", "answered", "attempts", "declined", "longest wait")
+    return Table(columns, tuple(rows), names=2)
+
+
+def outage_table(outage: Outage) -> Table:
+    """What waited while a brand's program was down."""
+    rows = [
+        (f"{each.second:.2f}", count(each.waiting), count(each.in_doubt), count(each.others))
+        for each in outage.steps
+    ]
+    columns = ("second", f"wait for {outage.brand}", "of these in doubt", "wait for other brands")
+    return Table(columns, tuple(rows))
 
 
 def count(number: int) -> str:

@@ -11,10 +11,11 @@ import typer
 from rich import progress as bars
 
 from exchange.cli.demo.figures import Figures
-from exchange.cli.demo.replay import Replay, replay
+from exchange.cli.demo.replay import replay
 from exchange.cli.demo.report import page
 from exchange.cli.demo.settlement_day import Bank
 from exchange.cli.demo.summary import document, render
+from exchange.cli.demo.week import Replay
 from exchange.cli.failure import ExitCode
 from exchange.cli.files import make_directory, write_output
 from exchange.cli.output import answer, console_of

@@ -10,7 +10,10 @@ from exchange.cli.demo.figures import Figures
 from exchange.cli.demo.linked import Sight
 from exchange.cli.demo.offers import OFFERS, TIERS
 from exchange.cli.demo.operators import Acted
+from exchange.cli.demo.outage import Outage
 from exchange.cli.demo.promotion_costs import PromotionCost
+from exchange.cli.demo.reached import Reached
+from exchange.cli.demo.report_tables import reached_table
 from exchange.cli.demo.totals import HUB, Totals
 from exchange.cli.output import pairs, table
 from partners.points import format_amount
@@ -40,11 +43,27 @@ def document(figures: Figures) -> dict[str, object]:
         "tiers": {tier.segment_id: totals.uplift_points[tier.segment_id] for tier in TIERS},
         "linked_member": [asdict(each) for each in figures.sights],
         "operators": [asdict(each) for each in figures.acted],
+        "programs": {each.brand: asdict(each) for each in figures.reached},
+        "outage": outage_document(figures.outage),
         "currency": CURRENCY,
         "bank_balance": figures.bank_balance,
         "refused_on_purpose": [asdict(each) for each in figures.mishaps],
         "verified": dict(figures.verified),
         "transfers_per_second": round(totals.orders_per_second, 1),
+    }
+
+
+def outage_document(outage: Outage | None) -> dict[str, object] | None:
+    """How a brand's program was down."""
+    if outage is None:
+        return None
+    return {
+        "brand": outage.brand,
+        "down_seconds": round(outage.down_s, 1),
+        "waiting_max": outage.waiting_max,
+        "in_doubt_max": outage.in_doubt_max,
+        "left_in_window": outage.left_in_window,
+        "caught_up_after_seconds": round(outage.drained_at - outage.back_at, 1),
     }
 
 
@@ -81,6 +100,7 @@ def render(figures: Figures) -> tuple[RenderableType, ...]:
             [(each.brand, each.reference, each.transfers, seen(each)) for each in figures.sights],
             right=("by link",),
         ),
+        programs_table(figures.reached),
         table(("refused on purpose", "reason", "signed receipt"), on_purpose),
         pairs(
             (
@@ -90,6 +110,7 @@ def render(figures: Figures) -> tuple[RenderableType, ...]:
                 ("refused", reasons(totals)),
                 ("bank balance", f"{figures.bank_balance} {CURRENCY}"),
                 ("operators signed", signed(figures.acted)),
+                *(down(figures.outage) if figures.outage else ()),
                 *verified,
                 ("transfers per second", f"{totals.orders_per_second:,.0f}"),
             )
@@ -128,6 +149,20 @@ def promotions_table(totals: Totals, costs: Sequence[PromotionCost]) -> Renderab
     ]
     columns = ("promotion", "bonus points", "funder", f"paid {CURRENCY}")
     return table(columns, rows, right=("bonus points", f"paid {CURRENCY}"))
+
+
+def programs_table(reached: Sequence[Reached]) -> RenderableType:
+    """What every brand with a program was told, and what came of it."""
+    every = reached_table(reached)
+    rows = [(each.brand, *row[1:]) for each, row in zip(reached, every.rows, strict=True)]
+    return table(every.columns, rows, right=every.columns[2:])
+
+
+def down(outage: Outage) -> tuple[tuple[str, str], ...]:
+    """How a brand's program was down."""
+    most = f"{outage.waiting_max} waited, {outage.in_doubt_max} in doubt"
+    caught_up = f"{outage.drained_at - outage.back_at:.1f} s to catch up"
+    return ((f"{outage.brand} was down", f"{outage.down_s:.1f} s ({most}, {caught_up})"),)
 
 
 def seen(sight: Sight) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TypeVar
 
-from exchange.cli.demo.brand_client import COMMITTED, Outcome, Wish
+from exchange.cli.demo.brand_client import COMMITTED, RESERVED, Outcome, Wish
 from exchange.cli.demo.settlement_day import SettledDay
 from pointclear.settlement.v1 import settlement_service_pb2 as pb
 
@@ -45,14 +45,16 @@ class Day:
 def day_of(
     wishes: Sequence[Wish], outcomes: Sequence[Outcome], settled: SettledDay, ordering_s: float
 ) -> Day:
-    """Count what was ordered, and the net and the legs of the day's window."""
+    """Count what was ordered, and the net and the legs of the day's window. What is reserved counts
+    as if it were committed.
+    """
     refused: Counter[str] = Counter()
     source_points: Counter[tuple[str, str]] = Counter()
     target_points: Counter[tuple[str, str]] = Counter()
     bonus_points: Counter[str] = Counter()
     uplift_points: Counter[str] = Counter()
     for wish, outcome in zip(wishes, outcomes, strict=True):
-        if outcome.outcome == COMMITTED:
+        if outcome.outcome in (COMMITTED, RESERVED):
             source_points[wish.source, wish.target] += wish.source_points
             target_points[wish.source, wish.target] += wish.target_points
             if wish.promotion_id:
