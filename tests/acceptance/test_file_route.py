@@ -42,10 +42,12 @@ PAGE_TIMEOUT_S = 20.0
 
 @dataclass(slots=True)
 class FileBrand:
-    """The example brand on cirrus's profile."""
+    """The example brand on a brand's profile."""
 
     profile: Path
     folder: Path
+    name: str = "cirrus"
+    members: Sequence[str] = (MEMBER,)
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -54,11 +56,11 @@ class FileBrand:
 
     def start(self) -> None:
         self.folder.mkdir(exist_ok=True)
-        (self.folder / "members.txt").write_text(MEMBER)
+        (self.folder / "members.txt").write_text("\n".join(self.members))
         command: list[str | Path] = [
             *(sys.executable, EXAMPLE, "--every", "0.05", "--folder", self.folder / "shared"),
             *("--journal", self.journal, "--members", self.folder / "members.txt"),
-            *("--audience", AUDIENCE, "--partner", "cirrus", "--program", "cirrus"),
+            *("--audience", AUDIENCE, "--partner", self.name, "--program", self.name),
             *("--key", self.profile / "keys" / "orders.pem"),
             *("--passphrase", self.profile / "passphrase"),
         ]

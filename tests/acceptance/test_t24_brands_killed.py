@@ -2,7 +2,8 @@
 the books and the brands' own records say the same of every transfer.
 
 Borealis is the example brand in Python, whose signed answer commits; cirrus is the one in Node.js,
-which honours what was committed. `POINTCLEAR_SOAK_SECONDS` says for how long the load lasts.
+and delta the one that takes files: both honour what was committed. `POINTCLEAR_SOAK_SECONDS` says
+for how long the load lasts.
 """
 
 import json
@@ -24,6 +25,7 @@ from pointclear.exchange.v1 import exchange_service_pb2 as pb
 from pointclear.exchange.v1.transfer_pb2 import TransferState
 from pointclear.partners.v1 import agreement_pb2, route_pb2
 from tests.acceptance.coalition import (
+    BRANDS,
     Brand,
     Coalition,
     agree,
@@ -32,6 +34,7 @@ from tests.acceptance.coalition import (
     make_data_dir,
     transfer_id_of,
 )
+from tests.acceptance.test_file_route import QUICK, FileBrand
 from tests.brands import Serving, enrol, serving
 from tests.node import node, require_node, serving_node
 from tests.processes import Server, folder, wait_until
@@ -55,8 +58,20 @@ class Stage:
     sent: list[tuple[str, bytes]] = field(default_factory=list)
     """Target and id of every order, whether it was answered or not."""
 
+    @property
+    def files(self) -> FileBrand:
+        """The brand that takes files."""
+        profile = self.members["delta"].connection.profile.directory
+        return FileBrand(profile, self.home / "delta-files", "delta", MEMBERS)
+
     def start(self, name: str) -> None:
         """Serve a brand's own program, where it served before."""
+        if name == "delta":
+            brand, stack = self.files, ExitStack()
+            brand.start()
+            stack.callback(brand.kill)
+            self.running[name] = stack
+            return
         listen = self.addresses.get(name, "127.0.0.1:0")
         profile, journal = self.members[name].connection.profile.directory, self.journal(name)
         stack = self.running[name] = ExitStack()
@@ -71,7 +86,7 @@ class Stage:
     def restart_server(self) -> None:
         """Kill -9 the server, and start it where it was."""
         self.server.kill()
-        self.server = Server(self.server.data_dir, listen=self.server.listen)
+        self.server = Server(self.server.data_dir, *QUICK, listen=self.server.listen)
 
     def journal(self, name: str) -> Path:
         """A brand's own record."""
@@ -104,8 +119,8 @@ def stage() -> Iterator[Stage]:
     require_node()
     with folder() as home, ExitStack() as stack:
         data_dir = make_data_dir(home)
-        server = Server(data_dir)
-        members = stack.enter_context(coalition(server, home))
+        server = Server(data_dir, *QUICK)
+        members = stack.enter_context(coalition(server, home, (*BRANDS, "delta")))
         agree(
             members,
             *("aurora", "borealis", 2),
@@ -117,15 +132,19 @@ def stage() -> Iterator[Stage]:
         assert done.returncode == 0, done.stderr
         for name in ("borealis", "cirrus"):
             made.start(name)
-            route(made, name)
+            at = made.addresses[name].replace("127.0.0.1", "localhost")
+            route(made, name, route_pb2.ROUTE_KIND_GRPC, at)
+        made.start("delta")
+        at = f"file://{made.files.folder / 'shared'}"
+        route(made, "delta", route_pb2.ROUTE_KIND_FILE, at)
         yield made
         for name in tuple(made.running):
             made.kill(name)
         made.server.stop()
 
 
-def route(stage: Stage, name: str) -> None:
-    """Have the exchange call a brand's program where it serves."""
+def route(stage: Stage, name: str, kind: route_pb2.RouteKind.ValueType, address: str) -> None:
+    """Have the exchange tell a brand's program where it is."""
     operator = stage.members.operator
     operator.call(
         operator.partners.SetRoute,
@@ -133,8 +152,8 @@ def route(stage: Stage, name: str) -> None:
             change_id=uuid_utils.uuid7().bytes,
             route=route_pb2.Route(
                 program_id=name,
-                kind=route_pb2.ROUTE_KIND_GRPC,
-                address=stage.addresses[name].replace("127.0.0.1", "localhost"),
+                kind=kind,
+                address=address,
                 timeout_ms=2_000,
                 answer_within_seconds=4,
             ),
@@ -146,15 +165,15 @@ def test_t24_killed_one_by_one_the_books_and_the_brands_say_the_same(stage: Stag
     ending = threading.Event()
     threads = [
         threading.Thread(target=load, args=(stage, ending, target))
-        for target in ("borealis", "cirrus", "borealis", "cirrus")
+        for target in ("borealis", "cirrus", "delta", "borealis", "cirrus")
     ]
     for each in threads:
         each.start()
     until = time.monotonic() + SECONDS
     while time.monotonic() < until:
-        for brand in ("borealis", "cirrus"):
+        for brand in ("borealis", "cirrus", "delta"):
             stage.kill(brand)
-            time.sleep(0.7)
+            time.sleep(0.4)
             stage.start(brand)
             time.sleep(0.3)
         stage.restart_server()
@@ -167,16 +186,19 @@ def test_t24_killed_one_by_one_the_books_and_the_brands_say_the_same(stage: Stag
     wait_until(lambda: not waiting(stage), "nothing is under way any more")
     ended = {name: stands(aurora, name) for _, name in stage.sent}
     assert set(ended.values()) <= {"COMMITTED", "ABORTED"}
-    by_python, by_node = python_credits(stage), node_credits(stage)
+    given = {
+        "borealis": python_credits(stage),
+        "cirrus": node_credits(stage),
+        "delta": stage.files.given(),
+    }
     for target, name in stage.sent:
-        credited = (by_python if target == "borealis" else by_node).get(UUID(bytes=name), 0)
+        credited = given[target].get(UUID(bytes=name), 0)
         if target == "borealis":
             assert credited == (POINTS if ended[name] == "COMMITTED" else 0), UUID(bytes=name)
         else:
             assert ended[name] == "COMMITTED"
-            assert credited in (0, POINTS)
-    assert sum(by_python.values()) == POINTS * len(by_python)
-    assert sum(by_node.values()) == POINTS * len(by_node)
+            assert credited == POINTS - reversed_points(aurora, name), UUID(bytes=name)
+    assert {points for each in given.values() for points in each.values()} == {POINTS}
     position = aurora.connection.call(
         aurora.connection.exchange.GetPosition, pb.GetPositionRequest()
     ).position
@@ -194,14 +216,10 @@ def load(stage: Stage, ending: threading.Event, target: str) -> None:
 
 
 def waiting(stage: Stage) -> list[pb.Delivery]:
-    """What is not concluded but for what people must decide: committed, and declined."""
+    """What is not concluded. A credit that was promised and declined is booked back by itself."""
     operator = stage.members.operator
     found = operator.call(operator.exchange.ListDeliveries, pb.ListDeliveriesRequest(page_size=500))
-    return [
-        each
-        for each in found.deliveries
-        if not (each.committed and each.state == pb.DELIVERY_STATE_ANSWERED)
-    ]
+    return list(found.deliveries)
 
 
 def stands(brand: Brand, name: bytes) -> str:
@@ -209,6 +227,13 @@ def stands(brand: Brand, name: bytes) -> str:
     own = brand.connection
     found = own.call(own.exchange.GetTransfer, pb.GetTransferRequest(transfer_id=name))
     return TransferState.Name(found.state).removeprefix("TRANSFER_STATE_")
+
+
+def reversed_points(brand: Brand, name: bytes) -> int:
+    """How many points of a transfer were booked back."""
+    own = brand.connection
+    found = own.call(own.exchange.GetTransfer, pb.GetTransferRequest(transfer_id=name))
+    return int(found.reversed_points)
 
 
 def python_credits(stage: Stage) -> dict[UUID, int]:
