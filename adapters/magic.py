@@ -16,7 +16,7 @@ credit of exactly so many points, where magic amounts are on, for any other memb
 | `fenced-…` | 9,450 | what it is told is lost on the way; asked, it never saw it and never will |
 | `never-…` | 9,500 | the program is at work for ever, also when it is asked: people must decide |
 | `unsigned-…` | 9,550 | the points are given, and nobody signs for it: that proves nothing |
-| `changed-…` | 9,600 | it says unsigned that the points are given, then signed that they are not |
+| `changed-…` | 9,600 | unsigned it says that they are given, then signed that they are not |
 | `away-…` | 9,650 | the program cannot be reached |
 | `slow-…` | 9,700 | no answer comes before the exchange gives up |
 | `spent-…` | 9,750 | the points are given, and spent at once: nothing can be taken back |

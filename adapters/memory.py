@@ -170,7 +170,8 @@ class MemoryProgram:
         trick = self._trick(key)
         if trick in DECLINES:
             return self._keep(key, credit, declined(DECLINES[trick]))
-        self.balances[credit.member] = self.balances.get(credit.member, 0) + credit.points
+        if trick is not Trick.CHANGED:
+            self.balances[credit.member] = self.balances.get(credit.member, 0) + credit.points
         done = ProgramAnswer(CreditOutcome.DONE, credit.points)
         signs = trick not in (Trick.UNSIGNED, Trick.CHANGED)
         return self._keep(key, credit, done, signs=signs)

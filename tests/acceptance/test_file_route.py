@@ -31,7 +31,7 @@ from tests.acceptance.coalition import (
     make_data_dir,
     transfer_id_of,
 )
-from tests.processes import ROOT, Server, environment, folder, wait_until
+from tests.processes import ROOT, Server, environment, folder, pointclear, wait_until
 from tests.sftp_server import USER, Listening, serving
 
 EXAMPLE = ROOT / "docs" / "examples" / "file-brand" / "brand.py"
@@ -272,3 +272,5 @@ def test_a_killed_server_goes_on_where_it_was(trading: Trading) -> None:
         assert {given[name] for name in names} == {50}
         assert trading.brand.balance() == sum(given.values())
         check_log_and_books(trading.members.data_dir)
+        checked = pointclear("fsck", "--data-dir", str(trading.members.data_dir))
+        assert checked.returncode == 0, checked.stdout
