@@ -11,7 +11,7 @@ from uuid import UUID
 from adapters.file_program.instructions import ProgramName
 from adapters.file_program.intake import Intake
 from adapters.file_program.journal import Journal
-from adapters.file_program.places import FOLDERS, RESULTS, LocalPlace, Place
+from adapters.file_program.places import FOLDERS, INSTRUCTIONS, RESULTS, LocalPlace, Place
 from adapters.file_program.program import FileProgram, Rhythm
 from adapters.file_program.results import SUFFIX, Signing, parse_results, write_results
 from adapters.file_program.signature import SIGNATURE_SUFFIX, sign_results
@@ -47,6 +47,12 @@ class Clock:
     def later(self, by: timedelta = timedelta(minutes=1)) -> datetime:
         self.now += by
         return self.now
+
+
+def batches(folder: Path) -> list[str]:
+    """The names of the instruction files, also of those in part."""
+    found = (folder / "shared" / INSTRUCTIONS).glob("*.instructions.csv*")
+    return sorted(each.name for each in found)
 
 
 def ordering_key(brand: str = "fuel", **changes: Any) -> RegisteredKey:

@@ -15,6 +15,7 @@ is ever concluded from what a journal does not hold.
 """
 
 import os
+import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -57,25 +58,22 @@ class Journal:
 
     path: Path
     name: ProgramName
+    journal_id: str
 
     @classmethod
     def at(cls, path: Path, name: ProgramName) -> "Journal":
-        """Open or make one; raises JournalWrong for another program's."""
+        """Open or make one; raises JournalWrong for another program's, or for what is none."""
         # Members' references stand in it.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        journal = cls(path, name)
-        with journal._transaction() as rows:
-            if not rows.execute("PRAGMA user_version").fetchone()[0]:
-                _make(rows, name)
-            if rows.execute("PRAGMA user_version").fetchone()[0] != REVISION:
-                raise JournalWrong(f"{path} was made by another version")
-            if ProgramName(*_SQL.program(rows)) != name:
-                raise JournalWrong(f"{path} is the journal of another program")
-        return journal
+        try:
+            with _transaction(path) as rows:
+                return cls(path, name, _opened(rows, path, name))
+        except sqlite3.Error as wrong:
+            raise JournalWrong(f"{path} cannot be read: {type(wrong).__name__}") from wrong
 
     def keep(self, instruction: Instruction, now: datetime) -> Kept:
         """Keep an instruction unless its id and kind are there; what is there after that."""
-        with self._transaction() as rows:
+        with _transaction(self.path) as rows:
             key = key_of(instruction)
             if (found := _kept(rows, self.name, key)) is None:
                 _SQL.add_instruction(rows, **columns(instruction), handed_over_at=time_cell(now))
@@ -84,14 +82,14 @@ class Journal:
 
     def find(self, key: Key) -> Kept | None:
         """What is kept of an instruction."""
-        with self._transaction() as rows:
+        with _transaction(self.path) as rows:
             return _kept(rows, self.name, key)
 
     def cut(self, now: datetime, instructions_max: int, before: datetime) -> int | None:
         """Cut one batch, when enough instructions are waiting for a full one, or one has been since
         `before`; its number.
         """
-        with self._transaction() as rows:
+        with _transaction(self.path) as rows:
             waiting = _SQL.waiting(rows)
             full = waiting["instructions"] >= instructions_max
             if not waiting["instructions"] or not (full or waiting["since"] <= time_cell(before)):
@@ -102,17 +100,17 @@ class Journal:
 
     def unsent(self) -> tuple[Batch, ...]:
         """Batches that were cut and not yet put into the brand's folder, the oldest first."""
-        with self._transaction() as rows:
+        with _transaction(self.path) as rows:
             return tuple(_batch(rows, self.name, row) for row in _SQL.unsent(rows))
 
     def mark_sent(self, number: int, now: datetime) -> None:
         """Note that a batch stands in the brand's folder."""
-        with self._transaction() as rows:
+        with _transaction(self.path) as rows:
             _SQL.mark_sent(rows, number=number, sent_at=time_cell(now))
 
     def sha256_of(self, file_id: str) -> str | None:
         """Of a result file that was taken."""
-        with self._transaction() as rows:
+        with _transaction(self.path) as rows:
             found = _SQL.result_file(rows, file_id=file_id)
             return str(found["sha256"]) if found else None
 
@@ -126,7 +124,7 @@ class Journal:
         """Take a result file whole, with the evidence of each line or none at all; how many answers
         were new. Raises FileRefused, and then nothing was taken.
         """
-        with self._transaction() as rows:
+        with _transaction(self.path) as rows:
             before = _SQL.result_file(rows, file_id=file.file_id)
             if before:
                 if before["sha256"] != sha256:
@@ -144,33 +142,46 @@ class Journal:
 
     def forgettable(self, before: datetime) -> tuple[Batch, ...]:
         """Batches that were wholly answered before an instant, whose members are still known."""
-        with self._transaction() as rows:
+        with _transaction(self.path) as rows:
             found = _SQL.forgettable(rows, before=time_cell(before))
             return tuple(_batch(rows, self.name, row) for row in found)
 
     def forget(self, number: int, now: datetime) -> None:
         """Forget the members of a batch."""
-        with self._transaction() as rows:
+        with _transaction(self.path) as rows:
             _SQL.forget_members(rows, number=number)
             _SQL.mark_forgotten(rows, number=number, forgotten_at=time_cell(now))
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        connection = sqlite3.connect(self.path, BUSY_TIMEOUT_S, isolation_level=None)
-        with closing(connection):
-            connection.row_factory = sqlite3.Row
-            # An instruction is answered for when it was kept, so it has to be on the disk by then.
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA foreign_keys = ON")
-            # Overwrites what is deleted or forgotten.
-            connection.execute("PRAGMA secure_delete = ON")
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
+
+@contextmanager
+def _transaction(path: Path) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(path, BUSY_TIMEOUT_S, isolation_level=None)
+    with closing(connection):
+        connection.row_factory = sqlite3.Row
+        # An instruction is answered for when it was kept, so it has to be on the disk by then.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        # Overwrites what is deleted or forgotten.
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+
+def _opened(rows: sqlite3.Connection, path: Path, name: ProgramName) -> str:
+    """The id of a program's journal, which is made where there is none."""
+    if not rows.execute("PRAGMA user_version").fetchone()[0]:
+        _make(rows, name)
+    if rows.execute("PRAGMA user_version").fetchone()[0] != REVISION:
+        raise JournalWrong(f"{path} was made by another version")
+    *names, journal_id = _SQL.program(rows)
+    if ProgramName(*names) != name:
+        raise JournalWrong(f"{path} is the journal of another program")
+    return str(journal_id)
 
 
 def _make(rows: sqlite3.Connection, name: ProgramName) -> None:
@@ -178,7 +189,13 @@ def _make(rows: sqlite3.Connection, name: ProgramName) -> None:
     for statement in statements:
         # One by one: executescript() would commit before it begins.
         rows.execute(statement)
-    _SQL.add_program(rows, audience=name.audience, partner_id=name.partner_id, program=name.program)
+    _SQL.add_program(
+        rows,
+        audience=name.audience,
+        partner_id=name.partner_id,
+        program=name.program,
+        journal_id=secrets.token_hex(16),
+    )
     rows.execute(f"PRAGMA user_version = {REVISION}")
 
 

@@ -1,10 +1,11 @@
 -- What an adapter keeps of a file program: what it was handed, what stands in which batch, what was answered.
 
 -- name: program^
-SELECT audience, partner_id, program FROM program;
+SELECT audience, partner_id, program, journal_id FROM program;
 
 -- name: add_program!
-INSERT INTO program (audience, partner_id, program) VALUES (:audience, :partner_id, :program);
+INSERT INTO program (audience, partner_id, program, journal_id)
+VALUES (:audience, :partner_id, :program, :journal_id);
 
 -- name: instruction^
 SELECT * FROM instruction WHERE instruction_id = :instruction_id AND kind = :kind;

@@ -4,7 +4,9 @@
 CREATE TABLE program (
     audience text NOT NULL,
     partner_id text NOT NULL,
-    program text NOT NULL
+    program text NOT NULL,
+    -- Random. It stands in the brand's folder too, so that no other journal numbers batches there.
+    journal_id text NOT NULL
 ) STRICT;
 
 CREATE TABLE batch (

@@ -15,6 +15,7 @@ Files can check no member and show no balance: these two are never answered.
 import asyncio
 import fcntl
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from adapters.file_program.instructions import Inquiry, write_batch
+from adapters.file_program.instructions import Inquiry, Instruction, write_batch
 from adapters.file_program.intake import Found, Intake
 from adapters.file_program.journal import Journal
 from adapters.file_program.journal_rows import Kept, key_of, same
@@ -46,6 +47,8 @@ from partners.program_port import (
     ProgramUnavailable,
     Reversal,
 )
+
+JOURNAL_ID = "journal.id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,8 @@ class Visit:
     failed: str = ""
     """The place could not be reached, or was lost on the way; the next visit goes on."""
     differs: str = ""
-    """A batch's name is taken by other content: nothing more is sent until people know why."""
+    """A batch's name is taken by other content, or the folder is another journal's: nothing is sent
+    until people know why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +112,7 @@ class FileProgram:
     async def look_up(self, instruction_id: UUID, kind: InstructionKind) -> ProgramAnswer | None:
         """The answer that was taken in; None until then."""
         inquiry = Inquiry(instruction_id, kind)
-        kept = await asyncio.to_thread(self.journal.keep, inquiry, self.clock())
-        return kept.answer
+        return (await self._keep(inquiry)).answer
 
     async def cut_batch(self, now: datetime) -> tuple[int, ...]:
         """Cut the batches that are due; their numbers."""
@@ -151,7 +154,7 @@ class FileProgram:
     async def _hand_over(self, instruction: Credit | Reversal) -> ProgramAnswer:
         if instruction.program != self.journal.name.program:
             raise ValueError(f"this is not program {instruction.program}")
-        kept = await asyncio.to_thread(self.journal.keep, instruction, self.clock())
+        kept = await self._keep(instruction)
         if isinstance(kept.instruction, Inquiry):
             return _after_inquiry(kept, instruction)
         if not same(kept.instruction, instruction):
@@ -161,8 +164,20 @@ class FileProgram:
             raise _later()
         return kept.answer
 
+    async def _keep(self, instruction: Instruction) -> Kept:
+        try:
+            return await asyncio.to_thread(self.journal.keep, instruction, self.clock())
+        except sqlite3.Error as wrong:
+            # It may have been kept all the same.
+            text = f"the journal failed: {type(wrong).__name__}"
+            raise ProgramUnavailable(text, Fault.FAILED) from wrong
+
     async def _send(self, files: Files, now: datetime, sent: list[int]) -> None:
-        for batch in await asyncio.to_thread(self.journal.unsent):
+        unsent = await asyncio.to_thread(self.journal.unsent)
+        if unsent:
+            # Another journal, on another host say, would number other batches alike.
+            await files.put(f"{INSTRUCTIONS}/{JOURNAL_ID}", self.journal.journal_id.encode())
+        for batch in unsent:
             await files.put(f"{INSTRUCTIONS}/{batch.file_name}", write_batch(batch))
             # A crash before this puts the same bytes there again. If the brand has taken the file
             # away since, it sees a batch that it has seen.

@@ -6,7 +6,7 @@
 | TAKEN | a result file with answers, also one that was taken before |
 | a fault's name | a result file that was refused for it; see `faults` |
 | UNREACHED | the folder could not be reached, or was lost on the way: the next visit goes on |
-| DIFFERS | a batch's name is taken by another file: nothing more is sent |
+| DIFFERS | a batch's name, or the folder, is taken by another: nothing more is sent |
 """
 
 from collections.abc import Iterator

@@ -258,7 +258,7 @@ def test_nobody_goes_there_while_it_is_closed(trading: Trading) -> None:
 
 
 def instructions(trading: Trading) -> Sequence[Path]:
-    return tuple((trading.brand.folder / "shared" / "instructions").iterdir())
+    return tuple((trading.brand.folder / "shared" / "instructions").glob("*.csv"))
 
 
 def test_a_killed_server_goes_on_where_it_was(trading: Trading) -> None:

@@ -21,6 +21,7 @@ from tests.file_brand import brand_of
 from tests.file_program import (
     NAME,
     answer,
+    batches,
     credit,
     done,
     hand_over,
@@ -77,7 +78,7 @@ def test_files_go_to_a_server_and_come_from_it(tmp_path: Path) -> None:
             for each in (tmp_path / "shared").iterdir()
         }
         assert names == {
-            "instructions": ["fuel-00000001.instructions.csv"],
+            "instructions": ["fuel-00000001.instructions.csv", "journal.id"],
             "results": [],
             "taken": ["r-1.results.csv", "r-1.results.csv.dsse.json"],
             "refused": ["r-2.results.csv", "r-2.results.csv.refused.json"],
@@ -86,7 +87,7 @@ def test_files_go_to_a_server_and_come_from_it(tmp_path: Path) -> None:
         assert (await made.visit(NOW)).found == (Taken("r-2.results.csv", 1, repeated=False),)
         # A month later the instructions are removed, and their members forgotten.
         assert (await made.visit(NOW + timedelta(days=31))).forgotten == (1,)
-        assert not [*(tmp_path / "shared" / "instructions").iterdir()]
+        assert not batches(tmp_path)
 
     over_sftp(tmp_path, scenario)
 
@@ -124,8 +125,8 @@ def test_a_brand_s_own_program_works_on_the_folder_that_the_server_shows(tmp_pat
 @pytest.mark.parametrize(
     ("only", "breaks_at"),
     [
-        # To look for the batch, to write it, and the first result file with its signature.
-        *(("open", number) for number in (1, 2, 3, 4)),
+        # To look for the journal's id and the batch, to write it, and to read what came.
+        *(("open", number) for number in (1, 2, 3, 4, 5)),
         ("write", 1),
         ("write", 2),
         *(("read", number) for number in (1, 2, 4)),
@@ -155,9 +156,7 @@ def test_wherever_a_server_breaks_off_a_later_visit_goes_on(
         assert not (await made.visit(NOW)).failed
         for each in whole:
             assert (shared / "instructions" / each).read_text().rstrip().endswith(",,,")
-        assert sorted(each.name for each in (shared / "instructions").iterdir()) == [
-            f"fuel-{number:08d}.instructions.csv" for number in (1, 2)
-        ]
+        assert batches(tmp_path) == [f"fuel-{number:08d}.instructions.csv" for number in (1, 2)]
         assert not [*(shared / "results").iterdir()]
         assert len([*(shared / "taken").iterdir()]) == 2
         assert len([*(shared / "refused").iterdir()]) == 2
@@ -182,7 +181,7 @@ def failure(folder: Path, change: Callable[[SftpPlace], object]) -> str:
         visit = await again.visit(NOW)
         assert not visit.sent
         said.append(visit.failed)
-        assert not [*(folder / "shared" / "instructions").iterdir()]
+        assert not batches(folder)
 
     over_sftp(folder, scenario)
     return said[0]
@@ -229,9 +228,8 @@ def test_a_server_that_answers_no_more_ends_a_visit(tmp_path: Path) -> None:
         assert isinstance(made.place, SftpPlace)
         hurried = program(tmp_path, place=replace(made.place, timeout_s=1))
         assert "within 1 s" in (await hurried.visit(NOW)).failed
-        assert [each.name for each in (tmp_path / "shared" / "instructions").iterdir()] == [
-            "fuel-00000001.instructions.csv.part"
-        ]
+        parts = [each.name for each in (tmp_path / "shared" / "instructions").iterdir()]
+        assert parts == ["journal.id.part"]
         behaviour.stalls = False
         while behaviour.at_work:
             await asyncio.sleep(0.02)

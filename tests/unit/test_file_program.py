@@ -37,6 +37,7 @@ from tests.file_program import (
     NAME,
     Clock,
     answer,
+    batches,
     credit,
     done,
     hand_over,
@@ -94,9 +95,7 @@ async def refusal(of: FileProgram, folder: Path, name: str = "r-1.results.csv") 
 async def scenario_of_a_credit(folder: Path) -> None:
     made = await asked(folder, 1, 2)
     assert await made.look_up(instruction_id(1), CREDIT) is None
-    assert [each.name for each in (folder / "shared" / "instructions").iterdir()] == [
-        "fuel-00000001.instructions.csv"
-    ]
+    assert batches(folder) == ["fuel-00000001.instructions.csv"]
     lay(folder, done(1))
     assert (await visited(made)).found == (Taken("r-1.results.csv", 1, repeated=False),)
     assert await made.look_up(instruction_id(1), CREDIT) == DONE
@@ -164,7 +163,9 @@ async def scenario_of_a_fence(folder: Path) -> None:
     # While the brand is asked, it is not told to carry it out.
     assert await answer(made, credit(1)) is None
     await visited(made)
-    assert b"LOOK_UP_CREDIT" in next((folder / "shared" / "instructions").iterdir()).read_bytes()
+    assert (
+        b"LOOK_UP_CREDIT" in next((folder / "shared" / "instructions").glob("*.csv")).read_bytes()
+    )
     lay(folder, NEVER)
     await visited(made)
     found = await made.look_up(instruction_id(1), CREDIT)
@@ -246,7 +247,7 @@ def test_threads_that_hand_over_and_cut_at_once_lose_and_double_nothing(tmp_path
     for each in threads:
         each.join()
     asyncio.run(visited(program(tmp_path)))
-    files = sorted((tmp_path / "shared" / "instructions").iterdir())
+    files = sorted((tmp_path / "shared" / "instructions").glob("*.csv"))
     assert [each.name for each in files] == [
         f"fuel-{number:08d}.instructions.csv" for number in range(1, len(files) + 1)
     ]
@@ -300,7 +301,7 @@ async def scenario_of_forgetting(folder: Path) -> None:
     assert b"member-1" in made.journal.path.read_bytes()
     assert (await visited(made, NOW + timedelta(days=91))).forgotten == (1,)
     assert b"member-1" not in made.journal.path.read_bytes()
-    assert not [*(folder / "shared" / "instructions").iterdir()]
+    assert not batches(folder)
     assert await answer(made, credit(1)) == DONE
     conflict = ProgramAnswer(CreditOutcome.DECLINED, reason=DeclineReason.CONFLICT)
     assert await answer(made, credit(1, points=5)) == conflict
@@ -674,9 +675,7 @@ def test_a_crash_at_any_step_of_a_visit_leaves_what_the_next_visit_finishes(
         await visited(again)
         await visited(again, NOW + timedelta(days=2))
         shared = tmp_path / "shared"
-        assert sorted(each.name for each in (shared / "instructions").iterdir()) == [
-            f"fuel-{number:08d}.instructions.csv" for number in (2, 3)
-        ]
+        assert batches(tmp_path) == [f"fuel-{number:08d}.instructions.csv" for number in (2, 3)]
         assert [*(shared / "results").iterdir()] == []
         assert len([*(shared / "taken").iterdir()]) == 2
         assert len([*(shared / "refused").iterdir()]) == 2
@@ -715,6 +714,36 @@ def test_nothing_is_sent_over_what_stands_under_a_batchs_name_and_results_are_ta
         assert visit.sent == ()
         assert isinstance(visit.found[0], Taken)
         assert other.read_bytes() == b"another batch"
+
+    asyncio.run(scenario())
+
+
+def test_two_journals_never_send_to_one_folder(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        await asked(tmp_path, 1)
+        # As a second host would, or one whose journal was lost and made anew.
+        (tmp_path / "journal.sqlite").unlink()
+        # The brand has booked the first batch and taken it away.
+        (tmp_path / "shared" / "instructions" / "fuel-00000001.instructions.csv").unlink()
+        other = program(tmp_path)
+        await hand_over(other, credit(2))
+        visit = await other.visit(NOW)
+        assert "journal.id" in visit.differs
+        assert visit.sent == ()
+        assert not batches(tmp_path)
+
+    asyncio.run(scenario())
+
+
+def test_a_journal_that_cannot_be_written_leaves_everything_unknown(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        made = program(tmp_path)
+        made.journal.path.write_bytes(b"no database at all" * 100)
+        with pytest.raises(JournalWrong):
+            program(tmp_path)
+        for call in (made.credit(credit(1)), made.look_up(instruction_id(1), CREDIT)):
+            with pytest.raises(ProgramUnavailable):
+                await call
 
     asyncio.run(scenario())
 
