@@ -205,6 +205,7 @@ def test_what_the_brands_hold_verifies_and_says_what_the_books_say(trading: Trad
         "receipts": 6 * ORDERS,
         "credit notices": 6 * ORDERS,
         "funding notices": 0,
+        "reversal notices": 0,
         "statements": 3,
         "lines": 12 * ORDERS,
         "windows": 1,
