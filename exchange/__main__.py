@@ -310,6 +310,7 @@ async def serve_until_told(deployment: Deployment) -> None:
                     watches,
                     delivering_service,
                     four_eyes=settings.four_eyes == "on",
+                    simulates=programs.simulating is not None,
                 ),
                 deployment.keys,
                 settings.listen,
@@ -515,6 +516,7 @@ def handlers(
     delivering: "Delivering",
     *,
     four_eyes: bool = True,
+    simulates: bool = True,
 ) -> tuple["grpc.GenericRpcHandler", ...]:
     """Every service, given what it needs and no more."""
     from exchange.dispatch import dispatch_to
@@ -543,7 +545,7 @@ def handlers(
             delivering,
         ),
         "PartnersService": PartnersService(
-            engine, exchange.carry_out, exchange.registry, audience, now
+            engine, exchange.carry_out, exchange.registry, audience, now, simulates=simulates
         ),
         "LinkService": LinkService(
             engine,

@@ -69,8 +69,12 @@ class PartnersService:
         registry: NewestRegistry,
         audience: str,
         now: Callable[[], datetime],
+        *,
+        simulates: bool = True,
     ) -> None:
-        """`audience` is what every signed statement must be addressed to; `now` reads the clock."""
+        """`audience` is what every signed statement must be addressed to; `now` reads the clock;
+        `simulates` is false in production.
+        """
         negotiation = Negotiation(engine, carry_out, registry, audience, now)
         self.propose_agreement = negotiation.propose_agreement
         self.counter_agreement = negotiation.counter_agreement
@@ -89,7 +93,7 @@ class PartnersService:
         self.list_switches = limits.list_switches
         self.set_limits = limits.set_limits
         self.list_limits = limits.list_limits
-        routes = SettingRoutes(carry_out, registry)
+        routes = SettingRoutes(carry_out, registry, simulates=simulates)
         self.set_route = routes.set_route
         self.list_routes = routes.list_routes
         self._carry_out = carry_out

@@ -3,7 +3,7 @@ stored and logged in its one encoding.
 """
 
 from datetime import time, timedelta
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from partners.errors import Reason, Refused
 from partners.points import check_id
@@ -118,7 +118,20 @@ def checked_address(kind: RouteKind, address: str) -> str:
         raise Refused(
             Reason.FIELD_INVALID, "route.address", f"give a {wanted} address without secrets"
         )
+    if kind is RouteKind.FILE:
+        check_place(url)
     return address
+
+
+def check_place(url: SplitResult) -> None:
+    """Raise Refused(FIELD_INVALID) unless this names a folder that can be found."""
+    if url.scheme == "file" and (url.netloc or not url.path.startswith("/")):
+        text = "a folder of the exchange's host is written file:///srv/brands/fuel"
+    elif url.scheme == "sftp" and not (url.username and url.path.startswith("/")):
+        text = "a folder on a server is written sftp://USER@HOST/FOLDER"
+    else:
+        return
+    raise Refused(Reason.FIELD_INVALID, "route.address", text)
 
 
 def _within(value: int, most: int, default: int, field: str) -> int:

@@ -1,16 +1,22 @@
 """Routes between the wire and their values."""
 
+import asyncio
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from partners.caller import Caller
+from partners.commands import SetRoute
 from partners.errors import Reason, Refused
 from partners.routes.maintenance import Interval, MaintenanceCalendar, WeeklyWindow
 from partners.routes.route import Route, RouteKind
+from partners.routes.service import SettingRoutes
 from partners.routes.wire import route_body, route_from_body, route_from_proto
 from pointclear.partners.v1 import route_pb2 as pb
+from tests import factories as make
 
 NOW = datetime(2026, 11, 22, 3, tzinfo=UTC)
 CLOSED = MaintenanceCalendar(
@@ -97,3 +103,52 @@ def test_an_address_is_one_of_its_kind_and_holds_no_secret(
     with pytest.raises(Refused) as caught:
         route_from_proto(pb.Route(program_id="fuel", kind=kind, address=address))
     assert caught.value.field == "route.address"
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("file://elsewhere/points", "file:///"),
+        ("file:points", "file:///"),
+        ("sftp://files.fuel.example/points", "sftp://USER@HOST"),
+        ("sftp://exchange@files.fuel.example", "sftp://USER@HOST"),
+    ],
+)
+def test_a_folder_that_nobody_could_find_is_refused(address: str, says: str) -> None:
+    route = pb.Route(program_id="fuel", kind=pb.ROUTE_KIND_FILE, address=address)
+    with pytest.raises(Refused, match=says) as refused:
+        route_from_proto(route)
+    assert (refused.value.reason, refused.value.field) == (Reason.FIELD_INVALID, "route.address")
+
+
+@dataclass
+class Routes:
+    """A registry with nothing but routes, and what carries commands out."""
+
+    set: list[SetRoute] = field(default_factory=list)
+
+    async def carry_out(self, command: SetRoute) -> None:
+        self.set.append(command)
+
+    async def refresh(self) -> Any:
+        return self
+
+    def route_of(self, program: str) -> Route:
+        return next(each.route for each in self.set if each.route.program == program)
+
+
+@pytest.mark.parametrize("simulates", [True, False])
+def test_nothing_is_simulated_in_production(simulates: bool) -> None:
+    routes = Routes()
+    setting = SettingRoutes(routes.carry_out, routes, simulates=simulates)
+    request = pb.SetRouteRequest(
+        change_id=make.transfer_id(1).bytes,
+        route=pb.Route(program_id="fuel", kind=pb.ROUTE_KIND_SIMULATED),
+    )
+    call = setting.set_route(request, Caller("operator", "ada"))
+    if simulates:
+        assert asyncio.run(call).route.kind == pb.ROUTE_KIND_SIMULATED
+        return
+    with pytest.raises(Refused, match="production") as refused:
+        asyncio.run(call)
+    assert (refused.value.field, routes.set) == ("route.kind", [])
