@@ -149,7 +149,9 @@ def test_every_kind_of_brand_was_told_and_its_own_records_say_what_the_books_say
     demo: Demo,
 ) -> None:
     programs = demo.figures["programs"]
-    assert {each["kind"] for each in programs.values()} == {"GRPC", "HTTP", "PULL", "SIMULATED"}
+    assert {each["kind"] for each in programs.values()} == {
+        *("GRPC", "HTTP", "FILE", "PULL", "SIMULATED")
+    }
     for each in programs.values():
         assert each["answered"] == each["instructions"] <= each["attempts"]
     assert [name for name, each in programs.items() if each["confirms"]] == ["meat"]
@@ -159,6 +161,7 @@ def test_every_kind_of_brand_was_told_and_its_own_records_say_what_the_books_say
     for name, given in (
         ("meat", "SELECT sum(points), sum(points) FROM credit"),
         ("grocery", "SELECT sum(points), sum(points) FROM credit"),
+        ("drug-gm", "SELECT sum(points), (SELECT sum(points) FROM account) FROM decision"),
         ("produce", "SELECT sum(points), (SELECT sum(points) FROM member) FROM instruction"),
     ):
         with closing(sqlite3.connect(demo.kept / "programs" / name / "brand.db")) as journal:

@@ -70,7 +70,7 @@ def test_an_outage_is_told_from_a_second_before_until_a_second_after_nothing_wai
     waiting = {0.5: 3, 1.0: 3, 2.5: 2, 3.0: 0, 3.5: 1, 9.0: 0}
     looks = [Look(at - 5, {}, {}, {})]
     looks += [Look(at + s, {"meat": n}, {"meat": n}, {}) for s, n in waiting.items()]
-    program = ProgramProcess(MEAT, Path("profile"), Path("folder"))
+    program = ProgramProcess(MEAT, "audience", Path("profile"), Path("folder"))
     deliveries = cast(Deliveries, SimpleNamespace(looks=looks))
     downtime = Downtime(program, deliveries, 0, 0)
     downtime.times = (at, at + 1, at + 2)
@@ -98,7 +98,7 @@ def test_there_is_one_brand_of_each_kind_and_only_what_was_agreed_on_is_confirme
 
 
 def test_the_example_brands_that_the_demo_runs_are_there() -> None:
-    for name in ("python-brand", "http-brand"):
+    for name in ("python-brand", "http-brand", "file-brand"):
         assert (examples() / name / "brand.py").is_file()
 
 

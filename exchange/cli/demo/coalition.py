@@ -38,7 +38,7 @@ class Brand:
 BRANDS = (
     Brand("grocery", "Grocery Department", 10_000, 150_000_000, RouteKind.PULL),
     Brand("fuel", "Fuel Department", 12_500, 40_000_000),
-    Brand("drug-gm", "Drug and General Merchandise", 9_000, 40_000_000),
+    Brand("drug-gm", "Drug and General Merchandise", 9_000, 40_000_000, RouteKind.FILE),
     Brand("deli", "Delicatessen", 8_000, 20_000_000),
     Brand("produce", "Produce Department", 8_000, 20_000_000, RouteKind.HTTP),
     Brand("meat", "Meat Department", 10_000, 20_000_000, RouteKind.GRPC, confirms=True),

@@ -22,6 +22,9 @@ UNLIMITED = 1_000_000
 LEFT_ALONE_S = 1
 """For how long a brand's program that failed is not called: nobody waits half a minute here."""
 
+VISIT_EVERY_S = 0.2
+"""How often a brand's folder is visited: nor do they wait for the next batch."""
+
 
 @dataclass(frozen=True, slots=True)
 class Served:
@@ -49,6 +52,8 @@ def running_server(data_dir: Path, operators: Sequence[str]) -> Iterator[Served]
                 *serve_command(data_dir),
                 *("--set", "four_eyes=on", "--set", "http=127.0.0.1:0"),
                 *("--set", f"circuit_open_seconds={LEFT_ALONE_S}"),
+                *("--set", "file_batch_seconds=0"),
+                *("--set", f"file_visit_seconds={VISIT_EVERY_S}"),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

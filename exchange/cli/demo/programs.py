@@ -29,7 +29,10 @@ from pointclear.partners.v1.route_pb2 import SetRouteRequest
 MEMBERS = "members"
 """Names the file of a brand's members, in its folder."""
 EXCHANGE_KEY = "exchange.pem"
-FETCH_EVERY_S = 0.2
+SHARED = "shared"
+"""The folder that a brand that takes files shares with the exchange, which makes it."""
+WORK_EVERY_S = 0.2
+"""How often a brand that is not called looks for what there is to do."""
 OF_WHICH_ONE_LEFT = 20
 """Of so many households one has left the program of a brand that confirms."""
 ANY_PORT = "127.0.0.1:0"
@@ -57,9 +60,10 @@ def has_left(household_id: str) -> bool:
 class ProgramProcess:
     """A brand's program that is at work."""
 
-    def __init__(self, brand: Brand, profile: Path, folder: Path) -> None:
+    def __init__(self, brand: Brand, audience: str, profile: Path, folder: Path) -> None:
         """`folder` is its own and has the file of its members."""
         self.brand = brand
+        self._audience = audience
         self._profile = profile
         self._folder = folder
         self._listen = ANY_PORT
@@ -88,9 +92,14 @@ class ProgramProcess:
                 f"the program of {self.brand.legal_name} did not start",
                 f"What it said is in {self._folder / 'stderr'}.",
             )
-        self._listen = json.loads(line).get("address", "")
-        is_http = self.brand.reached_by is RouteKind.HTTP
-        return f"https://{self._listen}" if is_http else self._listen
+        match self.brand.reached_by:
+            case RouteKind.FILE:
+                return (self._folder / SHARED).absolute().as_uri()
+            case RouteKind.PULL:
+                return ""
+            case kind:
+                self._listen = json.loads(line)["address"]
+                return f"https://{self._listen}" if kind is RouteKind.HTTP else self._listen
 
     def hang(self) -> None:
         """Have it stop in the middle of whatever it does: it takes calls and answers none."""
@@ -107,19 +116,27 @@ class ProgramProcess:
             self._process = None
 
     def _command(self) -> list[str]:
+        profile = ["--profile", str(self._profile)]
         match self.brand.reached_by:
             case RouteKind.HTTP:
                 key = str(self._folder / EXCHANGE_KEY)
-                how = ["http-brand", "serve", "--listen", self._listen, "--exchange-key", key]
+                how = ["http-brand", "serve", *profile, "--exchange-key", key]
+                how += ["--listen", self._listen]
             case RouteKind.PULL:
-                how = ["python-brand", "fetch", "--every", str(FETCH_EVERY_S)]
+                how = ["python-brand", "fetch", *profile, "--every", str(WORK_EVERY_S)]
+            case RouteKind.FILE:
+                how = ["file-brand", "--folder", str(self._folder / SHARED)]
+                how += ["--every", str(WORK_EVERY_S), "--audience", self._audience]
+                how += ["--partner", self.brand.partner_id, "--program", self.brand.partner_id]
+                how += ["--key", str(self._profile / "keys" / "orders.pem")]
+                how += ["--passphrase", str(self._profile / "passphrase")]
             case _:
-                how = ["python-brand", "serve", "--listen", self._listen]
+                how = ["python-brand", "serve", *profile, "--listen", self._listen]
         example, *arguments = how
-        own = ["--profile", str(self._profile), "--journal", str(self._folder / "brand.db")]
+        journal = ["--journal", str(self._folder / "brand.db")]
         members = ["--members", str(self._folder / MEMBERS)]
         script = str(examples() / example / "brand.py")
-        return [sys.executable, script, *arguments, *own, *members]
+        return [sys.executable, script, *arguments, *journal, *members]
 
 
 @contextmanager
@@ -136,9 +153,11 @@ def running_programs(
             profile, own = profiles / brand.partner_id, folder / brand.partner_id
             make_directory(own, 0o700)
             (own / MEMBERS).write_text("\n".join(members_of(brand, bought)))
+            connection = brands[brand.partner_id]
             if brand.reached_by is RouteKind.HTTP:
-                write_exchange_key(brands[brand.partner_id], own / EXCHANGE_KEY)
-            programs[brand.partner_id] = ProgramProcess(brand, profile, own)
+                write_exchange_key(connection, own / EXCHANGE_KEY)
+            audience = connection.profile.audience
+            programs[brand.partner_id] = ProgramProcess(brand, audience, profile, own)
     with ExitStack() as stack:
         for program in programs.values():
             stack.callback(program.kill)
