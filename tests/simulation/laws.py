@@ -6,7 +6,8 @@ from uuid import UUID
 
 from exchange.commands import Recorded, TransferState
 from exchange.ledger.accounts import unit_of
-from partners.program_port import Credit, InstructionKind
+from partners.program_port import Credit, InstructionKind, Reversal
+from tests.simulation.brand import Brand
 from tests.simulation.coalition import number_of
 from tests.simulation.database import CONCLUDED
 from tests.simulation.world import World
@@ -110,6 +111,27 @@ def books_balance(world: World, ends: dict[UUID, list[Recorded]]) -> Iterator[st
         credited, gave = points_credited(world, name), sum(each.points for each in brand.record)
         if credited != gave:
             yield f"{name} gave {gave} points by its record, {credited} by the books"
+        yield from reversals_agree(world, brand)
+
+
+def reversals_agree(world: World, brand: Brand) -> Iterator[str]:
+    """What a brand took back is booked back, and nothing else but what it never gave."""
+    waiting = {each.key[0] for each in world.database.standing() if world.waits_for_people(each)}
+    booked: Counter[UUID] = Counter()
+    for each in world.reversals:
+        if each.portion is not None and not each.undoes:
+            booked[each.order.transfer_id] += each.portion.target_points
+    for key, answer in brand.answers.items():
+        instruction = brand.seen.get(key)
+        if key[0] in waiting and isinstance(instruction, Reversal):
+            booked[instruction.transfer_id] += answer.points
+    for given in brand.record:
+        taken = brand.taken_of(given.transfer_id)
+        if booked[given.transfer_id] != taken:
+            yield (
+                f"{brand.name} took {taken} points of {number_of(given.transfer_id)} back,"
+                f" {booked[given.transfer_id]} by the books"
+            )
 
 
 def points_moved(world: World, program: str) -> int:
@@ -143,10 +165,13 @@ def points_credited(world: World, program: str) -> int:
 
 
 def what_comes_still_later_changes_nothing(world: World) -> Iterator[str]:
-    """Every credit that was ever on its way comes once more."""
+    """Everything that ever came to a brand comes once more."""
     for brand in world.brands.values():
-        before = list(brand.record)
-        for credit in [each for each in brand.seen.values() if isinstance(each, Credit)]:
-            brand.credit(credit)
-        if brand.record != before:
+        before = list(brand.record), list(brand.taken)
+        for told in list(brand.seen.values()):
+            if isinstance(told, Credit):
+                brand.credit(told)
+            else:
+                brand.reverse(told)
+        if (brand.record, brand.taken) != before:
             yield f"{brand.name} gave again what came again"

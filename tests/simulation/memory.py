@@ -7,7 +7,7 @@ both the same.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from exchange.commands import (
     TransferState,
 )
 from exchange.delivery.saga import Answered, Claimed, InstructionKey, was_told
+from exchange.delivery.sql_store import ANSWERS_MAX, answer_digest
 from exchange.fold import State, fold
 from exchange.ledger.postings import Balance
 from partners.program_port import (
@@ -54,8 +55,16 @@ class Row:
     attempts: int = 0
     leased_until: datetime | None = None
     fault: str = ""
-    counting: ProgramAnswer | None = None
-    """The answer that counts."""
+    answers: dict[bytes, dict[str, ProgramAnswer]] = field(default_factory=dict)
+    """By digest and by the key that signed it; the newest last."""
+    counting: bytes | None = None
+    """The digest of the answer that counts."""
+
+    @property
+    def answer(self) -> ProgramAnswer:
+        """The answer that counts, with its newest signature."""
+        assert self.counting is not None, "there is one where there is an answer"
+        return [*self.answers[self.counting].values()][-1]
 
     def is_due(self, now: datetime) -> bool:
         """Whether nobody is at work on it, and its pause is over."""
@@ -214,11 +223,16 @@ class MemoryDeliveryStore:
     async def answered(self, key: InstructionKey, answer: ProgramAnswer) -> bool:
         """Store an answer; False where it contradicts the one that counts."""
         row = self._rows[key]
-        if row.counting is not None and contradicts(row.counting, answer):
+        counts_now = row.state in (QUEUED, SENT)
+        digest = answer_digest(answer)
+        if counts_now or len(row.answers) < ANSWERS_MAX:
+            key_id = answer.evidence.key_id if answer.evidence else ""
+            stored = replace(answer, fulfilment=b"")
+            row.answers.setdefault(digest, {}).setdefault(key_id, stored)
+        if row.counting is not None and contradicts(row.answer, answer):
             return False
-        if row.state in (QUEUED, SENT):
-            row.state, row.fault = ANSWERED, ""
-            row.counting = replace(answer, fulfilment=b"")
+        if counts_now:
+            row.state, row.fault, row.counting = ANSWERED, "", digest
             row.next_at, row.leased_until = self._now(), None
         return True
 
@@ -229,13 +243,10 @@ class MemoryDeliveryStore:
         found = []
         for row in sorted(due, key=lambda row: row.next_at)[:most]:
             row.leased_until = now + lease
-            assert row.counting is not None, "what is answered has an answer"
             key = as_claimed(row, now).key
             told = row.instruction
             found.append(
-                Answered(
-                    key, row.transfer_id, told.program, told.points, row.committed, row.counting
-                )
+                Answered(key, row.transfer_id, told.program, told.points, row.committed, row.answer)
             )
         return found
 

@@ -113,8 +113,11 @@ class Port:
         return answer
 
     async def reverse(self, reversal: Reversal) -> ProgramAnswer:
-        """Not asked here."""
-        raise NotImplementedError
+        """Have the brand take back."""
+        key = reversal.instruction_id, InstructionKind.REVERSE
+        answer = await self._asked(key, lambda: self._brand.reverse(reversal))
+        assert answer is not None, "only a look-up has no answer"
+        return answer
 
     async def look_up(self, instruction_id: UUID, kind: InstructionKind) -> ProgramAnswer | None:
         """Ask the brand."""

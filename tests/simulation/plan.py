@@ -31,6 +31,19 @@ class Ordered:
 
 
 @dataclass(frozen=True, slots=True)
+class Reversing:
+    """Points that somebody will want back."""
+
+    number: int
+    """Of the transfer."""
+    percent: int
+    """Of the points that it credited."""
+    by_source: bool
+    """Whether the source asks the target's program, or the target takes them by itself."""
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outage:
     """A time in which a brand's system does not answer."""
 
@@ -45,6 +58,7 @@ class Plan:
 
     seed: int
     transfers: tuple[Ordered, ...]
+    reversals: tuple[Reversing, ...] = ()
     processes: int = 1
     crash: int = 0
     """Before any effect: the process ends, and begins anew later."""
@@ -64,6 +78,8 @@ class Plan:
     """Of the credits: the brand takes it, and decides later."""
     declined: int = 0
     """Of the members: the brand gives them nothing."""
+    spent: int = 0
+    """Of what is given: the member has spent half of it by the time that it is wanted back."""
     unsigned: tuple[str, ...] = ()
     """Brands whose answers nobody signs; one that fetches always does."""
     unsigned_until: int = 0
@@ -92,9 +108,10 @@ class Plan:
             if getattr(self, name):
                 less: dict[str, Any] = {name: 0}
                 yield replace(self, **less)
-        for name in ("unsigned", "revoked", "outages"):
-            if getattr(self, name):
-                fewer: dict[str, Any] = {name: getattr(self, name)[1:]}
+        for name in ("reversals", "unsigned", "revoked", "outages"):
+            several = getattr(self, name)
+            for place in range(len(several)):
+                fewer: dict[str, Any] = {name: several[:place] + several[place + 1 :]}
                 yield replace(self, **fewer)
         if self.processes > 1:
             yield replace(self, processes=self.processes - 1)
@@ -128,6 +145,7 @@ TROUBLES = (
     "held_back",
     "at_work",
     "declined",
+    "spent",
     "unsigned_until",
     "is_view_stale",
     "operators_at",
@@ -145,6 +163,7 @@ def plan_of(seed: int) -> Plan:
 
     brands = ("fuel", "deli")
     transfers = tuple(an_order(chance, number) for number in range(1, chance.randint(2, 7)))
+    reversing = chance.choice((0, 0, 0.2, 0.6))
     unsigned = ("fuel",) if chance.random() < 0.12 else ()
     revoked = tuple(
         (each, chance.randint(0, QUIET_AT)) for each in brands if chance.random() < 0.15
@@ -170,6 +189,17 @@ def plan_of(seed: int) -> Plan:
         at_work=often(0.2, 300, 1000),
         declined=often(0.4, 200, 500),
         unsigned=unsigned,
+        reversals=tuple(
+            Reversing(
+                each.number,
+                chance.choice((100, 100, 50, 20)),
+                chance.random() < 0.7,
+                each.at + chance.randint(0, 3 * MINUTE),
+            )
+            for each in transfers * 2
+            if chance.random() < reversing
+        ),
+        spent=often(0.3, 500),
         unsigned_until=often(0.5, 2 * MINUTE, QUIET_AT),
         revoked=revoked,
         is_view_stale=chance.random() < 0.5,

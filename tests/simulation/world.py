@@ -7,7 +7,9 @@ plan may end the process, hold it up, or take its database away.
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from itertools import count
 from random import Random
+from uuid import UUID
 
 from exchange.commands import CloseWindow, Command, DecideHeld, Recorded, Result, Reversed, Verdict
 from exchange.delivery.saga import Claimed, InstructionKey, Step
@@ -16,11 +18,11 @@ from partners.caller import Caller
 from partners.errors import Refused
 from partners.keys import Purpose
 from partners.program_port import (
-    Credit,
     CreditOutcome,
     Fault,
     ProgramAnswer,
     ProgramUnavailable,
+    Reversal,
 )
 from pointclear.exchange.v1 import exchange_service_pb2 as pb
 from tests import factories as make
@@ -36,7 +38,7 @@ from tests.simulation.coalition import (
 from tests.simulation.database import ANSWERED, CONCLUDED, SENT, Database, Standing
 from tests.simulation.memory import MemoryDatabase
 from tests.simulation.network import Network
-from tests.simulation.plan import QUIET_AT, Ordered, Plan
+from tests.simulation.plan import QUIET_AT, Ordered, Plan, Reversing
 from tests.simulation.process import Process
 from tests.simulation.schedule import CRASH, MINUTE, SECOND, Crew, Pause, Schedule
 from tests.simulation.shaken import DatabaseLost
@@ -71,6 +73,7 @@ class World(Watcher):
                 lambda: self.schedule.clock,
                 partial(self.signing_key, name),
                 frozenset(member_of(n) for n in (1, 2) if refused.randrange(1000) < plan.declined),
+                lambda: refused.randrange(1000) < plan.spent,
             )
             for name in SIGNERS
         }
@@ -122,6 +125,13 @@ class World(Watcher):
         now = self.schedule.clock
         if brand in self.plan.unsigned and not 0 < self.plan.unsigned_until <= now:
             return ""
+        return self.key_in_use(brand)
+
+    def key_in_use(self, brand: str) -> str:
+        """The key with which a brand signs, if it does."""
+        now = self.schedule.clock
+        if brand not in SIGNERS:
+            return make.order_signer(brand).key_id
         first, second = SIGNERS[brand]
         revoked = dict(self.plan.revoked).get(brand)
         signer = first if revoked is None or now < revoked + 20 * SECOND else second
@@ -159,8 +169,9 @@ class World(Watcher):
         try:
             if claimed.step is Step.ASK:
                 answer = brand.look_up(claimed.key)
+            elif isinstance(credit, Reversal):
+                answer = brand.reverse(credit)
             else:
-                assert isinstance(credit, Credit)
                 takes = self.chance.randint(SECOND, MINUTE)
                 answer = brand.credit(credit, takes if network.happens(self.plan.at_work) else 0)
         except ProgramUnavailable:
@@ -202,6 +213,44 @@ class World(Watcher):
         command = DecideHeld(make.transfer_id(ordered.number), Verdict.CANCELLED, source)
         while await self.asked(f"cancel {ordered.number}", command):
             await Pause(SECOND)
+
+    async def asking_back(self, number: int, reversing: Reversing) -> None:
+        """A source wants points back: once, whatever becomes of it."""
+        await Pause(reversing.at)
+        ordered, points = self.wanted(reversing)
+        source = CORRIDORS[ordered.target, ordered.mode]
+        command = make.reverse(
+            number, ordered.number, points, source, key_id=self.key_in_use(source)
+        )
+        while await self.asked(f"ask for {points} of {ordered.number} back", command):
+            await Pause(SECOND)
+
+    async def taking_back(self, number: int, reversing: Reversing) -> None:
+        """A target takes points back by itself, and orders until that is in the books."""
+        await Pause(reversing.at)
+        ordered, points = self.wanted(reversing)
+        target = ordered.target
+        taken = self.brands[target].take(make.transfer_id(ordered.number), points)
+        for attempt in count(100 * number):
+            if not taken or self.is_reversed(make.reversal_id(attempt - 1)):
+                return
+            key_id = self.key_in_use(target)
+            command = make.reverse(attempt, ordered.number, taken, target, key_id=key_id)
+            while await self.asked(f"reverse {taken} of {ordered.number}", command):
+                await Pause(SECOND)
+            await Pause(10 * SECOND)
+
+    def wanted(self, reversing: Reversing) -> tuple[Ordered, int]:
+        """Of which transfer, and how many points."""
+        (ordered,) = [each for each in self.plan.transfers if each.number == reversing.number]
+        order = order_of(ordered.number, ordered.target, ordered.mode, ordered.member)
+        return ordered, max(1, order.target_points * reversing.percent // 100)
+
+    def is_reversed(self, reversal_id: UUID) -> bool:
+        """Whether the books have a reversal."""
+        return any(
+            each.order.reversal_id == reversal_id and each.portion for each in self.reversals
+        )
 
     async def asked(self, what: str, command: Command) -> bool:
         """Have a command decided; whether it is to be sent again."""
@@ -257,6 +306,11 @@ class World(Watcher):
             start(self.ordering(each))
             if each.cancel_at is not None:
                 start(self.cancelling(each, each.cancel_at))
+        numbers = {each.number for each in plan.transfers}
+        for number, reversing in enumerate(plan.reversals, 1):
+            if reversing.number in numbers:
+                wanting = self.asking_back if reversing.by_source else self.taking_back
+                start(wanting(number, reversing))
         for brand, at in plan.revoked:
             revoked = make.revoke_key(f"partner/{brand}", Purpose.ORDERS)
             start(self.commanding(at, revoked))
@@ -283,7 +337,7 @@ class World(Watcher):
 
     def rests(self) -> bool:
         """Whether nothing is left to do but for people."""
-        if self.schedule.clock < QUIET_AT:
+        if self.schedule.clock < QUIET_AT + MINUTE:
             return False
         return all(
             each.state == CONCLUDED or self.waits_for_people(each)
