@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from exchange.commands import Command, Conclude, DecideHeld, Verdict
+from exchange.commands import Command, Conclude, DecideHeld, TakeBack, Verdict
 from exchange.delivery.saga import Claimed, InstructionKey
 from partners.program_port import (
     CreditOutcome,
     DeclineReason,
     Evidence,
     Fault,
+    InstructionKind,
     ProgramAnswer,
 )
 from settlement.invariants import check_books
@@ -147,7 +148,7 @@ def ask_something(both: Both) -> None:
     pause = timedelta(seconds=chance.choice([0, 5, 30]))
     key = chance.choice(keys)
     fault = chance.choice([Fault.LATE, Fault.CIRCUIT_OPEN])
-    match chance.randint(1, 13):
+    match chance.randint(1, 14):
         case 1:
             both.clock.run(both.clock.clock + chance.choice([1, 5_000, 30_000]))
         case 2:
@@ -170,6 +171,11 @@ def ask_something(both: Both) -> None:
         case 12:
             both.same("lapsed", 100)
             both.same("find", key)
+        case 13:
+            number = both.chance.randint(1, 8)
+            points = both.chance.choice([1, 20, 50])
+            source = chance.choice(["grocery", "deli", "fuel"])
+            both.decide(make.reverse(chance.randint(1, 20), number, points, source))
         case _:
             both.decide(an_end(chance, key))
 
@@ -180,6 +186,8 @@ def an_end(chance: Random, key: InstructionKey) -> Command:
         return DecideHeld(key[0], Verdict.CANCELLED, "grocery")
     verdict = chance.choice([Verdict.CREDITED, Verdict.DECLINED, Verdict.LAPSED])
     proof = chance.choice([None, make.proof("fuel"), make.proof("deli")])
+    if key[1] is InstructionKind.REVERSE:
+        return TakeBack(key[0], chance.choice([0, 1]), proof or make.proof("fuel"))
     return Conclude(key[0], verdict, proof)
 
 

@@ -82,6 +82,8 @@ class World(Watcher):
         self.reversals: list[Reversed] = []
         """Of what was booked back."""
         self.contradictions: list[InstructionKey] = []
+        self.orders_due = 0
+        """Of brands that have taken points back, and not told yet."""
         self.effects = 0
         self.is_over = False
         self.outside = Crew("outside")
@@ -230,9 +232,11 @@ class World(Watcher):
         await Pause(reversing.at)
         ordered, points = self.wanted(reversing)
         target = ordered.target
+        self.orders_due += 1
         taken = self.brands[target].take(make.transfer_id(ordered.number), points)
         for attempt in count(100 * number):
             if not taken or self.is_reversed(make.reversal_id(attempt - 1)):
+                self.orders_due -= 1
                 return
             key_id = self.key_in_use(target)
             command = make.reverse(attempt, ordered.number, taken, target, key_id=key_id)
@@ -329,7 +333,7 @@ class World(Watcher):
             self.say("people look at what is left")
             start(self.resolve())
             self.is_over = False
-            self.schedule.run(self.schedule.clock + MINUTE)
+            self.schedule.run(self.schedule.clock + 10 * MINUTE, lambda: self.is_over)
         for crew in (self.outside, fetching, *(each.crew for each in self.processes)):
             crew.on_crash = None
             crew.crash()
@@ -339,10 +343,11 @@ class World(Watcher):
         """Whether nothing is left to do but for people."""
         if self.schedule.clock < QUIET_AT + MINUTE:
             return False
-        return all(
-            each.state == CONCLUDED or self.waits_for_people(each)
-            for each in self.database.standing()
-        )
+        left = [each for each in self.database.standing() if each.state != CONCLUDED]
+        if not all(map(self.waits_for_people, left)):
+            return False
+        # What a brand has taken back of a transfer in doubt waits for the same people.
+        return not self.orders_due or any(not each.committed for each in left)
 
     def waits_for_people(self, standing: Standing) -> bool:
         """Whether only people can end it: what the brand answers, nobody signs."""
