@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from tests.simulation.laws import broken_laws
-from tests.simulation.plan import CONFIRMED, PROMISED, Ordered, Plan, plan_of
-from tests.simulation.schedule import SECOND
+from tests.simulation.plan import CONFIRMED, PROMISED, Ordered, Plan, Reversing, plan_of
+from tests.simulation.schedule import MINUTE, SECOND
 from tests.simulation.world import World
 
 SEEDS = int(os.environ.get("POINTCLEAR_SEEDS", "3000"))
@@ -71,6 +71,12 @@ FIXED = Plan(
         Ordered(2, "fuel", PROMISED, 1, 0),
         Ordered(3, "deli", CONFIRMED, 2, SECOND),
         Ordered(4, "deli", PROMISED, 2, SECOND),
+        Ordered(5, "deli", CONFIRMED, 1, SECOND, cancel_at=2 * SECOND),
+    ),
+    (
+        Reversing(1, 50, by_source=True, at=MINUTE),
+        Reversing(3, 100, by_source=False, at=MINUTE),
+        Reversing(4, 20, by_source=True, at=MINUTE),
     ),
 )
 
