@@ -133,7 +133,10 @@ class ExchangeService:
             reason=record.reason,
             entry=self._stream_entry(found),
             delivery=await self._delivering.state_of(transfer_id),
-            fulfilment=await self._delivering.fulfilment_for(transfer_id, partner_id),
+            # Before the points are surrendered for good nobody gets what they were given for.
+            fulfilment=await self._delivering.fulfilment_for(transfer_id, partner_id)
+            if record.state == transfer_pb2.TRANSFER_STATE_COMMITTED
+            else b"",
             reversed_points=found.reversed_points,
         )
 

@@ -7,6 +7,7 @@ Rules that are asked here, each naming the row that breaks it:
 - The digest of every stored answer is that of its content.
 - Every record that names a proof has a stored answer of that digest by that key; the key was in
   force at the record's place in the log; and the transfer or reversal ended as the answer says.
+- The answer that counts for an instruction is stored.
 - What may have been told to a program ended by an answer alone.
 
 What two operators decided has a digest and no key: it is evidence that people saw, and nothing in
@@ -65,6 +66,9 @@ def answers_off(
             if found := answer_fault(row, audience, keys):
                 yield Finding("answers_are_as_signed", subject, found)
         after = tuple(rows[-1][:4])
+    for name, kind, digest in QUERIES.answers_that_count(connection):
+        found = f"its answer of digest {digest[:16]} is not stored"
+        yield Finding("instructions_name_their_answer", f"delivery {name} {kind}", found)
     for name, verdict in QUERIES.ended_without_answer(connection):
         yield Finding(
             "reservations_end_by_an_answer",

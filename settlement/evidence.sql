@@ -60,3 +60,10 @@ SELECT v.transfer_id::text, v.verdict FROM reservation AS v LEFT JOIN delivery A
 WHERE v.verdict IS NOT NULL AND (d.sent_at IS NOT NULL OR v.verdict IN ('CREDITED', 'DECLINED', 'TAKEN_BACK'))
     AND NOT EXISTS (SELECT FROM delivery_answer AS a WHERE a.instruction_id = v.transfer_id)
 ORDER BY v.log_index;
+
+-- name: answers_that_count()
+-- Instructions that name an answer which is not stored.
+SELECT d.instruction_id::text, d.kind, encode(d.answer_sha256, 'hex') FROM delivery AS d
+WHERE d.answer_sha256 IS NOT NULL AND NOT EXISTS (
+    SELECT FROM delivery_answer AS a WHERE (a.instruction_id, a.kind, a.sha256) = (d.instruction_id, d.kind, d.answer_sha256))
+ORDER BY d.log_index;

@@ -1,5 +1,6 @@
 """`transfer`, `lookup` and `receipts`."""
 
+import base64
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -179,7 +180,10 @@ def lookup(
     server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Look up a transfer, and verify your proof of it."""
+    """Look up a transfer, and verify your proof of it.
+
+    A code that came in place of points is shown as it is stored, sealed: see `fulfilment open`.
+    """
     profile = partner_profile(profile_dir, server)
     identifier = parse_uuid(transfer_id)
     with connect(profile) as connection:
@@ -187,11 +191,11 @@ def lookup(
             connection.exchange.GetTransfer, GetTransferRequest(transfer_id=identifier.bytes)
         )
         proof = verified(connection, envelope_from_proto(response.entry.envelope))
-        reversed_points = response.reversed_points
+        sealed = base64.b64encode(response.fulfilment).decode()
     if proof.record.transfer_id != identifier.bytes:
         raise proof_invalid("the proof is about another transfer", "transfer_id")
     write_envelope(out, proof.envelope)
-    _answer_proof(as_json, proof, reversed_points)
+    _answer_proof(as_json, proof, response.reversed_points, sealed)
 
 
 def receipts(
@@ -389,8 +393,14 @@ def write_envelope(path: Path | None, envelope: Envelope) -> None:
         write_output(path, (to_json(envelope) + "\n").encode())
 
 
-def _answer_proof(as_json: bool, proof: Proof, reversed_points: int = 0) -> None:
-    document = {**proof_document(proof), "reversed_points": reversed_points}
+def _answer_proof(
+    as_json: bool, proof: Proof, reversed_points: int = 0, fulfilment: str = ""
+) -> None:
+    document = {
+        **proof_document(proof),
+        "reversed_points": reversed_points,
+        "fulfilment": fulfilment,
+    }
     facts = [
         (name.replace("_", " "), value)
         for name, value in document.items()

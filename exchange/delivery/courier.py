@@ -99,7 +99,7 @@ class Courier:
             return result
         elif result.reason in (Reason.TRANSFER_STATE, Reason.TRANSFER_UNKNOWN):
             # Others ended it another way: the answer is kept, and changes nothing.
-            self.watcher.contradicted("", answered.key)
+            self.watcher.contradicted(answered.program, answered.key)
             await self.store.booked(answered.key)
             return result
         else:

@@ -45,6 +45,7 @@ class DeliveryMetrics(Watcher):
         self._contradictions = Counter(
             "pointclear_delivery_contradictions",
             "Answers that cannot be true beside what was answered or decided before.",
+            ("program",),
             registry=registry,
         )
         self._backlog = Gauge(
@@ -76,7 +77,7 @@ class DeliveryMetrics(Watcher):
 
     def contradicted(self, program: str, key: InstructionKey) -> None:
         """An answer cannot be true beside an earlier one."""
-        self._contradictions.inc()
+        self._contradictions.labels(program).inc()
 
     def waits(self, backlogs: Iterable[Backlog]) -> None:
         """What waits now; programs and states that are not named have nothing that does."""

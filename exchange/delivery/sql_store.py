@@ -137,9 +137,11 @@ class SqlDeliveryStore:
             state, counting = QUERIES.lock(connection, **_named(key))
             before = _answers(connection, key)
             counts_now = state in ("QUEUED", "SENT")
-            if counts_now or len(before) < ANSWERS_MAX:
+            agrees = counting is None or not contradicts(before[bytes(counting)], answer)
+            # What may still be booked is stored whatever else is: the record will name it.
+            if (agrees and state != "CONCLUDED") or len(before) < ANSWERS_MAX:
                 _write_answer(connection, key, answer)
-            if counting is not None and contradicts(before[bytes(counting)], answer):
+            if not agrees:
                 return False
             if counts_now:
                 _write_fulfilment(connection, key, answer.fulfilment)

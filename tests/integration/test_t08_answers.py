@@ -237,6 +237,8 @@ def test_t08_a_deleted_answer_is_found_and_its_record_named(books: Books, what: 
         subject for rule, subject in books.wrong() if rule == "transfers_ended_as_was_answered"
     }
     (record,) = named
+    counted = [rule for rule, _ in books.wrong() if rule == "instructions_name_their_answer"]
+    assert counted, "also of a committed credit, whose record names none"
     assert str(NAMES[what]) in record
 
 

@@ -52,6 +52,7 @@ LABELS = {
     "pointclear_window_age_seconds": "currency",
     "pointclear_delivery_answers_total": "program, kind, outcome",
     "pointclear_delivery_handed_out_total": "program",
+    "pointclear_delivery_contradictions_total": "program",
     "pointclear_delivery_backlog": "program, state",
     "pointclear_delivery_oldest_seconds": "program, state",
     "pointclear_transfers_in_doubt": "program",

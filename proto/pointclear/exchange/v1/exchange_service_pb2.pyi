@@ -226,7 +226,9 @@ class GetTransferResponse(_message.Message):
     delivery: Global___DeliveryState.ValueType
     """How far the instruction to the target's program has come; unspecified where its program is told nothing."""
     fulfilment: _builtins.bytes
-    """To the source: the code or certificate that was given in place of points, sealed for its key, while it is stored."""
+    """To the source of a committed transfer: the code or certificate that was given in place of points, sealed for its key,
+    while it is stored.
+    """
     reversed_points: _builtins.int
     """Target points that reversals have taken back so far."""
     @_builtins.property
