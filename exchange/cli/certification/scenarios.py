@@ -239,7 +239,7 @@ def links(trial: Trial) -> None:
 def declines(trial: Trial) -> None:
     """The target declines what is reserved: the order is refused in the end, with its reason."""
     asked = confirming(trial)
-    order = asked.order(target_member=f"refused-{asked.target_member}")
+    order = asked.order(target_member=nobody_else("refused"))
     reserve(asked, order)
     ended(asked, order, TransferState.TRANSFER_STATE_ABORTED)
     asked.refused(order, Reason.CREDIT_REFUSED, recorded=True)
@@ -250,7 +250,7 @@ def waits(trial: Trial) -> None:
     target is asked it answers, and the same order has the receipt of a transfer.
     """
     asked = confirming(trial)
-    order = asked.order(target_member=f"silent-{asked.target_member}")
+    order = asked.order(target_member=nobody_else("silent"))
     reserve(asked, order)
     require(
         asked.send(order) == found(asked, order).entry.envelope,
@@ -258,6 +258,13 @@ def waits(trial: Trial) -> None:
     )
     ended(asked, order, TransferState.TRANSFER_STATE_COMMITTED)
     asked.take(order, asked.send(order))
+
+
+def nobody_else(magic: str) -> str:
+    """A magic member of this run alone: of one member only the oldest credit is told, and another
+    certification's would hold up this one's until its time is over.
+    """
+    return f"{magic}-{uuid_utils.uuid7().hex}"
 
 
 def confirming(trial: Trial) -> Trial:
