@@ -74,6 +74,7 @@ def test_an_outage_is_told_from_a_second_before_until_a_second_after_nothing_wai
     deliveries = cast(Deliveries, SimpleNamespace(looks=looks))
     downtime = Downtime(program, deliveries, 0, 0)
     downtime.times = (at, at + 1, at + 2)
+    assert not downtime.is_down
     outage = downtime.outage()
     assert (outage.down_s, outage.drained_at - at, outage.waiting_max) == (2.0, 3.0, 3)
     assert [each.second for each in outage.steps] == [0.5, 2.5, 3.0, 3.5]

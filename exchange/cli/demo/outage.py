@@ -117,19 +117,25 @@ class Downtime:
                 )
             self._program.kill()
             self.times = (self.times[0], time(), 0.0)
-        if day == self._last:
-            self._program.start()
-            self._program.ready()
-            self.times = (*self.times[:2], time())
+        if day == self._last and self.is_down:
+            self.ends()
 
-    def settles_without(self, day: int) -> bool:
-        """Whether a day is closed while transfers wait."""
-        if not self._first <= day < self._last:
-            return False
-        self._left_in_window = self._deliveries.look().reserved.get(
-            self._program.brand.partner_id, 0
-        )
-        return True
+    @property
+    def is_down(self) -> bool:
+        """Whether the program was killed and is not back."""
+        _, killed_at, back_at = self.times
+        return bool(killed_at) and not back_at
+
+    def ends(self) -> None:
+        """The program comes back. Raises Failed."""
+        self._program.start()
+        self._program.ready()
+        self.times = (*self.times[:2], time())
+
+    def lasts(self) -> None:
+        """A day is closed while transfers wait for the program. Raises Failed."""
+        brand = self._program.brand.partner_id
+        self._left_in_window = self._deliveries.look().reserved.get(brand, 0)
 
     def outage(self) -> Outage:
         """All of it, when it is over."""
