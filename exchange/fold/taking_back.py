@@ -3,15 +3,16 @@
 Rules kept here:
 
 - What the program took on a source's request is booked like what the target itself reverses. Where
-  it took nothing, the request ends without a posting.
-- A program that declines a credit which was committed has given nothing: all of the transfer is
-  booked back, on the evidence of its own signed answer.
+  it took nothing, the request ends without a posting. More than was left of the credit is refused,
+  and waits for people: its brand signed what cannot be.
+- A program that declines a credit which was committed has given nothing: all of the transfer that
+  is not reversed yet is booked back, on the evidence of its own signed answer.
 - An answer is booked once. A key that it was signed with is in force at the log index.
 """
 
 from dataclasses import replace
 
-from exchange.commands import Repeated, Result, Reversed, TakeBack, Undo
+from exchange.commands import Original, Repeated, Result, Reversed, TakeBack, Undo
 from exchange.fold.answers import check_proof_key
 from exchange.fold.reversals import answered_with, book_back
 from exchange.fold.run import Run
@@ -49,5 +50,16 @@ def undo(run: Run, command: Undo) -> Result:
     if original is None or original.target_partner != order.partner_id:
         raise Refused(Reason.TRANSFER_UNKNOWN, "transfer_id", "there is no such transfer")
     check_proof_key(run, command.proof, original.target_partner)
-    outcome = book_back(run, order, original, order.target_points)
+    points = left_of(original, order.target_points)
+    if not points:
+        raise Refused(Reason.TRANSFER_STATE, "transfer_id", "all of it was reversed before")
+    outcome = book_back(run, order, original, points)
     return answered_with(run, replace(outcome, undoes=True, proof=command.proof))
+
+
+def left_of(original: Original, points: int) -> int:
+    """How many of a transfer's target points no reversal has taken back; `points` where its figures
+    are not to be had, which `book_back` refuses.
+    """
+    whole = original.whole
+    return whole.target_points - original.reversed_points if whole else points

@@ -114,6 +114,15 @@ def test_t05_an_answer_signed_by_a_revoked_key_books_nothing(command: Command) -
     assert folded.state == state
 
 
+def test_more_than_is_left_of_the_credit_is_not_booked() -> None:
+    state = after(ORDER, ask(1, 60), make.reverse(2, 1, 70, "fuel"))
+    folded = make.fold_one(state, took(60))
+    (result,) = folded.results
+    assert isinstance(result, Refused)
+    assert result.reason is Reason.ALREADY_REVERSED
+    assert folded.state == state
+
+
 def test_nothing_is_booked_that_was_not_asked_for() -> None:
     (result,) = make.fold_one(after(ORDER), took(60)).results
     assert isinstance(result, Refused)
@@ -131,6 +140,15 @@ def test_a_committed_credit_that_was_declined_is_booked_back_whole() -> None:
     assert undone.postings == direct.postings
     before, now = after(ORDER, state=STATE), after(ORDER, make.undo(1, 100))
     assert now.window_sums != before.window_sums
+
+
+def test_what_its_brand_has_reversed_before_is_not_booked_back_again() -> None:
+    part, rest = (make.reverse(number, 1, 50, "fuel") for number in (2, 3))
+    *_, undone = outcomes([ORDER, part, make.undo(1, 100)])
+    assert (undone.undoes, undone.reversed_points) == (True, 100)
+    (result,) = make.fold_one(after(ORDER, part, rest), make.undo(1, 100)).results
+    assert isinstance(result, Refused)
+    assert result.reason is Reason.TRANSFER_STATE
 
 
 def test_it_is_booked_back_once() -> None:
