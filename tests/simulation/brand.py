@@ -1,5 +1,6 @@
-"""A brand's own system, honest and exact: it keeps a record of what it gave, in its order, and the
-rules of `partners/program_port.py`. What the way there does to messages is `network.py`'s.
+"""A brand's own system, exact and, unless it is told to lie, honest: it keeps a record of what it
+gave, in its order, and the rules of `partners/program_port.py`. What the way there does to messages
+is `network.py`'s.
 """
 
 from collections import Counter
@@ -52,6 +53,8 @@ class Brand:
     """Members to whom it gives nothing."""
     spends: Callable[[], bool] = lambda: False
     """Whether a member spends half of what is given to it now."""
+    lies: Callable[[], bool] = lambda: False
+    """Whether it signs the opposite of what is so, now."""
     record: list[Given] = field(default_factory=list)
     """What it gave, in its order."""
     taken: list[Taken] = field(default_factory=list)
@@ -136,6 +139,10 @@ class Brand:
 
     def signed(self, key: InstructionKey, answer: ProgramAnswer) -> ProgramAnswer:
         """An answer with the signature of this moment, if it signs."""
+        if self.lies() and key in self.seen:
+            done = answer.outcome is CreditOutcome.DONE
+            opposite = ProgramAnswer(CreditOutcome.DONE, self.seen[key].points)
+            answer = declined(DeclineReason.OTHER) if done else opposite
         key_id = self.signing_key()
         if not key_id:
             return answer

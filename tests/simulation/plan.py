@@ -78,6 +78,8 @@ class Plan:
     """Of the credits: the brand takes it, and decides later."""
     declined: int = 0
     """Of the members: the brand gives them nothing."""
+    lies: int = 0
+    """Of the answers: the brand signs the opposite."""
     spent: int = 0
     """Of what is given: the member has spent half of it by the time that it is wanted back."""
     unsigned: tuple[str, ...] = ()
@@ -145,6 +147,7 @@ TROUBLES = (
     "held_back",
     "at_work",
     "declined",
+    "lies",
     "spent",
     "unsigned_until",
     "is_view_stale",

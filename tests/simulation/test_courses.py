@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.simulation.laws import broken_laws
+from tests.simulation.laws import broken_laws, broken_within
 from tests.simulation.plan import CONFIRMED, PROMISED, Ordered, Plan, Reversing, plan_of
 from tests.simulation.schedule import MINUTE, SECOND
 from tests.simulation.world import World
@@ -62,6 +62,17 @@ def test_every_course_comes_to_rest_with_both_sides_alike(chunk: int) -> None:
         return check(plan_of(int(ONE)))
     for seed in range(chunk, SEEDS, CHUNKS):
         check(plan_of(seed))
+
+
+@pytest.mark.parametrize("lies", [30, 500])
+def test_a_brand_that_signs_the_opposite_is_held_to_its_first_word(lies: int) -> None:
+    contradicted = 0
+    for seed in range(SEEDS // 15):
+        world = World(replace(plan_of(seed), lies=lies))
+        world.run()
+        assert not list(broken_within(world)), f"seed {seed}, lies {lies}"
+        contradicted += bool(world.contradictions)
+    assert contradicted, "nobody noticed"
 
 
 FIXED = Plan(

@@ -7,7 +7,6 @@ plan may end the process, hold it up, or take its database away.
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from itertools import count
 from random import Random
 from uuid import UUID
 
@@ -74,6 +73,7 @@ class World(Watcher):
                 partial(self.signing_key, name),
                 frozenset(member_of(n) for n in (1, 2) if refused.randrange(1000) < plan.declined),
                 lambda: refused.randrange(1000) < plan.spent,
+                lambda: bool(plan.lies) and refused.randrange(1000) < plan.lies,
             )
             for name in SIGNERS
         }
@@ -234,15 +234,15 @@ class World(Watcher):
         target = ordered.target
         self.orders_due += 1
         taken = self.brands[target].take(make.transfer_id(ordered.number), points)
-        for attempt in count(100 * number):
+        for attempt in range(1000 * number, 1000 * number + 300):
             if not taken or self.is_reversed(make.reversal_id(attempt - 1)):
-                self.orders_due -= 1
-                return
+                break
             key_id = self.key_in_use(target)
             command = make.reverse(attempt, ordered.number, taken, target, key_id=key_id)
             while await self.asked(f"reverse {taken} of {ordered.number}", command):
                 await Pause(SECOND)
             await Pause(10 * SECOND)
+        self.orders_due -= 1
 
     def wanted(self, reversing: Reversing) -> tuple[Ordered, int]:
         """Of which transfer, and how many points."""
@@ -275,11 +275,11 @@ class World(Watcher):
         await Pause(at)
         await self.resolve()
 
-    async def resolve(self) -> None:
+    async def resolve(self, is_theirs: Callable[[Standing], bool] = lambda _: True) -> None:
         """End what is in doubt now; the brand fences off what it never saw."""
         process = self.processes[0]
         for each in self.database.standing():
-            if each.committed or each.state != SENT:
+            if each.committed or each.state != SENT or not is_theirs(each):
                 continue
             seen = self.brands[each.program].look_up(each.key)
             if seen is None:
@@ -328,12 +328,12 @@ class World(Watcher):
             "deli", lambda: self.schedule.start(fetching, self.fetching(self.brands["deli"]))
         )
         self.schedule.start(fetching, self.fetching(self.brands["deli"]))
+        self.schedule.run(QUIET_AT + 20 * MINUTE, lambda: self.is_over)
+        if any(map(self.waits_for_people, self.database.standing())):
+            self.say("people look at what is left for them")
+            start(self.resolve(self.waits_for_people))
+        self.is_over = False
         self.schedule.run(END, lambda: self.is_over)
-        if any(each.state != CONCLUDED for each in self.database.standing()):
-            self.say("people look at what is left")
-            start(self.resolve())
-            self.is_over = False
-            self.schedule.run(self.schedule.clock + 10 * MINUTE, lambda: self.is_over)
         for crew in (self.outside, fetching, *(each.crew for each in self.processes)):
             crew.on_crash = None
             crew.crash()
@@ -346,8 +346,9 @@ class World(Watcher):
         left = [each for each in self.database.standing() if each.state != CONCLUDED]
         if not all(map(self.waits_for_people, left)):
             return False
-        # What a brand has taken back of a transfer in doubt waits for the same people.
-        return not self.orders_due or any(not each.committed for each in left)
+        # What a brand has taken back of a transfer in doubt waits for the same people, once.
+        in_doubt = any(not each.committed for each in left)
+        return in_doubt or not self.orders_due
 
     def waits_for_people(self, standing: Standing) -> bool:
         """Whether only people can end it: what the brand answers, nobody signs."""
