@@ -3,7 +3,8 @@ that the exchange calls, and what nobody answers.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -11,6 +12,8 @@ from uuid import UUID
 import pytest
 import uuid_utils
 
+from exchange.cli.connection import connect
+from exchange.cli.profile import load_profile
 from partners.confirmations.confirmation import Confirmation
 from partners.confirmations.verification import signed_confirmation
 from partners.envelope import REVERSAL_ORDER, sign
@@ -28,6 +31,7 @@ from pointclear.exchange.v1.transfer_pb2 import (
 from pointclear.partners.v1 import agreement_pb2, route_pb2
 from tests.acceptance.coalition import (
     AUDIENCE,
+    CALL_TIMEOUT_S,
     Brand,
     Coalition,
     Refusal,
@@ -35,10 +39,11 @@ from tests.acceptance.coalition import (
     check_log_and_books,
     coalition,
     make_data_dir,
+    refusal_of,
     refused,
     transfer_id_of,
 )
-from tests.processes import Server, folder, wait_until
+from tests.processes import Server, connection, contents, folder, wait_until, written
 
 
 @dataclass(frozen=True)
@@ -320,6 +325,60 @@ def test_a_brand_that_changes_its_answer_is_held_to_the_first(aurora: Brand, cir
     changed = confirming(cirrus, said(cirrus, name))
     assert changed.reason is Reason.MODIFIED_REQUEST
     assert stands(aurora, name) == ("ABORTED", "CONCLUDED")
+
+
+def at_both(
+    told: Told, brand: Brand, answers: Sequence[SignedEnvelope]
+) -> list[pb.ConfirmCreditResponse | Reason]:
+    """What both servers say to each of a brand's answers, all sent at once."""
+
+    def at(server: Server) -> list[pb.ConfirmCreditResponse | Reason]:
+        profile = load_profile(brand.connection.profile.directory, server.address)
+        with connect(profile) as own:
+            requests = [pb.ConfirmCreditRequest(confirmation=answer) for answer in answers]
+            method = own.exchange.ConfirmCredit
+            calls = [method.future(each, timeout=CALL_TIMEOUT_S) for each in requests]
+            return [
+                refusal_of(error).reason
+                if (error := call.exception()) is not None
+                else call.result()
+                for call in calls
+            ]
+
+    with ThreadPoolExecutor(2) as pool:
+        return [each for said_there in pool.map(at, told.servers) for each in said_there]
+
+
+def test_t03_a_thousand_identical_answers_over_two_servers_end_a_transfer_once(
+    told: Told, aurora: Brand, cirrus: Brand
+) -> None:
+    name = reserve(aurora)
+    fetched(cirrus, name)
+    with connection(told.members.data_dir) as database:
+        before = contents(database)
+        answers = at_both(told, cirrus, [said(cirrus, name)] * 500)
+        wait_until(lambda: stands(aurora, name) == ("COMMITTED", "CONCLUDED"), "it is concluded")
+        changed = written(before, contents(database))
+    assert len(answers) == 1_000
+    assert not [each for each in answers if isinstance(each, Reason)]
+    assert (changed["record"], changed["delivery_answer"]) == (1, 1)
+
+
+def test_t03_of_answers_that_contradict_each_other_over_two_servers_one_kind_counts(
+    told: Told, aurora: Brand, cirrus: Brand
+) -> None:
+    name = reserve(aurora)
+    fetched(cirrus, name)
+    both = [said(cirrus, name), said(cirrus, name, CreditOutcome.DECLINED)]
+    with connection(told.members.data_dir) as database:
+        before = contents(database)
+        answers = at_both(told, cirrus, both * 50)
+        wait_until(lambda: stands(aurora, name)[1] == "CONCLUDED", "it is concluded")
+        changed = written(before, contents(database))
+    refused_ones = [each for each in answers if isinstance(each, Reason)]
+    assert refused_ones == [Reason.MODIFIED_REQUEST] * 100
+    assert (changed["record"], changed["delivery_answer"]) == (1, 2)
+    assert stands(aurora, name)[0] in ("COMMITTED", "ABORTED")
 
 
 # Programs that the exchange calls
