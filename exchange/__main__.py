@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from exchange.delivery.courier import Courier
     from exchange.delivery.service import Delivering
     from exchange.delivery.sql_store import SqlDeliveryStore
-    from exchange.delivery.visits import Visits
+    from exchange.delivery.visits import Answered, Visits
     from exchange.delivery.watcher import Watcher
     from exchange.edge import Door
     from exchange.grpc_listener import ChannelLimits
@@ -290,7 +290,12 @@ async def serve_until_told(deployment: Deployment) -> None:
         programs = programs_of(deployment, exchange)
         program_metrics = ProgramMetrics(metrics.registry)
         guards = Guards(programs.of, program_metrics, settings.circuit_open_seconds)
-        visits = visits_of(settings, exchange.registry, programs, guards, program_metrics)
+
+        async def answered(program: str) -> None:
+            await store.worked_at(program)
+            hurry.set()
+
+        visits = visits_of(settings, exchange.registry, programs, guards, program_metrics, answered)
         courier = courier_of(exchange, store, delivery_metrics)
         delivering_service = Delivering(
             store, courier, exchange.registry, deployment.audience, server.now
@@ -444,6 +449,7 @@ def visits_of(
     programs: "ProgramsByRoute",
     guards: "Guards",
     watcher: "CallWatcher",
+    answered: "Answered",
 ) -> "Visits":
     """What looks after programs that take files."""
     from exchange.delivery.visits import Visits
@@ -457,7 +463,8 @@ def visits_of(
         guarded = guards.of(route)
         return guarded is None or guarded.closed_until() is not None
 
-    return Visits(routes, programs.visit, closed, settings.file_visit_seconds, watcher)
+    every_s = settings.file_visit_seconds
+    return Visits(routes, programs.visit, closed, every_s, watcher, answered)
 
 
 def courier_of(exchange: "Exchange", store: "SqlDeliveryStore", watcher: "Watcher") -> "Courier":

@@ -16,3 +16,5 @@ class VisitEvent:
     only counted."""
     needs_people: bool = False
     """Nothing goes on by itself until somebody has looked."""
+    brings_answers: bool = False
+    """Whether instructions have answers since then."""

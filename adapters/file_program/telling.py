@@ -41,7 +41,7 @@ def _events(visit: Visit) -> Iterator[VisitEvent]:
 def _of_file(found: Found) -> Iterator[VisitEvent]:
     match found:
         case Taken():
-            yield VisitEvent("TAKEN")
+            yield VisitEvent("TAKEN", brings_answers=True)
         case Turned(name, refused):
             place = f"line {refused.line} {refused.field}".strip() if refused.line else "the file"
             text = f"{name} was refused: {refused.fault} ({place})"

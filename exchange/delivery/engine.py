@@ -94,7 +94,9 @@ class Engine:
         free = port.instructions_max - self._under_way[program]
         if free <= 0:
             return
-        claimed = await self._store.claim(program, free, route.timeout + LEASE_SPARE)
+        claimed = await self._store.claim(
+            program, free, route.timeout + LEASE_SPARE, in_turn=route.is_in_turn
+        )
         for each in claimed:
             self._under_way[program] += 1
             task = asyncio.create_task(self._carry(each, port))

@@ -65,13 +65,17 @@ class SqlDeliveryStore:
         rows = await self._do(lambda connection: list(QUERIES.due(connection)))
         return [program for (program,) in rows]
 
-    async def claim(self, program: str, most: int, lease: timedelta) -> Sequence[Claimed]:
+    async def claim(
+        self, program: str, most: int, lease: timedelta, *, in_turn: bool = False
+    ) -> Sequence[Claimed]:
         """Take instructions of a program. One whose member was forgotten is not among them: nobody
         can be told of it, and its time ends it or people do.
         """
 
         def take(connection: Any) -> list[Claimed]:
-            rows = list(QUERIES.claim(connection, program=program, most=most, lease=lease))
+            rows = list(
+                QUERIES.claim(connection, program=program, most=most, lease=lease, in_turn=in_turn)
+            )
             claimed = [_claimed(row) for row in rows]
             for each in claimed:
                 if not each.instruction.member:
@@ -91,6 +95,10 @@ class SqlDeliveryStore:
         """Let an instruction go that has no answer."""
         told = was_told(claimed, fault)
         await self._do(lambda connection: _let_go(connection, claimed, fault, pause, told=told))
+
+    async def worked_at(self, program: str) -> None:
+        """Some of what a program had at work has an answer now: ask for all of it."""
+        await self._do(lambda connection: QUERIES.worked_at(connection, program=program))
 
     async def waiting(
         self, program: str, in_doubt: bool, after_index: int, most: int

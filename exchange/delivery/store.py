@@ -15,10 +15,13 @@ class DeliveryStore(Protocol):
     async def due(self) -> Sequence[str]:
         """The programs for which there is something to tell or to ask now."""
 
-    async def claim(self, program: str, most: int, lease: timedelta) -> Sequence[Claimed]:
+    async def claim(
+        self, program: str, most: int, lease: timedelta, *, in_turn: bool = False
+    ) -> Sequence[Claimed]:
         """Take up to so many instructions of a program, the oldest due first; nobody else is given
-        them until the lease ends. Of one member only the oldest is given. From here on the program
-        may have heard of them.
+        them until the lease ends. Of one member only the oldest is given; where the program does
+        in their turn what it has at work, the oldest that it has not. From here on the program may
+        have heard of them.
         """
 
     async def unanswered(self, claimed: Claimed, fault: Fault, pause: timedelta) -> None:

@@ -19,6 +19,8 @@ from partners.visits import VisitEvent
 log = logging.getLogger(__name__)
 
 Visit = Callable[[Route], Awaitable[Sequence[VisitEvent]]]
+Answered = Callable[[str], Awaitable[None]]
+"""Is told of a program that has answered something."""
 
 
 class Visits:
@@ -31,10 +33,12 @@ class Visits:
         closed: Callable[[Route], bool],
         every_s: float,
         watcher: CallWatcher,
+        answered: Answered,
     ) -> None:
         """`routes` gives those of programs that are to be visited, `closed` says whether nobody
         may go there now.
         """
+        self._answered = answered
         self._routes = routes
         self._visit = visit
         self._closed = closed
@@ -68,8 +72,11 @@ class Visits:
         try:
             if self._closed(route):
                 return
-            for event in await self._visit(route):
+            events = await self._visit(route)
+            for event in events:
                 self._tell(route.program, event)
+            if any(event.brings_answers for event in events):
+                await self._answered(route.program)
         except Exception as error:
             # Nothing that one visit meets may end the visits to others.
             log.exception("visit to %s failed: %s", route.program, named(error))

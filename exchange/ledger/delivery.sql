@@ -7,8 +7,9 @@ SELECT DISTINCT program_id FROM delivery
 WHERE state IN ('QUEUED', 'SENT') AND next_at <= now() AND coalesce(leased_until, '-infinity') <= now()
     AND (state = 'SENT' OR answer_by IS NULL OR answer_by > now());
 
--- name: claim(program, most, lease)
--- Takes the oldest that are due, of each member only its oldest. From here on the program may have heard of them.
+-- name: claim(program, most, lease, in_turn)
+-- Takes the oldest that are due, of each member only its oldest; where a program does in their turn what it has at work, only
+-- its oldest that it has not. From here on the program may have heard of them.
 WITH due AS (
     SELECT d.instruction_id, d.kind, d.state AS state_before
     FROM delivery AS d
@@ -18,7 +19,7 @@ WITH due AS (
         AND NOT EXISTS (
             SELECT FROM delivery AS e
             WHERE e.program_id = d.program_id AND e.member_key = d.member_key
-                AND e.state IN ('QUEUED', 'SENT') AND e.log_index < d.log_index
+                AND e.state IN ('QUEUED', 'SENT') AND NOT (:in_turn AND e.fault = 'AT_WORK') AND e.log_index < d.log_index
         )
     ORDER BY d.next_at, d.log_index
     LIMIT :most
@@ -54,6 +55,11 @@ UPDATE delivery
 SET state = CASE WHEN :told THEN state ELSE 'QUEUED' END, sent_at = CASE WHEN :told THEN sent_at END,
     fault = :fault, next_at = now() + :pause, leased_until = NULL
 WHERE (instruction_id, kind) = (:instruction_id::uuid, :kind) AND state = 'SENT' AND attempts = :attempts;
+
+-- name: worked_at!
+-- What a program has at work is due at once.
+UPDATE delivery SET next_at = now()
+WHERE program_id = :program AND state = 'SENT' AND fault = 'AT_WORK' AND next_at > now();
 
 -- name: lock(instruction_id, kind)^
 SELECT state, answer_sha256 FROM delivery WHERE (instruction_id, kind) = (:instruction_id::uuid, :kind) FOR UPDATE;

@@ -51,6 +51,13 @@ class Route:
         return f"program/{self.program}"
 
     @property
+    def is_in_turn(self) -> bool:
+        """Whether the program does what it has at work in the order in which it was told: a batch
+        of files is done from its first line to its last, after the batch before it.
+        """
+        return self.kind is RouteKind.FILE
+
+    @property
     def is_pulled(self) -> bool:
         """Whether the brand fetches what there is to do: it may do so where nothing else is set."""
         return self.kind in (RouteKind.STREAM, RouteKind.PULL)

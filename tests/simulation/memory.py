@@ -183,7 +183,9 @@ class MemoryDeliveryStore:
             {row.instruction.program for row in self._rows.values() if row.is_to_tell(now)}
         )
 
-    async def claim(self, program: str, most: int, lease: timedelta) -> Sequence[Claimed]:
+    async def claim(
+        self, program: str, most: int, lease: timedelta, *, in_turn: bool = False
+    ) -> Sequence[Claimed]:
         """Take instructions of a program, of each member only its oldest."""
         now = self._now()
         waiting = [
@@ -191,12 +193,16 @@ class MemoryDeliveryStore:
             for row in self._rows.values()
             if row.state in (QUEUED, SENT) and row.instruction.program == program
         ]
-        oldest: dict[str, Row] = {}
+        turn: dict[str, int] = {}
         for row in waiting:
-            first = oldest.setdefault(row.member_key, row)
-            if row.log_index < first.log_index:
-                oldest[row.member_key] = row
-        due = [row for row in oldest.values() if row.is_to_tell(now)]
+            if not in_turn or row.fault != Fault.AT_WORK:
+                first = turn.get(row.member_key, row.log_index)
+                turn[row.member_key] = min(first, row.log_index)
+        due = [
+            row
+            for row in waiting
+            if row.is_to_tell(now) and row.log_index <= turn.get(row.member_key, row.log_index)
+        ]
         due.sort(key=lambda row: (row.next_at, row.log_index))
         taken = due[:most]
         claimed = []

@@ -40,9 +40,11 @@ class Shaken:
     async def due(self) -> Sequence[str]:
         return sorted(await self._do("looks", self._store.due))
 
-    async def claim(self, program: str, most: int, lease: timedelta) -> Sequence[Claimed]:
+    async def claim(
+        self, program: str, most: int, lease: timedelta, *, in_turn: bool = False
+    ) -> Sequence[Claimed]:
         claimed: Sequence[Claimed] = await self._do(
-            f"claims of {program}", lambda: self._store.claim(program, most, lease)
+            f"claims of {program}", lambda: self._store.claim(program, most, lease, in_turn=in_turn)
         )
         if self._world.tell:
             for each in claimed:

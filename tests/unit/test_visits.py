@@ -37,8 +37,11 @@ def visited(
             await asyncio.Event().wait()
         return visit(route)
 
+    async def answered(program: str) -> None:
+        seen.visited(program, "ANSWERED")
+
     async def scenario() -> None:
-        visits = Visits(lambda: ROUTES, go, closed, 0.001, seen)
+        visits = Visits(lambda: ROUTES, go, closed, 0.001, seen, answered)
         async with visiting(visits):
             await asyncio.sleep(0.05)
 
@@ -103,3 +106,9 @@ def test_what_happened_on_a_visit_is_told_without_what_stands_in_a_file() -> Non
     assert events[4].text == "r-2.results.csv was refused: POINTS_WRONG (line 3)"
     assert events[5].text == "r-3.results.csv was refused: ANSWER_CHANGED (line 9 points)"
     assert events_of(Visit(busy=True)) == ()
+
+
+def test_what_a_program_has_at_work_is_asked_for_when_a_visit_brings_answers() -> None:
+    told = visited(lambda route: [VisitEvent("TAKEN", brings_answers=route.program == "fuel")])
+    assert ("fuel", "ANSWERED") in told
+    assert ("lotus", "ANSWERED") not in told
