@@ -21,25 +21,21 @@ import psycopg2
 from sqlalchemy import Connection, Engine
 
 from exchange.cap_alerts import CapAlert
-from exchange.commands import (
+from exchange.commands import AskQuote, Command, Order, Reverse, Undo
+from exchange.database import CONNECTION_ERRORS
+from exchange.fold import NO_LIMITS, Folded, Limits, State, fold
+from exchange.observer import UNOBSERVED, Observer
+from exchange.outcomes import (
     REGISTRY_EFFECTS,
     Answer,
-    AskQuote,
     Booked,
-    Command,
-    Order,
     Quoted,
     Recorded,
     Repeated,
     Result,
-    Reverse,
     Reversed,
-    Undo,
     Window,
 )
-from exchange.database import CONNECTION_ERRORS
-from exchange.fold import NO_LIMITS, Folded, Limits, State, fold
-from exchange.observer import UNOBSERVED, Observer
 from exchange.seal import Letterhead, PayloadKind, Sealed, StreamHead, seal
 from exchange.store.agreements import load_altered, load_proposals
 from exchange.store.balances import (

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from exchange.commands import Counted, Order
+from exchange.commands import Order
 from exchange.linked_members import members_of
+from exchange.outcomes import Counted
 from partners.agreement import Terms
 from partners.errors import Reason, Refused
 from partners.limits.values import CorridorLimits, PartnerLimits, ProgramLimits, day_of

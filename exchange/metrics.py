@@ -20,8 +20,8 @@ from prometheus_client import (
 
 from exchange.calls import Call
 from exchange.cap_alerts import LEVELS, PAST_CAP, CapAlert
-from exchange.commands import Booked, Outcome, Recorded, TransferState
 from exchange.observer import Observer, Step
+from exchange.outcomes import Booked, Outcome, Recorded, TransferState
 
 CALL_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 STEP_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5)

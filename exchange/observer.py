@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 from exchange.cap_alerts import CapAlert
-from exchange.commands import Outcome
+from exchange.outcomes import Outcome
 
 Step = Literal["wait", "read", "fold", "write", "commit", "sign", "answer"]
 """Where a batch's time goes, in their order: waiting for the head's lock, reading, deciding,

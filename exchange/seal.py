@@ -23,10 +23,10 @@ from enum import IntEnum
 from types import MappingProxyType
 from uuid import UUID
 
-from exchange.commands import Booked, Outcome, Recorded, Reversed, TransferState
 from exchange.fold import InvariantBroken
 from exchange.ledger.names import account_names
 from exchange.log.merkle import Frontier, leaf_data
+from exchange.outcomes import Booked, Outcome, Recorded, Reversed, TransferState
 from exchange.parts import NO_PART, Part
 from exchange.quotes.quote import Quote
 from exchange.quotes.wire import quote_payload

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from exchange.batch import CommitUnknown, Decided, Ledger
-from exchange.commands import Command, Result
+from exchange.commands import Command
 from exchange.database import CONNECTION_ERRORS
 from exchange.logs import named
+from exchange.outcomes import Result
 from exchange.signing import sign_entry, sign_quote
 from partners.envelope import Envelope
 from partners.errors import Reason, Refused

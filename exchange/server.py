@@ -21,7 +21,7 @@ from sqlalchemy import Engine
 
 from exchange.batch import Ledger
 from exchange.cli.exchange_keys import EXCHANGE_PURPOSES
-from exchange.commands import Command, Result
+from exchange.commands import Command
 from exchange.database import ensure_partitions
 from exchange.errors import CannotStart
 from exchange.fold import NO_LIMITS, Limits
@@ -29,6 +29,7 @@ from exchange.host_keys import HostKeys
 from exchange.log.merkle import SALT_BYTES
 from exchange.logs import named
 from exchange.observer import UNOBSERVED, Observer
+from exchange.outcomes import Result
 from exchange.registry_view import RegistryView
 from exchange.seal import Letterhead
 from exchange.sequencer import BATCH_MAX, QUEUE_MAX, Sequencer

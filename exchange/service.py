@@ -12,8 +12,9 @@ from sqlalchemy import Engine
 
 from exchange import reads
 from exchange.admission import admit, admit_reversal
-from exchange.commands import Command, DecideHeld, Order, Recorded, Verdict
+from exchange.commands import Command, DecideHeld, Order, Verdict
 from exchange.delivery.service import Delivering
+from exchange.outcomes import Recorded
 from exchange.quotes.wire import ask_from_proto
 from exchange.reading.service import Reading
 from exchange.reads import OwnEntry

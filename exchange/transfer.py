@@ -14,10 +14,11 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from uuid import UUID
 
-from exchange.commands import Order, Reverse, Verdict, Window
+from exchange.commands import Order, Reverse, Verdict
 from exchange.day_limits import DayTally, Transfer, check_day_limits
 from exchange.ledger.postings import Balance, CounterFull, OutOfBounds, Phase, Posting, post
 from exchange.linked_members import check_members
+from exchange.outcomes import Window
 from exchange.promotions import PromotionPoints, check_amount, covered
 from exchange.quotes.quote import Quote, check_quoted, require_usable
 from exchange.switches import check_switches

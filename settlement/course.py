@@ -18,8 +18,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 
-from exchange.commands import Book, Booked, Command, Repeated, Result
+from exchange.commands import Book, Command
 from exchange.fold import InvariantBroken
+from exchange.outcomes import Booked, Repeated, Result
 from partners.errors import Reason, Refused
 from partners.keys import Purpose
 from partners.signers import Signers

@@ -9,8 +9,9 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from exchange.commands import CloseWindow, Command, OpenWindow, Result
+from exchange.commands import CloseWindow, Command, OpenWindow
 from exchange.fold import window_id as window_id_of
+from exchange.outcomes import Result
 from partners import envelope as dsse
 from partners.caller import Caller
 from partners.errors import Reason, Refused

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from exchange.commands import Command, Conclude, Result, Verdict
+from exchange.commands import Command, Conclude, Verdict
 from exchange.delivery.booking import ForPeople, Nothing, booking_of
 from exchange.delivery.saga import (
     Answered,
@@ -22,6 +22,7 @@ from exchange.delivery.saga import (
 )
 from exchange.delivery.store import DeliveryStore
 from exchange.delivery.watcher import Watcher
+from exchange.outcomes import Result
 from partners.confirmations.confirmation import check_points
 from partners.errors import Reason, Refused
 from partners.program_port import Credit, Fault, ProgramAnswer, ProgramPort, ProgramUnavailable

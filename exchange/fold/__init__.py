@@ -24,7 +24,6 @@ from exchange.commands import (
     DecideHeld,
     OpenWindow,
     Order,
-    Result,
     Reverse,
     TakeBack,
     Undo,
@@ -54,6 +53,7 @@ from exchange.fold.taking_back import take_back, undo
 from exchange.fold.taxes import add_tax_rate
 from exchange.fold.terms import activate, add_partner
 from exchange.fold.windows import book, close_window, open_window, window_id
+from exchange.outcomes import Result
 from partners.actions.commands import ApproveAction, ProposeAction
 from partners.commands import (
     Activate,

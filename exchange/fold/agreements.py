@@ -5,8 +5,8 @@ given. Activation, which makes terms of them, is in `terms`.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from exchange.commands import CounterSigned, Proposed, Result, Terminated, Withdrawn
 from exchange.fold.run import Run
+from exchange.outcomes import CounterSigned, Proposed, Result, Terminated, Withdrawn
 from partners.agreement import Terms
 from partners.commands import CounterSign, Propose, Terminate, Withdraw
 from partners.envelope import ENVELOPE_BODY

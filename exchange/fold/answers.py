@@ -1,7 +1,8 @@
 """What orders are answered with, and by whose word. Pure but for the run that it is given."""
 
-from exchange.commands import Answer, Original, Proof, Recorded
+from exchange.commands import Proof
 from exchange.fold.run import Run
+from exchange.outcomes import Answer, Original, Recorded
 from exchange.reversal import Portion
 from partners.errors import Reason, Refused
 

@@ -11,10 +11,11 @@ Rules kept here:
 
 from dataclasses import replace
 
-from exchange.commands import Held, Recorded, TransferState, Verdict
+from exchange.commands import Verdict
 from exchange.fold.run import Run
 from exchange.fold.state import InvariantBroken
 from exchange.ledger.postings import CounterFull, OutOfBounds, Phase, Posting, PostingRef
+from exchange.outcomes import Held, Recorded, TransferState
 from exchange.promotions import grants
 from exchange.transfer import convert_with, refused_by, target_partner_of
 from exchange.transfer_postings import payee_account, transfer_postings

@@ -6,8 +6,8 @@ this index of the log. So of two events, or of an event and an order, the earlie
 
 from dataclasses import replace
 
-from exchange.commands import KeyRevoked, Result
 from exchange.fold.run import Run
+from exchange.outcomes import KeyRevoked, Result
 from partners.commands import AddKey, RevokeKey
 from partners.errors import Reason, Refused
 from partners.key_events import (

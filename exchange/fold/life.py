@@ -1,8 +1,8 @@
 """Decides the steps in the life of a partner. Pure but for the run that it is given."""
 
-from exchange.commands import PartnerMoved, Repeated, Result
 from exchange.fold.run import Run
 from exchange.fold.windows import canonical
+from exchange.outcomes import PartnerMoved, Repeated, Result
 from partners.environment import Environment
 from partners.errors import Reason, Refused
 from partners.life import LifeStep, state_after

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from exchange.cap_alerts import CapAlert, level_of
-from exchange.commands import Result
 from exchange.fold.run import Run
 from exchange.ledger.accounts import position_account
+from exchange.outcomes import Result
 from partners.commands import SetLimits, SetRoute, SetSwitches
 from partners.environment import Environment
 from partners.errors import Reason, Refused

@@ -7,10 +7,10 @@ commitment, and an erasure names links alone.
 
 from dataclasses import replace
 
-from exchange.commands import LinkChanged, LinkFrozen, LinksRequired, MemberErased, Repeated, Result
 from exchange.fold.keys import ENVELOPE_BODY
 from exchange.fold.run import Run
 from exchange.fold.windows import canonical
+from exchange.outcomes import LinkChanged, LinkFrozen, LinksRequired, MemberErased, Repeated, Result
 from partners.errors import Reason, Refused
 from partners.links.commands import (
     ConfirmLink,

@@ -11,10 +11,10 @@ Rules kept here:
 
 from datetime import timedelta
 
-from exchange.commands import Repeated, Result, RolesChanged
 from exchange.fold.keys import ENVELOPE_BODY
 from exchange.fold.run import Run
 from exchange.fold.windows import canonical
+from exchange.outcomes import Repeated, Result, RolesChanged
 from partners.actions.commands import Action, ActionSigner, ApproveAction, ProposeAction
 from partners.envelope import from_json
 from partners.errors import Reason, Refused

@@ -1,20 +1,12 @@
 """Decides an order: a repeat, a recorded refusal, or a transfer."""
 
-from exchange.commands import (
-    Answer,
-    Held,
-    Order,
-    Recorded,
-    Repeated,
-    Result,
-    Reverse,
-    TransferState,
-)
+from exchange.commands import Order, Reverse
 from exchange.day_limits import Passed, check_day_limits, is_limited, transfer_of
 from exchange.fold.answers import answered_with
 from exchange.fold.reservations import credit_of, needs_answer, reserve
 from exchange.fold.run import Run
 from exchange.fold.state import Tally
+from exchange.outcomes import Answer, Held, Recorded, Repeated, Result, TransferState
 from exchange.promotions import grants
 from exchange.transfer import (
     Plan,

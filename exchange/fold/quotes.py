@@ -4,8 +4,9 @@ A quote is no leaf of the log: nobody owes anything for it. All that it changes 
 promotions' budgets is left, and that comes back when it lapses.
 """
 
-from exchange.commands import AskQuote, Quoted
+from exchange.commands import AskQuote
 from exchange.fold.run import Run
+from exchange.outcomes import Quoted
 from exchange.quotes.quote import Quote, source_points_giving
 from exchange.switches import check_quoting
 from exchange.transfer import check_limits, check_unaltered, convert_at, terms_in_force

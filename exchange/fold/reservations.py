@@ -14,22 +14,13 @@ Rules kept here:
 from dataclasses import replace
 from datetime import timedelta
 
-from exchange.commands import (
-    Conclude,
-    Held,
-    Instruction,
-    Order,
-    Recorded,
-    Repeated,
-    Result,
-    TransferState,
-    Verdict,
-)
+from exchange.commands import Conclude, Order, Verdict
 from exchange.day_limits import digest
 from exchange.fold.answers import answered_with, check_proof_key
 from exchange.fold.holds import committed, voided
 from exchange.fold.run import Run
 from exchange.linked_members import members_of
+from exchange.outcomes import Held, Instruction, Recorded, Repeated, Result, TransferState
 from partners.agreement import CreditMode, Expiry, ExpiryRule, Terms
 from partners.conversion import Conversion
 from partners.errors import Reason, Refused

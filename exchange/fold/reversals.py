@@ -18,21 +18,12 @@ Rules kept here:
 
 from dataclasses import replace
 
-from exchange.commands import (
-    Answer,
-    Asked,
-    Instruction,
-    Original,
-    Result,
-    Reverse,
-    Reversed,
-    TransferState,
-    Window,
-)
+from exchange.commands import Asked, Reverse
 from exchange.day_limits import digest
 from exchange.fold.orders import check_key, repeated, tally
 from exchange.fold.run import Run
 from exchange.ledger.postings import CounterFull, OutOfBounds, Posting
+from exchange.outcomes import Answer, Instruction, Original, Result, Reversed, TransferState, Window
 from exchange.promotions import grants
 from exchange.reversal import Portion, between, portion_of
 from exchange.reversal_postings import reversal_postings

@@ -10,11 +10,12 @@ Rules kept here:
 
 from dataclasses import replace
 
-from exchange.commands import DecideHeld, Held, Recorded, Repeated, Result, Verdict
+from exchange.commands import DecideHeld, Verdict
 from exchange.fold.answers import answered_with
 from exchange.fold.holds import came_to, committed, resolved, voided
 from exchange.fold.reservations import cancel_reserved, credit_of, needs_answer, reserve
 from exchange.fold.run import Run
+from exchange.outcomes import Held, Recorded, Repeated, Result
 from partners.errors import Reason, Refused
 
 

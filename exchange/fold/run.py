@@ -9,20 +9,13 @@ from datetime import datetime
 from uuid import UUID
 
 from exchange.cap_alerts import CapAlert, alerts_of
-from exchange.commands import (
-    Booked,
-    Effect,
-    Outcome,
-    Repeated,
-    Reversed,
-    Window,
-)
 from exchange.fold.state import Cell, Limits, State
 from exchange.ledger.postings import (
     Posting,
     post,
     window_steps,
 )
+from exchange.outcomes import Booked, Effect, Outcome, Repeated, Reversed, Window
 from exchange.promotions import PromotionKey, grants
 from exchange.quotes.quote import Quote
 from partners.errors import Reason, Refused

@@ -6,15 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from exchange.cap_alerts import CapAlert
-from exchange.commands import (
-    Answer,
-    Asked,
-    Held,
-    Original,
-    Outcome,
-    Result,
-    Window,
-)
+from exchange.commands import Asked
 from exchange.day_limits import DayTally
 from exchange.ledger.postings import (
     Balance,
@@ -22,6 +14,7 @@ from exchange.ledger.postings import (
     PointsCell,
     PostingRef,
 )
+from exchange.outcomes import Answer, Held, Original, Outcome, Result, Window
 from exchange.promotions import PromotionKey
 from exchange.quotes.quote import Quote
 from partners.errors import PointclearError

@@ -12,10 +12,11 @@ Rules kept here:
 
 from dataclasses import replace
 
-from exchange.commands import Original, Repeated, Result, Reversed, TakeBack, Undo
+from exchange.commands import TakeBack, Undo
 from exchange.fold.answers import check_proof_key
 from exchange.fold.reversals import answered_with, book_back
 from exchange.fold.run import Run
+from exchange.outcomes import Original, Repeated, Result, Reversed
 from partners.errors import Reason, Refused
 
 

@@ -2,10 +2,10 @@
 
 from datetime import UTC
 
-from exchange.commands import Result, TaxRateAdded
 from exchange.fold.run import Run
 from exchange.ledger.accounts import Account, tax_account
 from exchange.ledger.postings import Balance
+from exchange.outcomes import Result, TaxRateAdded
 from partners.commands import AddTaxRate
 from partners.errors import Reason, Refused
 from partners.registry import Tax, TaxRate

@@ -2,17 +2,13 @@
 
 from datetime import timedelta
 
-from exchange.commands import (
-    Activated,
-    PartnerAdded,
-    Result,
-)
 from exchange.fold.agreements import open_proposal, require_key
 from exchange.fold.run import Run
 from exchange.ledger.accounts import Account, hub_accounts, partner_accounts, program_accounts
 from exchange.ledger.postings import (
     Balance,
 )
+from exchange.outcomes import Activated, PartnerAdded, Result
 from exchange.promotions import key_of
 from partners.commands import Activate, AddPartner
 from partners.errors import Reason, Refused

@@ -4,16 +4,7 @@ import json
 from dataclasses import replace
 from datetime import date, timedelta
 
-from exchange.commands import (
-    Book,
-    CloseWindow,
-    OpenWindow,
-    Repeated,
-    Result,
-    Window,
-    WindowClosed,
-    WindowOpened,
-)
+from exchange.commands import Book, CloseWindow, OpenWindow
 from exchange.fold.run import Run
 from exchange.fold.state import InvariantBroken
 from exchange.ledger.accounts import HUB
@@ -23,6 +14,7 @@ from exchange.ledger.postings import (
     MoneyCell,
     OutOfBounds,
 )
+from exchange.outcomes import Repeated, Result, Window, WindowClosed, WindowOpened
 from partners.errors import Reason, Refused
 
 

@@ -3,15 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from exchange.commands import (
-    Activated,
-    Command,
-    CounterSigned,
-    Order,
-    Proposed,
-    Terminated,
-    Withdrawn,
-)
+from exchange.commands import Command, Order
+from exchange.outcomes import Activated, CounterSigned, Proposed, Terminated, Withdrawn
 from exchange.store.queries import QUERIES
 from partners.agreement import Terms
 from partners.commands import Activate, CounterSign, Propose, Withdraw

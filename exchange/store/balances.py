@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from exchange.commands import Book, Command, Held, Order
+from exchange.commands import Book, Command, Order
 from exchange.ledger.accounts import (
     HubAccount,
     PointsAccount,
@@ -13,6 +13,7 @@ from exchange.ledger.accounts import (
     tax_account,
 )
 from exchange.ledger.postings import Balance
+from exchange.outcomes import Held
 from exchange.store.promotions import promotions_touched
 from exchange.store.queries import QUERIES
 from exchange.transfer_postings import funder_account

@@ -6,7 +6,8 @@ Written within the batch's transaction: a crash before its commit leaves nothing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from exchange.commands import (
+from exchange.commands import WindowStep
+from exchange.outcomes import (
     Activated,
     Booked,
     CounterSigned,
@@ -24,7 +25,6 @@ from exchange.commands import (
     Terminated,
     WindowClosed,
     WindowOpened,
-    WindowStep,
     Withdrawn,
 )
 from exchange.store.agreements import write_activation, write_negotiated, write_termination

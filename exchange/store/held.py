@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from exchange.commands import Command, Conclude, DecideHeld, Held, SourceLot, Verdict
+from exchange.commands import Command, Conclude, DecideHeld, SourceLot, Verdict
 from exchange.ledger.postings import Code, Phase, Posting
+from exchange.outcomes import Held
 from exchange.store.queries import QUERIES
 from exchange.wire.records import held_order
 from partners.store import utc

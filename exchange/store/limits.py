@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from exchange.commands import Booked, Command, Held, Order
+from exchange.commands import Command, Order
 from exchange.day_limits import DayTally, is_limited, subjects_of
 from exchange.fold import Tally
+from exchange.outcomes import Booked, Held
 from exchange.store.queries import QUERIES
 from partners.agreement import Terms
 from partners.commands import Activate, SetLimits

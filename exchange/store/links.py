@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from exchange.commands import Command, LinksRequired, MemberErased, Order
+from exchange.commands import Command, Order
 from exchange.day_limits import member_subjects
+from exchange.outcomes import LinksRequired, MemberErased
 from exchange.store.limits import load_member_secret
 from exchange.store.queries import QUERIES
 from partners.links.commands import ConfirmLink, EraseMember, FreezeLink, RevokeLink, StartLink

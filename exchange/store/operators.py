@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from exchange.commands import RolesChanged
+from exchange.outcomes import RolesChanged
 from exchange.store.queries import QUERIES
 from partners.actions import store as actions
 from partners.actions.commands import ApproveAction, ProposeAction

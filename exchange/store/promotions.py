@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from exchange.commands import AskQuote, Command, Held, Order
+from exchange.commands import AskQuote, Command, Order
+from exchange.outcomes import Held
 from exchange.promotions import PromotionKey
 from exchange.store.queries import QUERIES
 from partners.registry import Registry

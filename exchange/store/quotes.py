@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from exchange.commands import AskQuote, Command, Held, Order
+from exchange.commands import AskQuote, Command, Order
+from exchange.outcomes import Held
 from exchange.quotes.quote import Quote
 from exchange.quotes.wire import quote_from_payload
 from exchange.store.queries import QUERIES

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from exchange.commands import KeyRevoked, PartnerAdded, PartnerMoved, TaxRateAdded
+from exchange.outcomes import KeyRevoked, PartnerAdded, PartnerMoved, TaxRateAdded
 from exchange.store.queries import QUERIES
 from partners.registry import RegisteredKey, Registry
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from exchange.commands import Asked, Command, Original, Reverse, TakeBack, Undo
+from exchange.commands import Asked, Command, Reverse, TakeBack, Undo
+from exchange.outcomes import Original
 from exchange.store.queries import QUERIES
 from exchange.wire.reversals import stored_original, stored_reversal
 from partners.registry import Registry

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from exchange.commands import Outcome, Recorded, Reverse, Reversed, TransferState
+from exchange.commands import Reverse
 from exchange.fold import Cell, Folded, State, Tally
 from exchange.ledger.postings import Balance, MoneyCell, PointsCell
+from exchange.outcomes import Outcome, Recorded, Reversed, TransferState
 from exchange.promotions import PromotionPoints
 from exchange.quotes.quote import Quote
 from exchange.seal import Sealed

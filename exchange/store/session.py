@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from exchange.commands import Answer
 from exchange.fold import Folded, State
 from exchange.ledger.array_literal import array_literal
 from exchange.log.merkle import Frontier
+from exchange.outcomes import Answer
 from exchange.seal import Sealed
 from exchange.store.queries import LEDGER, QUERIES
 from exchange.store.rows import rows_of

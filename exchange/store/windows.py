@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from exchange.commands import Book, CloseWindow, Command, OpenWindow, Window, WindowStep
+from exchange.commands import Book, CloseWindow, Command, OpenWindow, WindowStep
 from exchange.fold import Cell, window_id
 from exchange.ledger.postings import Code, MoneyCell
+from exchange.outcomes import Window
 from exchange.store.queries import QUERIES
 
 

@@ -1,6 +1,6 @@
 """Papers out: receipts and notices, with the part of a record that only their partner sees."""
 
-from exchange.commands import Recorded
+from exchange.outcomes import Recorded
 from exchange.parts import Part
 from partners.agreement import Bearer, Fee
 from partners.wire import time_to_proto

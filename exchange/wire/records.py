@@ -2,8 +2,9 @@
 
 from uuid import UUID
 
-from exchange.commands import Booked, Order, Recorded, SourceLot
+from exchange.commands import Order, SourceLot
 from exchange.ledger.postings import Phase
+from exchange.outcomes import Booked, Recorded
 from exchange.transfer import VOIDS, refused_by
 from exchange.wire.refusals import reason_to_proto
 from partners.agreement import ExpiryRule, Terms

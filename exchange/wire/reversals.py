@@ -2,7 +2,8 @@
 
 import hashlib
 
-from exchange.commands import Original, Reverse, Reversed, TransferState
+from exchange.commands import Reverse
+from exchange.outcomes import Original, Reversed, TransferState
 from exchange.parts import Part
 from exchange.reversal import Portion
 from exchange.wire.records import bonus_to_proto

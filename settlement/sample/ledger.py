@@ -5,10 +5,11 @@ own sealing, and nothing stored. Pure but for what it keeps.
 from collections.abc import Callable
 from datetime import datetime
 
-from exchange.commands import Command, Order, Outcome
+from exchange.commands import Command, Order
 from exchange.fold import InvariantBroken, State, fold
 from exchange.ledger.postings import MoneyCell, PointsCell
 from exchange.log.merkle import Frontier
+from exchange.outcomes import Outcome
 from exchange.seal import Letterhead, StreamEntry, StreamHead, seal
 from partners.errors import Refused
 from partners.registry import Registry

@@ -12,23 +12,13 @@ from psycopg2 import DatabaseError
 
 from exchange import reads
 from exchange.batch import CommitUnknown, Decided, Ledger
-from exchange.commands import (
-    Book,
-    CloseWindow,
-    Command,
-    DecideHeld,
-    Order,
-    Quoted,
-    Recorded,
-    Repeated,
-    Reversed,
-    Verdict,
-)
+from exchange.commands import Book, CloseWindow, Command, DecideHeld, Order, Verdict
 from exchange.embedded_postgres import OWNER_ROLE
 from exchange.fold import Limits, fold
 from exchange.ledger.accounts import HubAccount, hub_account, position_account
 from exchange.ledger.postings import Balance, Code, MoneyCell, PointsCell, Posting
 from exchange.log.merkle import Frontier, leaf_data
+from exchange.outcomes import Quoted, Recorded, Repeated, Reversed
 from exchange.seal import Sealed
 from partners.errors import Reason, Refused
 from partners.merkle import leaf_hash, root_of

@@ -9,10 +9,11 @@ import pytest
 
 from exchange import reads
 from exchange.batch import Decided, Ledger
-from exchange.commands import Command, Conclude, DecideHeld, Reversed, Verdict
+from exchange.commands import Command, Conclude, DecideHeld, Verdict
 from exchange.fold import fold
 from exchange.ledger.postings import Balance
 from exchange.metrics import Metrics
+from exchange.outcomes import Reversed
 from partners.agreement import Terms
 from partners.errors import Reason
 from partners.limits.values import CorridorLimits, PartnerLimits

@@ -23,9 +23,10 @@ from sqlalchemy import Engine, create_engine
 from uuid_utils import uuid7
 
 from exchange.batch import Ledger
-from exchange.commands import Book, Command, Order, Recorded, Result
+from exchange.commands import Book, Command, Order
 from exchange.embedded_postgres import OWNER_ROLE, SERVICE_ROLE, RunningPostgres, start
 from exchange.ledger.migration import migrate
+from exchange.outcomes import Recorded, Result
 from exchange.reads import QUERIES as READS
 from exchange.seal import Letterhead
 from partners.caller import Caller

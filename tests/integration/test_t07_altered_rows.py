@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from exchange.batch import Ledger
-from exchange.commands import Recorded
 from exchange.embedded_postgres import OWNER_ROLE
+from exchange.outcomes import Recorded
 from partners.errors import Reason, Refused
 from settlement.evidence import check_evidence, rows_to_check
 from settlement.invariants import Finding

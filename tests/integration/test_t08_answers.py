@@ -8,19 +8,11 @@ from uuid import UUID
 import pytest
 
 from exchange.batch import Ledger
-from exchange.commands import (
-    Conclude,
-    Proof,
-    Recorded,
-    Reversed,
-    TakeBack,
-    TransferState,
-    Undo,
-    Verdict,
-)
+from exchange.commands import Conclude, Proof, TakeBack, Undo, Verdict
 from exchange.delivery.booking import booking_of
 from exchange.delivery.saga import InstructionKey
 from exchange.delivery.sql_store import SqlDeliveryStore, answer_digest
+from exchange.outcomes import Recorded, Reversed, TransferState
 from partners.confirmations.confirmation import Confirmation
 from partners.confirmations.http_evidence import content_digest, http_evidence
 from partners.confirmations.json_form import confirmation_json

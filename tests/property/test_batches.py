@@ -5,8 +5,9 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.commands import Command, Outcome, Recorded, Result, Reversed
+from exchange.commands import Command
 from exchange.fold import Cell, State, fold
+from exchange.outcomes import Outcome, Recorded, Result, Reversed
 from partners.errors import Reason, Refused
 from tests import factories as make
 from tests.property.histories import FIRST, histories

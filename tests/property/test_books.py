@@ -4,10 +4,11 @@ from collections import defaultdict
 
 from hypothesis import given
 
-from exchange.commands import Booked, Command, Quoted, Recorded, Reversed, TransferState
+from exchange.commands import Command
 from exchange.fold import Folded, State, fold
 from exchange.ledger.accounts import HUB, party_of, unit_of
 from exchange.ledger.postings import Balance, MoneyCell, PointsCell
+from exchange.outcomes import Booked, Quoted, Recorded, Reversed, TransferState
 from tests import factories as make
 from tests.property.histories import FIRST, histories, positions
 

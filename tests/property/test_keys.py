@@ -2,8 +2,9 @@
 
 from hypothesis import given
 
-from exchange.commands import Command, Recorded, Reversed
+from exchange.commands import Command
 from exchange.fold import fold
+from exchange.outcomes import Recorded, Reversed
 from tests import factories as make
 from tests.property.histories import FIRST, histories
 

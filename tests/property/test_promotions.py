@@ -5,9 +5,10 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.commands import Command, Recorded, Reversed
+from exchange.commands import Command
 from exchange.fold import State, fold
 from exchange.ledger.postings import Code
+from exchange.outcomes import Recorded, Reversed
 from exchange.promotions import PromotionKey
 from partners.agreement import HUB
 from tests import factories as make

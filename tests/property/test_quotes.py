@@ -7,8 +7,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from exchange.commands import AskQuote, Command, Quoted, Recorded, TransferState
+from exchange.commands import AskQuote, Command
 from exchange.fold import fold
+from exchange.outcomes import Quoted, Recorded, TransferState
 from exchange.quotes.quote import Quote
 from exchange.quotes.wire import quote_from_payload, quote_payload
 from partners.agreement import Terms

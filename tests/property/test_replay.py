@@ -7,16 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.commands import (
-    Booked,
-    CloseWindow,
-    Command,
-    Order,
-    Recorded,
-    Repeated,
-    Reversed,
-)
+from exchange.commands import CloseWindow, Command, Order
 from exchange.fold import fold
+from exchange.outcomes import Booked, Recorded, Repeated, Reversed
 from partners.errors import Reason, Refused
 from partners.wire import time_to_proto
 from tests import factories as make

@@ -8,9 +8,10 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.commands import Order, Recorded, Reversed, TransferState
+from exchange.commands import Order
 from exchange.fold import State, fold
 from exchange.ledger.accounts import HUB, party_of, unit_of
+from exchange.outcomes import Recorded, Reversed, TransferState
 from partners.agreement import Bearer
 from tests import factories as make
 from tests.property.histories import FIRST, orders

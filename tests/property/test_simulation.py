@@ -5,8 +5,9 @@ from dataclasses import replace
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from exchange.commands import Command, Recorded, TransferState
+from exchange.commands import Command
 from exchange.fold import fold
+from exchange.outcomes import Recorded, TransferState
 from exchange.transfer import simulate_transfer, terms_in_force
 from partners.limits.values import CorridorLimits
 from tests import factories as make

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from exchange.cli.checks.archive import PartnerFiles, check_archive
 from exchange.cli.checks.verification import KnownKey
-from exchange.commands import CloseWindow, Command, Order, Recorded
+from exchange.commands import CloseWindow, Command, Order
 from exchange.fold import fold
 from exchange.ledger.postings import MoneyCell, PointsCell
 from exchange.log.merkle import Frontier
+from exchange.outcomes import Recorded
 from exchange.seal import StreamEntry, seal
 from exchange.signing import PAPERS
 from partners.envelope import SETTLEMENT_STATEMENT, sign, to_json

@@ -5,9 +5,10 @@ from collections import Counter
 
 from hypothesis import given
 
-from exchange.commands import Booked, Command, Recorded, Reversed, WindowClosed
+from exchange.commands import Command
 from exchange.fold import fold
 from exchange.ledger.postings import PAYMENT_CODES, MoneyCell
+from exchange.outcomes import Booked, Recorded, Reversed, WindowClosed
 from tests import factories as make
 from tests.property.histories import FIRST, histories
 

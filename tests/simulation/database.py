@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from exchange.commands import Command, Result
+from exchange.commands import Command
 from exchange.delivery.saga import InstructionKey
 from exchange.ledger.postings import Balance
+from exchange.outcomes import Result
 from partners.registry import Registry
 
 QUEUED, SENT, ANSWERED, CONCLUDED = "QUEUED", "SENT", "ANSWERED", "CONCLUDED"

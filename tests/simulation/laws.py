@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from uuid import UUID
 
-from exchange.commands import Recorded, TransferState
 from exchange.ledger.accounts import unit_of
+from exchange.outcomes import Recorded, TransferState
 from partners.program_port import Credit, InstructionKind, Reversal
 from tests.simulation.brand import Brand
 from tests.simulation.coalition import number_of

@@ -11,23 +11,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from exchange.commands import (
-    Command,
-    Conclude,
-    DecideHeld,
-    Held,
-    Instruction,
-    Order,
-    Outcome,
-    Recorded,
-    Result,
-    Reversed,
-    TransferState,
-)
+from exchange.commands import Command, Conclude, DecideHeld, Order
 from exchange.delivery.saga import Answered, Claimed, InstructionKey, was_told
 from exchange.delivery.sql_store import ANSWERS_MAX, answer_digest
 from exchange.fold import State, fold
 from exchange.ledger.postings import Balance
+from exchange.outcomes import Held, Instruction, Outcome, Recorded, Result, Reversed, TransferState
 from partners.program_port import (
     Credit,
     Fault,

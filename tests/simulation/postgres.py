@@ -14,10 +14,11 @@ from sqlalchemy import Engine, create_engine
 
 from exchange import reads
 from exchange.batch import Ledger
-from exchange.commands import Command, Result
+from exchange.commands import Command
 from exchange.delivery.sql_store import SqlDeliveryStore
 from exchange.embedded_postgres import OWNER_ROLE, SERVICE_ROLE
 from exchange.ledger.postings import Balance
+from exchange.outcomes import Result
 from partners.program_port import InstructionKind
 from partners.registry import Registry
 from tests import factories as make

@@ -7,13 +7,14 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from exchange.commands import Command, Result
+from exchange.commands import Command
 from exchange.delivery.courier import Courier
 from exchange.delivery.saga import Claimed, InstructionKey
 from exchange.delivery.service import Delivering
 from exchange.delivery.sql_store import answer_digest
 from exchange.delivery.store import DeliveryStore
 from exchange.outbound.backoff import pause_after
+from exchange.outcomes import Result
 from partners.errors import Reason, Refused
 from partners.program_port import ProgramAnswer
 from tests import factories as make

@@ -10,9 +10,10 @@ from functools import partial
 from random import Random
 from uuid import UUID
 
-from exchange.commands import CloseWindow, Command, DecideHeld, Recorded, Result, Reversed, Verdict
+from exchange.commands import CloseWindow, Command, DecideHeld, Verdict
 from exchange.delivery.saga import Claimed, InstructionKey, Step
 from exchange.delivery.watcher import Watcher
+from exchange.outcomes import Recorded, Result, Reversed
 from partners.caller import Caller
 from partners.errors import Refused
 from partners.keys import Purpose

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from exchange.commands import Booked, Repeated
 from exchange.fold import State, fold
+from exchange.outcomes import Booked, Repeated
 from partners.actions.verification import SignedAction, verified_action
 from partners.caller import Caller
 from partners.envelope import OPERATOR_ACTION, TRANSFER_ORDER, Envelope, Signature, pae

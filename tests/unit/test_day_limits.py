@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.commands import Command, Order, Recorded
+from exchange.commands import Command, Order
 from exchange.day_limits import DayTally, stricter
 from exchange.fold import State, fold
+from exchange.outcomes import Recorded
 from partners.errors import Reason
 from partners.limits.values import CorridorLimits, Limits, PartnerLimits, ProgramLimits
 from partners.wire import time_to_proto

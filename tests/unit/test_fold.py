@@ -6,22 +6,11 @@ from datetime import date, timedelta
 
 import pytest
 
-from exchange.commands import (
-    Book,
-    Booked,
-    CloseWindow,
-    Command,
-    OpenWindow,
-    Order,
-    PartnerAdded,
-    Recorded,
-    Repeated,
-    WindowClosed,
-    WindowStep,
-)
+from exchange.commands import Book, CloseWindow, Command, OpenWindow, Order, WindowStep
 from exchange.fold import InvariantBroken, Limits, State, fold
 from exchange.ledger.accounts import HubAccount, hub_account, position_account
 from exchange.ledger.postings import Code, MoneyCell, Phase, Posting, PostingRef
+from exchange.outcomes import Booked, PartnerAdded, Recorded, Repeated, WindowClosed
 from partners.commands import AddKey
 from partners.errors import Reason, Refused
 from partners.keys import Purpose

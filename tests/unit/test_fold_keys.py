@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from exchange.commands import Booked, Command, KeyRevoked, Recorded, Repeated
+from exchange.commands import Command
 from exchange.fold import InvariantBroken, State, fold
+from exchange.outcomes import Booked, KeyRevoked, Recorded, Repeated
 from partners.errors import Reason, Refused
 from partners.keys import Purpose, SeedSigner
 from partners.operators.commands import ChangeRoles

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from exchange.commands import Booked, Command, MemberErased, Order, Recorded, Repeated
+from exchange.commands import Command, Order
 from exchange.fold import State, fold
+from exchange.outcomes import Booked, MemberErased, Recorded, Repeated
 from partners.errors import Reason, Refused
 from partners.links.commands import EraseMember, FreezeLink, RequireLinks, RevokeLink
 from partners.links.link import PENDING_TIME, LinkState

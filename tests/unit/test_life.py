@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from exchange.commands import Booked, Recorded, Repeated
 from exchange.fold import State, fold
+from exchange.outcomes import Booked, Recorded, Repeated
 from partners.certification import (
     WATCHED,
     CertificationReport,

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from exchange.commands import Activated, Booked, Command, Recorded, Repeated
+from exchange.commands import Command
 from exchange.fold import State, fold
 from exchange.fold.agreements import NOTICE_MIN
+from exchange.outcomes import Activated, Booked, Recorded, Repeated
 from exchange.transfer import terms_in_force
 from partners.errors import Reason, Refused
 from partners.negotiation.proposal import AgreementState, Life, Proposal, state_of

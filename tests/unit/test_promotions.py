@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from exchange.commands import Command, Order, Recorded
+from exchange.commands import Command, Order
 from exchange.fold import State, fold
 from exchange.ledger.names import account_names
 from exchange.ledger.postings import Code, MoneyCell
+from exchange.outcomes import Recorded
 from partners.agreement import HUB, Terms
 from partners.errors import Reason, Refused
 from partners.wire import time_to_proto

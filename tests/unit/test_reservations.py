@@ -6,18 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from exchange.commands import (
-    Command,
-    Conclude,
-    DecideHeld,
-    Recorded,
-    Repeated,
-    TransferState,
-    Verdict,
-)
+from exchange.commands import Command, Conclude, DecideHeld, Verdict
 from exchange.fold import State, fold
 from exchange.ledger.accounts import position_account
 from exchange.ledger.postings import Phase
+from exchange.outcomes import Recorded, Repeated, TransferState
 from partners.errors import Reason, Refused
 from partners.keys import Purpose
 from partners.limits.values import CorridorLimits

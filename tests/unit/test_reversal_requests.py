@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from exchange.commands import Command, Repeated, Reversed, TakeBack, TransferState
+from exchange.commands import Command, TakeBack
 from exchange.fold import State, fold
+from exchange.outcomes import Repeated, Reversed, TransferState
 from partners.errors import Reason, Refused
 from partners.keys import Purpose
 from partners.program_port import InstructionKind

@@ -7,18 +7,11 @@ from typing import Any
 import pytest
 
 from exchange.cap_alerts import PAST_CAP
-from exchange.commands import (
-    CloseWindow,
-    Command,
-    Conclude,
-    Recorded,
-    Repeated,
-    Reversed,
-    Verdict,
-)
+from exchange.commands import CloseWindow, Command, Conclude, Verdict
 from exchange.fold import Folded, State, fold
 from exchange.ledger.accounts import PointsAccount, points_account, position_account
 from exchange.ledger.postings import Code
+from exchange.outcomes import Recorded, Repeated, Reversed
 from partners.errors import Reason, Refused
 from partners.limits.values import CorridorLimits, PartnerLimits, PartnerSwitches
 from partners.wire import time_to_proto

@@ -6,19 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.commands import (
-    CloseWindow,
-    Command,
-    DecideHeld,
-    Order,
-    Recorded,
-    Repeated,
-    TransferState,
-    Verdict,
-)
+from exchange.commands import CloseWindow, Command, DecideHeld, Order, Verdict
 from exchange.fold import State, fold
 from exchange.ledger.accounts import position_account
 from exchange.ledger.postings import Code, MoneyCell, Phase
+from exchange.outcomes import Recorded, Repeated, TransferState
 from partners.errors import Reason, Refused
 from partners.limits.values import CorridorLimits, PartnerLimits
 from pointclear.partners.v1 import agreement_pb2

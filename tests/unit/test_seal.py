@@ -7,20 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from exchange.commands import (
-    Book,
-    Booked,
-    CloseWindow,
-    Command,
-    Outcome,
-    Recorded,
-    Reversed,
-    TransferState,
-)
+from exchange.commands import Book, CloseWindow, Command
 from exchange.fold import State, fold
 from exchange.ledger.accounts import HubAccount, hub_account, position_account
 from exchange.ledger.postings import Code, Posting
 from exchange.log.merkle import Frontier, leaf_data
+from exchange.outcomes import Booked, Outcome, Recorded, Reversed, TransferState
 from exchange.seal import LeafKind, PayloadKind, Sealed, SealedRecord, StreamHead, seal
 from exchange.wire.orders import LOTS_MAX
 from partners.agreement import Bearer

@@ -9,9 +9,10 @@ import pytest
 
 from exchange import sequencer as module
 from exchange.batch import CommitUnknown, Decided
-from exchange.commands import Command, OpenWindow, Repeated
+from exchange.commands import Command, OpenWindow
 from exchange.log.merkle import Frontier
 from exchange.observer import UNOBSERVED
+from exchange.outcomes import Repeated
 from exchange.seal import Sealed
 from exchange.sequencer import GATHER_S_MAX, Reply, Sequencer, gathering_s
 from partners.errors import Reason, Refused

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.commands import Recorded
 from exchange.fold import State
+from exchange.outcomes import Recorded
 from exchange.reading.wire import simulation_to_proto
 from exchange.transfer import Simulation, simulate_transfer, terms_in_force
 from partners.errors import Reason

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from exchange.commands import Booked, Command, Recorded, Repeated
+from exchange.commands import Command
 from exchange.fold import fold
 from exchange.ledger.accounts import position_account
+from exchange.outcomes import Booked, Recorded, Repeated
 from partners.errors import Reason, Refused
 from partners.limits.values import (
     CorridorLimits,

@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from exchange.commands import Booked, Command, Recorded, Repeated, TaxRateAdded
+from exchange.commands import Command
 from exchange.fold import State
 from exchange.ledger.postings import Code
+from exchange.outcomes import Booked, Recorded, Repeated, TaxRateAdded
 from partners.errors import Reason, Refused
 from partners.registry import Tax, TaxRate
 from partners.taxes.service import tax_rate_command

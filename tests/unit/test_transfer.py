@@ -6,11 +6,12 @@ from itertools import combinations
 
 import pytest
 
-from exchange.commands import Order, Recorded
+from exchange.commands import Order
 from exchange.fold import State, fold
 from exchange.ledger.accounts import HUB
 from exchange.ledger.names import account_names
 from exchange.ledger.postings import MoneyCell
+from exchange.outcomes import Recorded
 from exchange.transfer import CLOCK_SKEW
 from partners.errors import Reason, Refused
 from tests import factories as make
