@@ -427,7 +427,11 @@ def programs_of(deployment: "Deployment", exchange: "Exchange") -> "ProgramsByRo
     from partners.keys import Purpose
 
     folder = deployment.data_dir / "keys"
-    rhythm = Rhythm(age=timedelta(seconds=deployment.settings.file_batch_seconds))
+    settings = deployment.settings
+    rhythm = Rhythm(
+        age=timedelta(seconds=settings.file_batch_seconds),
+        settled_after=timedelta(seconds=settings.file_settled_seconds),
+    )
     simulating = Simulating(
         deployment.environment is Environment.SANDBOX, SimulatedKeys(deployment.data_dir).of
     )

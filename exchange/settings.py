@@ -121,6 +121,9 @@ class Settings(BaseSettings):
         le=3600,
         description="How often programs that take files are visited.",
     )
+    file_settled_seconds: float = Field(
+        60, ge=0, le=86_400, description="How long a wrong result file may still be written to."
+    )
     four_eyes: Literal["on", "off"] = Field(
         "on", description="off: one operator may do what takes two; never in production."
     )

@@ -3,13 +3,15 @@ killed in turn.
 """
 
 import asyncio
+import json
 import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.request import urlopen
 from uuid import UUID
@@ -17,7 +19,13 @@ from uuid import UUID
 import asyncssh
 import pytest
 import uuid_utils
+import uuid_utils.compat
 
+from adapters.file_program.instructions import ProgramName
+from adapters.file_program.results import Signing, parse_results, write_results
+from adapters.file_program.signature import SIGNATURE_SUFFIX, sign_results
+from partners.confirmations.confirmation import Confirmation
+from partners.program_port import CreditOutcome, InstructionKind
 from pointclear.exchange.v1 import exchange_service_pb2 as pb
 from pointclear.exchange.v1.transfer_pb2 import TransferState
 from pointclear.partners.v1 import agreement_pb2, route_pb2
@@ -35,7 +43,10 @@ from tests.processes import ROOT, Server, environment, folder, pointclear, wait_
 from tests.sftp_server import USER, Listening, serving
 
 EXAMPLE = ROOT / "docs" / "examples" / "file-brand" / "brand.py"
-QUICK = ("--set", "file_batch_seconds=0", "--set", "file_visit_seconds=0.2")
+QUICK = (
+    *("--set", "file_batch_seconds=0", "--set", "file_visit_seconds=0.2"),
+    *("--set", "file_settled_seconds=0.5"),
+)
 MEMBER, STRANGER = "member-of-target", "nobody"
 PAGE_TIMEOUT_S = 20.0
 
@@ -180,10 +191,63 @@ def test_a_brand_that_takes_files_gives_points_and_its_signed_results_decide(
 
 
 def test_a_wrong_result_file_is_refused_and_told_and_holds_nothing_up(trading: Trading) -> None:
-    wrong = trading.brand.folder / "shared" / "results" / "odd.results.csv"
+    shared = trading.brand.folder / "shared"
+    wrong = shared / "results" / "odd.results.csv"
     wrong.write_text("this is no result file\r\n")
     trading.ends("COMMITTED", trading.send(promised=False))
-    assert wrong.exists(), "nobody has written to it for less than a minute"
+    why = shared / "refused" / f"{wrong.name}.refused.json"
+    wait_until(why.exists, "it is refused")
+    wait_until(lambda: not wrong.exists(), "it is out of the way")
+
+
+def test_one_bad_line_among_ten_thousand_has_the_whole_file_refused_and_nothing_decided(
+    trading: Trading,
+) -> None:
+    trading.brand.kill()
+    name = trading.send(promised=False)
+    wait_until(lambda: trading.stands(name) == ("RESERVED", "SENT"), "it is handed over")
+    own = ProgramName(AUDIENCE, "cirrus", "cirrus")
+    said = Confirmation(
+        *(AUDIENCE, "cirrus", name, InstructionKind.CREDIT, "cirrus", CreditOutcome.DONE),
+        datetime.now(UTC),
+        50,
+    )
+    others = [replace(said, instruction_id=uuid_utils.compat.uuid7()) for _ in range(9_999)]
+    signer = trading.members["cirrus"].orders
+    content = write_results(own, "many", datetime.now(UTC), Signing.DSSE, [said, *others])
+    shared = trading.brand.folder / "shared"
+    path = shared / "results" / "many.results.csv"
+    signature = path.with_name(path.name + SIGNATURE_SUFFIX)
+    signature.write_bytes(sign_results(signer, parse_results(content)))
+    path.write_bytes(content)
+    why = shared / "refused" / f"{path.name}.refused.json"
+    wait_until(why.exists, "it is refused")
+    refused = json.loads(why.read_text())
+    assert refused["line"] > 0
+    assert trading.stands(name) == ("RESERVED", "SENT")
+    trading.brand.start()
+    trading.ends("COMMITTED", name)
+    assert trading.brand.given()[name] == 50
+
+
+def test_a_result_file_that_comes_again_has_no_effect(trading: Trading) -> None:
+    name = trading.send(promised=False)
+    trading.ends("COMMITTED", name)
+    shared = trading.brand.folder / "shared"
+    taken = sorted((shared / "taken").glob("*.results.csv"))[-1]
+    before = own_balance(trading)
+    for suffix in ("", SIGNATURE_SUFFIX):
+        again = shared / "results" / (taken.name + suffix)
+        again.write_bytes(taken.with_name(taken.name + suffix).read_bytes())
+    wait_until(lambda: not (shared / "results" / taken.name).exists(), "it is taken away")
+    assert trading.stands(name) == ("COMMITTED", "CONCLUDED")
+    assert own_balance(trading) == before
+
+
+def own_balance(trading: Trading) -> int:
+    """What stands on aurora's account."""
+    own = trading.aurora.connection
+    return int(own.call(own.exchange.GetPosition, pb.GetPositionRequest()).position.balance)
 
 
 def test_what_either_side_forgets_when_it_is_killed_is_done_once(trading: Trading) -> None:
