@@ -279,6 +279,27 @@ def test_corridors_show_the_terms_in_force(trading: Shell) -> None:
     assert trading.call("corridors")["corridors"] == [corridor]
 
 
+def test_rates_are_checked_and_drawn_with_proposals_before_anyone_signs(trading: Shell) -> None:
+    checked = trading.call("rates check")
+    assert [(each["multiplier"], each["best_return"]) for each in checked["corridors"]] == [
+        ("1/2", None)
+    ]
+    derive = (
+        "rates derive grocery/grocery={} fuel/fuel=0.02 --block 50 --currency USD --maximum 5000"
+        " --fee-bps 100 --tax vat6 --out rates --json"
+    )
+    trading.run(derive.format("0.01"))
+    back = "rates/fuel-grocery.json"
+    assert trading.call(f"rates check {back} --as grocery")["loop"] is None
+    assert len(trading.call(f"rates graph {back} --out rates.svg")["corridors"]) == 2
+    assert (trading.directory / "rates.svg").read_text().startswith("<svg")
+    trading.run(derive.format("0.009"))
+    refusal = trading.refused(f"rates check {back}")
+    assert refusal["reason"] == "FREE_LUNCH"
+    assert refusal["metadata"]["product"] == "111/100"
+    assert refusal["metadata"]["agreements"] == "fuel-grocery version 1, grocery-fuel version 1"
+
+
 def test_a_transfer_by_a_link_names_no_member_and_its_member_can_be_erased(trading: Shell) -> None:
     programs = "--source-program grocery --target-program fuel"
     started = trading.call(f"link start --as grocery {programs} --member g-17")
@@ -417,24 +438,3 @@ def payment(leg: dict[str, str]) -> PaymentRequest:
     if leg["direction"] == "PAY_IN":
         return PaymentRequest("PAY_IN", amount, leg["reference"], leg["partner_id"])
     return PaymentRequest("PAY_OUT", amount, leg["reference"], leg["partner_id"])
-
-
-def test_rates_are_checked_and_drawn_with_proposals_before_anyone_signs(trading: Shell) -> None:
-    checked = trading.call("rates check")
-    assert [(each["multiplier"], each["best_return"]) for each in checked["corridors"]] == [
-        ("1/2", None)
-    ]
-    derive = (
-        "rates derive grocery/grocery={} fuel/fuel=0.02 --block 50 --currency USD --maximum 5000"
-        " --fee-bps 100 --tax vat6 --out rates --json"
-    )
-    trading.run(derive.format("0.01"))
-    back = "rates/fuel-grocery.json"
-    assert trading.call(f"rates check {back} --as grocery")["loop"] is None
-    assert len(trading.call(f"rates graph {back} --out rates.svg")["corridors"]) == 2
-    assert (trading.directory / "rates.svg").read_text().startswith("<svg")
-    trading.run(derive.format("0.009"))
-    refusal = trading.refused(f"rates check {back}")
-    assert refusal["reason"] == "FREE_LUNCH"
-    assert refusal["metadata"]["product"] == "111/100"
-    assert refusal["metadata"]["agreements"] == "fuel-grocery version 1, grocery-fuel version 1"

@@ -55,7 +55,7 @@ def test_one_programs_route_that_breaks_leaves_no_other_waiting() -> None:
     async def due() -> list[str]:
         return ["broken", "well"]
 
-    async def claim(program: str, most: int, lease: timedelta) -> list[Any]:
+    async def claim(program: str, most: int, lease: timedelta, *, in_turn: bool) -> list[Any]:
         begun.append(f"{program} {most}")
         return []
 
