@@ -123,7 +123,9 @@ class Delivering:
     async def resolve_transfer(
         self, request: pb.ResolveTransferRequest, caller: Caller
     ) -> pb.ResolveTransferResponse:
-        """Operators: end a reserved transfer by evidence that two have seen."""
+        """Operators: end a reserved transfer by evidence that two have seen; or have a committed
+        one booked back whose credit was not given.
+        """
         caller.require_operator()
         transfer_id = uuid7(request.transfer_id, "transfer_id")
         if not 1 <= len(request.evidence) <= EVIDENCE_BYTES_MAX:
@@ -135,8 +137,6 @@ class Delivering:
         claimed = await self._store.find((transfer_id, Kind.CREDIT))
         if claimed is None or not isinstance(claimed.instruction, Credit):
             raise unknown()
-        if claimed.instruction.committed:
-            raise Refused(Reason.TRANSFER_STATE, "transfer_id", "the transfer was never reserved")
         answer = resolution(claimed, request)
         if not await self._store.answered(claimed.key, answer):
             raise decided()
@@ -144,7 +144,8 @@ class Delivering:
         refusal = await self._courier.book(claimed.answered(answer))
         if refusal is not None:
             raise refusal
-        state = "COMMITTED" if request.credited else "ABORTED"
+        committed = request.credited or claimed.instruction.committed
+        state = "COMMITTED" if committed else "ABORTED"
         return pb.ResolveTransferResponse(
             state=transfer_pb2.TransferState.Value(f"TRANSFER_STATE_{state}")
         )

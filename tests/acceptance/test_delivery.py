@@ -431,6 +431,25 @@ def test_t24_what_nobody_answers_is_in_doubt_until_two_operators_end_it(
     assert changed.reason is Reason.MODIFIED_REQUEST
 
 
+def test_a_promised_credit_that_was_not_given_is_booked_back_by_two_operators(
+    told: Told, aurora: Brand
+) -> None:
+    told.route("borealis", "SIMULATED")
+    order = aurora.order("borealis", target_member="unknown-1")
+    aurora.send(order)
+    name = transfer_id_of(order).bytes
+    wait_until(lambda: stands(aurora, name) == ("COMMITTED", "ANSWERED"), "nobody signed it")
+    operator = told.members.operator
+    request = pb.ResolveTransferRequest(
+        transfer_id=name, credited=False, evidence=b"a letter", evidence_type="text/plain"
+    )
+    resolved = operator.call(operator.exchange.ResolveTransfer, request)
+    assert resolved.state == TransferState.TRANSFER_STATE_COMMITTED
+    assert stands(aurora, name) == ("COMMITTED", "CONCLUDED")
+    assert reversed_points(aurora, name) == 50
+    told.route("borealis", "STREAM")
+
+
 # Taken back
 
 

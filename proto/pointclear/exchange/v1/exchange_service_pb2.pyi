@@ -1534,7 +1534,7 @@ class ResolveTransferRequest(_message.Message):
     EVIDENCE_FIELD_NUMBER: _builtins.int
     EVIDENCE_TYPE_FIELD_NUMBER: _builtins.int
     transfer_id: _builtins.bytes
-    """The reserved transfer, 16 bytes."""
+    """The transfer, 16 bytes."""
     credited: _builtins.bool
     """Whether the member has the points."""
     evidence: _builtins.bytes

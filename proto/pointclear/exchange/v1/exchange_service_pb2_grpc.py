@@ -267,7 +267,8 @@ class ExchangeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResolveTransfer(self, request, context):
-        """Operators: ends a reserved transfer whose target does not answer, by evidence that two have seen.
+        """Operators: ends a reserved transfer whose target does not answer, by evidence that two have seen; or has a committed one
+        booked back whose credit was not given.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

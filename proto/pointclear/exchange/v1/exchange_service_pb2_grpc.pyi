@@ -78,7 +78,9 @@ class ExchangeServiceStub:
     ListDeliveries: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.ListDeliveriesRequest, _exchange_service_pb2.ListDeliveriesResponse]
     """Operators: lists what programs have not answered, or the books do not say yet."""
     ResolveTransfer: _grpc.UnaryUnaryMultiCallable[_exchange_service_pb2.ResolveTransferRequest, _exchange_service_pb2.ResolveTransferResponse]
-    """Operators: ends a reserved transfer whose target does not answer, by evidence that two have seen."""
+    """Operators: ends a reserved transfer whose target does not answer, by evidence that two have seen; or has a committed one
+    booked back whose credit was not given.
+    """
 
 @_typing.type_check_only
 class ExchangeServiceAsyncStub(ExchangeServiceStub):
@@ -130,7 +132,9 @@ class ExchangeServiceAsyncStub(ExchangeServiceStub):
     ListDeliveries: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.ListDeliveriesRequest, _exchange_service_pb2.ListDeliveriesResponse]  # type: ignore[assignment]
     """Operators: lists what programs have not answered, or the books do not say yet."""
     ResolveTransfer: _aio.UnaryUnaryMultiCallable[_exchange_service_pb2.ResolveTransferRequest, _exchange_service_pb2.ResolveTransferResponse]  # type: ignore[assignment]
-    """Operators: ends a reserved transfer whose target does not answer, by evidence that two have seen."""
+    """Operators: ends a reserved transfer whose target does not answer, by evidence that two have seen; or has a committed one
+    booked back whose credit was not given.
+    """
 
 class ExchangeServiceServicer(metaclass=_abc_1.ABCMeta):
     """What partner systems call."""
@@ -293,6 +297,8 @@ class ExchangeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _exchange_service_pb2.ResolveTransferRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_service_pb2.ResolveTransferResponse, _abc.Awaitable[_exchange_service_pb2.ResolveTransferResponse]]:
-        """Operators: ends a reserved transfer whose target does not answer, by evidence that two have seen."""
+        """Operators: ends a reserved transfer whose target does not answer, by evidence that two have seen; or has a committed one
+        booked back whose credit was not given.
+        """
 
 def add_ExchangeServiceServicer_to_server(servicer: ExchangeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
