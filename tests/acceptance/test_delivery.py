@@ -43,7 +43,7 @@ from tests.acceptance.coalition import (
     refused,
     transfer_id_of,
 )
-from tests.processes import Server, connection, contents, folder, wait_until, written
+from tests.processes import Server, connection, contents, folder, pointclear, wait_until, written
 
 
 @dataclass(frozen=True)
@@ -448,6 +448,8 @@ def test_a_promised_credit_that_was_not_given_is_booked_back_by_two_operators(
     assert stands(aurora, name) == ("COMMITTED", "CONCLUDED")
     assert reversed_points(aurora, name) == 50
     told.route("borealis", "STREAM")
+    checked = pointclear("fsck", "--data-dir", told.members.data_dir)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 # Taken back
