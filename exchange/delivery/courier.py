@@ -15,11 +15,7 @@ from datetime import datetime, timedelta
 
 from exchange.commands import Command, Conclude, Verdict
 from exchange.delivery.booking import ForPeople, Nothing, booking_of
-from exchange.delivery.saga import (
-    Answered,
-    Claimed,
-    Step,
-)
+from exchange.delivery.saga import Answered, Claimed, Step
 from exchange.delivery.store import DeliveryStore
 from exchange.delivery.watcher import Watcher
 from exchange.outcomes import Result

@@ -1,4 +1,4 @@
-"""What is done next about an instruction, and what an answer means for the books. Pure.
+"""What is done next about an instruction; `booking` says what its answer asks of the books. Pure.
 
 Rules kept here:
 
@@ -9,20 +9,13 @@ Rules kept here:
 - No answer means that nothing is known. Nothing is concluded from silence, however long it lasts.
 - The first definite answer counts, of those that somebody stands behind. Another one that cannot
   be true beside it changes nothing, and somebody is told.
-- Only what the program's key signed ends a reservation.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from partners.program_port import (
-    Credit,
-    Fault,
-    InstructionKind,
-    ProgramAnswer,
-    Reversal,
-)
+from partners.program_port import Credit, Fault, InstructionKind, ProgramAnswer, Reversal
 
 
 class Step(StrEnum):

@@ -140,7 +140,8 @@ class Delivering:
         answer = resolution(claimed, request)
         if not await self._store.answered(claimed.key, answer):
             raise decided()
-        # A crash here leaves the evidence, and whoever sweeps ends the transfer by it.
+        # A crash here leaves the evidence, and whoever sweeps ends the transfer by it; where an
+        # unsigned answer counted already, the operators' repeat ends it.
         refusal = await self._courier.book(claimed.answered(answer))
         if refusal is not None:
             raise refusal
