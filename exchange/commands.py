@@ -116,6 +116,18 @@ class WindowStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Fact:
+    """What an entry is about: a row by which it is found again."""
+
+    kind: str
+    currency: str
+    partner_number: int | None = None
+    window_number: int | None = None
+    subject: str = ""
+    """What it names besides: a transfer, a reference, a number of a document."""
+
+
+@dataclass(frozen=True, slots=True)
 class Book:
     """Books a settlement entry: postings, a window's step, or just a leaf for what was signed."""
 
@@ -127,6 +139,9 @@ class Book:
     window_of: str | None = None
     """The currency whose open window counts the postings."""
     step: WindowStep | None = None
+    facts: tuple[Fact, ...] = ()
+    forced: bool = False
+    """Whether no cap refuses the postings."""
 
 
 class Verdict(StrEnum):

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import get_args
 from uuid import UUID
 
-from exchange.commands import Order, Proof, Reverse, Verdict, WindowStep
+from exchange.commands import Fact, Order, Proof, Reverse, Verdict, WindowStep
 from exchange.ledger.accounts import Account
 from exchange.ledger.postings import Posting
 from exchange.quotes.quote import Quote
@@ -429,6 +429,9 @@ class Booked:
     postings: tuple[Posting, ...] = ()
     window: Window | None = None
     effect: Effect | None = None
+    facts: tuple[Fact, ...] = ()
+    is_forced: bool = False
+    """Whether no cap could refuse the postings."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,7 @@ WHERE coalesce(k.points, 0) <> coalesce(r.points, 0);
 WITH counted AS (
     SELECT w.currency, s.party, sum(s.amount) AS amount
     FROM window_sum AS s JOIN settlement_window AS w USING (window_number)
+    WHERE s.code NOT IN (21, 22)
     GROUP BY w.currency, s.party
 )
 SELECT p.partner_id, concat('position ', b.credits_posted - b.debits_posted, ', nets and payments ', coalesce(c.amount, 0))

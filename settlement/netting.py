@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from exchange.fold import InvariantBroken
 from exchange.ledger.accounts import HUB
-from exchange.ledger.postings import PAYMENT_CODES, Code
+from exchange.ledger.postings import OUTSIDE_NETS, PAYMENT_CODES, Code
 from settlement.windows import WindowSum
 
 MONEY_CODES = frozenset(
@@ -106,7 +106,7 @@ def nets(sums: Iterable[WindowSum]) -> dict[int, int]:
         low, high = sorted((each.party, each.counterparty))
         pair = (low, high, each.code, each.tax_number)
         pairs[pair] = pairs.get(pair, 0) + each.amount
-        if each.code not in PAYMENT_CODES:
+        if each.code not in OUTSIDE_NETS:
             result[each.party] = result.get(each.party, 0) + each.amount
     lopsided = {pair: total for pair, total in pairs.items() if total}
     if lopsided or sum(result.values()):

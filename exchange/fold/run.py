@@ -9,6 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 from exchange.cap_alerts import CapAlert, alerts_of
+from exchange.commands import Fact
 from exchange.fold.state import Cell, Limits, State
 from exchange.ledger.postings import (
     Posting,
@@ -149,8 +150,21 @@ class Run:
         postings: tuple[Posting, ...] = (),
         window: Window | None = None,
         effect: Effect | None = None,
+        facts: tuple[Fact, ...] = (),
+        is_forced: bool = False,
     ) -> Booked:
-        booked = Booked(self.index, self.now, entry_key, body_type, body, postings, window, effect)
+        booked = Booked(
+            self.index,
+            self.now,
+            entry_key,
+            body_type,
+            body,
+            postings,
+            window,
+            effect,
+            facts,
+            is_forced,
+        )
         self.entries[entry_key] = (self.index, body)
         self.append(booked)
         return booked
@@ -167,7 +181,9 @@ class Run:
         return Repeated(index)
 
     def append(self, outcome: Outcome) -> None:
-        is_forced = isinstance(outcome, Reversed)
+        is_forced = isinstance(outcome, Reversed) or (
+            isinstance(outcome, Booked) and outcome.is_forced
+        )
         self.alerts += alerts_of(
             outcome.log_index, outcome.postings, self.balances, is_forced=is_forced
         )

@@ -9,7 +9,7 @@ from exchange.fold.run import Run
 from exchange.fold.state import InvariantBroken
 from exchange.ledger.accounts import HUB
 from exchange.ledger.postings import (
-    PAYMENT_CODES,
+    OUTSIDE_NETS,
     CounterFull,
     MoneyCell,
     OutOfBounds,
@@ -90,7 +90,7 @@ def nets(run: Run, window: Window) -> tuple[tuple[int, int], ...]:
     for (number, cell), amount in run.sums.items():
         if number != window.number or not isinstance(cell, MoneyCell):
             continue
-        if cell.code not in PAYMENT_CODES:
+        if cell.code not in OUTSIDE_NETS:
             nets[cell.party] = nets.get(cell.party, 0) + amount
     if sum(nets.values()) != 0:
         raise InvariantBroken(f"the nets of window {window.window_id} do not sum to 0: {nets}")
@@ -115,7 +115,10 @@ def book(run: Run, command: Book) -> Result:
     if command.postings and window is None:
         raise Refused(Reason.WINDOW_STATE, "", f"no window of {command.window_of} is open")
     try:
-        run.apply(command.postings, window)
+        if command.forced and window is not None:
+            run.force(command.postings, window)
+        else:
+            run.apply(command.postings, window)
     except (CounterFull, OutOfBounds) as bound:
         raise Refused(Reason.LIMIT_EXCEEDED, "", str(bound)) from bound
     run.resolved |= resolves
@@ -129,6 +132,8 @@ def book(run: Run, command: Book) -> Result:
         postings=command.postings,
         window=window,
         effect=step,
+        facts=command.facts,
+        is_forced=command.forced,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from exchange.errors import CannotStart
 
-REVISION = 17
+REVISION = 18
 """The schema revision that this program needs."""
 
 _HERE = Path(__file__).parent

@@ -59,6 +59,12 @@ POINTS_CODES = frozenset(
 PAYMENT_CODES = frozenset({Code.PAY_IN, Code.PAY_OUT, Code.DRAW})
 """Postings by which money settles a position; they are no part of a window's net."""
 
+COLLATERAL_CODES = frozenset({Code.TOP_UP, Code.WITHDRAW})
+"""Postings of collateral: no part of a window's net either, and they move no position."""
+
+OUTSIDE_NETS = PAYMENT_CODES | COLLATERAL_CODES
+"""What a window counts and its nets leave out."""
+
 
 class Phase(IntEnum):
     """Where a posting stands in the life of a hold."""

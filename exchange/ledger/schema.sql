@@ -301,7 +301,7 @@ CREATE TABLE settlement_window (
     window_id text NOT NULL UNIQUE,
     currency text NOT NULL REFERENCES unit (name),
     business_date date NOT NULL,
-    state text NOT NULL CHECK (state IN ('OPEN', 'CLOSED', 'PENDING_SETTLEMENT', 'SETTLED')),
+    state text NOT NULL CHECK (state IN ('OPEN', 'CLOSED', 'PENDING_SETTLEMENT', 'SETTLED', 'ABORTED')),
     -- The half-open range of log indexes [first_index, end_index), and the log's roots at those sizes.
     first_index bigint NOT NULL,
     first_root bytea NOT NULL,
@@ -393,6 +393,22 @@ CREATE TABLE posting (
 
 -- A hold is confirmed or voided once.
 CREATE UNIQUE INDEX posting_resolves_once ON posting (resolves_index, resolves_place) WHERE resolves_index IS NOT NULL;
+
+-- What settlement's entries are about, so that they are found again: the state of a settlement is these entries, folded.
+CREATE TABLE entry_fact (
+    log_index bigint NOT NULL,
+    place smallint NOT NULL,
+    kind text NOT NULL,
+    currency text NOT NULL REFERENCES unit (name),
+    partner_number integer REFERENCES partner,
+    window_number integer REFERENCES settlement_window,
+    subject text NOT NULL,
+    PRIMARY KEY (log_index, place)
+);
+
+CREATE INDEX entry_fact_by_kind ON entry_fact (kind, currency, partner_number, log_index);
+CREATE INDEX entry_fact_by_subject ON entry_fact (kind, subject);
+CREATE INDEX entry_fact_by_window ON entry_fact (window_number, kind) WHERE window_number IS NOT NULL;
 
 CREATE TABLE stream_head (
     partner_number integer PRIMARY KEY REFERENCES partner,
@@ -604,7 +620,9 @@ CREATE TABLE leg (
     reference text NOT NULL UNIQUE,
     -- Units of the currency's scale; positive is paid to the partner.
     amount bigint NOT NULL CHECK (amount <> 0),
-    PRIMARY KEY (window_number, partner_number)
+    -- Of the statement that asks for it: a later version asks for what it adds to the payments before.
+    version smallint NOT NULL DEFAULT 1 CHECK (version > 0),
+    PRIMARY KEY (window_number, partner_number, version)
 );
 
 -- Append only ----------------------------------------------------------------------------------------------------
@@ -618,7 +636,7 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['record', 'posting', 'stream_entry', 'line_file', 'leg', 'agreement', 'agreement_signature', 'agreement_withdrawal',
+    FOREACH name IN ARRAY ARRAY['record', 'posting', 'entry_fact', 'stream_entry', 'line_file', 'leg', 'agreement', 'agreement_signature', 'agreement_withdrawal',
         'agreement_termination', 'tax', 'tax_rate', 'partner_state', 'operator_roles', 'operator_action', 'action_approval', 'action_outcome', 'delivery_answer'] LOOP
         EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON %I FOR EACH ROW EXECUTE FUNCTION refuse_change()', name);
         EXECUTE format('CREATE TRIGGER never_emptied BEFORE TRUNCATE ON %I EXECUTE FUNCTION refuse_change()', name);
@@ -664,18 +682,21 @@ $$;
 
 -- Read views -----------------------------------------------------------------------------------------------------
 
--- What each party's window came to, payments left out.
+-- What each party's window came to, payments and collateral left out.
 CREATE VIEW window_net AS
 SELECT window_number, party, sum(amount)::bigint AS net
-FROM window_sum WHERE code NOT IN (18, 19, 20) GROUP BY window_number, party;
+FROM window_sum WHERE code NOT IN (18, 19, 20, 21, 22) GROUP BY window_number, party;
 
--- Each leg with what became of it.
+-- Each leg with what became of it: recorded, then confirmed by the bank or paid from suspense; or cancelled.
 CREATE VIEW leg_state AS
-SELECT leg.window_number, leg.partner_number, leg.reference, leg.amount, asked.log_index, confirmed.log_index AS confirmed_index
+SELECT leg.window_number, leg.partner_number, leg.reference, leg.amount, leg.version, asked.log_index,
+    coalesce(confirmed.log_index, allocated.log_index) AS confirmed_index, cancelled.log_index AS cancelled_index
 FROM leg
 LEFT JOIN record AS asked ON asked.entry_key = 'leg/' || leg.reference
 LEFT JOIN posting AS confirmed
-    ON confirmed.resolves_index = asked.log_index AND confirmed.resolves_place = 0 AND confirmed.phase = 3;
+    ON confirmed.resolves_index = asked.log_index AND confirmed.resolves_place = 0 AND confirmed.phase = 3
+LEFT JOIN record AS allocated ON allocated.entry_key = 'allocated/' || leg.reference
+LEFT JOIN record AS cancelled ON cancelled.entry_key = 'cancelled/' || leg.reference;
 
 -- Grants ---------------------------------------------------------------------------------------------------------
 
@@ -687,7 +708,7 @@ GRANT INSERT ON unit, account, balance, partner, program, restraint, signing_key
     action_approval, action_outcome, action_request
     TO pointclear_service;
 GRANT INSERT ON link, link_member, look_up_tally, day_tally, review, reservation, delivery, delivery_answer, fulfilment,
-    reversed_transfer TO pointclear_service;
+    reversed_transfer, entry_fact TO pointclear_service;
 GRANT UPDATE (debits_pending, debits_posted, credits_pending, credits_posted, version, floor, lowest) ON balance TO pointclear_service;
 GRANT UPDATE (body, log_index) ON restraint TO pointclear_service;
 GRANT UPDATE (effective) ON agreement_force TO pointclear_service;
@@ -718,4 +739,4 @@ GRANT EXECUTE ON FUNCTION empty_requests(uuid[]) TO pointclear_service;
 REVOKE EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) TO pointclear_service;
 
-INSERT INTO deployment VALUES (true, 17, NULL, NULL);
+INSERT INTO deployment VALUES (true, 18, NULL, NULL);

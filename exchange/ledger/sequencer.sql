@@ -237,3 +237,7 @@ UPDATE settlement_window SET state = 'CLOSED', end_index = :end_index, end_root 
 
 -- name: step_window!
 UPDATE settlement_window SET state = :after WHERE window_id = :window_id AND state = :before;
+
+-- name: write_fact(log_index, place, kind, currency, partner_number, window_number, subject)!
+INSERT INTO entry_fact (log_index, place, kind, currency, partner_number, window_number, subject)
+VALUES (:log_index, :place, :kind, :currency, :partner_number, :window_number, :subject);

@@ -28,6 +28,7 @@ from exchange.outcomes import (
     Withdrawn,
 )
 from exchange.store.agreements import write_activation, write_negotiated, write_termination
+from exchange.store.facts import write_facts
 from exchange.store.limits import write_restraint
 from exchange.store.links import write_demand, write_erasure, write_link, write_link_member
 from exchange.store.operators import write_action, write_roles
@@ -66,6 +67,8 @@ def write_effect(
 ) -> None:
     """Write what an entry changes besides the journal."""
     log_index = outcome.log_index
+    if outcome.facts:
+        write_facts(connection, outcome)
     match outcome.effect:
         case PartnerAdded() as added:
             write_partner(connection, added, log_index)

@@ -22,6 +22,7 @@ APPEND_ONLY = [
     "posting",
     "stream_entry",
     "line_file",
+    "entry_fact",
     "leg",
     "agreement",
     "agreement_signature",

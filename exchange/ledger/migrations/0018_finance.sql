@@ -1,0 +1,53 @@
+-- Settlement as finance needs it: what its entries are about can be found again, windows can be aborted, and a leg belongs to
+-- one version of a statement.
+
+CREATE TABLE entry_fact (
+    log_index bigint NOT NULL,
+    place smallint NOT NULL,
+    kind text NOT NULL,
+    currency text NOT NULL REFERENCES unit (name),
+    partner_number integer REFERENCES partner,
+    window_number integer REFERENCES settlement_window,
+    subject text NOT NULL,
+    PRIMARY KEY (log_index, place)
+);
+
+CREATE INDEX entry_fact_by_kind ON entry_fact (kind, currency, partner_number, log_index);
+CREATE INDEX entry_fact_by_subject ON entry_fact (kind, subject);
+CREATE INDEX entry_fact_by_window ON entry_fact (window_number, kind) WHERE window_number IS NOT NULL;
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON entry_fact FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON entry_fact EXECUTE FUNCTION refuse_change();
+ALTER TABLE entry_fact ENABLE ALWAYS TRIGGER append_only;
+ALTER TABLE entry_fact ENABLE ALWAYS TRIGGER never_emptied;
+
+GRANT SELECT, INSERT ON entry_fact TO pointclear_service;
+
+ALTER TABLE settlement_window DROP CONSTRAINT settlement_window_state_check;
+ALTER TABLE settlement_window ADD CONSTRAINT settlement_window_state_check
+    CHECK (state IN ('OPEN', 'CLOSED', 'PENDING_SETTLEMENT', 'SETTLED', 'ABORTED'));
+
+ALTER TABLE leg ADD COLUMN version smallint NOT NULL DEFAULT 1 CHECK (version > 0);
+ALTER TABLE leg DROP CONSTRAINT leg_pkey;
+ALTER TABLE leg ADD PRIMARY KEY (window_number, partner_number, version);
+
+CREATE OR REPLACE VIEW window_net AS
+SELECT window_number, party, sum(amount)::bigint AS net
+FROM window_sum WHERE code NOT IN (18, 19, 20, 21, 22) GROUP BY window_number, party;
+
+DROP VIEW leg_state;
+CREATE VIEW leg_state AS
+SELECT leg.window_number, leg.partner_number, leg.reference, leg.amount, leg.version, asked.log_index,
+    coalesce(confirmed.log_index, allocated.log_index) AS confirmed_index, cancelled.log_index AS cancelled_index
+FROM leg
+LEFT JOIN record AS asked ON asked.entry_key = 'leg/' || leg.reference
+LEFT JOIN posting AS confirmed
+    ON confirmed.resolves_index = asked.log_index AND confirmed.resolves_place = 0 AND confirmed.phase = 3
+LEFT JOIN record AS allocated ON allocated.entry_key = 'allocated/' || leg.reference
+LEFT JOIN record AS cancelled ON cancelled.entry_key = 'cancelled/' || leg.reference;
+
+GRANT SELECT ON leg_state TO pointclear_service;
+
+-- The end: what others add stands above this line.
+
+UPDATE deployment SET schema_revision = 18;

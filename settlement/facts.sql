@@ -1,0 +1,22 @@
+-- Settlement's entries by what they are about.
+
+-- name: entries_of(kind, currency, partner_number, window_number, subject)
+-- The entries with such a fact, in the order of the log; what is NULL is not asked for.
+SELECT f.log_index, r.recorded_at, r.entry_key, r.record, f.kind, f.currency, f.partner_number, f.window_number, f.subject
+FROM entry_fact AS f JOIN record AS r USING (log_index)
+WHERE f.kind = :kind
+    AND (:currency::text IS NULL OR f.currency = :currency)
+    AND (:partner_number::integer IS NULL OR f.partner_number = :partner_number)
+    AND (:window_number::integer IS NULL OR f.window_number = :window_number)
+    AND (:subject::text IS NULL OR f.subject = :subject)
+ORDER BY f.log_index, f.place;
+
+-- name: newest_entry_of(kind, currency, partner_number, subject)^
+-- The newest entry with such a fact.
+SELECT f.log_index, r.recorded_at, r.entry_key, r.record, f.kind, f.currency, f.partner_number, f.window_number, f.subject
+FROM entry_fact AS f JOIN record AS r USING (log_index)
+WHERE f.kind = :kind
+    AND f.currency = :currency
+    AND (:partner_number::integer IS NULL OR f.partner_number = :partner_number)
+    AND (:subject::text IS NULL OR f.subject = :subject)
+ORDER BY f.log_index DESC, f.place LIMIT 1;
