@@ -1,0 +1,1 @@
+"""What a settlement day produces, as files: one module for each output, values in, bytes out."""
