@@ -16,7 +16,6 @@ import pytest
 import structlog
 
 from adapters.memory import MemoryProgram
-from exchange import __main__ as root
 from exchange import reads, server
 from exchange.calls import Call
 from exchange.cli.initialise import initialise, load_authority
@@ -32,6 +31,7 @@ from exchange.grpc_listener import listening
 from exchange.host_keys import HostKey, HostKeys, load_host_keys
 from exchange.logs import log_call, mask_secrets, tell_exception
 from exchange.metrics import Metrics
+from exchange.serving import programs, services
 from exchange.watching.service import Watching
 from partners.caller import Caller
 from partners.keys import Purpose
@@ -119,11 +119,11 @@ def house(patch: pytest.MonkeyPatch) -> Iterator[House]:
             door = a_door(ended, exchange.registry.require)
             watching = Watching(exchange.engine, keys.signers, UNBOUNDED)
             store = SqlDeliveryStore(exchange.engine)
-            courier = root.courier_of(exchange, store, Watcher())
+            courier = programs.courier_of(exchange, store, Watcher())
             delivering = Delivering(
                 store, courier, exchange.registry, make.AUDIENCE, lambda: make.NOW
             )
-            handlers = root.handlers(
+            handlers = services.handlers(
                 exchange, door, LOOK_UPS, watching, delivering, four_eyes=False
             )
             listener = listening(handlers, keys, "127.0.0.1:0")

@@ -14,8 +14,8 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor
 from google.rpc import status_pb2
 
-from exchange import __main__ as root
 from exchange.calls import CANCELLED, Call
+from exchange.serving.services import descriptors
 from exchange.wire.refusals import MESSAGE_MAX
 from partners.actions.rules import needs_action
 from pointclear.partners.v1.action_service_pb2 import ActResponse
@@ -31,7 +31,7 @@ ACTIONS = 1 << 55
 """The actions that wrap an operator's calls have numbers above all others."""
 TRAIL = ("operator_action", "action_request", "action_outcome")
 METHODS: Mapping[str, MethodDescriptor] = {
-    method.name: method for service in root.descriptors() for method in service.methods
+    method.name: method for service in descriptors() for method in service.methods
 }
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exchange.__main__ import descriptors
+from exchange.serving.services import descriptors
 from partners.actions.rules import RULES, check_direct_call, needs_action
 from partners.errors import Reason, Refused
 from partners.operators.roles import ALL_ROLES, Role

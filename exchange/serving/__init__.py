@@ -1,0 +1,1 @@
+"""The composition root's room: it wires one server process. Nothing but the root imports it."""
