@@ -100,9 +100,11 @@ def agree(operator: Connection, directories: list[Path]) -> None:
             )
 
 
-def orders_of(profile: Profile) -> Iterator[SignedEnvelope]:
-    """Signed orders of a brand without end, going round its corridors."""
-    signer = profile.signer(Purpose.ORDERS)
+def orders_of(profile: Profile, signer: Signer | None = None) -> Iterator[SignedEnvelope]:
+    """Signed orders of a brand without end, going round its corridors; its own key signs them
+    unless told.
+    """
+    signer = signer or profile.signer(Purpose.ORDERS)
     brand = profile.caller.name
     own = [each for each in CORRIDORS if each.source.partner_id == brand]
     now = datetime.now(UTC)
