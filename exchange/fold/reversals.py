@@ -9,6 +9,8 @@ Rules kept here:
   told; nothing moves until that has answered.
 - It is forced. No switch, no limit and no cap refuses it: what happened at the target has happened.
   Floors give way, and whoever comes past its cap by it can order no more until it is back.
+- Points that were retired or issued meanwhile are taken back from the issuer in the same entry, as
+  many as are missing, so that what is redeemed and what is granted never change side.
 - All reversals of a transfer together take back what it credited at most. Two at once are decided
   one after the other, so that both cannot take the last points.
 - Bonus points that are taken back are free again in the promotions' budgets, which bound what
@@ -26,7 +28,7 @@ from exchange.ledger.postings import CounterFull, OutOfBounds, Posting
 from exchange.outcomes import Answer, Instruction, Original, Result, Reversed, TransferState, Window
 from exchange.promotions import grants
 from exchange.reversal import Portion, between, portion_of
-from exchange.reversal_postings import reversal_postings
+from exchange.reversal_postings import reversal_postings, unconfirmed
 from exchange.transfer import check_clock, check_unaltered
 from partners.agreement import Terms
 from partners.errors import Reason, Refused
@@ -117,6 +119,7 @@ def book_back(run: Run, order: Reverse, original: Original, points: int) -> Reve
         to_date(terms, whole, original.reversed_points + points),
     )
     postings = reversal_postings(run.registry, terms, portion)
+    postings += unconfirmed(postings, run.balances)
     force(run, postings, window)
     returned = grants(terms, portion.conversion)
     run.grant({key: -points for key, points in returned.items() if points})

@@ -66,7 +66,7 @@ def accounts_touched(
 
 
 def corridor_accounts(registry: Registry, source: str, target: str) -> set[int]:
-    """The accounts that a transfer of this corridor posts to."""
+    """The accounts that a transfer of this corridor posts to, or a reversal of one."""
     payer = registry.partner_of_program(source)
     payee = registry.partner_of_program(target)
     out_unit, in_unit = registry.points_unit(source).number, registry.points_unit(target).number
@@ -74,8 +74,10 @@ def corridor_accounts(registry: Registry, source: str, target: str) -> set[int]:
     return {
         points_account(out_unit, PointsAccount.MEMBERS),
         points_account(out_unit, PointsAccount.REDEEMED),
+        points_account(out_unit, PointsAccount.ISSUER),
         points_account(in_unit, PointsAccount.MEMBERS),
         points_account(in_unit, PointsAccount.GRANTED),
+        points_account(in_unit, PointsAccount.ISSUER),
         position_account(money, payer.number),
         position_account(money, payee.number),
         hub_account(money, HubAccount.FEES),

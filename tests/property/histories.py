@@ -22,7 +22,13 @@ from exchange.commands import (
     Verdict,
 )
 from exchange.fold import State, window_id
-from exchange.ledger.accounts import HubAccount, hub_account, position_account
+from exchange.ledger.accounts import (
+    HubAccount,
+    PointsAccount,
+    hub_account,
+    points_account,
+    position_account,
+)
 from exchange.ledger.postings import Code, Phase, Posting
 from exchange.promotions import PromotionKey, grants
 from exchange.quotes.quote import Quote
@@ -237,6 +243,26 @@ def settlement_entries(draw: st.DrawFn) -> Book:
     return Book(f"entry/{number}", "application/json", body, (posting,), make.CURRENCY)
 
 
+@st.composite
+def confirmations(draw: st.DrawFn) -> Book:
+    """Points that a brand confirms, of those that wait or more."""
+    unit = FIRST.registry.points_unit(draw(st.sampled_from(make.BRANDS))).number
+    issuer = points_account(unit, PointsAccount.ISSUER)
+    redeemed = points_account(unit, PointsAccount.REDEEMED)
+    granted = points_account(unit, PointsAccount.GRANTED)
+    points = draw(st.sampled_from([1, 10, 40, 100, 1_000]))
+    postings = draw(
+        st.sampled_from(
+            [
+                (Posting(Code.RETIRE, redeemed, issuer, points),),
+                (Posting(Code.ISSUE, issuer, granted, points),),
+            ]
+        )
+    )
+    key = f"confirmed/{draw(st.integers(1, 20))}"
+    return Book(key, "application/json", repr(postings).encode(), postings, make.CURRENCY)
+
+
 LINKS = st.integers(1, 3)
 CHANGES = st.integers(1, 4).map(make.transfer_id)
 
@@ -411,6 +437,7 @@ def commands() -> st.SearchStrategy[Command]:
         asked_quotes(),
         quoted_orders(),
         settlement_entries(),
+        confirmations(),
         link_commands(),
         link_commands(),
         restraints(),

@@ -6,7 +6,7 @@ from hypothesis import given
 
 from exchange.commands import Command
 from exchange.fold import Folded, State, fold
-from exchange.ledger.accounts import HUB, party_of, unit_of
+from exchange.ledger.accounts import HUB, PointsAccount, party_of, points_account, unit_of
 from exchange.ledger.postings import Balance, MoneyCell, PointsCell
 from exchange.outcomes import Booked, Quoted, Recorded, Reversed, TransferState
 from tests import factories as make
@@ -58,6 +58,16 @@ def test_a_programs_four_accounts_sum_to_zero_and_its_members_hold_what_moved(
         )
         assert members + issuer + redeemed + granted == 0
         assert members == moved[unit]
+
+
+@given(histories())
+def test_what_waits_for_a_brand_to_confirm_it_never_changes_side(commands: list[Command]) -> None:
+    for _before, folded in each_step(commands):
+        state = folded.state
+        for program in state.registry.programs:
+            unit = state.registry.points_unit(program).number
+            assert state.balances[points_account(unit, PointsAccount.REDEEMED)].available >= 0
+            assert state.balances[points_account(unit, PointsAccount.GRANTED)].at_most <= 0
 
 
 @given(histories())
