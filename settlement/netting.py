@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from exchange.fold import InvariantBroken
 from exchange.ledger.accounts import HUB
-from exchange.ledger.postings import OUTSIDE_NETS, PAYMENT_CODES, Code
+from exchange.ledger.postings import OUTSIDE_NETS, Code
 from settlement.windows import WindowSum
 
 MONEY_CODES = frozenset(
@@ -26,6 +26,12 @@ MONEY_CODES = frozenset(
     }
 )
 """What a statement shows by one line each, taxes on fees apart."""
+
+ADJUSTMENT_CODES = frozenset({Code.ADJUSTMENT, Code.WRITE_OFF, Code.INVOICE_ROUNDING})
+"""What people booked for a reason of their own."""
+
+OTHER_CODES = ADJUSTMENT_CODES | OUTSIDE_NETS
+"""What lines of a line file do not show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +74,18 @@ class Figures:
     payments_since: int
     """What the bank confirmed in the window, positive when paid by the partner."""
     reversals: ReversalFigures = ReversalFigures()
+    adjustments: int = 0
+    """Adjustments and write-offs."""
+    top_ups: int = 0
+    """Collateral that came in."""
+    withdrawals: int = 0
+    """Collateral that went out, draws among it: not positive."""
+    draws: int = 0
+    """Of it, what paid the position."""
 
     @property
     def net(self) -> int:
-        """Net of the window; payments are no part of it."""
+        """Net of the window; payments and collateral are no part of it."""
         return (
             self.outgoing_value
             + self.incoming_value
@@ -80,6 +94,7 @@ class Figures:
             + self.value_tax
             + self.promotions
             + self.reversals.net
+            + self.adjustments
         )
 
 
@@ -130,7 +145,7 @@ def figures(
     """
     money: dict[Code, int] = {}
     taxes: dict[Code, dict[str, int]] = {Code.TAX: {}, Code.REV_TAX: {}}
-    payments = 0
+    moved: dict[Code, int] = {}
     for each in sums:
         if each.party != partner_number:
             continue
@@ -139,8 +154,8 @@ def figures(
             of_code[code] = of_code.get(code, 0) + each.amount
         elif each.code in MONEY_CODES:
             money[each.code] = money.get(each.code, 0) + each.amount
-        elif each.code in PAYMENT_CODES:
-            payments += each.amount
+        elif each.code in OTHER_CODES:
+            moved[each.code] = moved.get(each.code, 0) + each.amount
         else:
             raise InvariantBroken(f"a statement has no line for {each.code.name}")
     return Figures(
@@ -150,7 +165,7 @@ def figures(
         taxes=by_code(taxes[Code.TAX]),
         value_tax=money.get(Code.VALUE_TAX, 0),
         promotions=money.get(Code.PROMO, 0),
-        payments_since=payments,
+        payments_since=moved.get(Code.PAY_IN, 0) + moved.get(Code.PAY_OUT, 0),
         reversals=ReversalFigures(
             outgoing_value=money.get(Code.REV_VALUE, 0) - reversed_incoming_value,
             incoming_value=reversed_incoming_value,
@@ -159,6 +174,10 @@ def figures(
             value_tax=money.get(Code.REV_VALUE_TAX, 0),
             promotions=money.get(Code.REV_PROMO, 0),
         ),
+        adjustments=sum(moved.get(each, 0) for each in ADJUSTMENT_CODES),
+        top_ups=moved.get(Code.TOP_UP, 0),
+        withdrawals=moved.get(Code.WITHDRAW, 0),
+        draws=moved.get(Code.DRAW, 0),
     )
 
 
@@ -167,10 +186,14 @@ def by_code(amounts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
     return tuple((code, amount) for code, amount in sorted(amounts.items()) if amount)
 
 
-def pay(brought_forward: int, net: int, minor_unit: int) -> Payment:
-    """Split what is due: whole `minor_unit`s are paid, rounded towards −∞, and the rest is carried
-    forward.
+def pay(standing: int, withheld: int, minor_unit: int, minimum_payout: int = 0) -> Payment:
+    """Split what stands to a partner, `withheld` of it in dispute.
+
+    Of what is due, whole `minor_unit`s are paid, rounded towards −∞; a pay-out below the minimum
+    waits. What is not paid is carried forward, the withheld part too.
     """
-    due = brought_forward + net
+    due = standing - withheld
     payment = due // minor_unit * minor_unit
-    return Payment(due, payment, due - payment)
+    if 0 < payment < minimum_payout:
+        payment = 0
+    return Payment(due, payment, standing - payment)

@@ -1,5 +1,5 @@
-"""References of legs: ISO 11649, `RF`, two check digits, then `W<window number>P<partner number>`.
-Pure.
+"""References of legs: ISO 11649, `RF`, two check digits, then `W<window number>P<partner
+number>`, with `V<version>` behind it from the second version of a statement on. Pure.
 
 A leg's reference follows from what it pays and nothing else, so every repeat of a step names the
 same payment and no two legs share a name.
@@ -9,9 +9,14 @@ from stdnum import iso11649
 from stdnum.iso7064 import mod_97_10
 
 
-def leg_reference(window_number: int, partner_number: int) -> str:
+def leg_reference(window_number: int, partner_number: int, version: int = 1) -> str:
     """The reference of the leg between the operator and one partner for one window, at most 25
-    characters.
+    characters. What a later version of a statement asks for has a leg of its own.
     """
-    body = f"W{window_number:06d}P{partner_number:04d}"
+    later = f"V{version}" if version > 1 else ""
+    return structured(f"W{window_number:06d}P{partner_number:04d}{later}")
+
+
+def structured(body: str) -> str:
+    """The ISO 11649 reference of a body of letters and digits, at most 21 of them."""
     return str(iso11649.validate(f"RF{mod_97_10.calc_check_digits(body + 'RF')}{body}"))

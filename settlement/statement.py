@@ -7,13 +7,13 @@ nothing is stated.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from exchange.fold import InvariantBroken
 from partners.registry import Partner
 from settlement.line_file import Line, LineFile, Role, write_line_file
-from settlement.netting import Figures, ReversalFigures, pay
+from settlement.netting import Figures, Payment, ReversalFigures, pay
 from settlement.references import leg_reference
 from settlement.windows import SettlementWindow, TreeHead
 
@@ -120,7 +120,44 @@ class Statement:
     closing_tree: TreeHead
     signing_key_id: str
     reversals: Reversals = Reversals()
+    version: int = 1
+    supersedes_sha256: bytes = b""
+    """Of the payload of the version before; empty for the first."""
+    reason: str = ""
+    """Why there is another version."""
+    withheld: int = 0
+    restated: int = 0
+    adjustments: int = 0
+    top_ups: int = 0
+    withdrawals: int = 0
+    draws: int = 0
+    collateral: int = 0
+    reserved_at_cut_off: int = 0
+    due_date: date | None = None
+    funding: str = ""
+    aborted: bool = False
 
+    @property
+    def standing(self) -> int:
+        """What stands to the partner before the payment, the withheld part too."""
+        return self.brought_forward + self.restated + self.net
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a partner stands when its window is stated, beside what the window came to."""
+
+    restated: int = 0
+    """What came of earlier windows since the statement before."""
+    withheld: int = 0
+    collateral: int = 0
+    reserved_at_cut_off: int = 0
+    due_date: date | None = None
+    funding: str = ""
+    minimum_payout: int = 0
+
+
+NOTHING_ELSE = Standing()
 
 Sums = tuple[int, int, int, dict[str, int], int, int]
 """Outgoing and incoming value, fees, taxes on them by code, tax on value, promotions."""
@@ -250,15 +287,19 @@ def statement_of(
     stream: StreamRange,
     audience: str,
     signing_key_id: str,
+    standing: Standing = NOTHING_ELSE,
 ) -> Statement:
-    """A partner's statement of a closed window; `points` holds its programs that moved, by id.
+    """The first version of a partner's statement of a closed window; `points` holds its programs
+    that moved, by id.
 
     Raises InvariantBroken where sums and lines differ.
     """
     check_lines(figures, points, lines)
     closing = window.closing_tree
     assert closing is not None, "only a closed window is stated"
-    payment = pay(brought_forward, figures.net, window.currency.minor_unit)
+    before = brought_forward + standing.restated + figures.net
+    minor_unit = window.currency.minor_unit
+    payment = pay(before, standing.withheld, minor_unit, standing.minimum_payout)
     reference = leg_reference(window.number, partner.number) if payment.payment else ""
     transferred = [line for line in lines.lines if not line.role.is_reversed]
     given_back = [line for line in lines.lines if line.role.is_reversed]
@@ -293,4 +334,39 @@ def statement_of(
         closing_tree=closing,
         signing_key_id=signing_key_id,
         reversals=reversals_of(partner.partner_id, figures.reversals, given_back),
+        withheld=standing.withheld,
+        restated=standing.restated,
+        adjustments=figures.adjustments,
+        top_ups=figures.top_ups,
+        withdrawals=figures.withdrawals,
+        draws=figures.draws,
+        collateral=standing.collateral,
+        reserved_at_cut_off=standing.reserved_at_cut_off,
+        due_date=standing.due_date,
+        funding=standing.funding,
+    )
+
+
+def restated_as(
+    stated: Statement,
+    supersedes_sha256: bytes,
+    reason: str,
+    payment: Payment,
+    withheld: int,
+    reference: str,
+    *,
+    aborted: bool = False,
+) -> Statement:
+    """The next version of a statement: the same window, paid otherwise."""
+    return replace(
+        stated,
+        version=stated.version + 1,
+        supersedes_sha256=supersedes_sha256,
+        reason=reason,
+        withheld=withheld,
+        due=payment.due,
+        payment=payment.payment,
+        payment_reference=reference,
+        carried_forward=payment.carried_forward,
+        aborted=aborted,
     )

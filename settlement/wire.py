@@ -90,6 +90,21 @@ def statement_payload(statement: Statement) -> bytes:
         value_taxes=map(_value_tax_message, statement.value_taxes),
         promotions=statement.promotions,
         promotion_lines=map(_promotion_message, statement.promotion_lines),
+        # The first version says nothing of versions, as those before there were others.
+        version=statement.version if statement.version > 1 else 0,
+        supersedes_sha256=statement.supersedes_sha256,
+        reason=statement.reason,
+        withheld=statement.withheld,
+        restated=statement.restated,
+        adjustments=statement.adjustments,
+        top_ups=statement.top_ups,
+        withdrawals=statement.withdrawals,
+        draws=statement.draws,
+        collateral=statement.collateral,
+        reserved_at_cut_off=statement.reserved_at_cut_off,
+        due_date=statement.due_date.isoformat() if statement.due_date else "",
+        funding=statement.funding,
+        aborted=statement.aborted,
     )
     reversals = statement.reversals
     if reversals != Reversals():
@@ -203,6 +218,20 @@ def parse_statement(payload: bytes) -> Statement:
             message.reversals.promotions,
             _promotion_lines(message.reversals),
         ),
+        version=message.version or 1,
+        supersedes_sha256=message.supersedes_sha256,
+        reason=message.reason,
+        withheld=message.withheld,
+        restated=message.restated,
+        adjustments=message.adjustments,
+        top_ups=message.top_ups,
+        withdrawals=message.withdrawals,
+        draws=message.draws,
+        collateral=message.collateral,
+        reserved_at_cut_off=message.reserved_at_cut_off,
+        due_date=date.fromisoformat(message.due_date) if message.due_date else None,
+        funding=message.funding,
+        aborted=message.aborted,
     )
 
 

@@ -40,7 +40,7 @@ def test_the_worked_example_of_the_books() -> None:
     a, b = figures(EXAMPLE, A, 3_610_000, TAX_CODES), figures(EXAMPLE, B, 9_800_000, TAX_CODES)
     assert a == Figures(-9_800_000, 3_610_000, -98_000, (("vat6", -5_880),), 0, 0, 0)
     assert b == Figures(-3_610_000, 9_800_000, -36_100, (("vat6", -2_166),), 0, 0, 0)
-    paid, received = pay(0, a.net, CENT), pay(0, b.net, CENT)
+    paid, received = pay(a.net, 0, CENT), pay(b.net, 0, CENT)
     assert format_amount(paid.payment, 6) == "-6.300000"
     assert format_amount(paid.carried_forward, 6) == "0.006120"
     assert format_amount(received.payment, 6) == "6.150000"
@@ -69,8 +69,8 @@ def test_a_pair_that_does_not_mirror_stops_the_step_even_when_the_total_is_zero(
 
 
 def test_a_code_without_a_line_on_the_statement_stops_the_step() -> None:
-    with pytest.raises(InvariantBroken, match="ADJUSTMENT"):
-        figures(pair(A, HUB, Code.ADJUSTMENT, 1), A, 0, TAX_CODES)
+    with pytest.raises(InvariantBroken, match="RETIRE"):
+        figures(pair(A, HUB, Code.RETIRE, 1), A, 0, TAX_CODES)
 
 
 @given(
@@ -79,7 +79,7 @@ def test_a_code_without_a_line_on_the_statement_stops_the_step() -> None:
 def test_what_is_due_is_paid_down_to_a_whole_minor_unit_and_the_rest_is_carried(
     brought_forward: int, net: int, minor_unit: int
 ) -> None:
-    split = pay(brought_forward, net, minor_unit)
+    split = pay(brought_forward + net, 0, minor_unit)
     assert split.payment % minor_unit == 0
     assert 0 <= split.carried_forward < minor_unit
     assert split.payment + split.carried_forward == split.due == brought_forward + net
@@ -91,7 +91,7 @@ def test_pay_ins_always_cover_pay_outs_when_the_operator_is_owed_nothing_or_more
 ) -> None:
     excess = max(sum(partners), 0)
     due = [*partners, -excess]
-    assert sum(pay(0, each, CENT).payment for each in due) <= 0
+    assert sum(pay(each, 0, CENT).payment for each in due) <= 0
 
 
 @given(
@@ -105,3 +105,19 @@ def test_a_reference_is_valid_and_names_one_leg(w: int, p: int, x: int, q: int) 
     assert iso11649.validate(reference) == reference
     assert len(reference) <= 25
     assert (reference == leg_reference(x, q)) == ((w, p) == (x, q))
+
+
+@given(st.integers(-(10**12), 10**12), st.integers(-(10**12), 10**12), st.sampled_from([1, 10**4]))
+def test_what_is_withheld_is_neither_paid_nor_lost(standing: int, withheld: int, unit: int) -> None:
+    split = pay(standing, withheld, unit)
+    assert split.due == standing - withheld
+    assert 0 <= split.due - split.payment < unit
+    assert split.payment + split.carried_forward == standing
+
+
+@pytest.mark.parametrize(
+    ("standing", "payment"), [(4_990_000, 0), (5_000_000, 5_000_000), (-4_990_000, -4_990_000)]
+)
+def test_only_a_pay_out_waits_for_the_minimum(standing: int, payment: int) -> None:
+    split = pay(standing, 0, CENT, minimum_payout=5_000_000)
+    assert (split.payment, split.carried_forward) == (payment, standing - payment)

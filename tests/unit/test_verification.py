@@ -450,9 +450,9 @@ def test_t11_an_order_is_verified_by_the_key_of_the_brand_that_it_names() -> Non
     ("field", "by", "fault"),
     [
         ("net", 1, "net, outgoing + incoming + fees + taxes"),
-        ("due", 1, "due, brought_forward + net"),
-        ("carried_forward", 1, "carried_forward, due - payment"),
-        ("payment", 1, "carried_forward, due - payment"),
+        ("due", 1, "due, brought_forward + restated + net - withheld"),
+        ("carried_forward", 1, "carried_forward, brought_forward + restated + net - payment"),
+        ("payment", 1, "carried_forward, brought_forward + restated + net - payment"),
         ("scale", -2, "scale of the currency"),
     ],
 )

@@ -2,8 +2,9 @@
 
 Its rules, beside those of `exchange.cli.checks.verification`:
 
-- net = outgoing + incoming + fees + taxes + taxes on value + promotions, and the same of reversals;
-  due = brought forward + net; carried = due - payment.
+- net = outgoing + incoming + fees + taxes + taxes on value + promotions, and the same of reversals,
+  + adjustments; due = brought forward + restated + net - withheld; carried = brought forward +
+  restated + net - payment.
   What leaves is never positive, what comes never negative, and of reversals the other way round;
   the payment is due, rounded down.
 - The line file is the one whose digest is signed, and its sums are the statement's: count, values,
@@ -102,15 +103,18 @@ def _net_of(figures: Figures) -> int:
 
 
 def _sum_faults(place: str, message: SettlementStatement) -> Iterator[Fault]:
-    net = _net_of(message) + _net_of(message.reversals)
+    net = _net_of(message) + _net_of(message.reversals) + message.adjustments
     yield from compare(place, "net, outgoing + incoming + fees + taxes", net, message.net)
     for what, figures in (("promotions", message), ("promotions reversed", message.reversals)):
         promotions = sum(line.amount for line in figures.promotion_lines)
         yield from compare(place, f"{what}, their lines", promotions, figures.promotions)
-    due = message.brought_forward + message.net
-    yield from compare(place, "due, brought_forward + net", due, message.due)
-    carried = message.due - message.payment
-    yield from compare(place, "carried_forward, due - payment", carried, message.carried_forward)
+    standing = message.brought_forward + message.restated + message.net
+    due = standing - message.withheld
+    said = "due, brought_forward + restated + net - withheld"
+    yield from compare(place, said, due, message.due)
+    carried = standing - message.payment
+    said = "carried_forward, brought_forward + restated + net - payment"
+    yield from compare(place, said, carried, message.carried_forward)
 
 
 def _sign_faults(place: str, message: SettlementStatement) -> Iterator[Fault]:
@@ -156,6 +160,9 @@ def _payment_faults(place: str, message: SettlementStatement) -> Iterator[Fault]
     yield from compare(place, "scale of the currency", currency.scale, message.scale)
     # Down to the minor unit as the partner sees it; only a pay-out may be held back.
     whole = message.due - message.due % currency.minor_unit
+    if message.aborted:
+        # What was paid by then stands, and nothing more is asked for.
+        return
     if message.payment != 0 or message.due < 0:
         yield from compare(place, "payment, due in whole minor units", whole, message.payment)
     is_paid, is_named = message.payment != 0, bool(message.payment_reference)

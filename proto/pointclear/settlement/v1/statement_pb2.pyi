@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -17,6 +18,50 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _DisputeReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DisputeReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DisputeReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DISPUTE_REASON_UNSPECIFIED: _DisputeReason.ValueType  # 0
+    """Not stated."""
+    DISPUTE_REASON_NOT_CREDITED: _DisputeReason.ValueType  # 1
+    """The member has not got the points."""
+    DISPUTE_REASON_POINTS: _DisputeReason.ValueType  # 2
+    """The points are not what was ordered."""
+    DISPUTE_REASON_MONEY: _DisputeReason.ValueType  # 3
+    """The money is not what was agreed."""
+    DISPUTE_REASON_DUPLICATE: _DisputeReason.ValueType  # 4
+    """There are two lines for one order."""
+    DISPUTE_REASON_NOT_ORDERED: _DisputeReason.ValueType  # 5
+    """Nobody ordered it."""
+    DISPUTE_REASON_REVERSED: _DisputeReason.ValueType  # 6
+    """It was reversed, or should have been."""
+    DISPUTE_REASON_OTHER: _DisputeReason.ValueType  # 7
+    """Said in the comment."""
+
+class DisputeReason(_DisputeReason, metaclass=_DisputeReasonEnumTypeWrapper):
+    """Why a line is in dispute."""
+
+DISPUTE_REASON_UNSPECIFIED: DisputeReason.ValueType  # 0
+"""Not stated."""
+DISPUTE_REASON_NOT_CREDITED: DisputeReason.ValueType  # 1
+"""The member has not got the points."""
+DISPUTE_REASON_POINTS: DisputeReason.ValueType  # 2
+"""The points are not what was ordered."""
+DISPUTE_REASON_MONEY: DisputeReason.ValueType  # 3
+"""The money is not what was agreed."""
+DISPUTE_REASON_DUPLICATE: DisputeReason.ValueType  # 4
+"""There are two lines for one order."""
+DISPUTE_REASON_NOT_ORDERED: DisputeReason.ValueType  # 5
+"""Nobody ordered it."""
+DISPUTE_REASON_REVERSED: DisputeReason.ValueType  # 6
+"""It was reversed, or should have been."""
+DISPUTE_REASON_OTHER: DisputeReason.ValueType  # 7
+"""Said in the comment."""
+Global___DisputeReason: _TypeAlias = DisputeReason  # noqa: Y015
 
 @_typing.final
 class TreeHead(_message.Message):
@@ -276,6 +321,20 @@ class SettlementStatement(_message.Message):
     PROMOTIONS_FIELD_NUMBER: _builtins.int
     PROMOTION_LINES_FIELD_NUMBER: _builtins.int
     REVERSALS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    SUPERSEDES_SHA256_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    WITHHELD_FIELD_NUMBER: _builtins.int
+    RESTATED_FIELD_NUMBER: _builtins.int
+    ADJUSTMENTS_FIELD_NUMBER: _builtins.int
+    TOP_UPS_FIELD_NUMBER: _builtins.int
+    WITHDRAWALS_FIELD_NUMBER: _builtins.int
+    DRAWS_FIELD_NUMBER: _builtins.int
+    COLLATERAL_FIELD_NUMBER: _builtins.int
+    RESERVED_AT_CUT_OFF_FIELD_NUMBER: _builtins.int
+    DUE_DATE_FIELD_NUMBER: _builtins.int
+    FUNDING_FIELD_NUMBER: _builtins.int
+    ABORTED_FIELD_NUMBER: _builtins.int
     audience: _builtins.str
     """The exchange and environment that issued it."""
     partner_id: _builtins.str
@@ -297,17 +356,17 @@ class SettlementStatement(_message.Message):
     fees: _builtins.int
     """The operator's fees; never positive."""
     net: _builtins.int
-    """Net of the window: the four above, taxes on value, promotions, and reversals."""
+    """Net of the window: the four above, taxes on value, promotions, reversals, and adjustments."""
     due: _builtins.int
-    """Brought forward and net."""
+    """Brought forward, restated and net, less what is withheld."""
     payment: _builtins.int
     """What is paid: negative by the partner, positive to it, in whole minor units of the currency."""
     payment_reference: _builtins.str
     """The payment's reference (ISO 11649); empty where nothing is paid."""
     carried_forward: _builtins.int
-    """What stays on the partner's position."""
+    """What stays on the partner's position: brought forward, restated and net, less the payment."""
     payments_since: _builtins.int
-    """Payments that the bank confirmed since the statement before, positive when paid by the partner."""
+    """Payments that were confirmed in the window, positive when paid by the partner; draws are apart."""
     net_debit_cap: _builtins.int
     """The net debit cap when the window closed."""
     line_count: _builtins.int
@@ -322,6 +381,34 @@ class SettlementStatement(_message.Message):
     """The exchange's key that signs this payload."""
     promotions: _builtins.int
     """What promotions came to: the amounts of their lines."""
+    version: _builtins.int
+    """0 for the first; the second and later ones take the place of the one before, and are numbered from 2."""
+    supersedes_sha256: _builtins.bytes
+    """SHA-256 of the payload of the version before; empty for the first."""
+    reason: _builtins.str
+    """Why there is another version, for people; empty for the first."""
+    withheld: _builtins.int
+    """What is in dispute or taken out by an unwind: it stays on the position, and is neither paid nor asked for."""
+    restated: _builtins.int
+    """What came of earlier windows since the statement before: payments that were cancelled, or came without a leg."""
+    adjustments: _builtins.int
+    """Adjustments and write-offs, each approved by two people."""
+    top_ups: _builtins.int
+    """Collateral that came in during the window; never negative."""
+    withdrawals: _builtins.int
+    """Collateral that went out during the window, draws among it; never positive."""
+    draws: _builtins.int
+    """Of it, what was drawn to pay a position; never negative."""
+    collateral: _builtins.int
+    """Collateral when the window was stated."""
+    reserved_at_cut_off: _builtins.int
+    """What was reserved when the window closed, by transfers that were waiting for an answer; never negative."""
+    due_date: _builtins.str
+    """By when a payment is due, ISO 8601."""
+    funding: _builtins.str
+    """How the partner covers what it owes: CAPPED, PREPAID or POSTPAID."""
+    aborted: _builtins.bool
+    """Whether the settlement of this window was aborted: what was not paid by then is carried forward."""
     @_builtins.property
     def taxes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxLine]:
         """Tax on the fees, by code; never positive."""
@@ -383,11 +470,115 @@ class SettlementStatement(_message.Message):
         promotions: _builtins.int = ...,
         promotion_lines: _abc.Iterable[Global___PromotionLine] | None = ...,
         reversals: Global___Reversals | None = ...,
+        version: _builtins.int = ...,
+        supersedes_sha256: _builtins.bytes = ...,
+        reason: _builtins.str = ...,
+        withheld: _builtins.int = ...,
+        restated: _builtins.int = ...,
+        adjustments: _builtins.int = ...,
+        top_ups: _builtins.int = ...,
+        withdrawals: _builtins.int = ...,
+        draws: _builtins.int = ...,
+        collateral: _builtins.int = ...,
+        reserved_at_cut_off: _builtins.int = ...,
+        due_date: _builtins.str = ...,
+        funding: _builtins.str = ...,
+        aborted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["closing_tree", b"closing_tree", "opening_tree", b"opening_tree", "reversals", b"reversals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "brought_forward", b"brought_forward", "business_date", b"business_date", "carried_forward", b"carried_forward", "closing_tree", b"closing_tree", "currency", b"currency", "due", b"due", "fees", b"fees", "first_stream_seq", b"first_stream_seq", "incoming_value", b"incoming_value", "last_stream_seq", b"last_stream_seq", "line_count", b"line_count", "line_file_sha256", b"line_file_sha256", "net", b"net", "net_debit_cap", b"net_debit_cap", "opening_tree", b"opening_tree", "outgoing_value", b"outgoing_value", "partner_id", b"partner_id", "payment", b"payment", "payment_reference", b"payment_reference", "payments_since", b"payments_since", "points", b"points", "promotion_lines", b"promotion_lines", "promotions", b"promotions", "reversals", b"reversals", "scale", b"scale", "signing_key_id", b"signing_key_id", "taxes", b"taxes", "value_taxes", b"value_taxes", "window_id", b"window_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aborted", b"aborted", "adjustments", b"adjustments", "audience", b"audience", "brought_forward", b"brought_forward", "business_date", b"business_date", "carried_forward", b"carried_forward", "closing_tree", b"closing_tree", "collateral", b"collateral", "currency", b"currency", "draws", b"draws", "due", b"due", "due_date", b"due_date", "fees", b"fees", "first_stream_seq", b"first_stream_seq", "funding", b"funding", "incoming_value", b"incoming_value", "last_stream_seq", b"last_stream_seq", "line_count", b"line_count", "line_file_sha256", b"line_file_sha256", "net", b"net", "net_debit_cap", b"net_debit_cap", "opening_tree", b"opening_tree", "outgoing_value", b"outgoing_value", "partner_id", b"partner_id", "payment", b"payment", "payment_reference", b"payment_reference", "payments_since", b"payments_since", "points", b"points", "promotion_lines", b"promotion_lines", "promotions", b"promotions", "reason", b"reason", "reserved_at_cut_off", b"reserved_at_cut_off", "restated", b"restated", "reversals", b"reversals", "scale", b"scale", "signing_key_id", b"signing_key_id", "supersedes_sha256", b"supersedes_sha256", "taxes", b"taxes", "top_ups", b"top_ups", "value_taxes", b"value_taxes", "version", b"version", "window_id", b"window_id", "withdrawals", b"withdrawals", "withheld", b"withheld"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SettlementStatement: _TypeAlias = SettlementStatement  # noqa: Y015
+
+@_typing.final
+class StatementAcknowledgement(_message.Message):
+    """That a partner agrees with a statement: the payload of a `statement-acknowledgement` envelope, signed by the partner."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIENCE_FIELD_NUMBER: _builtins.int
+    PARTNER_ID_FIELD_NUMBER: _builtins.int
+    WINDOW_ID_FIELD_NUMBER: _builtins.int
+    STATEMENT_SHA256_FIELD_NUMBER: _builtins.int
+    ISSUED_AT_US_FIELD_NUMBER: _builtins.int
+    audience: _builtins.str
+    """The exchange and environment for which it is meant."""
+    partner_id: _builtins.str
+    """Who agrees."""
+    window_id: _builtins.str
+    """The window."""
+    statement_sha256: _builtins.bytes
+    """SHA-256 of the payload of the statement's version."""
+    issued_at_us: _builtins.int
+    """When it was signed, microseconds since 1970 in UTC."""
+    def __init__(
+        self,
+        *,
+        audience: _builtins.str = ...,
+        partner_id: _builtins.str = ...,
+        window_id: _builtins.str = ...,
+        statement_sha256: _builtins.bytes = ...,
+        issued_at_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "issued_at_us", b"issued_at_us", "partner_id", b"partner_id", "statement_sha256", b"statement_sha256", "window_id", b"window_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StatementAcknowledgement: _TypeAlias = StatementAcknowledgement  # noqa: Y015
+
+@_typing.final
+class LineDispute(_message.Message):
+    """That a partner disputes lines, or withdraws it: the payload of a `dispute` envelope, signed by the partner."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIENCE_FIELD_NUMBER: _builtins.int
+    DISPUTE_ID_FIELD_NUMBER: _builtins.int
+    PARTNER_ID_FIELD_NUMBER: _builtins.int
+    LINE_IDS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    IS_WITHDRAWN_FIELD_NUMBER: _builtins.int
+    ISSUED_AT_US_FIELD_NUMBER: _builtins.int
+    audience: _builtins.str
+    """The exchange and environment for which it is meant."""
+    dispute_id: _builtins.bytes
+    """UUID version 7, made by the partner."""
+    partner_id: _builtins.str
+    """Who disputes."""
+    reason: Global___DisputeReason.ValueType
+    """Why."""
+    comment: _builtins.str
+    """For people; up to 200 characters, no addresses of persons."""
+    is_withdrawn: _builtins.bool
+    """Whether the dispute of this id is withdrawn."""
+    issued_at_us: _builtins.int
+    """When it was signed, microseconds since 1970 in UTC."""
+    @_builtins.property
+    def line_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The transfers or reversals, by their ids of 16 bytes each; empty where it is withdrawn."""
+
+    def __init__(
+        self,
+        *,
+        audience: _builtins.str = ...,
+        dispute_id: _builtins.bytes = ...,
+        partner_id: _builtins.str = ...,
+        line_ids: _abc.Iterable[_builtins.bytes] | None = ...,
+        reason: Global___DisputeReason.ValueType = ...,
+        comment: _builtins.str = ...,
+        is_withdrawn: _builtins.bool = ...,
+        issued_at_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "comment", b"comment", "dispute_id", b"dispute_id", "is_withdrawn", b"is_withdrawn", "issued_at_us", b"issued_at_us", "line_ids", b"line_ids", "partner_id", b"partner_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LineDispute: _TypeAlias = LineDispute  # noqa: Y015
