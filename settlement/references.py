@@ -1,5 +1,8 @@
-"""References of legs: ISO 11649, `RF`, two check digits, then `W<window number>P<partner
-number>`, with `V<version>` behind it from the second version of a statement on. Pure.
+"""References of payments: ISO 11649, `RF`, two check digits, then a body. Pure.
+
+    W<window number>P<partner number>     a leg, with V<version> from a statement's second version on
+    C<partner number>                     a top-up of a partner's collateral
+    S<log index>P<place>                  money given back out of suspense
 
 A leg's reference follows from what it pays and nothing else, so every repeat of a step names the
 same payment and no two legs share a name.
@@ -20,3 +23,15 @@ def leg_reference(window_number: int, partner_number: int, version: int = 1) -> 
 def structured(body: str) -> str:
     """The ISO 11649 reference of a body of letters and digits, at most 21 of them."""
     return str(iso11649.validate(f"RF{mod_97_10.calc_check_digits(body + 'RF')}{body}"))
+
+
+def collateral_reference(partner_number: int) -> str:
+    """What a partner writes on a payment that tops its collateral up: the same for ever, since
+    top-ups come unannounced.
+    """
+    return structured(f"C{partner_number:04d}")
+
+
+def refund_reference(log_index: int, place: int) -> str:
+    """Of a payment that gives back what lay in suspense, by where its item was booked."""
+    return structured(f"S{log_index}P{place}")
