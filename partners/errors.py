@@ -118,6 +118,7 @@ class Reason(StrEnum):
     TRANSFER_LAPSED = "TRANSFER_LAPSED"
     REVERSAL_REFUSED = "REVERSAL_REFUSED"
     TARGET_REVERSES = "TARGET_REVERSES"
+    ACCOUNT_STATE = "ACCOUNT_STATE"
 
     RATE_LIMITED = "RATE_LIMITED"
     QUEUE_FULL = "QUEUE_FULL"
@@ -529,6 +530,12 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             Retry.NEVER,
             "Ask the target brand to take the points back: it reverses the transfer and says how"
             " many they were.",
+        ),
+        Reason.ACCOUNT_STATE: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEW_ID,
+            "List the partner's accounts: a version is approved once, and refused only until it"
+            " takes effect.",
         ),
         Reason.RATE_LIMITED: Rule(
             "RESOURCE_EXHAUSTED",

@@ -1,6 +1,6 @@
 """References of payments: ISO 11649, `RF`, two check digits, then a body. Pure.
 
-    W<window number>P<partner number>     a leg, with V<version> from a statement's second version on
+    W<window number>P<partner number>     a leg; V<version> from a statement's second version on
     C<partner number>                     a top-up of a partner's collateral
     S<log index>P<place>                  money given back out of suspense
 

@@ -4,7 +4,7 @@ them.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import Engine
@@ -21,6 +21,7 @@ from partners.signers import Signers
 from partners.wire import envelope_to_proto
 from pointclear.settlement.v1 import settlement_service_pb2 as pb
 from settlement import store, wire
+from settlement.accounts.service import SettlementAccounts
 from settlement.course import Course
 
 CHUNK_BYTES_MAX = 60 * 1024
@@ -38,12 +39,18 @@ class SettlementService:
         submit: Callable[[Command], Awaitable[Result]],
         audience: str,
         signers: Signers,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`submit` hands a command to the sequencer; `signers` holds the exchange's keys
-        for statements.
+        for statements; `now` reads the clock.
         """
         self._signers = signers
         self._course = Course(engine, submit, audience, signers)
+        accounts = SettlementAccounts(self._course, audience, now)
+        self.submit_settlement_account = accounts.submit_settlement_account
+        self.approve_settlement_account = accounts.approve_settlement_account
+        self.refuse_settlement_account = accounts.refuse_settlement_account
+        self.list_settlement_accounts = accounts.list_settlement_accounts
 
     # Windows
 

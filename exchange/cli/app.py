@@ -22,6 +22,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     # `serve` starts the database's programs from a process in which gRPC has threads. Its handlers
     # of a fork have crashed the child before it could become the other program.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    from exchange.cli.account_commands import account_app
     from exchange.cli.action_commands import actions_app, trail_app
     from exchange.cli.agreement_commands import agreement_app
     from exchange.cli.certify_commands import certify_app
@@ -85,6 +86,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     add_transfer_commands(app)
     add_reading_commands(app)
     app.add_typer(certify_app(), name="certify")
+    app.add_typer(account_app(), name="account")
     app.add_typer(window_app(), name="window")
     add_settlement_commands(app)
     app.command("verify", cls=Command)(verify)

@@ -144,7 +144,9 @@ def handlers(
         "OperatorService": OperatorService(
             exchange.carry_out, exchange.registry, audience, exchange.keys.certifiers, server.now
         ),
-        "SettlementService": SettlementService(engine, exchange.submit, audience, signers),
+        "SettlementService": SettlementService(
+            engine, exchange.submit, audience, signers, server.now
+        ),
     }
     dispatch = dispatch_to(
         ((named[name], each) for name, each in plain.items()), door.message_bytes_max

@@ -67,6 +67,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         f"{_SETTLEMENT}/CloseWindow": Rule(Role.OPERATOR),
         f"{_SETTLEMENT}/SettleWindow": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
         f"{_SETTLEMENT}/ImportBankFile": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
+        f"{_SETTLEMENT}/ApproveSettlementAccount": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
+        # Stopping cannot wait for a second person.
+        f"{_SETTLEMENT}/RefuseSettlementAccount": Rule(Role.FINANCE_MAKER),
     }
 )
 """By the full name of the method."""

@@ -21,6 +21,7 @@ from partners.envelope import (
     OPERATOR_ACTION,
     RATE_AGREEMENT,
     REVERSAL_ORDER,
+    SETTLEMENT_ACCOUNT,
     TRANSFER_ORDER,
     TRANSFER_RECEIPT,
     Envelope,
@@ -46,6 +47,7 @@ from pointclear.partners.v1 import route_pb2 as routes
 from pointclear.partners.v1.agreement_life_pb2 import AgreementTermination, AgreementWithdrawal
 from pointclear.partners.v1.agreement_pb2 import RateAgreement
 from pointclear.partners.v1.operator_action_pb2 import OperatorAction
+from pointclear.settlement.v1 import account_pb2 as accounts
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement
 from settlement.bank import settlement_account
 from tests import factories as make
@@ -111,6 +113,8 @@ class Statement:
             return partners.WithdrawAgreementRequest(withdrawal=signed)
         if self.method == "TerminateAgreement":
             return partners.TerminateAgreementRequest(termination=signed)
+        if self.method == "SubmitSettlementAccount":
+            return accounts.SubmitSettlementAccountRequest(event=signed)
         return partners.SignAgreementRequest(agreement=signed)
 
     @property
@@ -217,6 +221,25 @@ def termination() -> bytes:
         effective_until=time_to_proto(make.NOW + timedelta(days=30)),
         issued_at=time_to_proto(make.NOW),
     ).SerializeToString(deterministic=True)
+
+
+def bank_account(version: int = 1, **changes: object) -> bytes:
+    """The bytes of a good bank account."""
+    fields: dict[str, object] = {
+        "audience": make.AUDIENCE,
+        "partner_id": "grocery",
+        "currency": make.CURRENCY,
+        "version": version,
+        "account": accounts.BankAccount(
+            other="6222020200112233445",
+            bic="ICBKCNBJ",
+            name="Grocery Ltd",
+            address=accounts.PostalAddress(town="Beijing", country="CN"),
+        ),
+        "issued_at": time_to_proto(make.NOW),
+    }
+    made = accounts.SettlementAccountEvent(**fields | changes)  # type: ignore[arg-type]
+    return made.SerializeToString(deterministic=True)
 
 
 ORDERS = (
@@ -340,6 +363,13 @@ STATEMENTS: Mapping[str, Statement] = MappingProxyType(
                 SIGNERS[:1],
             ),
             Statement(
+                "SubmitSettlementAccount",
+                SETTLEMENT_ACCOUNT,
+                accounts.SettlementAccountEvent.DESCRIPTOR,
+                (bank_account(), bank_account(2)),
+                (AGREEMENTS["grocery"],),
+            ),
+            Statement(
                 "Act",
                 OPERATOR_ACTION,
                 OperatorAction.DESCRIPTOR,
@@ -377,6 +407,7 @@ PARTNERS_OWN = frozenset(
         ),
         *("StartLink", "ConfirmLink", "RevokeLink", "ValidateMember"),
         *("CounterAgreement", "WithdrawAgreement", "TerminateAgreement"),
+        "SubmitSettlementAccount",
     }
 )
 """The methods that only a partner calls; the others are carried out for an operator."""
@@ -565,4 +596,11 @@ def good_requests() -> dict[str, Message]:
         "DownloadLineFile": settlement.DownloadLineFileRequest(
             window_id=make.WINDOW, partner_id="grocery"
         ),
+        "ApproveSettlementAccount": accounts.ApproveSettlementAccountRequest(
+            partner_id="grocery", version=1, sha256=hashlib.sha256(bank_account()).digest()
+        ),
+        "RefuseSettlementAccount": accounts.RefuseSettlementAccountRequest(
+            partner_id="grocery", version=1
+        ),
+        "ListSettlementAccounts": accounts.ListSettlementAccountsRequest(partner_id="grocery"),
     }

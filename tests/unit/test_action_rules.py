@@ -23,6 +23,7 @@ READINGS = {
     ),
     *("ListLinks", "ListAgreements", "GetAgreement", "ListOperators", "GetAction", "ListActions"),
     *("ListWindows", "GetStatement", "DownloadLineFile"),
+    *("ListSettlementAccounts",),
 }
 """Whoever may call them changes nothing."""
 PARTNERS_OWN = {
@@ -30,6 +31,7 @@ PARTNERS_OWN = {
     *("CounterAgreement", "WithdrawAgreement", "TerminateAgreement"),
     *("CancelTransfer", "ReverseTransfer", "PullCredits", "ConfirmCredit"),
     *("StartLink", "ConfirmLink", "RevokeLink", "ValidateMember", "CreateQuote"),
+    *("SubmitSettlementAccount",),
 }
 """An operator is refused them."""
 OF_ITSELF = {"Act"}

@@ -230,6 +230,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The target's program was not reached in time, or has fenced the credit off: nothing moved."""
     REASON_TARGET_REVERSES: _Reason.ValueType  # 131
     """The source asked for a reversal that only the target can make."""
+    REASON_ACCOUNT_STATE: _Reason.ValueType  # 160
+    """The version of a partner's bank account is not in the state that this step needs."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Every reason for which this service refuses. The name is the contract: it is also the `reason` of the
@@ -402,6 +404,8 @@ REASON_TRANSFER_LAPSED: Reason.ValueType  # 123
 """The target's program was not reached in time, or has fenced the credit off: nothing moved."""
 REASON_TARGET_REVERSES: Reason.ValueType  # 131
 """The source asked for a reversal that only the target can make."""
+REASON_ACCOUNT_STATE: Reason.ValueType  # 160
+"""The version of a partner's bank account is not in the state that this step needs."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 class _RetryClass:

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from pointclear.settlement.v1 import account_pb2 as pointclear_dot_settlement_dot_v1_dot_account__pb2
 from pointclear.settlement.v1 import settlement_service_pb2 as pointclear_dot_settlement_dot_v1_dot_settlement__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -70,6 +71,26 @@ class SettlementServiceStub:
                 request_serializer=pointclear_dot_settlement_dot_v1_dot_settlement__service__pb2.DownloadLineFileRequest.SerializeToString,
                 response_deserializer=pointclear_dot_settlement_dot_v1_dot_settlement__service__pb2.DownloadLineFileResponse.FromString,
                 _registered_method=True)
+        self.SubmitSettlementAccount = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/SubmitSettlementAccount',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_account__pb2.SubmitSettlementAccountRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_account__pb2.SubmitSettlementAccountResponse.FromString,
+                _registered_method=True)
+        self.ApproveSettlementAccount = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/ApproveSettlementAccount',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_account__pb2.ApproveSettlementAccountRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_account__pb2.ApproveSettlementAccountResponse.FromString,
+                _registered_method=True)
+        self.RefuseSettlementAccount = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/RefuseSettlementAccount',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_account__pb2.RefuseSettlementAccountRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_account__pb2.RefuseSettlementAccountResponse.FromString,
+                _registered_method=True)
+        self.ListSettlementAccounts = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/ListSettlementAccounts',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_account__pb2.ListSettlementAccountsRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_account__pb2.ListSettlementAccountsResponse.FromString,
+                _registered_method=True)
 
 
 class SettlementServiceServicer:
@@ -125,6 +146,36 @@ class SettlementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SubmitSettlementAccount(self, request, context):
+        """Partners' bank accounts.
+
+        A partner: submits its signed bank account. Repeating it is harmless.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApproveSettlementAccount(self, request, context):
+        """Operators, two of them: approves a submitted account; its cooling time begins. Repeating it is harmless.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RefuseSettlementAccount(self, request, context):
+        """Operators: refuses an account that is not in effect yet. Repeating it is harmless.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSettlementAccounts(self, request, context):
+        """Every version of a partner's account.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SettlementServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -162,6 +213,26 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.DownloadLineFile,
                     request_deserializer=pointclear_dot_settlement_dot_v1_dot_settlement__service__pb2.DownloadLineFileRequest.FromString,
                     response_serializer=pointclear_dot_settlement_dot_v1_dot_settlement__service__pb2.DownloadLineFileResponse.SerializeToString,
+            ),
+            'SubmitSettlementAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitSettlementAccount,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_account__pb2.SubmitSettlementAccountRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_account__pb2.SubmitSettlementAccountResponse.SerializeToString,
+            ),
+            'ApproveSettlementAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApproveSettlementAccount,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_account__pb2.ApproveSettlementAccountRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_account__pb2.ApproveSettlementAccountResponse.SerializeToString,
+            ),
+            'RefuseSettlementAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefuseSettlementAccount,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_account__pb2.RefuseSettlementAccountRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_account__pb2.RefuseSettlementAccountResponse.SerializeToString,
+            ),
+            'ListSettlementAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSettlementAccounts,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_account__pb2.ListSettlementAccountsRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_account__pb2.ListSettlementAccountsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -354,6 +425,114 @@ class SettlementService:
             '/pointclear.settlement.v1.SettlementService/DownloadLineFile',
             pointclear_dot_settlement_dot_v1_dot_settlement__service__pb2.DownloadLineFileRequest.SerializeToString,
             pointclear_dot_settlement_dot_v1_dot_settlement__service__pb2.DownloadLineFileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitSettlementAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/SubmitSettlementAccount',
+            pointclear_dot_settlement_dot_v1_dot_account__pb2.SubmitSettlementAccountRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_account__pb2.SubmitSettlementAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApproveSettlementAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/ApproveSettlementAccount',
+            pointclear_dot_settlement_dot_v1_dot_account__pb2.ApproveSettlementAccountRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_account__pb2.ApproveSettlementAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefuseSettlementAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/RefuseSettlementAccount',
+            pointclear_dot_settlement_dot_v1_dot_account__pb2.RefuseSettlementAccountRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_account__pb2.RefuseSettlementAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSettlementAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/ListSettlementAccounts',
+            pointclear_dot_settlement_dot_v1_dot_account__pb2.ListSettlementAccountsRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_account__pb2.ListSettlementAccountsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,7 @@ Squares up between the brands."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from pointclear.settlement.v1 import account_pb2 as _account_pb2
 from pointclear.settlement.v1 import settlement_service_pb2 as _settlement_service_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -47,6 +48,17 @@ class SettlementServiceStub:
     """A partner's statement of a window."""
     DownloadLineFile: _grpc.UnaryStreamMultiCallable[_settlement_service_pb2.DownloadLineFileRequest, _settlement_service_pb2.DownloadLineFileResponse]
     """The statement's line file, in chunks."""
+    SubmitSettlementAccount: _grpc.UnaryUnaryMultiCallable[_account_pb2.SubmitSettlementAccountRequest, _account_pb2.SubmitSettlementAccountResponse]
+    """Partners' bank accounts.
+
+    A partner: submits its signed bank account. Repeating it is harmless.
+    """
+    ApproveSettlementAccount: _grpc.UnaryUnaryMultiCallable[_account_pb2.ApproveSettlementAccountRequest, _account_pb2.ApproveSettlementAccountResponse]
+    """Operators, two of them: approves a submitted account; its cooling time begins. Repeating it is harmless."""
+    RefuseSettlementAccount: _grpc.UnaryUnaryMultiCallable[_account_pb2.RefuseSettlementAccountRequest, _account_pb2.RefuseSettlementAccountResponse]
+    """Operators: refuses an account that is not in effect yet. Repeating it is harmless."""
+    ListSettlementAccounts: _grpc.UnaryUnaryMultiCallable[_account_pb2.ListSettlementAccountsRequest, _account_pb2.ListSettlementAccountsResponse]
+    """Every version of a partner's account."""
 
 @_typing.type_check_only
 class SettlementServiceAsyncStub(SettlementServiceStub):
@@ -67,6 +79,17 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     """A partner's statement of a window."""
     DownloadLineFile: _aio.UnaryStreamMultiCallable[_settlement_service_pb2.DownloadLineFileRequest, _settlement_service_pb2.DownloadLineFileResponse]  # type: ignore[assignment]
     """The statement's line file, in chunks."""
+    SubmitSettlementAccount: _aio.UnaryUnaryMultiCallable[_account_pb2.SubmitSettlementAccountRequest, _account_pb2.SubmitSettlementAccountResponse]  # type: ignore[assignment]
+    """Partners' bank accounts.
+
+    A partner: submits its signed bank account. Repeating it is harmless.
+    """
+    ApproveSettlementAccount: _aio.UnaryUnaryMultiCallable[_account_pb2.ApproveSettlementAccountRequest, _account_pb2.ApproveSettlementAccountResponse]  # type: ignore[assignment]
+    """Operators, two of them: approves a submitted account; its cooling time begins. Repeating it is harmless."""
+    RefuseSettlementAccount: _aio.UnaryUnaryMultiCallable[_account_pb2.RefuseSettlementAccountRequest, _account_pb2.RefuseSettlementAccountResponse]  # type: ignore[assignment]
+    """Operators: refuses an account that is not in effect yet. Repeating it is harmless."""
+    ListSettlementAccounts: _aio.UnaryUnaryMultiCallable[_account_pb2.ListSettlementAccountsRequest, _account_pb2.ListSettlementAccountsResponse]  # type: ignore[assignment]
+    """Every version of a partner's account."""
 
 class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
     """Windows, statements, legs and bank files."""
@@ -126,5 +149,40 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_settlement_service_pb2.DownloadLineFileResponse], _abc.AsyncIterator[_settlement_service_pb2.DownloadLineFileResponse]]:
         """The statement's line file, in chunks."""
+
+    @_abc_1.abstractmethod
+    def SubmitSettlementAccount(
+        self,
+        request: _account_pb2.SubmitSettlementAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.SubmitSettlementAccountResponse, _abc.Awaitable[_account_pb2.SubmitSettlementAccountResponse]]:
+        """Partners' bank accounts.
+
+        A partner: submits its signed bank account. Repeating it is harmless.
+        """
+
+    @_abc_1.abstractmethod
+    def ApproveSettlementAccount(
+        self,
+        request: _account_pb2.ApproveSettlementAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.ApproveSettlementAccountResponse, _abc.Awaitable[_account_pb2.ApproveSettlementAccountResponse]]:
+        """Operators, two of them: approves a submitted account; its cooling time begins. Repeating it is harmless."""
+
+    @_abc_1.abstractmethod
+    def RefuseSettlementAccount(
+        self,
+        request: _account_pb2.RefuseSettlementAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.RefuseSettlementAccountResponse, _abc.Awaitable[_account_pb2.RefuseSettlementAccountResponse]]:
+        """Operators: refuses an account that is not in effect yet. Repeating it is harmless."""
+
+    @_abc_1.abstractmethod
+    def ListSettlementAccounts(
+        self,
+        request: _account_pb2.ListSettlementAccountsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.ListSettlementAccountsResponse, _abc.Awaitable[_account_pb2.ListSettlementAccountsResponse]]:
+        """Every version of a partner's account."""
 
 def add_SettlementServiceServicer_to_server(servicer: SettlementServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
