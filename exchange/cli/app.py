@@ -40,6 +40,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.quote_commands import add_quote_command
     from exchange.cli.rate_commands import rates_app
     from exchange.cli.reading_commands import add_reading_commands
+    from exchange.cli.report_commands import report_app
     from exchange.cli.reversal_commands import reverse
     from exchange.cli.review_commands import cancel, review_app
     from exchange.cli.route_commands import routes_app
@@ -89,5 +90,6 @@ def build_app(wiring: Wiring) -> typer.Typer:
     app.add_typer(account_app(), name="account")
     app.add_typer(window_app(), name="window")
     add_settlement_commands(app)
+    app.add_typer(report_app(), name="report")
     app.command("verify", cls=Command)(verify)
     return app

@@ -7,6 +7,7 @@ bytes are on disk, so that a crash leaves no cut file in the way of the next run
 
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ __all__ = [
     "read_file",
     "read_private",
     "unusable",
+    "write_chunks",
     "write_new",
     "write_output",
 ]
@@ -77,7 +79,25 @@ def write_output(path: Path, content: bytes, mode: int = PUBLIC_MODE) -> None:
     _sync_directory(path.parent)
 
 
-def _write_beside(path: Path, content: bytes, mode: int) -> Path:
+def write_chunks(path: Path, chunks: Iterable[bytes], mode: int = PUBLIC_MODE) -> None:
+    """Write what a command gives out bit by bit; an earlier file of this name is replaced when all
+    is there.
+
+    Raises FileError, and whatever `chunks` raises: then the earlier file stays.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unusable(path, error) from None
+    temporary = _write_beside(path, chunks, mode)
+    try:
+        temporary.replace(path)
+    except OSError as error:
+        raise unusable(path, error) from None
+    _sync_directory(path.parent)
+
+
+def _write_beside(path: Path, content: bytes | Iterable[bytes], mode: int) -> Path:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         # A crash from here on leaves a hidden file that nobody reads.
@@ -85,13 +105,16 @@ def _write_beside(path: Path, content: bytes, mode: int) -> Path:
             temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_MODE
         )
         with open(descriptor, "wb") as file:
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             os.fchmod(descriptor, mode)
             os.fsync(descriptor)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise unusable(path, error) from None
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     return temporary
 
 

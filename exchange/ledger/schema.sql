@@ -625,6 +625,33 @@ CREATE TABLE leg (
     PRIMARY KEY (window_number, partner_number, version)
 );
 
+-- Report files, each with its digest: the stored file is the record, whatever made it. In parts, so that large ones stream.
+CREATE TABLE report_file (
+    kind text NOT NULL,
+    -- A window's id, or a month such as 2026-11.
+    period text NOT NULL,
+    -- 0: the operator's own.
+    partner_number integer NOT NULL CHECK (partner_number >= 0),
+    version smallint NOT NULL CHECK (version > 0),
+    format text NOT NULL,
+    sha256 bytea NOT NULL CHECK (length(sha256) = 32),
+    size bigint NOT NULL CHECK (size >= 0),
+    made_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (period, partner_number, kind, version, format)
+);
+
+CREATE TABLE report_part (
+    kind text NOT NULL,
+    period text NOT NULL,
+    partner_number integer NOT NULL,
+    version smallint NOT NULL,
+    format text NOT NULL,
+    place integer NOT NULL CHECK (place >= 0),
+    content bytea NOT NULL,
+    PRIMARY KEY (period, partner_number, kind, version, format, place),
+    FOREIGN KEY (period, partner_number, kind, version, format) REFERENCES report_file
+);
+
 -- Append only ----------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -637,7 +664,8 @@ DECLARE
     name text;
 BEGIN
     FOREACH name IN ARRAY ARRAY['record', 'posting', 'entry_fact', 'stream_entry', 'line_file', 'leg', 'agreement', 'agreement_signature', 'agreement_withdrawal',
-        'agreement_termination', 'tax', 'tax_rate', 'partner_state', 'operator_roles', 'operator_action', 'action_approval', 'action_outcome', 'delivery_answer'] LOOP
+        'agreement_termination', 'tax', 'tax_rate', 'partner_state', 'operator_roles', 'operator_action', 'action_approval', 'action_outcome', 'delivery_answer',
+        'report_file', 'report_part'] LOOP
         EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON %I FOR EACH ROW EXECUTE FUNCTION refuse_change()', name);
         EXECUTE format('CREATE TRIGGER never_emptied BEFORE TRUNCATE ON %I EXECUTE FUNCTION refuse_change()', name);
         EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER append_only', name);
@@ -738,5 +766,7 @@ REVOKE EXECUTE ON FUNCTION empty_requests(uuid[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION empty_requests(uuid[]) TO pointclear_service;
 REVOKE EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) TO pointclear_service;
+
+GRANT INSERT ON report_file, report_part TO pointclear_service;
 
 INSERT INTO deployment VALUES (true, 18, NULL, NULL);

@@ -29,6 +29,8 @@ APPEND_ONLY = [
     "agreement_withdrawal",
     "agreement_termination",
     "delivery_answer",
+    "report_file",
+    "report_part",
     "tax",
     "tax_rate",
     "partner_state",

@@ -48,6 +48,45 @@ LEFT JOIN record AS cancelled ON cancelled.entry_key = 'cancelled/' || leg.refer
 
 GRANT SELECT ON leg_state TO pointclear_service;
 
+-- Report files, each with its digest: the stored file is the record, whatever made it. In parts, so that large ones stream.
+CREATE TABLE report_file (
+    kind text NOT NULL,
+    -- A window's id, or a month such as 2026-11.
+    period text NOT NULL,
+    -- 0: the operator's own.
+    partner_number integer NOT NULL CHECK (partner_number >= 0),
+    version smallint NOT NULL CHECK (version > 0),
+    format text NOT NULL,
+    sha256 bytea NOT NULL CHECK (length(sha256) = 32),
+    size bigint NOT NULL CHECK (size >= 0),
+    made_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (period, partner_number, kind, version, format)
+);
+
+CREATE TABLE report_part (
+    kind text NOT NULL,
+    period text NOT NULL,
+    partner_number integer NOT NULL,
+    version smallint NOT NULL,
+    format text NOT NULL,
+    place integer NOT NULL CHECK (place >= 0),
+    content bytea NOT NULL,
+    PRIMARY KEY (period, partner_number, kind, version, format, place),
+    FOREIGN KEY (period, partner_number, kind, version, format) REFERENCES report_file
+);
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON report_file FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON report_file EXECUTE FUNCTION refuse_change();
+ALTER TABLE report_file ENABLE ALWAYS TRIGGER append_only;
+ALTER TABLE report_file ENABLE ALWAYS TRIGGER never_emptied;
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON report_part FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON report_part EXECUTE FUNCTION refuse_change();
+ALTER TABLE report_part ENABLE ALWAYS TRIGGER append_only;
+ALTER TABLE report_part ENABLE ALWAYS TRIGGER never_emptied;
+
+GRANT SELECT, INSERT ON report_file, report_part TO pointclear_service;
+
 -- The end: what others add stands above this line.
 
 UPDATE deployment SET schema_revision = 18;

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from pointclear.settlement.v1 import account_pb2 as pointclear_dot_settlement_dot_v1_dot_account__pb2
+from pointclear.settlement.v1 import report_pb2 as pointclear_dot_settlement_dot_v1_dot_report__pb2
 from pointclear.settlement.v1 import settlement_service_pb2 as pointclear_dot_settlement_dot_v1_dot_settlement__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -91,6 +92,16 @@ class SettlementServiceStub:
                 request_serializer=pointclear_dot_settlement_dot_v1_dot_account__pb2.ListSettlementAccountsRequest.SerializeToString,
                 response_deserializer=pointclear_dot_settlement_dot_v1_dot_account__pb2.ListSettlementAccountsResponse.FromString,
                 _registered_method=True)
+        self.ListReports = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/ListReports',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.ListReportsRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.ListReportsResponse.FromString,
+                _registered_method=True)
+        self.DownloadReport = channel.unary_stream(
+                '/pointclear.settlement.v1.SettlementService/DownloadReport',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.DownloadReportRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.DownloadReportResponse.FromString,
+                _registered_method=True)
 
 
 class SettlementServiceServicer:
@@ -171,6 +182,21 @@ class SettlementServiceServicer:
 
     def ListSettlementAccounts(self, request, context):
         """Every version of a partner's account.
+        Reports.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReports(self, request, context):
+        """What there is of a window, for a partner or for the operator.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DownloadReport(self, request, context):
+        """A report's file, made when it is first asked for and kept: the same bytes ever after.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -233,6 +259,16 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.ListSettlementAccounts,
                     request_deserializer=pointclear_dot_settlement_dot_v1_dot_account__pb2.ListSettlementAccountsRequest.FromString,
                     response_serializer=pointclear_dot_settlement_dot_v1_dot_account__pb2.ListSettlementAccountsResponse.SerializeToString,
+            ),
+            'ListReports': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReports,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.ListReportsRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.ListReportsResponse.SerializeToString,
+            ),
+            'DownloadReport': grpc.unary_stream_rpc_method_handler(
+                    servicer.DownloadReport,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.DownloadReportRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.DownloadReportResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -533,6 +569,60 @@ class SettlementService:
             '/pointclear.settlement.v1.SettlementService/ListSettlementAccounts',
             pointclear_dot_settlement_dot_v1_dot_account__pb2.ListSettlementAccountsRequest.SerializeToString,
             pointclear_dot_settlement_dot_v1_dot_account__pb2.ListSettlementAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReports(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/ListReports',
+            pointclear_dot_settlement_dot_v1_dot_report__pb2.ListReportsRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_report__pb2.ListReportsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DownloadReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/DownloadReport',
+            pointclear_dot_settlement_dot_v1_dot_report__pb2.DownloadReportRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_report__pb2.DownloadReportResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ Squares up between the brands."""
 from collections import abc as _abc
 from grpc import aio as _aio
 from pointclear.settlement.v1 import account_pb2 as _account_pb2
+from pointclear.settlement.v1 import report_pb2 as _report_pb2
 from pointclear.settlement.v1 import settlement_service_pb2 as _settlement_service_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -58,7 +59,13 @@ class SettlementServiceStub:
     RefuseSettlementAccount: _grpc.UnaryUnaryMultiCallable[_account_pb2.RefuseSettlementAccountRequest, _account_pb2.RefuseSettlementAccountResponse]
     """Operators: refuses an account that is not in effect yet. Repeating it is harmless."""
     ListSettlementAccounts: _grpc.UnaryUnaryMultiCallable[_account_pb2.ListSettlementAccountsRequest, _account_pb2.ListSettlementAccountsResponse]
-    """Every version of a partner's account."""
+    """Every version of a partner's account.
+    Reports.
+    """
+    ListReports: _grpc.UnaryUnaryMultiCallable[_report_pb2.ListReportsRequest, _report_pb2.ListReportsResponse]
+    """What there is of a window, for a partner or for the operator."""
+    DownloadReport: _grpc.UnaryStreamMultiCallable[_report_pb2.DownloadReportRequest, _report_pb2.DownloadReportResponse]
+    """A report's file, made when it is first asked for and kept: the same bytes ever after."""
 
 @_typing.type_check_only
 class SettlementServiceAsyncStub(SettlementServiceStub):
@@ -89,7 +96,13 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     RefuseSettlementAccount: _aio.UnaryUnaryMultiCallable[_account_pb2.RefuseSettlementAccountRequest, _account_pb2.RefuseSettlementAccountResponse]  # type: ignore[assignment]
     """Operators: refuses an account that is not in effect yet. Repeating it is harmless."""
     ListSettlementAccounts: _aio.UnaryUnaryMultiCallable[_account_pb2.ListSettlementAccountsRequest, _account_pb2.ListSettlementAccountsResponse]  # type: ignore[assignment]
-    """Every version of a partner's account."""
+    """Every version of a partner's account.
+    Reports.
+    """
+    ListReports: _aio.UnaryUnaryMultiCallable[_report_pb2.ListReportsRequest, _report_pb2.ListReportsResponse]  # type: ignore[assignment]
+    """What there is of a window, for a partner or for the operator."""
+    DownloadReport: _aio.UnaryStreamMultiCallable[_report_pb2.DownloadReportRequest, _report_pb2.DownloadReportResponse]  # type: ignore[assignment]
+    """A report's file, made when it is first asked for and kept: the same bytes ever after."""
 
 class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
     """Windows, statements, legs and bank files."""
@@ -183,6 +196,24 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_pb2.ListSettlementAccountsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_pb2.ListSettlementAccountsResponse, _abc.Awaitable[_account_pb2.ListSettlementAccountsResponse]]:
-        """Every version of a partner's account."""
+        """Every version of a partner's account.
+        Reports.
+        """
+
+    @_abc_1.abstractmethod
+    def ListReports(
+        self,
+        request: _report_pb2.ListReportsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_report_pb2.ListReportsResponse, _abc.Awaitable[_report_pb2.ListReportsResponse]]:
+        """What there is of a window, for a partner or for the operator."""
+
+    @_abc_1.abstractmethod
+    def DownloadReport(
+        self,
+        request: _report_pb2.DownloadReportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_report_pb2.DownloadReportResponse], _abc.AsyncIterator[_report_pb2.DownloadReportResponse]]:
+        """A report's file, made when it is first asked for and kept: the same bytes ever after."""
 
 def add_SettlementServiceServicer_to_server(servicer: SettlementServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,200 @@
+"""`report list` and `report get`."""
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import Progress, SpinnerColumn, TextColumn, TransferSpeedColumn
+
+from exchange.cli.connection import Connection, connect
+from exchange.cli.failure import proof_invalid
+from exchange.cli.files import write_chunks
+from exchange.cli.options import (
+    DEFAULT_DATA_DIR,
+    DataDirOption,
+    EitherProfileOption,
+    JsonOption,
+    ServerOption,
+    WindowArgument,
+    either_profile,
+)
+from exchange.cli.output import Command, answer, console_of, table
+from pointclear.settlement.v1.report_pb2 import (
+    DownloadReportRequest,
+    DownloadReportResponse,
+    ListReportsRequest,
+    ListReportsResponse,
+    Report,
+)
+
+REPORT_TIMEOUT_S = 3600.0
+"""A million lines as a workbook take minutes."""
+
+PartnerOption = Annotated[
+    str | None,
+    typer.Option(help="Whose reports; without it an operator gets its own, a partner its own."),
+]
+
+
+def report_app() -> typer.Typer:
+    """The commands about report files."""
+    app = typer.Typer(
+        no_args_is_help=True, help="List and fetch what a settlement day produces, as files."
+    )
+    app.command("list", cls=Command)(list_reports)
+    app.command("get", cls=Command)(get)
+    return app
+
+
+def list_reports(
+    window_id: WindowArgument,
+    partner: PartnerOption = None,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    profile_dir: EitherProfileOption = None,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the reports of a window, those too that nobody has asked for yet."""
+    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+        reports = _reports(connection, window_id, partner or "")
+    documents = [_document(each) for each in reports]
+    answer(
+        as_json,
+        {"reports": documents},
+        table(
+            ("kind", "format", "file", "bytes", "SHA-256"),
+            [
+                (each["kind"], each["format"], each["file_name"], each["size"], each["sha256"])
+                for each in documents
+            ],
+            right=("bytes",),
+        ),
+    )
+
+
+def get(
+    window_id: WindowArgument,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write the files.")],
+    kind: Annotated[
+        str, typer.Option(help="What to fetch: statement, lines and so on. See `report list`.")
+    ] = "",
+    format_: Annotated[
+        str, typer.Option("--format", help="pdf, csv, xlsx or json. [default: all that there are]")
+    ] = "",
+    every: Annotated[bool, typer.Option("--all", help="Fetch everything that there is.")] = False,
+    partner: PartnerOption = None,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    profile_dir: EitherProfileOption = None,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch reports of a window into a folder, and check their digests.
+
+    What was never asked for is made now; of a million lines that takes minutes.
+    """
+    if bool(kind) is every:
+        raise typer.BadParameter("name a kind, or say --all", param_hint="--kind")
+    documents = []
+    with (
+        connect(either_profile(profile_dir, data_dir, server)) as connection,
+        _progress(quiet=as_json) as shown,
+    ):
+        wanted = [
+            each
+            for each in _reports(connection, window_id, partner or "")
+            if every or (each.kind == kind and format_ in ("", each.format))
+        ]
+        if not wanted:
+            raise typer.BadParameter(f"there is no report {kind} {format_}".rstrip())
+        for each in wanted:
+            path = out / each.file_name
+            document = _document(fetch_report(connection, each, path, shown))
+            documents.append({**document, "path": str(path)})
+    answer(
+        as_json,
+        {"reports": documents},
+        table(
+            ("file", "bytes", "SHA-256"),
+            [(each["path"], each["size"], each["sha256"]) for each in documents],
+            right=("bytes",),
+        ),
+    )
+
+
+def fetch_report(
+    connection: Connection, report: Report, path: Path, shown: Progress | None = None
+) -> Report:
+    """Write a report to `path` and check it; returns what it is. Raises Failed."""
+    request = DownloadReportRequest(
+        period=report.period,
+        partner_id=report.partner_id,
+        kind=report.kind,
+        format=report.format,
+        version=report.version,
+    )
+    task = shown.add_task(report.file_name, total=None) if shown else None
+    found = Report()
+    digest = hashlib.sha256()
+
+    def chunks() -> Iterator[bytes]:
+        answers: Iterator[DownloadReportResponse] = connection.stream(
+            connection.settlement.DownloadReport, request, REPORT_TIMEOUT_S
+        )
+        for each in answers:
+            if each.HasField("report"):
+                found.CopyFrom(each.report)
+            elif each.HasField("chunk"):
+                digest.update(each.chunk)
+                yield each.chunk
+            if shown and task is not None:
+                _tell(shown, task, each)
+        if digest.digest() != found.sha256:
+            raise proof_invalid(f"the bytes of {report.file_name} are not those of its digest")
+
+    write_chunks(path, chunks())
+    return found
+
+
+def _tell(shown: Progress, task: Any, step: DownloadReportResponse) -> None:
+    if step.HasField("lines_written"):
+        shown.update(task, description=f"making it: {step.lines_written:,} lines")
+    elif step.HasField("report"):
+        shown.update(task, description=step.report.file_name, total=step.report.size, completed=0)
+    else:
+        shown.advance(task, len(step.chunk))
+
+
+def _reports(connection: Connection, window_id: str, partner_id: str) -> list[Report]:
+    response: ListReportsResponse = connection.call(
+        connection.settlement.ListReports,
+        ListReportsRequest(period=window_id, partner_id=partner_id),
+    )
+    return list(response.reports)
+
+
+def _document(report: Report) -> dict[str, Any]:
+    return {
+        "kind": report.kind,
+        "format": report.format,
+        "period": report.period,
+        "partner_id": report.partner_id,
+        "version": report.version,
+        "file_name": report.file_name,
+        "size": report.size,
+        "sha256": report.sha256.hex(),
+    }
+
+
+def _progress(*, quiet: bool) -> Progress:
+    console = console_of(sys.stderr)
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TransferSpeedColumn(),
+        console=console,
+        disable=quiet or not console.is_terminal,
+        transient=True,
+    )

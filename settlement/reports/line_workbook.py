@@ -1,0 +1,97 @@
+"""A line file as a workbook for people. Pure, but that it reads and writes files.
+
+The sheet `Lines` has the rows of the line file in its order, the sheet `Totals` its control totals
+and the digest of the file that it was made from. The line file (CSV) is the record; this is what it
+says, with figures as figures (see `settlement.reports.tables`).
+
+The lines are read one by one, so that a million of them need no more room than a hundred.
+"""
+
+import csv
+import hashlib
+import io
+from collections.abc import Callable, Iterator
+from datetime import date
+from typing import IO, Final
+
+from partners.cells import original
+from partners.points import parse_amount
+from settlement.line_file import COLUMNS, LineFileWrong
+from settlement.reports.tables import Cell, Money, Sheet, write_workbook
+
+_AMOUNTS: Final = frozenset(
+    {
+        *("price_per_target_point", "price_per_thousand", "value", "value_tax"),
+        *("promotion", "fee", "tax"),
+    }
+)
+_COUNTS: Final = frozenset(
+    {
+        *("source_points", "target_points", "bonus_points"),
+        *("rate_source_units", "rate_target_units", "log_index"),
+    }
+)
+_LINE_COLUMNS: Final = COLUMNS[1:]
+"""Without the one that tells lines from totals."""
+_WIDTHS: Final = {"transfer_id": 38.0, "own_reference": 26.0, "promotions": 34.0}
+
+Told = Callable[[int], None]
+"""Told how many lines were written since the last time."""
+TOLD_EVERY: Final = 10_000
+
+
+def write_line_workbook(
+    target: IO[bytes], content: bytes, scale: int, day: date, told: Told = lambda _: None
+) -> None:
+    """Write the workbook of a line file to `target`; `scale` is its currency's.
+
+    Raises LineFileWrong where the file has no end marker.
+    """
+    totals: list[list[Cell]] = []
+    widths = [_WIDTHS.get(column, max(11.0, len(column) + 1.0)) for column in _LINE_COLUMNS]
+    sheets = (
+        Sheet("Lines", _LINE_COLUMNS, _lines(content, scale, totals, told), widths),
+        Sheet("Totals", _LINE_COLUMNS, _totals(content, totals), widths),
+    )
+    write_workbook(target, sheets, "Lines of a settlement statement", day)
+
+
+def _lines(
+    content: bytes, scale: int, totals: list[list[Cell]], told: Told
+) -> Iterator[list[Cell]]:
+    """The lines; `totals` has the control totals and the end marker when they have been read."""
+    rows = csv.reader(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline=""))
+    columns = next(rows, [])
+    if tuple(columns) != COLUMNS:
+        raise LineFileWrong("the columns are not those of a line file")
+    written, kind = 0, ""
+    for row in rows:
+        kind, *cells = row
+        typed = [_cell(name, cell, scale) for name, cell in zip(_LINE_COLUMNS, cells, strict=True)]
+        if kind != "LINE":
+            totals.append(typed)
+            continue
+        yield typed
+        written += 1
+        if written == TOLD_EVERY:
+            told(written)
+            written = 0
+    told(written)
+    if kind != "END":
+        raise LineFileWrong("the end marker is missing, so the file may be cut short")
+
+
+def _cell(column: str, cell: str, scale: int) -> Cell:
+    if not cell:
+        return None
+    if column in _AMOUNTS:
+        return Money(parse_amount(cell, scale), scale)
+    if column in _COUNTS:
+        return int(cell)
+    return original(cell)
+
+
+def _totals(content: bytes, totals: list[list[Cell]]) -> Iterator[list[Cell]]:
+    """The control totals, which were met while the lines were written, and the file's digest."""
+    yield from totals
+    yield ["SHA-256 of the line file", hashlib.sha256(content).hexdigest()]

@@ -1,0 +1,160 @@
+"""Makes a report from what the books say, and keeps it.
+
+One transaction reads, makes and keeps: a crash leaves nothing, and the next request makes the same
+file again. A file that is kept is never made again.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import IO, Any, Final
+
+from partners.errors import Reason, Refused
+from settlement import store as books
+from settlement.reports import store
+from settlement.reports.catalogue import OUTPUTS, Format, Kind, ReportName
+from settlement.reports.line_workbook import Told, write_line_workbook
+from settlement.reports.statement_csv import statement_csv
+from settlement.reports.statement_pdf import Parties, statement_pdf
+from settlement.reports.store import PartnerNames, StoredReport
+from settlement.scheme import scheme_of
+from settlement.statement import Statement
+from settlement.windows import SettlementWindow
+
+IN_MEMORY_MAX: Final = 8 << 20
+"""A larger file lies on disk while it is made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a report is made from."""
+
+    connection: Any
+    window: SettlementWindow
+    partner: PartnerNames | None
+    """None for the operator's own."""
+    audience: str
+    told: Told
+
+    @property
+    def whose(self) -> PartnerNames:
+        """The partner of a partner's report."""
+        assert self.partner is not None, "an operator's report is about all partners"
+        return self.partner
+
+    @property
+    def statement(self) -> Statement:
+        """The partner's statement."""
+        found = books.statement_of(self.connection, self.window.window_id, self.whose.partner_id)
+        if found is None:
+            raise unknown(self.window.window_id)
+        return found
+
+    @property
+    def parties(self) -> Parties:
+        """By the names that people know."""
+        operator = scheme_of(self.connection, self.window.currency.code).operator_name
+        return Parties(operator or self.audience, self.whose.legal_name)
+
+    @property
+    def lines(self) -> bytes:
+        """The partner's line file."""
+        content = books.stored_line_file(
+            self.connection, self.window.window_id, self.whose.partner_id
+        )
+        if content is None:
+            raise unknown(self.window.window_id)
+        return content
+
+
+Writer = Callable[[Subject, IO[bytes]], None]
+
+
+def name_of(
+    connection: Any, kind: Kind, format_: Format, window_id: str, partner_id: str, version: int
+) -> ReportName:
+    """The name of a report of a stated window, or Refused(STATEMENT_UNKNOWN) where there is none.
+
+    An empty `partner_id` means the operator; version 0 the newest.
+    """
+    if OUTPUTS[kind].is_operators is not (not partner_id):
+        whom = "the operator" if OUTPUTS[kind].is_operators else "one partner"
+        raise Refused(Reason.FIELD_INVALID, "partner_id", f"a report {kind} is about {whom}")
+    number, newest = 0, 1
+    window = books.window_named(connection, window_id)
+    if partner_id:
+        number = store.partner_named(connection, partner_id).number
+        stated = books.statement_of(connection, window_id, partner_id)
+        if stated is None:
+            raise unknown(window_id)
+    elif window.closing_tree is None:
+        raise Refused(Reason.WINDOW_STATE, "period", f"{window_id} is open; close it first")
+    if version > newest:
+        raise unknown(window_id)
+    return ReportName(kind, window_id, number, version or newest, format_)
+
+
+def kept(
+    connection: Any, name: ReportName, partner_id: str, audience: str, told: Told
+) -> StoredReport:
+    """The report of this name, made now unless it is kept already."""
+    found = store.found(connection, name)
+    if found is not None:
+        return found
+    with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_MAX) as target:
+        make(connection, name, partner_id, audience, told, target)
+        return store.keep(connection, name, target)
+
+
+def make(
+    connection: Any,
+    name: ReportName,
+    partner_id: str,
+    audience: str,
+    told: Told,
+    target: IO[bytes],
+) -> None:
+    """Write a report to `target`, whether or not it is kept."""
+    window = books.window_named(connection, name.period)
+    partner = store.partner_named(connection, partner_id) if partner_id else None
+    subject = Subject(connection, window, partner, audience, told)
+    WRITERS[Kind(name.kind), Format(name.format)](subject, target)
+
+
+def unknown(window_id: str) -> Refused:
+    """The refusal of what was never stated."""
+    return Refused(Reason.STATEMENT_UNKNOWN, "period", f"there is no such statement of {window_id}")
+
+
+def _statement_pdf(subject: Subject, target: IO[bytes]) -> None:
+    statement = subject.statement
+    payload = books.statement_payload(
+        subject.connection, subject.window.window_id, subject.whose.partner_id
+    )
+    assert payload is not None, "it was read just now"
+    digest = hashlib.sha256(payload).digest()
+    target.write(statement_pdf(statement, subject.parties, digest))
+
+
+def _statement_csv(subject: Subject, target: IO[bytes]) -> None:
+    target.write(statement_csv(subject.statement))
+
+
+def _lines_csv(subject: Subject, target: IO[bytes]) -> None:
+    target.write(subject.lines)
+
+
+def _lines_xlsx(subject: Subject, target: IO[bytes]) -> None:
+    window = subject.window
+    write_line_workbook(
+        target, subject.lines, window.currency.scale, window.business_date, subject.told
+    )
+
+
+WRITERS: Mapping[tuple[Kind, Format], Writer] = {
+    (Kind.STATEMENT, Format.PDF): _statement_pdf,
+    (Kind.STATEMENT, Format.CSV): _statement_csv,
+    (Kind.LINES, Format.CSV): _lines_csv,
+    (Kind.LINES, Format.XLSX): _lines_xlsx,
+}

@@ -1,0 +1,132 @@
+"""The calls about reports of `pointclear.settlement.v1.SettlementService`. They raise Refused."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Engine
+
+from exchange.fold import InvariantBroken
+from partners.caller import Caller
+from partners.errors import Reason, Refused
+from partners.points import check_id
+from pointclear.settlement.v1 import report_pb2 as pb
+from settlement import store as books
+from settlement.reports import making, store
+from settlement.reports.catalogue import OUTPUTS, ReportName, output_of
+from settlement.reports.store import StoredReport
+
+CHUNK_BYTES_MAX: Final = 60 * 1024
+"""So that a message with one stays below 64 KiB."""
+TOLD_EVERY_S: Final = 1.0
+
+_T = TypeVar("_T")
+
+
+class ReportService:
+    """Lists, makes and gives out report files."""
+
+    def __init__(self, engine: Engine, audience: str) -> None:
+        """`audience` is what papers name where the operator has no name of its own."""
+        self._engine = engine
+        self._audience = audience
+        # A large file takes much of a processor: one at a time leaves the rest to orders.
+        self._making = asyncio.Lock()
+
+    async def list_reports(
+        self, request: pb.ListReportsRequest, caller: Caller
+    ) -> pb.ListReportsResponse:
+        """All that there is of a window for a partner or the operator, made or not."""
+        partner_id = _whose(request.partner_id, caller)
+        period = check_id(request.period, "period")
+
+        def read(connection: Any) -> list[pb.Report]:
+            return _listed(connection, period, partner_id)
+
+        return pb.ListReportsResponse(reports=await self._read(read))
+
+    async def download_report(
+        self, request: pb.DownloadReportRequest, caller: Caller
+    ) -> AsyncIterator[pb.DownloadReportResponse]:
+        """A report's file in chunks, made first where it was not."""
+        partner_id = _whose(request.partner_id, caller)
+        kind, format_ = output_of(request.kind, request.format)
+        period = check_id(request.period, "period")
+        name = await self._read(making.name_of, kind, format_, period, partner_id, request.version)
+        written = [0]
+
+        def told(lines: int) -> None:
+            written[0] += lines
+
+        async with self._making:
+            work = asyncio.ensure_future(
+                self._read(making.kept, name, partner_id, self._audience, told)
+            )
+            while not (await asyncio.wait([work], timeout=TOLD_EVERY_S))[0]:
+                yield pb.DownloadReportResponse(lines_written=written[0])
+        stored = work.result()
+        yield pb.DownloadReportResponse(report=_message(stored, partner_id))
+        async for chunk in self._chunks(stored):
+            yield pb.DownloadReportResponse(chunk=chunk)
+
+    async def _chunks(self, stored: StoredReport) -> AsyncIterator[bytes]:
+        """The file's bytes; raises InvariantBroken at the end where they are not what was kept."""
+        digest = hashlib.sha256()
+        for place in range(stored.parts):
+            part = await self._read(store.part, stored.name, place)
+            digest.update(part)
+            for start in range(0, len(part), CHUNK_BYTES_MAX):
+                yield part[start : start + CHUNK_BYTES_MAX]
+        if digest.digest() != stored.sha256:
+            raise InvariantBroken(f"{stored.name.file_name} was altered")
+
+    async def _read(self, read: Callable[..., _T], *arguments: Any) -> _T:
+        """Run a blocking function on a connection in a transaction of its own, off the loop."""
+
+        def in_transaction() -> _T:
+            with self._engine.begin() as transaction:
+                return read(transaction.connection.dbapi_connection, *arguments)
+
+        return await asyncio.to_thread(in_transaction)
+
+
+def _listed(connection: Any, window_id: str, partner_id: str) -> list[pb.Report]:
+    number = store.partner_named(connection, partner_id).number if partner_id else 0
+    window = books.window_named(connection, window_id)
+    if partner_id and books.statement_of(connection, window_id, partner_id) is None:
+        raise making.unknown(window_id)
+    names = [
+        ReportName(kind, window_id, number, 1, format_)
+        for kind, output in OUTPUTS.items()
+        if output.is_operators is (not partner_id) and window.closing_tree is not None
+        for format_ in output.formats
+    ]
+    kept = {each.name: each for each in store.reports_of(connection, window_id, number)}
+    missing = [StoredReport(name, b"", 0) for name in names if name not in kept]
+    return [_message(each, partner_id) for each in (*kept.values(), *missing)]
+
+
+def _message(report: StoredReport, partner_id: str) -> pb.Report:
+    name = report.name
+    return pb.Report(
+        kind=name.kind,
+        format=name.format,
+        period=name.period,
+        partner_id=partner_id,
+        version=name.version,
+        file_name=name.file_name,
+        sha256=report.sha256,
+        size=report.size,
+    )
+
+
+def _whose(partner_id: str, caller: Caller) -> str:
+    """The partner whose reports are asked for, empty for the operator's own; others' are answered
+    as if they did not exist.
+    """
+    if caller.is_operator:
+        return check_id(partner_id, "partner_id") if partner_id else ""
+    if partner_id not in ("", caller.name):
+        raise Refused(Reason.STATEMENT_UNKNOWN, "partner_id", "there is no such statement")
+    return caller.name

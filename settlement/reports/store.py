@@ -1,0 +1,115 @@
+"""Keeps report files and gives them out again. All functions take a psycopg2 connection.
+
+A file is kept once under its name, in parts, with its digest; nothing changes it afterwards. Who
+asks again gets the same bytes, whatever program or font made them.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+from exchange.fold import InvariantBroken
+from partners.errors import Reason, Refused
+from partners.queries import load_queries
+from settlement.reports.catalogue import ReportName
+
+QUERIES = load_queries(Path(__file__).with_name("reports.sql"))
+
+PART_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReport:
+    """A file that is kept."""
+
+    name: ReportName
+    sha256: bytes
+    size: int
+
+    @property
+    def parts(self) -> int:
+        """How many parts it lies in."""
+        return -(-self.size // PART_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerNames:
+    """A partner as papers name it."""
+
+    number: int
+    partner_id: str
+    legal_name: str
+    currency: str
+
+
+def found(connection: Any, name: ReportName) -> StoredReport | None:
+    """The file of this name, if it was made."""
+    row = QUERIES.report(connection, **asdict(name))
+    return StoredReport(name, bytes(row[0]), row[1]) if row else None
+
+
+def reports_of(connection: Any, period: str, partner_number: int) -> tuple[StoredReport, ...]:
+    """What is kept of a period for a partner, or for the operator."""
+    rows = QUERIES.reports_of(connection, period=period, partner_number=partner_number)
+    return tuple(
+        StoredReport(ReportName(*name), bytes(sha256), size) for *name, sha256, size in rows
+    )
+
+
+def keep(connection: Any, name: ReportName, content: IO[bytes]) -> StoredReport:
+    """Keep a file. A repeat with the same bytes changes nothing.
+
+    One transaction: a crash before its commit leaves nothing. Raises InvariantBroken where other
+    bytes were kept under the name.
+    """
+    digest, size = hashlib.sha256(), 0
+    content.seek(0)
+    while part := content.read(PART_BYTES):
+        digest.update(part)
+        size += len(part)
+    stored = StoredReport(name, digest.digest(), size)
+    kept = QUERIES.keep_report(connection, **asdict(name), sha256=stored.sha256, size=size)
+    if not kept:
+        if found(connection, name) != stored:
+            raise InvariantBroken(f"{name.file_name} was kept with other bytes")
+        return stored
+    content.seek(0)
+    for place in range(stored.parts):
+        part = content.read(PART_BYTES)
+        QUERIES.keep_part(connection, **asdict(name), place=place, content=part)
+    return stored
+
+
+def part(connection: Any, name: ReportName, place: int) -> bytes:
+    """One part of a kept file; raises InvariantBroken where it is gone."""
+    content = QUERIES.part(connection, **asdict(name), place=place)
+    if content is None:
+        raise InvariantBroken(f"part {place} of {name.file_name} is missing")
+    return bytes(content)
+
+
+def content_of(connection: Any, stored: StoredReport) -> Iterator[bytes]:
+    """A file's parts; raises InvariantBroken at the end where they are not what was kept."""
+    digest = hashlib.sha256()
+    for place in range(stored.parts):
+        each = part(connection, stored.name, place)
+        digest.update(each)
+        yield each
+    if digest.digest() != stored.sha256:
+        raise InvariantBroken(f"{stored.name.file_name} was altered")
+
+
+def partner_named(connection: Any, partner_id: str) -> PartnerNames:
+    """A partner; raises Refused(PARTNER_UNKNOWN)."""
+    row = QUERIES.partner_row(connection, partner_id=partner_id)
+    if row is None:
+        raise Refused(Reason.PARTNER_UNKNOWN, "partner_id", f"there is no partner {partner_id}")
+    number, legal_name, currency = row
+    return PartnerNames(number, partner_id, legal_name, currency)
+
+
+def partner_ids(connection: Any) -> dict[int, str]:
+    """Partners' ids by their numbers."""
+    return {number: partner_id for number, partner_id, _ in QUERIES.partner_names(connection)}

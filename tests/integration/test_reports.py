@@ -1,0 +1,187 @@
+"""Report files over a real database: made once, kept, given out in chunks, and only to whom they
+belong.
+"""
+
+import asyncio
+import csv
+import hashlib
+import io
+from collections.abc import Callable
+
+import pytest
+from python_calamine import CalamineWorkbook
+
+from partners.caller import Caller
+from partners.errors import Reason, Refused
+from pointclear.settlement.v1 import report_pb2 as pb
+from settlement.line_file import read_line_file
+from settlement.reports import making
+from settlement.reports.catalogue import OUTPUTS, output_of
+from tests.database import Database
+from tests.integration.test_settlement_cycle import (
+    AUDIENCE,
+    CNY,
+    OPERATOR,
+    Coalition,
+    found,
+    worked_example,
+)
+
+WINDOW = "cny-2017-01-01"
+AURORA, BOREALIS = (Caller("partner", name) for name in ("aurora", "borealis"))
+PARTNERS_OUTPUTS = [
+    (kind, format_)
+    for kind, output in OUTPUTS.items()
+    if not output.is_operators
+    for format_ in output.formats
+]
+OPERATORS_OUTPUTS = [
+    (kind, format_)
+    for kind, output in OUTPUTS.items()
+    if output.is_operators
+    for format_ in output.formats
+]
+
+
+@pytest.fixture
+def stated(fresh_database: Callable[[], Database]) -> Coalition:
+    """The worked example of the design, stated."""
+    coalition = found(fresh_database().engine(), 1000 * CNY)
+    worked_example(coalition)
+    coalition.settle()
+    return coalition
+
+
+def download(
+    coalition: Coalition, kind: str, format_: str, caller: Caller, partner_id: str = ""
+) -> tuple[pb.Report, bytes]:
+    """A report as it comes over the wire, its digest checked."""
+
+    async def run() -> tuple[pb.Report, bytes]:
+        request = pb.DownloadReportRequest(
+            period=WINDOW, partner_id=partner_id, kind=kind, format=format_
+        )
+        steps = [each async for each in coalition.service.download_report(request, caller)]
+        (report,) = (each.report for each in steps if each.HasField("report"))
+        return report, b"".join(each.chunk for each in steps if each.HasField("chunk"))
+
+    report, content = asyncio.run(run())
+    assert hashlib.sha256(content).digest() == report.sha256
+    assert report.size == len(content)
+    return report, content
+
+
+def listed(coalition: Coalition, caller: Caller, partner_id: str = "") -> list[pb.Report]:
+    request = pb.ListReportsRequest(period=WINDOW, partner_id=partner_id)
+    return list(asyncio.run(coalition.service.list_reports(request, caller)).reports)
+
+
+@pytest.mark.parametrize(("kind", "format_"), PARTNERS_OUTPUTS)
+def test_a_partners_report_is_kept_and_the_same_bytes_come_again(
+    stated: Coalition, kind: str, format_: str
+) -> None:
+    report, content = download(stated, kind, format_, AURORA)
+    assert download(stated, kind, format_, AURORA) == (report, content)
+    assert download(stated, kind, format_, OPERATOR, "aurora") == (report, content)
+    assert made_again(stated, kind, format_, "aurora") == content
+
+
+@pytest.mark.parametrize(("kind", "format_"), OPERATORS_OUTPUTS)
+def test_an_operators_report_is_kept_and_the_same_bytes_come_again(
+    stated: Coalition, kind: str, format_: str
+) -> None:
+    report, content = download(stated, kind, format_, OPERATOR)
+    assert download(stated, kind, format_, OPERATOR) == (report, content)
+    assert made_again(stated, kind, format_, "") == content
+
+
+def made_again(coalition: Coalition, kind: str, format_: str, partner_id: str) -> bytes:
+    """The report as it would be made today, whether or not it is kept."""
+    target = io.BytesIO()
+    with coalition.engine.connect() as connection:
+        raw = connection.connection.dbapi_connection
+        name = making.name_of(raw, *output_of(kind, format_), WINDOW, partner_id, version=0)
+        making.make(raw, name, partner_id, AUDIENCE, lambda _lines: None, target)
+    return target.getvalue()
+
+
+def test_what_is_listed_is_made_when_it_is_asked_for(stated: Coalition) -> None:
+    assert {(each.kind, each.format) for each in listed(stated, AURORA)} == set(PARTNERS_OUTPUTS)
+    assert not any(each.size for each in listed(stated, AURORA))
+    report, _ = download(stated, "statement", "pdf", AURORA)
+    assert [each for each in listed(stated, AURORA) if each.size] == [report]
+    assert not any(each.size for each in listed(stated, BOREALIS))
+
+
+def test_t20_anothers_report_is_unknown(stated: Coalition) -> None:
+    with pytest.raises(Refused) as refusal:
+        download(stated, "statement", "pdf", AURORA, "borealis")
+    assert refusal.value.reason is Reason.STATEMENT_UNKNOWN
+    with pytest.raises(Refused) as refusal:
+        listed(stated, AURORA, "borealis")
+    assert refusal.value.reason is Reason.STATEMENT_UNKNOWN
+
+
+@pytest.mark.parametrize(("kind", "format_"), OPERATORS_OUTPUTS)
+def test_t20_an_operators_report_is_no_partners(stated: Coalition, kind: str, format_: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        download(stated, kind, format_, AURORA)
+    assert refusal.value.reason is Reason.FIELD_INVALID
+
+
+@pytest.mark.parametrize(("kind", "format_"), [("weather", "pdf"), ("statement", "xlsx")])
+def test_what_there_is_not_is_refused_by_name(stated: Coalition, kind: str, format_: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        download(stated, kind, format_, AURORA)
+    assert refusal.value.reason is Reason.FIELD_INVALID
+
+
+def test_nothing_is_reported_of_a_window_that_is_not_stated(
+    fresh_database: Callable[[], Database],
+) -> None:
+    coalition = found(fresh_database().engine(), 1000 * CNY)
+    worked_example(coalition)
+    with pytest.raises(Refused) as refusal:
+        download(coalition, "statement", "pdf", AURORA)
+    assert refusal.value.reason is Reason.STATEMENT_UNKNOWN
+
+
+def test_t27_a_formula_in_a_reference_opens_as_text(stated: Coalition) -> None:
+    """`worked_example` orders with the reference `=own-1`."""
+    _, content = download(stated, "lines", "xlsx", AURORA)
+    sheet = CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_name("Lines")
+    head, *rows = sheet.to_python()
+    assert rows[0][head.index("own_reference")] == "=own-1"
+    assert b"<f>" not in content
+
+
+def test_the_workbooks_figures_are_those_of_the_line_file(stated: Coalition) -> None:
+    _, content = download(stated, "lines", "xlsx", AURORA)
+    lines = read_line_file(download(stated, "lines", "csv", AURORA)[1])
+    book = CalamineWorkbook.from_filelike(io.BytesIO(content))
+    head, *rows = book.get_sheet_by_name("Lines").to_python()
+    assert len(rows) == len(lines.lines)
+    for row, line in zip(rows, lines.lines, strict=True):
+        cells = dict(zip(head, row, strict=True))
+        assert cells["transfer_id"] == str(line.transfer_id)
+        for name in ("value", "fee", "tax", "promotion"):
+            assert round(float(str(cells[name])) * CNY) == getattr(line, name)
+        assert float(str(cells["source_points"])) == line.source_points
+
+
+def test_the_statements_csv_adds_up_to_the_statement(stated: Coalition) -> None:
+    statement = stated.statement("aurora")
+    text = download(stated, "statement", "csv", AURORA)[1].decode()
+    assert text.endswith("\r\n")
+    head, *rows = csv.reader(io.StringIO(text, newline=""))
+    cells = [dict(zip(head, row, strict=True)) for row in rows]
+    net = sum(units(row["amount"]) for row in cells if row["row"] == "NET")
+    (total,) = (row for row in cells if row["row"] == "TOTAL")
+    assert net == units(total["amount"]) == statement.net
+    assert cells[-1]["row"] == "END"
+
+
+def units(amount: str) -> int:
+    whole, _, fraction = amount.partition(".")
+    assert len(fraction) == 6
+    return int(whole + fraction)
