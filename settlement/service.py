@@ -19,7 +19,6 @@ from partners.keys import Purpose
 from partners.points import check_id, currency_scale
 from partners.signers import Signers
 from partners.wire import envelope_to_proto
-from pointclear.settlement.v1 import report_pb2
 from pointclear.settlement.v1 import settlement_service_pb2 as pb
 from settlement import store, wire
 from settlement.accounts.service import SettlementAccounts
@@ -53,7 +52,9 @@ class SettlementService:
         self.approve_settlement_account = accounts.approve_settlement_account
         self.refuse_settlement_account = accounts.refuse_settlement_account
         self.list_settlement_accounts = accounts.list_settlement_accounts
-        self._reports = ReportService(engine, audience)
+        reports = ReportService(engine, audience)
+        self.list_reports = reports.list_reports
+        self.download_report = reports.download_report
 
     # Windows
 
@@ -171,21 +172,6 @@ class SettlementService:
         if content is None:
             raise _statement_unknown(window_id)
         return content
-
-    # Reports
-
-    async def list_reports(
-        self, request: report_pb2.ListReportsRequest, caller: Caller
-    ) -> report_pb2.ListReportsResponse:
-        """What there is of a window, for a partner or for the operator."""
-        return await self._reports.list_reports(request, caller)
-
-    async def download_report(
-        self, request: report_pb2.DownloadReportRequest, caller: Caller
-    ) -> AsyncIterator[report_pb2.DownloadReportResponse]:
-        """A report's file, made when it is first asked for."""
-        async for each in self._reports.download_report(request, caller):
-            yield each
 
     # What all of them do
 

@@ -25,7 +25,8 @@ COMMANDS = (
     "delivery pull", "delivery confirm", "member validate", "member erase",
     "rates check", "rates graph", "rates derive", "rates numeraire",
     "lookup", "receipts", "transfers", "simulate", "position", "corridors", "window open",
-    "window close", "window list", "settle", "statement", "verify",
+    "window close", "window list", "settle", "statement", "report list",
+    "report get", "verify",
 )  # fmt: skip
 SERVER_LIBRARIES = ("sqlalchemy", "psycopg2", "nacl", "structlog", "aiosql", "uvloop")
 
