@@ -28,16 +28,34 @@ lines give equal bytes, and reading refuses any other bytes.
 """
 
 import csv
+import hashlib
 import io
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from enum import StrEnum
+from functools import lru_cache
 from uuid import UUID
 
 from partners.cells import neutralised, original
 from partners.errors import PointclearError, Refused
 from partners.points import format_amount, parse_amount
+from settlement.line_sums import LineSums, LineTally
+from settlement.lines import REVERSED, Line, LineFile, Role, Share, Totals, total
+
+__all__ = [
+    "COLUMNS",
+    "REVERSED",
+    "Line",
+    "LineFile",
+    "LineFileWriter",
+    "LineFileWrong",
+    "Role",
+    "Share",
+    "Totals",
+    "line_sums",
+    "read_line_file",
+    "total",
+    "write_line_file",
+]
 
 COLUMNS = (
     "row",
@@ -69,151 +87,77 @@ COLUMNS = (
     "log_index",
 )
 
+PART_CHARS = 1 << 20
+"""A part of a file is handed over when it has become longer than this."""
+
 
 class LineFileWrong(PointclearError):
     """The bytes are not a whole and untouched line file."""
 
 
-class Role(StrEnum):
-    """Which side of a transfer the partner is."""
-
-    SOURCE = "source"
-    TARGET = "target"
-    FUNDER = "funder"
-    """Neither, but it pays for a bonus."""
-    SOURCE_REVERSED = "source-reversed"
-    TARGET_REVERSED = "target-reversed"
-    FUNDER_REVERSED = "funder-reversed"
-
-    @property
-    def is_reversed(self) -> bool:
-        """Whether it is a side of a reversal."""
-        return self in REVERSED.values()
-
-
-REVERSED = {
-    Role.SOURCE: Role.SOURCE_REVERSED,
-    Role.TARGET: Role.TARGET_REVERSED,
-    Role.FUNDER: Role.FUNDER_REVERSED,
-}
-"""The side of a reversal that each side of its transfer is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A funder's part of a bonus."""
-
-    promotion_id: str
-    funder: str
-    amount: int
-    """In units of the currency's scale, not negative."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One transfer, or one reversal, as one partner sees it.
-
-    Money is in units of the currency's scale; positive is owed to the partner.
+class LineFileWriter:
+    """Writes a line file as its lines come, and adds them up: nothing but the part that is being
+    written is held in memory, however many lines there are.
     """
 
-    transfer_id: UUID
-    role: Role
-    own_reference: str
-    """The sender's own reference from its order; empty for others."""
-    source_program: str
-    target_program: str
-    source_points: int
-    target_points: int
-    """All that was granted, bonuses among it."""
-    bonus_points: int
-    agreement_id: str
-    segment: str
-    rate_source_units: int
-    rate_target_units: int
-    price_per_target_point: int
-    """0 where a thousand are priced."""
-    price_per_thousand: int
-    value: int
-    value_tax: int
-    value_tax_code: str
-    promotion: int
-    promotions: tuple[Share, ...]
-    """Those that are the partner's business, its own among them."""
-    fee: int
-    tax: int
-    tax_code: str
-    """Empty for whoever does not bear the fee."""
-    currency: str
-    state: str
-    recorded_at: datetime
-    log_index: int
+    def __init__(
+        self, window_id: str, partner_id: str, scale: int, keep: Callable[[bytes], None]
+    ) -> None:
+        """`keep` is given the file's bytes in parts, in their order."""
+        self._window_id = window_id
+        self._partner_id = partner_id
+        self._scale = scale
+        self._keep = keep
+        self._tally = LineTally(partner_id)
+        self._digest = hashlib.sha256()
+        self._text = io.StringIO(newline="")
+        self._rows = csv.writer(self._text, lineterminator="\r\n")
+        self._rows.writerow(COLUMNS)
 
+    def write(self, lines: Iterable[Line]) -> None:
+        """Write lines, in the order of the log."""
+        add, row, scale, text = self._tally.add, self._rows.writerow, self._scale, self._text
+        for line in lines:
+            add(line)
+            row(_cells(line, scale))
+            if text.tell() > PART_CHARS:
+                self._hand_over()
 
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Control totals of the lines of one role. Points are added whatever their program is."""
-
-    count: int = 0
-    source_points: int = 0
-    target_points: int = 0
-    bonus_points: int = 0
-    value: int = 0
-    value_tax: int = 0
-    promotion: int = 0
-    fee: int = 0
-    tax: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class LineFile:
-    """A partner's transfers of a window, in the order of the log."""
-
-    window_id: str
-    partner_id: str
-    scale: int
-    """Digits after the point of the currency's unit."""
-    lines: tuple[Line, ...]
-
-    @property
-    def roles(self) -> tuple[Role, ...]:
-        """Those that have control totals."""
-        present = {line.role for line in self.lines}
-        return tuple(role for role in Role if role in REVERSED or role in present)
-
-    def totals(self, role: Role) -> Totals:
-        """Control totals of one role."""
-        return total(line for line in self.lines if line.role is role)
-
-
-def total(lines: Iterable[Line]) -> Totals:
-    """Control totals of `lines`."""
-    rows = [
-        (
-            1,
-            line.source_points,
-            line.target_points,
-            line.bonus_points,
-            line.value,
-            line.value_tax,
-            line.promotion,
-            line.fee,
-            line.tax,
+    def end(self) -> LineSums:
+        """Write the control totals and the end marker; returns what the lines come to."""
+        sums = self._tally.sums()
+        self._rows.writerows(
+            _total_cells(role, sums.totals(role), self._scale) for role in sums.roles
         )
-        for line in lines
-    ]
-    return Totals(*(sum(column) for column in zip(*rows, strict=True)))
+        end = {"row": "END", "transfer_id": self._window_id, "own_reference": self._partner_id}
+        self._rows.writerow([end.get(column, "") for column in COLUMNS])
+        self._hand_over()
+        return sums.of_file(self._digest.digest())
+
+    def _hand_over(self) -> None:
+        part = self._text.getvalue().encode()
+        self._text.seek(0)
+        self._text.truncate()
+        self._digest.update(part)
+        self._keep(part)
 
 
 def write_line_file(file: LineFile) -> bytes:
     """The one form of a line file."""
-    text = io.StringIO(newline="")
-    rows = csv.writer(text, lineterminator="\r\n")
-    rows.writerow(COLUMNS)
-    rows.writerows(_cells(line, file.scale) for line in file.lines)
-    rows.writerows(_total_cells(role, file.totals(role), file.scale) for role in file.roles)
-    end = {"row": "END", "transfer_id": file.window_id, "own_reference": file.partner_id}
-    rows.writerow([end.get(column, "") for column in COLUMNS])
-    return text.getvalue().encode()
+    parts: list[bytes] = []
+    _written(file, parts.append)
+    return b"".join(parts)
+
+
+def line_sums(file: LineFile) -> LineSums:
+    """What the lines of a file come to, with its digest."""
+    return _written(file, lambda _part: None)
+
+
+def _written(file: LineFile, keep: Callable[[bytes], None]) -> LineSums:
+    writer = LineFileWriter(file.window_id, file.partner_id, file.scale, keep)
+    writer.write(file.lines)
+    return writer.end()
 
 
 def read_line_file(content: bytes) -> LineFile:
@@ -231,41 +175,53 @@ def read_line_file(content: bytes) -> LineFile:
     return file
 
 
-def _cells(line: Line, scale: int) -> list[str]:
-    def money(units: int) -> str:
-        return format_amount(units, scale)
+# What a window's lines repeat is worked out once: figures, names of programs and agreements, and
+# the time, which all that one batch committed share.
+_money = lru_cache(maxsize=8192)(format_amount)
+_name = lru_cache(maxsize=1024)(neutralised)
 
-    return [
+
+@lru_cache(maxsize=64)
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _cells(line: Line, scale: int) -> tuple[object, ...]:
+    price, thousand = line.price_per_target_point, line.price_per_thousand
+    return (
         "LINE",
-        str(line.transfer_id),
-        line.role,
+        line.transfer_id,
+        line.role.value,
         neutralised(line.own_reference),
-        neutralised(line.source_program),
-        neutralised(line.target_program),
-        str(line.source_points),
-        str(line.target_points),
-        str(line.bonus_points),
-        neutralised(line.agreement_id),
-        neutralised(line.segment),
-        str(line.rate_source_units),
-        str(line.rate_target_units),
-        money(line.price_per_target_point) if line.price_per_target_point else "",
-        money(line.price_per_thousand) if line.price_per_thousand else "",
-        money(line.value),
-        money(line.value_tax),
-        neutralised(line.value_tax_code),
-        money(line.promotion),
+        _name(line.source_program),
+        _name(line.target_program),
+        line.source_points,
+        line.target_points,
+        line.bonus_points,
+        _name(line.agreement_id),
+        _name(line.segment),
+        line.rate_source_units,
+        line.rate_target_units,
+        _money(price, scale) if price else "",
+        _money(thousand, scale) if thousand else "",
+        _money(line.value, scale),
+        _money(line.value_tax, scale),
+        _name(line.value_tax_code),
+        _money(line.promotion, scale),
         " ".join(
-            f"{each.promotion_id}/{each.funder}={money(each.amount)}" for each in line.promotions
-        ),
-        money(line.fee),
-        money(line.tax),
-        neutralised(line.tax_code),
+            f"{each.promotion_id}/{each.funder}={_money(each.amount, scale)}"
+            for each in line.promotions
+        )
+        if line.promotions
+        else "",
+        _money(line.fee, scale),
+        _money(line.tax, scale),
+        _name(line.tax_code),
         line.currency,
         line.state,
-        line.recorded_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        str(line.log_index),
-    ]
+        _time(line.recorded_at),
+        line.log_index,
+    )
 
 
 def _total_cells(role: Role, totals: Totals, scale: int) -> list[str]:

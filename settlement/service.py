@@ -5,6 +5,7 @@ them.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, date, datetime
+from itertools import count
 from typing import Any
 
 from sqlalchemy import Engine
@@ -160,18 +161,23 @@ class SettlementService:
         """The line file of a statement, in chunks."""
         partner_id = _whose(request.partner_id, caller)
         check_id(request.window_id, "window_id")
-        content = await self._course.read(self._stated_line_file, request.window_id, partner_id)
-        for start in range(0, len(content), CHUNK_BYTES_MAX):
-            yield pb.DownloadLineFileResponse(chunk=content[start : start + CHUNK_BYTES_MAX])
+        stored = await self._course.read(self._stated_line_file, request.window_id, partner_id)
+        # Each part is read by itself: a slow caller holds no transaction open.
+        for part in count():
+            content = await self._course.read(stored.part, part)
+            if content is None:
+                return
+            for start in range(0, len(content), CHUNK_BYTES_MAX):
+                yield pb.DownloadLineFileResponse(chunk=content[start : start + CHUNK_BYTES_MAX])
 
     @staticmethod
-    def _stated_line_file(connection: Any, window_id: str, partner_id: str) -> bytes:
+    def _stated_line_file(connection: Any, window_id: str, partner_id: str) -> store.StoredLineFile:
         # A file that no statement names yet is not shown: a crash may have left it.
         stated = store.statement_payload(connection, window_id, partner_id)
-        content = store.stored_line_file(connection, window_id, partner_id) if stated else None
-        if content is None:
+        stored = store.line_file_of(connection, window_id, partner_id) if stated else None
+        if stored is None:
             raise _statement_unknown(window_id)
-        return content
+        return stored
 
     # What all of them do
 

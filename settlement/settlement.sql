@@ -128,15 +128,22 @@ WHERE w.currency = :currency AND w.state = 'PENDING_SETTLEMENT'
     AND l.log_index IS NOT NULL AND l.confirmed_index IS NULL
 ORDER BY l.window_number, l.partner_number;
 
--- name: keep_line_file(window_number, partner_number, sha256, content)!
-INSERT INTO line_file (window_number, partner_number, sha256, content)
-VALUES (:window_number, :partner_number, :sha256, :content)
-ON CONFLICT (window_number, partner_number) DO NOTHING;
+-- name: keep_line_file(window_number, partner_number, sha256)!
+INSERT INTO line_file (window_number, partner_number, sha256) VALUES (:window_number, :partner_number, :sha256);
+
+-- name: keep_line_file_part(window_number, partner_number, part, content)!
+INSERT INTO line_file_part (window_number, partner_number, part, content)
+VALUES (:window_number, :partner_number, :part, :content);
 
 -- name: line_file(window_id, partner_id)^
-SELECT f.sha256, f.content
+-- A line file's window, partner and digest.
+SELECT f.window_number, f.partner_number, f.sha256
 FROM line_file AS f JOIN settlement_window AS w USING (window_number) JOIN partner AS p USING (partner_number)
 WHERE w.window_id = :window_id AND p.partner_id = :partner_id;
+
+-- name: line_file_part(window_number, partner_number, part)$
+SELECT content FROM line_file_part
+WHERE window_number = :window_number AND partner_number = :partner_number AND part = :part;
 
 -- name: keep_leg(window_number, partner_number, reference, amount)!
 INSERT INTO leg (window_number, partner_number, reference, amount)

@@ -5,20 +5,31 @@ kept, and the lines, which come from the partner's own stream. They must agree t
 nothing is stated.
 """
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
 from exchange.fold import InvariantBroken
 from partners.registry import Partner
-from settlement.line_file import Line, LineFile, Role, write_line_file
+from settlement.line_sums import LineSums, PromotionLine, Sums, ValueTax
 from settlement.netting import Figures, Payment, ReversalFigures, pay
 from settlement.references import leg_reference
 from settlement.windows import SettlementWindow, TreeHead
 
-OUTGOING = (Role.SOURCE, Role.SOURCE_REVERSED)
-INCOMING = (Role.TARGET, Role.TARGET_REVERSED)
+__all__ = [
+    "NOTHING_ELSE",
+    "ProgramPoints",
+    "PromotionLine",
+    "Reversals",
+    "Standing",
+    "Statement",
+    "StreamRange",
+    "ValueTax",
+    "check_lines",
+    "restated_as",
+    "reversals_of",
+    "statement_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +46,6 @@ class ProgramPoints:
     reversed_in: int = 0
     """Taken back from its members; bonuses among them."""
     reversed_bonus: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ValueTax:
-    """Tax of one code on value that left the partner, and on value that came to it."""
-
-    tax_code: str
-    outgoing: int
-    incoming: int
-
-
-@dataclass(frozen=True, slots=True)
-class PromotionLine:
-    """What one funder paid for one promotion, from the partner's view."""
-
-    agreement_id: str
-    promotion_id: str
-    funder: str
-    amount: int
-    """What moved: negative where the partner paid."""
-    own_share: int
-    """What the partner bears itself, of bonuses of its own program: a memo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,16 +148,12 @@ class Standing:
 
 NOTHING_ELSE = Standing()
 
-Sums = tuple[int, int, int, dict[str, int], int, int]
-"""Outgoing and incoming value, fees, taxes on them by code, tax on value, promotions."""
 
-
-def check_lines(figures: Figures, points: Mapping[str, ProgramPoints], lines: LineFile) -> None:
+def check_lines(
+    name: str, figures: Figures, points: Mapping[str, ProgramPoints], lines: LineSums
+) -> None:
     """Raise InvariantBroken unless the lines add up to what the window's sums say."""
-    moved: dict[tuple[str, str], int] = {}
-    for line in lines.lines:
-        for key, count in _points_of(line):
-            moved[key] = moved.get(key, 0) + count
+    moved = lines.moved()
     stated = {
         (each.program_id, what): count
         for each in points.values()
@@ -182,16 +167,12 @@ def check_lines(figures: Figures, points: Mapping[str, ProgramPoints], lines: Li
         )
         if count
     }
-    moved = {key: count for key, count in moved.items() if count}
     by_sums = (_sums_of(figures), _sums_of(figures.reversals))
-    by_lines = tuple(
-        _sums_of_lines([line for line in lines.lines if line.role.is_reversed is is_reversed])
-        for is_reversed in (False, True)
-    )
+    by_lines = (lines.money(given_back=False), lines.money(given_back=True))
     if by_sums != by_lines or stated != moved:
         raise InvariantBroken(
-            f"the lines of {lines.partner_id} in {lines.window_id} come to {by_lines} and {moved}, "
-            f"the window's sums to {by_sums} and {stated}"
+            f"the lines of {name} come to {by_lines} and {moved}, the window's sums to {by_sums} "
+            f"and {stated}"
         )
 
 
@@ -206,73 +187,16 @@ def _sums_of(figures: Figures | ReversalFigures) -> Sums:
     )
 
 
-def _sums_of_lines(lines: Iterable[Line]) -> Sums:
-    values = {True: 0, False: 0}
-    taxes: dict[str, int] = {}
-    fees = value_tax = promotions = 0
-    for line in lines:
-        values[line.role in OUTGOING] += line.value
-        fees += line.fee
-        value_tax += line.value_tax
-        promotions += line.promotion
-        if line.tax:
-            taxes[line.tax_code] = taxes.get(line.tax_code, 0) + line.tax
-    return values[True], values[False], fees, taxes, value_tax, promotions
-
-
-def _points_of(line: Line) -> tuple[tuple[tuple[str, str], int], ...]:
-    """What a line moved of the partner's own programs; a funder's points are others'."""
-    prefix = "reversed " if line.role.is_reversed else ""
-    if line.role in OUTGOING:
-        return (((line.source_program, f"{prefix}out"), line.source_points),)
-    if line.role in INCOMING:
-        return (
-            ((line.target_program, f"{prefix}in"), line.target_points),
-            ((line.target_program, f"{prefix}bonus"), line.bonus_points),
-        )
-    return ()
-
-
-def value_taxes(lines: Iterable[Line]) -> tuple[ValueTax, ...]:
-    """Tax on value by code, none that is 0 both ways."""
-    sums: dict[str, dict[bool, int]] = {}
-    for line in lines:
-        if line.value_tax:
-            of_code = sums.setdefault(line.value_tax_code, {True: 0, False: 0})
-            of_code[line.role in OUTGOING] += line.value_tax
-    return tuple(ValueTax(code, each[True], each[False]) for code, each in sorted(sums.items()))
-
-
-def promotion_lines(partner_id: str, lines: Iterable[Line]) -> tuple[PromotionLine, ...]:
-    """What each promotion cost whom, as far as it is the partner's business; of lines of reversals,
-    what each gave back.
-    """
-    sums: dict[tuple[str, str, str], tuple[int, int]] = {}
-    for line in lines:
-        sign = -1 if line.role.is_reversed else 1
-        for share in line.promotions:
-            key = (line.agreement_id, share.promotion_id, share.funder)
-            moved, own = sums.get(key, (0, 0))
-            if line.role not in INCOMING:
-                moved -= sign * share.amount
-            elif share.funder == partner_id:
-                own += sign * share.amount
-            else:
-                moved += sign * share.amount
-            sums[key] = (moved, own)
-    return tuple(PromotionLine(*key, *figures) for key, figures in sorted(sums.items()))
-
-
-def reversals_of(partner_id: str, figures: ReversalFigures, lines: Sequence[Line]) -> Reversals:
+def reversals_of(figures: ReversalFigures, lines: LineSums) -> Reversals:
     """What the lines of reversals come to, beside what the window's sums have of them."""
     return Reversals(
         figures.outgoing_value,
         figures.incoming_value,
         figures.fees,
         figures.taxes,
-        value_taxes(lines),
+        lines.value_taxes(given_back=True),
         figures.promotions,
-        promotion_lines(partner_id, lines),
+        lines.promotion_lines(given_back=True),
     )
 
 
@@ -280,7 +204,7 @@ def statement_of(
     window: SettlementWindow,
     partner: Partner,
     figures: Figures,
-    lines: LineFile,
+    lines: LineSums,
     *,
     brought_forward: int,
     points: Mapping[str, ProgramPoints],
@@ -294,15 +218,14 @@ def statement_of(
 
     Raises InvariantBroken where sums and lines differ.
     """
-    check_lines(figures, points, lines)
+    name = f"{partner.partner_id} in {window.window_id}"
+    check_lines(name, figures, points, lines)
     closing = window.closing_tree
     assert closing is not None, "only a closed window is stated"
     before = brought_forward + standing.restated + figures.net
     minor_unit = window.currency.minor_unit
     payment = pay(before, standing.withheld, minor_unit, standing.minimum_payout)
     reference = leg_reference(window.number, partner.number) if payment.payment else ""
-    transferred = [line for line in lines.lines if not line.role.is_reversed]
-    given_back = [line for line in lines.lines if line.role.is_reversed]
     return Statement(
         audience=audience,
         partner_id=partner.partner_id,
@@ -315,9 +238,9 @@ def statement_of(
         incoming_value=figures.incoming_value,
         fees=figures.fees,
         taxes=figures.taxes,
-        value_taxes=value_taxes(transferred),
+        value_taxes=lines.value_taxes(given_back=False),
         promotions=figures.promotions,
-        promotion_lines=promotion_lines(partner.partner_id, transferred),
+        promotion_lines=lines.promotion_lines(given_back=False),
         net=figures.net,
         due=payment.due,
         payment=payment.payment,
@@ -326,14 +249,14 @@ def statement_of(
         payments_since=figures.payments_since,
         net_debit_cap=partner.net_debit_cap,
         points=tuple(points[program] for program in partner.programs if program in points),
-        line_count=len(lines.lines),
-        line_file_sha256=hashlib.sha256(write_line_file(lines)).digest(),
+        line_count=lines.line_count,
+        line_file_sha256=lines.sha256,
         first_stream_seq=stream.first,
         last_stream_seq=stream.last,
         opening_tree=window.opening_tree,
         closing_tree=closing,
         signing_key_id=signing_key_id,
-        reversals=reversals_of(partner.partner_id, figures.reversals, given_back),
+        reversals=reversals_of(figures.reversals, lines),
         withheld=standing.withheld,
         restated=standing.restated,
         adjustments=figures.adjustments,

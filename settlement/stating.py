@@ -11,7 +11,8 @@ from typing import Any
 from exchange.fold import InvariantBroken
 from partners.registry import Partner
 from settlement import store, wire
-from settlement.line_file import LineFile, Role, write_line_file
+from settlement.line_file import Role
+from settlement.line_sums import LineSums
 from settlement.netting import Figures, figures, nets
 from settlement.settling import check_stateable, leg_of
 from settlement.statement import ProgramPoints, Statement, StreamRange, statement_of
@@ -61,10 +62,11 @@ class _Desk:
         self.streams = store.stream_ranges(connection, window)
 
     def state(self, partner: Partner) -> Statement:
-        """Keep the partner's line file and make its statement."""
+        """Keep the partner's line file, in one pass over its lines, and make its statement."""
         window = self.window
         stream = self.streams.get(partner.number, StreamRange())
-        lines = store.line_file_of(self.connection, window, partner, stream)
+        read = store.lines_of(self.connection, window, partner, stream)
+        lines = store.keep_line_file(self.connection, window, partner, read)
         # A window stated in part before the key was rotated is finished with the key that it began
         # with.
         stated = store.statement_of(self.connection, window.window_id, partner.partner_id)
@@ -83,10 +85,9 @@ class _Desk:
             raise InvariantBroken(
                 f"{partner.partner_id} was stated otherwise before: {stated}, now {statement}"
             )
-        store.keep_line_file(self.connection, window, partner, write_line_file(lines))
         return statement
 
-    def figures(self, partner: Partner, lines: LineFile) -> Figures:
+    def figures(self, partner: Partner, lines: LineSums) -> Figures:
         incoming = lines.totals(Role.TARGET).value
         given_back = lines.totals(Role.TARGET_REVERSED).value
         return figures(self.sums, partner.number, incoming, self.tax_codes, given_back)

@@ -19,7 +19,8 @@ from pointclear.partners.v1 import partners_service_pb2
 from pointclear.settlement.v1 import settlement_service_pb2 as pb
 from pointclear.settlement.v1 import statement_pb2
 from settlement.line_file import REVERSED, Line, Role, Share
-from settlement.statement import ProgramPoints, PromotionLine, Reversals, Statement, ValueTax
+from settlement.line_sums import PromotionLine, ValueTax
+from settlement.statement import ProgramPoints, Reversals, Statement
 from settlement.windows import Leg, NetPosition, SettlementWindow, TreeHead
 
 RECEIPT_KIND = 1

@@ -609,8 +609,16 @@ CREATE TABLE line_file (
     window_number integer NOT NULL REFERENCES settlement_window,
     partner_number integer NOT NULL REFERENCES partner,
     sha256 bytea NOT NULL CHECK (length(sha256) = 32),
-    content bytea NOT NULL,
     PRIMARY KEY (window_number, partner_number)
+);
+
+-- A line file's bytes, in parts from 0 on: a day may have more of them than one value holds.
+CREATE TABLE line_file_part (
+    window_number integer NOT NULL REFERENCES settlement_window,
+    partner_number integer NOT NULL REFERENCES partner,
+    part integer NOT NULL CHECK (part >= 0),
+    content bytea NOT NULL,
+    PRIMARY KEY (window_number, partner_number, part)
 );
 
 CREATE TABLE leg (
@@ -663,7 +671,7 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['record', 'posting', 'entry_fact', 'stream_entry', 'line_file', 'leg', 'agreement', 'agreement_signature', 'agreement_withdrawal',
+    FOREACH name IN ARRAY ARRAY['record', 'posting', 'entry_fact', 'stream_entry', 'line_file', 'line_file_part', 'leg', 'agreement', 'agreement_signature', 'agreement_withdrawal',
         'agreement_termination', 'tax', 'tax_rate', 'partner_state', 'operator_roles', 'operator_action', 'action_approval', 'action_outcome', 'delivery_answer',
         'report_file', 'report_part'] LOOP
         EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON %I FOR EACH ROW EXECUTE FUNCTION refuse_change()', name);
@@ -732,7 +740,7 @@ GRANT USAGE ON SCHEMA public TO pointclear_service;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO pointclear_service;
 GRANT INSERT ON unit, account, balance, partner, program, restraint, signing_key, agreement, agreement_signature, agreement_withdrawal,
     agreement_force, agreement_termination, tax, tax_rate, promotion, settlement_window, window_sum, window_points, record, posting,
-    stream_head, stream_entry, refusal_tally, request, line_file, leg, partner_state, operator_roles, operator_action,
+    stream_head, stream_entry, refusal_tally, request, line_file, line_file_part, leg, partner_state, operator_roles, operator_action,
     action_approval, action_outcome, action_request
     TO pointclear_service;
 GRANT INSERT ON link, link_member, look_up_tally, day_tally, review, reservation, delivery, delivery_answer, fulfilment,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from partners.key_events import EXCHANGE
 from partners.keys import Purpose
 from partners.registry import Partner
-from settlement.line_file import LineFile, Role
+from settlement.line_file import LineFile, Role, line_sums
 from settlement.netting import figures
 from settlement.sample.coalition import Coalition
 from settlement.sample.ledger import MemoryLedger
@@ -43,7 +43,7 @@ def state(
             window,
             partner,
             of_partner,
-            lines,
+            line_sums(lines),
             brought_forward=carried.get(partner.partner_id, 0),
             points={name: each for name, each in points.items() if name in partner.programs},
             stream=stream,

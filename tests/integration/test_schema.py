@@ -22,6 +22,7 @@ APPEND_ONLY = [
     "posting",
     "stream_entry",
     "line_file",
+    "line_file_part",
     "entry_fact",
     "leg",
     "agreement",

@@ -16,6 +16,7 @@ from partners.points import currency_scale
 from partners.registry import Partner
 from settlement.bank import Matching, match, parse_bank_file
 from settlement.bank_simulator import PaymentRequest, bank_day
+from settlement.line_file import line_sums
 from settlement.netting import Figures
 from settlement.settling import (
     bank_file_entry,
@@ -66,7 +67,7 @@ def statement(
         WINDOW,
         AURORA,
         figures,
-        FILE,
+        line_sums(FILE),
         brought_forward=brought_forward,
         points=points,
         stream=StreamRange(1, 2),

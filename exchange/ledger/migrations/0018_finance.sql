@@ -87,6 +87,26 @@ ALTER TABLE report_part ENABLE ALWAYS TRIGGER never_emptied;
 
 GRANT SELECT, INSERT ON report_file, report_part TO pointclear_service;
 
+-- Line files in parts.
+
+CREATE TABLE line_file_part (
+    window_number integer NOT NULL REFERENCES settlement_window,
+    partner_number integer NOT NULL REFERENCES partner,
+    part integer NOT NULL CHECK (part >= 0),
+    content bytea NOT NULL,
+    PRIMARY KEY (window_number, partner_number, part)
+);
+
+INSERT INTO line_file_part SELECT window_number, partner_number, 0, content FROM line_file;
+ALTER TABLE line_file DROP COLUMN content;
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON line_file_part FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON line_file_part EXECUTE FUNCTION refuse_change();
+ALTER TABLE line_file_part ENABLE ALWAYS TRIGGER append_only;
+ALTER TABLE line_file_part ENABLE ALWAYS TRIGGER never_emptied;
+
+GRANT SELECT, INSERT ON line_file_part TO pointclear_service;
+
 -- The end: what others add stands above this line.
 
 UPDATE deployment SET schema_revision = 18;
