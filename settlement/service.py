@@ -25,6 +25,7 @@ from settlement import store, wire
 from settlement.accounts.service import SettlementAccounts
 from settlement.course import Course
 from settlement.reports.service import ReportService
+from settlement.schemes.service import Schemes
 
 CHUNK_BYTES_MAX = 60 * 1024
 """Of a line file, so that a message with one stays below 64 KiB."""
@@ -56,6 +57,10 @@ class SettlementService:
         reports = ReportService(engine, audience)
         self.list_reports = reports.list_reports
         self.download_report = reports.download_report
+        schemes = Schemes(self._course)
+        self.set_scheme = schemes.set_scheme
+        self.get_scheme = schemes.get_scheme
+        self.list_schemes = schemes.list_schemes
 
     # Windows
 

@@ -44,6 +44,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.reversal_commands import reverse
     from exchange.cli.review_commands import cancel, review_app
     from exchange.cli.route_commands import routes_app
+    from exchange.cli.scheme_commands import scheme_app
     from exchange.cli.settlement_commands import add_settlement_commands
     from exchange.cli.switch_commands import switches_app
     from exchange.cli.tax_commands import tax_app
@@ -88,6 +89,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     add_reading_commands(app)
     app.add_typer(certify_app(), name="certify")
     app.add_typer(account_app(), name="account")
+    app.add_typer(scheme_app(), name="scheme")
     app.add_typer(window_app(), name="window")
     add_settlement_commands(app)
     app.add_typer(report_app(), name="report")

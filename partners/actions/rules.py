@@ -70,6 +70,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         f"{_SETTLEMENT}/ApproveSettlementAccount": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
         # Stopping cannot wait for a second person.
         f"{_SETTLEMENT}/RefuseSettlementAccount": Rule(Role.FINANCE_MAKER),
+        # When windows close, when payments are due, to which accounts.
+        f"{_SETTLEMENT}/SetScheme": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
     }
 )
 """By the full name of the method."""

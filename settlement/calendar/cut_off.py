@@ -23,6 +23,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
 from partners.errors import Reason, Refused
+from settlement.scheme import Scheme
 
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _NO_ZONES = frozenset({"localtime", "Factory"})
@@ -109,3 +110,10 @@ def parse_zone(name: str, field: str = "zone") -> ZoneInfo:
             f"{name!r} is not a zone of the IANA database, such as Europe/Berlin or Asia/Shanghai",
         )
     return ZoneInfo(name)
+
+
+def cut_off_of(scheme: Scheme) -> CutOff | None:
+    """When the windows of a scheme are cut off; None where they are closed by hand."""
+    if not scheme.cut_off:
+        return None
+    return CutOff(parse_cut_off(scheme.cut_off), ZoneInfo(scheme.zone))

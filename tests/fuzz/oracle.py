@@ -51,7 +51,7 @@ WRITING = (
     *("ActivateAgreement", "TerminateAgreement", "EndAgreement"),
     *("StartLink", "ConfirmLink", "RevokeLink", "FreezeLink", "UnfreezeLink", "RequireLinks"),
     *("ValidateMember", "EraseMember", "CreateQuote"),
-    *("OpenWindow", "CloseWindow", "SettleWindow", "ImportBankFile"),
+    *("OpenWindow", "CloseWindow", "SettleWindow", "ImportBankFile", "SetScheme"),
     *("Act", "AddOperator", "GrantRole", "WithdrawRole"),
     *(
         "SetSwitches",

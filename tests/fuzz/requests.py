@@ -48,6 +48,7 @@ from pointclear.partners.v1.agreement_life_pb2 import AgreementTermination, Agre
 from pointclear.partners.v1.agreement_pb2 import RateAgreement
 from pointclear.partners.v1.operator_action_pb2 import OperatorAction
 from pointclear.settlement.v1 import account_pb2 as accounts
+from pointclear.settlement.v1 import scheme_pb2 as scheme
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement
 from settlement.bank import settlement_account
 from tests import factories as make
@@ -592,6 +593,22 @@ def good_requests() -> dict[str, Message]:
             currency=make.CURRENCY,
             content=bank_file("0", [entry], "12.30").encode(),
         ),
+        "SetScheme": scheme.SetSchemeRequest(
+            change_id=make.transfer_id(74).bytes,
+            scheme=scheme.Scheme(
+                currency=make.CURRENCY,
+                cut_off="17:30",
+                zone="Europe/Berlin",
+                banking_calendar="XECB",
+                due_days=1,
+                unwind_after_days=3,
+                settlement_account="DE89370400440532013000",
+                bank_bic="COBADEFFXXX",
+                operator_name="Pointclear",
+            ),
+        ),
+        "GetScheme": scheme.GetSchemeRequest(currency=make.CURRENCY),
+        "ListSchemes": scheme.ListSchemesRequest(),
         "GetStatement": settlement.GetStatementRequest(window_id=make.WINDOW, partner_id="grocery"),
         "DownloadLineFile": settlement.DownloadLineFileRequest(
             window_id=make.WINDOW, partner_id="grocery"

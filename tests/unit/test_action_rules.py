@@ -24,6 +24,7 @@ READINGS = {
     *("ListLinks", "ListAgreements", "GetAgreement", "ListOperators", "GetAction", "ListActions"),
     *("ListWindows", "GetStatement", "DownloadLineFile"),
     *("ListSettlementAccounts",),
+    *("GetScheme", "ListSchemes"),
 }
 """Whoever may call them changes nothing."""
 PARTNERS_OWN = {

@@ -5,6 +5,7 @@ import warnings
 
 from pointclear.settlement.v1 import account_pb2 as pointclear_dot_settlement_dot_v1_dot_account__pb2
 from pointclear.settlement.v1 import report_pb2 as pointclear_dot_settlement_dot_v1_dot_report__pb2
+from pointclear.settlement.v1 import scheme_pb2 as pointclear_dot_settlement_dot_v1_dot_scheme__pb2
 from pointclear.settlement.v1 import settlement_service_pb2 as pointclear_dot_settlement_dot_v1_dot_settlement__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -102,6 +103,21 @@ class SettlementServiceStub:
                 request_serializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.DownloadReportRequest.SerializeToString,
                 response_deserializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.DownloadReportResponse.FromString,
                 _registered_method=True)
+        self.SetScheme = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/SetScheme',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_scheme__pb2.SetSchemeRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_scheme__pb2.SetSchemeResponse.FromString,
+                _registered_method=True)
+        self.GetScheme = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/GetScheme',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_scheme__pb2.GetSchemeRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_scheme__pb2.GetSchemeResponse.FromString,
+                _registered_method=True)
+        self.ListSchemes = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/ListSchemes',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_scheme__pb2.ListSchemesRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_scheme__pb2.ListSchemesResponse.FromString,
+                _registered_method=True)
 
 
 class SettlementServiceServicer:
@@ -197,6 +213,28 @@ class SettlementServiceServicer:
 
     def DownloadReport(self, request, context):
         """A report's file, made when it is first asked for and kept: the same bytes ever after.
+        Schemes: how a currency is settled.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetScheme(self, request, context):
+        """Operators: sets the scheme of a currency, all of it. It holds from the next step on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetScheme(self, request, context):
+        """The scheme of a currency; a partner is shown its own currency's.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSchemes(self, request, context):
+        """Lists the schemes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -269,6 +307,21 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.DownloadReport,
                     request_deserializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.DownloadReportRequest.FromString,
                     response_serializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.DownloadReportResponse.SerializeToString,
+            ),
+            'SetScheme': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetScheme,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_scheme__pb2.SetSchemeRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_scheme__pb2.SetSchemeResponse.SerializeToString,
+            ),
+            'GetScheme': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetScheme,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_scheme__pb2.GetSchemeRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_scheme__pb2.GetSchemeResponse.SerializeToString,
+            ),
+            'ListSchemes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSchemes,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_scheme__pb2.ListSchemesRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_scheme__pb2.ListSchemesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -623,6 +676,87 @@ class SettlementService:
             '/pointclear.settlement.v1.SettlementService/DownloadReport',
             pointclear_dot_settlement_dot_v1_dot_report__pb2.DownloadReportRequest.SerializeToString,
             pointclear_dot_settlement_dot_v1_dot_report__pb2.DownloadReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetScheme(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/SetScheme',
+            pointclear_dot_settlement_dot_v1_dot_scheme__pb2.SetSchemeRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_scheme__pb2.SetSchemeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetScheme(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/GetScheme',
+            pointclear_dot_settlement_dot_v1_dot_scheme__pb2.GetSchemeRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_scheme__pb2.GetSchemeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSchemes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/ListSchemes',
+            pointclear_dot_settlement_dot_v1_dot_scheme__pb2.ListSchemesRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_scheme__pb2.ListSchemesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from pointclear.settlement.v1 import account_pb2 as _account_pb2
 from pointclear.settlement.v1 import report_pb2 as _report_pb2
+from pointclear.settlement.v1 import scheme_pb2 as _scheme_pb2
 from pointclear.settlement.v1 import settlement_service_pb2 as _settlement_service_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -65,7 +66,15 @@ class SettlementServiceStub:
     ListReports: _grpc.UnaryUnaryMultiCallable[_report_pb2.ListReportsRequest, _report_pb2.ListReportsResponse]
     """What there is of a window, for a partner or for the operator."""
     DownloadReport: _grpc.UnaryStreamMultiCallable[_report_pb2.DownloadReportRequest, _report_pb2.DownloadReportResponse]
-    """A report's file, made when it is first asked for and kept: the same bytes ever after."""
+    """A report's file, made when it is first asked for and kept: the same bytes ever after.
+    Schemes: how a currency is settled.
+    """
+    SetScheme: _grpc.UnaryUnaryMultiCallable[_scheme_pb2.SetSchemeRequest, _scheme_pb2.SetSchemeResponse]
+    """Operators: sets the scheme of a currency, all of it. It holds from the next step on."""
+    GetScheme: _grpc.UnaryUnaryMultiCallable[_scheme_pb2.GetSchemeRequest, _scheme_pb2.GetSchemeResponse]
+    """The scheme of a currency; a partner is shown its own currency's."""
+    ListSchemes: _grpc.UnaryUnaryMultiCallable[_scheme_pb2.ListSchemesRequest, _scheme_pb2.ListSchemesResponse]
+    """Lists the schemes."""
 
 @_typing.type_check_only
 class SettlementServiceAsyncStub(SettlementServiceStub):
@@ -102,7 +111,15 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     ListReports: _aio.UnaryUnaryMultiCallable[_report_pb2.ListReportsRequest, _report_pb2.ListReportsResponse]  # type: ignore[assignment]
     """What there is of a window, for a partner or for the operator."""
     DownloadReport: _aio.UnaryStreamMultiCallable[_report_pb2.DownloadReportRequest, _report_pb2.DownloadReportResponse]  # type: ignore[assignment]
-    """A report's file, made when it is first asked for and kept: the same bytes ever after."""
+    """A report's file, made when it is first asked for and kept: the same bytes ever after.
+    Schemes: how a currency is settled.
+    """
+    SetScheme: _aio.UnaryUnaryMultiCallable[_scheme_pb2.SetSchemeRequest, _scheme_pb2.SetSchemeResponse]  # type: ignore[assignment]
+    """Operators: sets the scheme of a currency, all of it. It holds from the next step on."""
+    GetScheme: _aio.UnaryUnaryMultiCallable[_scheme_pb2.GetSchemeRequest, _scheme_pb2.GetSchemeResponse]  # type: ignore[assignment]
+    """The scheme of a currency; a partner is shown its own currency's."""
+    ListSchemes: _aio.UnaryUnaryMultiCallable[_scheme_pb2.ListSchemesRequest, _scheme_pb2.ListSchemesResponse]  # type: ignore[assignment]
+    """Lists the schemes."""
 
 class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
     """Windows, statements, legs and bank files."""
@@ -214,6 +231,32 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _report_pb2.DownloadReportRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_report_pb2.DownloadReportResponse], _abc.AsyncIterator[_report_pb2.DownloadReportResponse]]:
-        """A report's file, made when it is first asked for and kept: the same bytes ever after."""
+        """A report's file, made when it is first asked for and kept: the same bytes ever after.
+        Schemes: how a currency is settled.
+        """
+
+    @_abc_1.abstractmethod
+    def SetScheme(
+        self,
+        request: _scheme_pb2.SetSchemeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheme_pb2.SetSchemeResponse, _abc.Awaitable[_scheme_pb2.SetSchemeResponse]]:
+        """Operators: sets the scheme of a currency, all of it. It holds from the next step on."""
+
+    @_abc_1.abstractmethod
+    def GetScheme(
+        self,
+        request: _scheme_pb2.GetSchemeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheme_pb2.GetSchemeResponse, _abc.Awaitable[_scheme_pb2.GetSchemeResponse]]:
+        """The scheme of a currency; a partner is shown its own currency's."""
+
+    @_abc_1.abstractmethod
+    def ListSchemes(
+        self,
+        request: _scheme_pb2.ListSchemesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheme_pb2.ListSchemesResponse, _abc.Awaitable[_scheme_pb2.ListSchemesResponse]]:
+        """Lists the schemes."""
 
 def add_SettlementServiceServicer_to_server(servicer: SettlementServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
