@@ -13,6 +13,8 @@ class Kind(StrEnum):
 
     STATEMENT = "statement"
     LINES = "lines"
+    CORRIDORS = "corridors"
+    NET_MATRIX = "net-matrix"
 
 
 class Format(StrEnum):
@@ -37,6 +39,8 @@ OUTPUTS: Mapping[Kind, Output] = MappingProxyType(
     {
         Kind.STATEMENT: Output((Format.PDF, Format.CSV)),
         Kind.LINES: Output((Format.CSV, Format.XLSX)),
+        Kind.CORRIDORS: Output((Format.CSV, Format.XLSX)),
+        Kind.NET_MATRIX: Output((Format.PDF, Format.CSV, Format.XLSX), is_operators=True),
     }
 )
 

@@ -7,16 +7,14 @@ says, with figures as figures (see `settlement.reports.tables`).
 The lines are read one by one, so that a million of them need no more room than a hundred.
 """
 
-import csv
-import hashlib
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from typing import IO, Final
 
 from partners.cells import original
 from partners.points import parse_amount
-from settlement.line_file import COLUMNS, LineFileWrong
+from settlement.line_file import COLUMNS
+from settlement.reports.line_rows import line_rows
 from settlement.reports.tables import Cell, Money, Sheet, write_workbook
 
 _AMOUNTS: Final = frozenset(
@@ -41,32 +39,33 @@ TOLD_EVERY: Final = 10_000
 
 
 def write_line_workbook(
-    target: IO[bytes], content: bytes, scale: int, day: date, told: Told = lambda _: None
+    target: IO[bytes],
+    parts: Iterable[bytes],
+    sha256: bytes,
+    scale: int,
+    day: date,
+    told: Told = lambda _: None,
 ) -> None:
-    """Write the workbook of a line file to `target`; `scale` is its currency's.
+    """Write the workbook of a line file, given by its parts and digest, to `target`; `scale` is its
+    currency's.
 
     Raises LineFileWrong where the file has no end marker.
     """
     totals: list[list[Cell]] = []
     widths = [_WIDTHS.get(column, max(11.0, len(column) + 1.0)) for column in _LINE_COLUMNS]
     sheets = (
-        Sheet("Lines", _LINE_COLUMNS, _lines(content, scale, totals, told), widths),
-        Sheet("Totals", _LINE_COLUMNS, _totals(content, totals), widths),
+        Sheet("Lines", _LINE_COLUMNS, _lines(parts, scale, totals, told), widths),
+        Sheet("Totals", _LINE_COLUMNS, _totals(totals, sha256), widths),
     )
     write_workbook(target, sheets, "Lines of a settlement statement", day)
 
 
 def _lines(
-    content: bytes, scale: int, totals: list[list[Cell]], told: Told
+    parts: Iterable[bytes], scale: int, totals: list[list[Cell]], told: Told
 ) -> Iterator[list[Cell]]:
     """The lines; `totals` has the control totals and the end marker when they have been read."""
-    rows = csv.reader(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline=""))
-    columns = next(rows, [])
-    if tuple(columns) != COLUMNS:
-        raise LineFileWrong("the columns are not those of a line file")
-    written, kind = 0, ""
-    for row in rows:
-        kind, *cells = row
+    written = 0
+    for kind, *cells in line_rows(parts):
         typed = [_cell(name, cell, scale) for name, cell in zip(_LINE_COLUMNS, cells, strict=True)]
         if kind != "LINE":
             totals.append(typed)
@@ -77,8 +76,6 @@ def _lines(
             told(written)
             written = 0
     told(written)
-    if kind != "END":
-        raise LineFileWrong("the end marker is missing, so the file may be cut short")
 
 
 def _cell(column: str, cell: str, scale: int) -> Cell:
@@ -91,7 +88,7 @@ def _cell(column: str, cell: str, scale: int) -> Cell:
     return original(cell)
 
 
-def _totals(content: bytes, totals: list[list[Cell]]) -> Iterator[list[Cell]]:
+def _totals(totals: list[list[Cell]], sha256: bytes) -> Iterator[list[Cell]]:
     """The control totals, which were met while the lines were written, and the file's digest."""
     yield from totals
-    yield ["SHA-256 of the line file", hashlib.sha256(content).hexdigest()]
+    yield ["SHA-256 of the line file", sha256.hex()]

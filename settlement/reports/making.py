@@ -14,12 +14,27 @@ from partners.errors import Reason, Refused
 from settlement import store as books
 from settlement.reports import store
 from settlement.reports.catalogue import OUTPUTS, Format, Kind, ReportName
+from settlement.reports.corridors import (
+    CorridorSummary,
+    corridor_sums,
+    corridors_csv,
+    corridors_xlsx,
+    refusals_of,
+)
 from settlement.reports.line_workbook import Told, write_line_workbook
+from settlement.reports.net_matrix import (
+    NetMatrix,
+    net_matrix,
+    net_matrix_csv,
+    net_matrix_pdf,
+    net_matrix_xlsx,
+)
 from settlement.reports.statement_csv import statement_csv
 from settlement.reports.statement_pdf import Parties, statement_pdf
 from settlement.reports.store import PartnerNames, StoredReport
 from settlement.scheme import scheme_of
 from settlement.statement import Statement
+from settlement.store import StoredLineFile
 from settlement.windows import SettlementWindow
 
 IN_MEMORY_MAX: Final = 8 << 20
@@ -54,21 +69,24 @@ class Subject:
     @property
     def parties(self) -> Parties:
         """By the names that people know."""
-        operator = scheme_of(self.connection, self.window.currency.code).operator_name
-        return Parties(operator or self.audience, self.whose.legal_name)
+        return Parties(self.operator, self.whose.legal_name)
 
     @property
-    def lines(self) -> bytes:
+    def operator(self) -> str:
+        """By the name that people know."""
+        scheme = scheme_of(self.connection, self.window.currency.code)
+        return scheme.operator_name or self.audience
+
+    @property
+    def lines(self) -> StoredLineFile:
         """The partner's line file."""
-        content = books.stored_line_file(
-            self.connection, self.window.window_id, self.whose.partner_id
-        )
-        if content is None:
+        stored = books.line_file_of(self.connection, self.window.window_id, self.whose.partner_id)
+        if stored is None:
             raise unknown(self.window.window_id)
-        return content
+        return stored
 
 
-Writer = Callable[[Subject, IO[bytes]], None]
+Writer = Callable[[Subject, IO[bytes]], object]
 
 
 def name_of(
@@ -142,14 +160,44 @@ def _statement_csv(subject: Subject, target: IO[bytes]) -> None:
 
 
 def _lines_csv(subject: Subject, target: IO[bytes]) -> None:
-    target.write(subject.lines)
+    target.writelines(subject.lines.parts(subject.connection))
 
 
 def _lines_xlsx(subject: Subject, target: IO[bytes]) -> None:
-    window = subject.window
+    window, lines = subject.window, subject.lines
     write_line_workbook(
-        target, subject.lines, window.currency.scale, window.business_date, subject.told
+        target,
+        lines.parts(subject.connection),
+        lines.sha256,
+        window.currency.scale,
+        window.business_date,
+        subject.told,
     )
+
+
+def _corridors(subject: Subject) -> CorridorSummary:
+    window, partner, statement = subject.window, subject.whose, subject.statement
+    refused = store.refused_orders(
+        subject.connection,
+        partner.number,
+        statement.first_stream_seq,
+        statement.last_stream_seq,
+    )
+    return CorridorSummary(
+        window.window_id,
+        partner.partner_id,
+        window.business_date,
+        window.currency.scale,
+        corridor_sums(subject.lines.parts(subject.connection), window.currency.scale),
+        refusals_of(refused),
+    )
+
+
+def _net_matrix(subject: Subject) -> NetMatrix:
+    connection, window = subject.connection, subject.window
+    names = {each.number: each.partner_id for each in books.partners_of(connection, window)}
+    sums = books.window_sums(connection, window)
+    return net_matrix(window, sums, names, books.tax_codes(connection))
 
 
 WRITERS: Mapping[tuple[Kind, Format], Writer] = {
@@ -157,4 +205,11 @@ WRITERS: Mapping[tuple[Kind, Format], Writer] = {
     (Kind.STATEMENT, Format.CSV): _statement_csv,
     (Kind.LINES, Format.CSV): _lines_csv,
     (Kind.LINES, Format.XLSX): _lines_xlsx,
+    (Kind.CORRIDORS, Format.CSV): lambda of, to: to.write(corridors_csv(_corridors(of))),
+    (Kind.CORRIDORS, Format.XLSX): lambda of, to: to.write(corridors_xlsx(_corridors(of))),
+    (Kind.NET_MATRIX, Format.PDF): lambda of, to: to.write(
+        net_matrix_pdf(_net_matrix(of), of.operator)
+    ),
+    (Kind.NET_MATRIX, Format.CSV): lambda of, to: to.write(net_matrix_csv(_net_matrix(of))),
+    (Kind.NET_MATRIX, Format.XLSX): lambda of, to: to.write(net_matrix_xlsx(_net_matrix(of))),
 }

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
+from itertools import count
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Engine
@@ -73,8 +74,10 @@ class ReportService:
     async def _chunks(self, stored: StoredReport) -> AsyncIterator[bytes]:
         """The file's bytes; raises InvariantBroken at the end where they are not what was kept."""
         digest = hashlib.sha256()
-        for place in range(stored.parts):
+        for place in count():
             part = await self._read(store.part, stored.name, place)
+            if part is None:
+                break
             digest.update(part)
             for start in range(0, len(part), CHUNK_BYTES_MAX):
                 yield part[start : start + CHUNK_BYTES_MAX]
@@ -103,8 +106,14 @@ def _listed(connection: Any, window_id: str, partner_id: str) -> list[pb.Report]
         for format_ in output.formats
     ]
     kept = {each.name: each for each in store.reports_of(connection, window_id, number)}
-    missing = [StoredReport(name, b"", 0) for name in names if name not in kept]
-    return [_message(each, partner_id) for each in (*kept.values(), *missing)]
+    for name in names:
+        if name not in kept:
+            kept[name] = store.found(connection, name) or StoredReport(name, b"", 0)
+    return [_message(kept[name], partner_id) for name in sorted(kept, key=_place)]
+
+
+def _place(name: ReportName) -> tuple[str, int, str]:
+    return name.kind, name.version, name.format
 
 
 def _message(report: StoredReport, partner_id: str) -> pb.Report:

@@ -7,13 +7,15 @@ asks again gets the same bytes, whatever program or font made them.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import IO, Any, Final
 
 from exchange.fold import InvariantBroken
 from partners.errors import Reason, Refused
 from partners.queries import load_queries
-from settlement.reports.catalogue import ReportName
+from settlement.reports.catalogue import Format, Kind, ReportName
+from settlement.reports.wire import refusal_of
 
 QUERIES = load_queries(Path(__file__).with_name("reports.sql"))
 
@@ -28,11 +30,6 @@ class StoredReport:
     sha256: bytes
     size: int
 
-    @property
-    def parts(self) -> int:
-        """How many parts it lies in."""
-        return -(-self.size // PART_BYTES)
-
 
 @dataclass(frozen=True, slots=True)
 class PartnerNames:
@@ -45,9 +42,18 @@ class PartnerNames:
 
 
 def found(connection: Any, name: ReportName) -> StoredReport | None:
-    """The file of this name, if it was made."""
-    row = QUERIES.report(connection, **asdict(name))
+    """The file of this name, if it was made. A line file was made when its window was stated."""
+    if _is_line_file(name):
+        row = QUERIES.line_file_named(
+            connection, window_id=name.period, partner_number=name.partner_number
+        )
+    else:
+        row = QUERIES.report(connection, **asdict(name))
     return StoredReport(name, bytes(row[0]), row[1]) if row else None
+
+
+def _is_line_file(name: ReportName) -> bool:
+    return (name.kind, name.format) == (Kind.LINES, Format.CSV)
 
 
 def reports_of(connection: Any, period: str, partner_number: int) -> tuple[StoredReport, ...]:
@@ -76,29 +82,22 @@ def keep(connection: Any, name: ReportName, content: IO[bytes]) -> StoredReport:
             raise InvariantBroken(f"{name.file_name} was kept with other bytes")
         return stored
     content.seek(0)
-    for place in range(stored.parts):
-        part = content.read(PART_BYTES)
+    for place in count():
+        if not (part := content.read(PART_BYTES)):
+            return stored
         QUERIES.keep_part(connection, **asdict(name), place=place, content=part)
-    return stored
+    raise AssertionError("a file has an end")
 
 
-def part(connection: Any, name: ReportName, place: int) -> bytes:
-    """One part of a kept file; raises InvariantBroken where it is gone."""
-    content = QUERIES.part(connection, **asdict(name), place=place)
-    if content is None:
-        raise InvariantBroken(f"part {place} of {name.file_name} is missing")
-    return bytes(content)
-
-
-def content_of(connection: Any, stored: StoredReport) -> Iterator[bytes]:
-    """A file's parts; raises InvariantBroken at the end where they are not what was kept."""
-    digest = hashlib.sha256()
-    for place in range(stored.parts):
-        each = part(connection, stored.name, place)
-        digest.update(each)
-        yield each
-    if digest.digest() != stored.sha256:
-        raise InvariantBroken(f"{stored.name.file_name} was altered")
+def part(connection: Any, name: ReportName, place: int) -> bytes | None:
+    """One part of a kept file, counted from 0; None behind the last."""
+    if _is_line_file(name):
+        content = QUERIES.line_file_part_named(
+            connection, window_id=name.period, partner_number=name.partner_number, place=place
+        )
+    else:
+        content = QUERIES.part(connection, **asdict(name), place=place)
+    return None if content is None else bytes(content)
 
 
 def partner_named(connection: Any, partner_id: str) -> PartnerNames:
@@ -113,3 +112,15 @@ def partner_named(connection: Any, partner_id: str) -> PartnerNames:
 def partner_ids(connection: Any) -> dict[int, str]:
     """Partners' ids by their numbers."""
     return {number: partner_id for number, partner_id, _ in QUERIES.partner_names(connection)}
+
+
+def refused_orders(
+    connection: Any, partner_number: int, first_seq: int, last_seq: int
+) -> Iterator[tuple[str, str, str]]:
+    """Source program, target program and reason of what a partner ordered in vain in a part of its
+    stream.
+    """
+    rows = QUERIES.refusals(
+        connection, partner_number=partner_number, first_seq=first_seq, last_seq=last_seq
+    )
+    return (refusal_of(bytes(payload)) for (payload,) in rows)

@@ -21,9 +21,11 @@ from tests.database import Database
 from tests.integration.test_settlement_cycle import (
     AUDIENCE,
     CNY,
+    FIRST,
     OPERATOR,
     Coalition,
     found,
+    order,
     worked_example,
 )
 
@@ -107,10 +109,17 @@ def made_again(coalition: Coalition, kind: str, format_: str, partner_id: str) -
 
 def test_what_is_listed_is_made_when_it_is_asked_for(stated: Coalition) -> None:
     assert {(each.kind, each.format) for each in listed(stated, AURORA)} == set(PARTNERS_OUTPUTS)
-    assert not any(each.size for each in listed(stated, AURORA))
+    # A line file is there as soon as its window is stated.
+    assert made(listed(stated, AURORA)) == {("lines", "csv")}
     report, _ = download(stated, "statement", "pdf", AURORA)
-    assert [each for each in listed(stated, AURORA) if each.size] == [report]
-    assert not any(each.size for each in listed(stated, BOREALIS))
+    assert report in listed(stated, AURORA)
+    assert made(listed(stated, AURORA)) == {("lines", "csv"), ("statement", "pdf")}
+    assert made(listed(stated, BOREALIS)) == {("lines", "csv")}
+
+
+def made(reports: list[pb.Report]) -> set[tuple[str, str]]:
+    """Kind and format of those that are kept."""
+    return {(each.kind, each.format) for each in reports if each.size}
 
 
 def test_t20_anothers_report_is_unknown(stated: Coalition) -> None:
@@ -185,3 +194,51 @@ def units(amount: str) -> int:
     whole, _, fraction = amount.partition(".")
     assert len(fraction) == 6
     return int(whole + fraction)
+
+
+def test_the_net_matrix_sums_to_nothing_and_to_the_statements(stated: Coalition) -> None:
+    text = download(stated, "net-matrix", "csv", OPERATOR)[1].decode()
+    head, *rows = csv.reader(io.StringIO(text, newline=""))
+    cells = [dict(zip(head, row, strict=True)) for row in rows]
+    nets = {row["party"]: units(row["amount"]) for row in cells if row["row"] == "NET"}
+    (total,) = (row for row in cells if row["row"] == "TOTAL")
+    assert sum(nets.values()) == units(total["amount"]) == 0
+    for name in ("aurora", "borealis"):
+        assert nets[name] == stated.statement(name).net
+        pairs = [row for row in cells if (row["row"], row["party"]) == ("PAIR", name)]
+        assert sum(units(row["amount"]) for row in pairs) == nets[name]
+
+
+def test_a_corridors_summary_is_that_of_its_lines(stated: Coalition) -> None:
+    text = download(stated, "corridors", "csv", AURORA)[1].decode()
+    head, *rows = csv.reader(io.StringIO(text, newline=""))
+    cells = [dict(zip(head, row, strict=True)) for row in rows]
+    outgoing, incoming = (row for row in cells if row["row"] == "CORRIDOR")
+    assert (outgoing["role"], incoming["role"]) == ("source", "target")
+    assert (outgoing["count"], outgoing["source_points"]) == ("1", "1000")
+    assert (outgoing["target_points"], outgoing["effective_rate"]) == ("500", "0.500000")
+    assert (outgoing["value"], outgoing["fee"]) == ("-9.800000", "-0.098000")
+    assert (incoming["source_points"], incoming["effective_rate"]) == ("200", "1.900000")
+
+
+def test_only_the_source_sees_what_was_refused(
+    fresh_database: Callable[[], Database],
+) -> None:
+    coalition = found(fresh_database().engine(), 1000 * CNY)
+    coalition.open()
+    coalition.transfer("aurora", 1000)
+    coalition.run(order("aurora", "borealis", 1000, 499))
+    coalition.close(FIRST)
+    coalition.settle()
+    refused = [
+        [
+            line
+            for line in download(coalition, "corridors", "csv", caller)[1].decode().splitlines()
+            if line.startswith("REFUSED")
+        ]
+        for caller in (AURORA, BOREALIS)
+    ]
+    assert [len(each) for each in refused] == [1, 0]
+    assert refused[0][0].startswith(
+        "REFUSED,source,aurora-points,borealis-points,,,AMOUNT_MISMATCH,1"
+    )
