@@ -66,6 +66,7 @@ class Reason(StrEnum):
     TRANSFER_UNKNOWN = "TRANSFER_UNKNOWN"
     WINDOW_UNKNOWN = "WINDOW_UNKNOWN"
     STATEMENT_UNKNOWN = "STATEMENT_UNKNOWN"
+    INVOICE_UNKNOWN = "INVOICE_UNKNOWN"
     LINK_UNKNOWN = "LINK_UNKNOWN"
     OPERATOR_UNKNOWN = "OPERATOR_UNKNOWN"
     ACTION_UNKNOWN = "ACTION_UNKNOWN"
@@ -281,6 +282,11 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "NOT_FOUND",
             Retry.NEVER,
             "Check the window and partner; a statement exists once its window has closed.",
+        ),
+        Reason.INVOICE_UNKNOWN: Rule(
+            "NOT_FOUND",
+            Retry.NEVER,
+            "Check the document's id, or list the month's invoices.",
         ),
         Reason.LINK_UNKNOWN: Rule(
             "NOT_FOUND",

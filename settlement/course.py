@@ -66,7 +66,7 @@ class Course:
         Raises Refused(WINDOW_UNKNOWN, or WINDOW_STATE while it is open or an earlier one is not
         stated), InvariantBroken where the books contradict themselves.
         """
-        async with self._settling():
+        async with self.settling():
             window = await self.read(store.window_named, window_id)
             if window.state is WindowState.OPEN:
                 settling.check_stateable(window, None)
@@ -128,7 +128,7 @@ class Course:
         Raises Refused(BANK_FILE_REFUSED) with nothing booked.
         """
         statement = parse_bank_file(content)
-        async with self._settling():
+        async with self.settling():
             matched = unmatched = 0
             known = await self._is_imported(statement, currency, content)
             if not known:
@@ -184,7 +184,7 @@ class Course:
         return result
 
     @asynccontextmanager
-    async def _settling(self) -> AsyncIterator[None]:
+    async def settling(self) -> AsyncIterator[None]:
         """One settlement at a time, over all processes on this database.
 
         Between reading what is due and booking it nobody else may book the same. A process that

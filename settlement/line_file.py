@@ -30,7 +30,7 @@ lines give equal bytes, and reading refuses any other bytes.
 import csv
 import hashlib
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from uuid import UUID
@@ -173,6 +173,16 @@ def read_line_file(content: bytes) -> LineFile:
     if write_line_file(file) != content:
         raise LineFileWrong("the file's bytes are not in the one form of a line file")
     return file
+
+
+def lines_in(content: bytes, scale: int) -> Iterator[Line]:
+    """The lines of a file that was checked before, as one is whose digest is the statement's: one
+    after the other, since there may be a million.
+    """
+    rows = csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
+    for row in rows:
+        if row[0] == "LINE":
+            yield _line(dict(zip(COLUMNS, row, strict=True)), scale)
 
 
 # What a window's lines repeat is worked out once: figures, names of programs and agreements, and

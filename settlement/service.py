@@ -24,6 +24,7 @@ from pointclear.settlement.v1 import settlement_service_pb2 as pb
 from settlement import store, wire
 from settlement.accounts.service import SettlementAccounts
 from settlement.course import Course
+from settlement.month.service import Month
 from settlement.reports.service import ReportService
 from settlement.schemes.service import Schemes
 
@@ -61,6 +62,12 @@ class SettlementService:
         self.set_scheme = schemes.set_scheme
         self.get_scheme = schemes.get_scheme
         self.list_schemes = schemes.list_schemes
+        month = Month(self._course)
+        self.set_invoicing = month.set_invoicing
+        self.list_invoicing = month.list_invoicing
+        self.issue_invoices = month.issue_invoices
+        self.list_invoices = month.list_invoices
+        self.get_invoice = month.get_invoice
 
     # Windows
 

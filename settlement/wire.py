@@ -517,6 +517,11 @@ def _ended(
     )
 
 
+def window_of_transfer(record: bytes) -> str:
+    """The window that counts a committed transfer, from its record."""
+    return transfer_pb2.TransferRecord.FromString(record).window_id
+
+
 def rate_of_body(body: bytes) -> tuple[str, datetime, int]:
     """Code, instant and basis points of the rate that an entry's body states."""
     rate = partners_service_pb2.TaxRate.FromString(body)

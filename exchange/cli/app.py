@@ -30,6 +30,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.deployment_commands import add_deployment_commands
     from exchange.cli.fsck_command import add_fsck_command
     from exchange.cli.fulfilment_commands import fulfilment_app
+    from exchange.cli.invoice_commands import invoice_app
     from exchange.cli.key_commands import key_app
     from exchange.cli.limit_commands import limits_app
     from exchange.cli.link_commands import link_app
@@ -91,6 +92,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     app.add_typer(account_app(), name="account")
     app.add_typer(scheme_app(), name="scheme")
     app.add_typer(window_app(), name="window")
+    app.add_typer(invoice_app(), name="invoice")
     add_settlement_commands(app)
     app.add_typer(report_app(), name="report")
     app.command("verify", cls=Command)(verify)

@@ -72,6 +72,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         f"{_SETTLEMENT}/RefuseSettlementAccount": Rule(Role.FINANCE_MAKER),
         # When windows close, when payments are due, to which accounts.
         f"{_SETTLEMENT}/SetScheme": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
+        # In whose name documents are issued, and the documents.
+        f"{_SETTLEMENT}/SetInvoicing": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
+        f"{_SETTLEMENT}/IssueInvoices": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
     }
 )
 """By the full name of the method."""

@@ -48,6 +48,7 @@ from pointclear.partners.v1.agreement_life_pb2 import AgreementTermination, Agre
 from pointclear.partners.v1.agreement_pb2 import RateAgreement
 from pointclear.partners.v1.operator_action_pb2 import OperatorAction
 from pointclear.settlement.v1 import account_pb2 as accounts
+from pointclear.settlement.v1 import month_pb2 as month
 from pointclear.settlement.v1 import scheme_pb2 as scheme
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement
 from settlement.bank import settlement_account
@@ -620,4 +621,21 @@ def good_requests() -> dict[str, Message]:
             partner_id="grocery", version=1
         ),
         "ListSettlementAccounts": accounts.ListSettlementAccountsRequest(partner_id="grocery"),
+        "SetInvoicing": month.SetInvoicingRequest(
+            currency=make.CURRENCY,
+            invoicing=month.Invoicing(
+                supplier="bakery",
+                customer="grocery",
+                type=month.SUPPLY_TYPE_VALUE,
+                mode=month.INVOICING_MODE_SELF_BILLED,
+                agreement="SB-7",
+                series="SB",
+            ),
+        ),
+        "ListInvoicing": month.ListInvoicingRequest(currency=make.CURRENCY),
+        "IssueInvoices": month.IssueInvoicesRequest(currency=make.CURRENCY, month="2026-07"),
+        "ListInvoices": month.ListInvoicesRequest(
+            currency=make.CURRENCY, month="2026-07", partner_id="grocery", page_size=2
+        ),
+        "GetInvoice": month.GetInvoiceRequest(invoice_id="hub/FEE/1"),
     }

@@ -25,6 +25,7 @@ READINGS = {
     *("ListWindows", "GetStatement", "DownloadLineFile"),
     *("ListSettlementAccounts",),
     *("GetScheme", "ListSchemes"),
+    *("ListInvoicing", "ListInvoices", "GetInvoice"),
 }
 """Whoever may call them changes nothing."""
 PARTNERS_OWN = {

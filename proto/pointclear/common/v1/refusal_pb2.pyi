@@ -232,6 +232,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The source asked for a reversal that only the target can make."""
     REASON_ACCOUNT_STATE: _Reason.ValueType  # 160
     """The version of a partner's bank account is not in the state that this step needs."""
+    REASON_INVOICE_UNKNOWN: _Reason.ValueType  # 170
+    """There is no such invoice or credit note, or it is not the caller's to see."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Every reason for which this service refuses. The name is the contract: it is also the `reason` of the
@@ -406,6 +408,8 @@ REASON_TARGET_REVERSES: Reason.ValueType  # 131
 """The source asked for a reversal that only the target can make."""
 REASON_ACCOUNT_STATE: Reason.ValueType  # 160
 """The version of a partner's bank account is not in the state that this step needs."""
+REASON_INVOICE_UNKNOWN: Reason.ValueType  # 170
+"""There is no such invoice or credit note, or it is not the caller's to see."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 class _RetryClass:

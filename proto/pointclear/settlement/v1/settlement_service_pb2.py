@@ -24,57 +24,58 @@ _sym_db = _symbol_database.Default()
 
 from pointclear.common.v1 import envelope_pb2 as pointclear_dot_common_dot_v1_dot_envelope__pb2
 from pointclear.settlement.v1 import account_pb2 as pointclear_dot_settlement_dot_v1_dot_account__pb2
+from pointclear.settlement.v1 import month_pb2 as pointclear_dot_settlement_dot_v1_dot_month__pb2
 from pointclear.settlement.v1 import report_pb2 as pointclear_dot_settlement_dot_v1_dot_report__pb2
 from pointclear.settlement.v1 import scheme_pb2 as pointclear_dot_settlement_dot_v1_dot_scheme__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1pointclear/settlement/v1/settlement_service.proto\x12\x18pointclear.settlement.v1\x1a#pointclear/common/v1/envelope.proto\x1a&pointclear/settlement/v1/account.proto\x1a%pointclear/settlement/v1/report.proto\x1a%pointclear/settlement/v1/scheme.proto\"\xe8\x01\n\x06Window\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12\x15\n\rbusiness_date\x18\x03 \x01(\t\x12\x34\n\x05state\x18\x04 \x01(\x0e\x32%.pointclear.settlement.v1.WindowState\x12\x17\n\x0f\x66irst_log_index\x18\x05 \x01(\x03\x12\x15\n\rend_log_index\x18\x06 \x01(\x03\x12<\n\rnet_positions\x18\x07 \x03(\x0b\x32%.pointclear.settlement.v1.NetPosition\".\n\x0bNetPosition\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12\x0b\n\x03net\x18\x02 \x01(\x03\"\xbd\x01\n\x03Leg\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\x12\x39\n\tdirection\x18\x03 \x01(\x0e\x32&.pointclear.settlement.v1.LegDirection\x12\x0e\n\x06\x61mount\x18\x04 \x01(\x03\x12\x11\n\treference\x18\x05 \x01(\t\x12\x31\n\x05state\x18\x06 \x01(\x0e\x32\".pointclear.settlement.v1.LegState\"<\n\x11OpenWindowRequest\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\x15\n\rbusiness_date\x18\x02 \x01(\t\"F\n\x12OpenWindowResponse\x12\x30\n\x06window\x18\x01 \x01(\x0b\x32 .pointclear.settlement.v1.Window\"C\n\x12\x43loseWindowRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x1a\n\x12next_business_date\x18\x02 \x01(\t\"~\n\x13\x43loseWindowResponse\x12\x30\n\x06window\x18\x01 \x01(\x0b\x32 .pointclear.settlement.v1.Window\x12\x35\n\x0bnext_window\x18\x02 \x01(\x0b\x32 .pointclear.settlement.v1.Window\"\'\n\x12ListWindowsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\"H\n\x13ListWindowsResponse\x12\x31\n\x07windows\x18\x01 \x03(\x0b\x32 .pointclear.settlement.v1.Window\"(\n\x13SettleWindowRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\"u\n\x14SettleWindowResponse\x12\x30\n\x06window\x18\x01 \x01(\x0b\x32 .pointclear.settlement.v1.Window\x12+\n\x04legs\x18\x02 \x03(\x0b\x32\x1d.pointclear.settlement.v1.Leg\":\n\x15ImportBankFileRequest\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"V\n\x16ImportBankFileResponse\x12\x0f\n\x07matched\x18\x01 \x01(\x05\x12\x11\n\tunmatched\x18\x02 \x01(\x05\x12\x18\n\x10repeated_entries\x18\x03 \x01(\x05\"<\n\x13GetStatementRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\"O\n\x14GetStatementResponse\x12\x37\n\tstatement\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"@\n\x17\x44ownloadLineFileRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\")\n\x18\x44ownloadLineFileResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c*\x9a\x01\n\x0bWindowState\x12\x1c\n\x18WINDOW_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11WINDOW_STATE_OPEN\x10\x01\x12\x17\n\x13WINDOW_STATE_CLOSED\x10\x02\x12#\n\x1fWINDOW_STATE_PENDING_SETTLEMENT\x10\x03\x12\x18\n\x14WINDOW_STATE_SETTLED\x10\x04*b\n\x0cLegDirection\x12\x1d\n\x19LEG_DIRECTION_UNSPECIFIED\x10\x00\x12\x18\n\x14LEG_DIRECTION_PAY_IN\x10\x01\x12\x19\n\x15LEG_DIRECTION_PAY_OUT\x10\x02*l\n\x08LegState\x12\x19\n\x15LEG_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11LEG_STATE_WAITING\x10\x01\x12\x15\n\x11LEG_STATE_PENDING\x10\x02\x12\x17\n\x13LEG_STATE_CONFIRMED\x10\x03\x32\x83\x0f\n\x11SettlementService\x12g\n\nOpenWindow\x12+.pointclear.settlement.v1.OpenWindowRequest\x1a,.pointclear.settlement.v1.OpenWindowResponse\x12j\n\x0b\x43loseWindow\x12,.pointclear.settlement.v1.CloseWindowRequest\x1a-.pointclear.settlement.v1.CloseWindowResponse\x12j\n\x0bListWindows\x12,.pointclear.settlement.v1.ListWindowsRequest\x1a-.pointclear.settlement.v1.ListWindowsResponse\x12m\n\x0cSettleWindow\x12-.pointclear.settlement.v1.SettleWindowRequest\x1a..pointclear.settlement.v1.SettleWindowResponse\x12s\n\x0eImportBankFile\x12/.pointclear.settlement.v1.ImportBankFileRequest\x1a\x30.pointclear.settlement.v1.ImportBankFileResponse\x12m\n\x0cGetStatement\x12-.pointclear.settlement.v1.GetStatementRequest\x1a..pointclear.settlement.v1.GetStatementResponse\x12{\n\x10\x44ownloadLineFile\x12\x31.pointclear.settlement.v1.DownloadLineFileRequest\x1a\x32.pointclear.settlement.v1.DownloadLineFileResponse0\x01\x12\x8e\x01\n\x17SubmitSettlementAccount\x12\x38.pointclear.settlement.v1.SubmitSettlementAccountRequest\x1a\x39.pointclear.settlement.v1.SubmitSettlementAccountResponse\x12\x91\x01\n\x18\x41pproveSettlementAccount\x12\x39.pointclear.settlement.v1.ApproveSettlementAccountRequest\x1a:.pointclear.settlement.v1.ApproveSettlementAccountResponse\x12\x8e\x01\n\x17RefuseSettlementAccount\x12\x38.pointclear.settlement.v1.RefuseSettlementAccountRequest\x1a\x39.pointclear.settlement.v1.RefuseSettlementAccountResponse\x12\x8b\x01\n\x16ListSettlementAccounts\x12\x37.pointclear.settlement.v1.ListSettlementAccountsRequest\x1a\x38.pointclear.settlement.v1.ListSettlementAccountsResponse\x12j\n\x0bListReports\x12,.pointclear.settlement.v1.ListReportsRequest\x1a-.pointclear.settlement.v1.ListReportsResponse\x12u\n\x0e\x44ownloadReport\x12/.pointclear.settlement.v1.DownloadReportRequest\x1a\x30.pointclear.settlement.v1.DownloadReportResponse0\x01\x12\x64\n\tSetScheme\x12*.pointclear.settlement.v1.SetSchemeRequest\x1a+.pointclear.settlement.v1.SetSchemeResponse\x12\x64\n\tGetScheme\x12*.pointclear.settlement.v1.GetSchemeRequest\x1a+.pointclear.settlement.v1.GetSchemeResponse\x12j\n\x0bListSchemes\x12,.pointclear.settlement.v1.ListSchemesRequest\x1a-.pointclear.settlement.v1.ListSchemesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1pointclear/settlement/v1/settlement_service.proto\x12\x18pointclear.settlement.v1\x1a#pointclear/common/v1/envelope.proto\x1a&pointclear/settlement/v1/account.proto\x1a$pointclear/settlement/v1/month.proto\x1a%pointclear/settlement/v1/report.proto\x1a%pointclear/settlement/v1/scheme.proto\"\xe8\x01\n\x06Window\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12\x15\n\rbusiness_date\x18\x03 \x01(\t\x12\x34\n\x05state\x18\x04 \x01(\x0e\x32%.pointclear.settlement.v1.WindowState\x12\x17\n\x0f\x66irst_log_index\x18\x05 \x01(\x03\x12\x15\n\rend_log_index\x18\x06 \x01(\x03\x12<\n\rnet_positions\x18\x07 \x03(\x0b\x32%.pointclear.settlement.v1.NetPosition\".\n\x0bNetPosition\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12\x0b\n\x03net\x18\x02 \x01(\x03\"\xbd\x01\n\x03Leg\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\x12\x39\n\tdirection\x18\x03 \x01(\x0e\x32&.pointclear.settlement.v1.LegDirection\x12\x0e\n\x06\x61mount\x18\x04 \x01(\x03\x12\x11\n\treference\x18\x05 \x01(\t\x12\x31\n\x05state\x18\x06 \x01(\x0e\x32\".pointclear.settlement.v1.LegState\"<\n\x11OpenWindowRequest\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\x15\n\rbusiness_date\x18\x02 \x01(\t\"F\n\x12OpenWindowResponse\x12\x30\n\x06window\x18\x01 \x01(\x0b\x32 .pointclear.settlement.v1.Window\"C\n\x12\x43loseWindowRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x1a\n\x12next_business_date\x18\x02 \x01(\t\"~\n\x13\x43loseWindowResponse\x12\x30\n\x06window\x18\x01 \x01(\x0b\x32 .pointclear.settlement.v1.Window\x12\x35\n\x0bnext_window\x18\x02 \x01(\x0b\x32 .pointclear.settlement.v1.Window\"\'\n\x12ListWindowsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\"H\n\x13ListWindowsResponse\x12\x31\n\x07windows\x18\x01 \x03(\x0b\x32 .pointclear.settlement.v1.Window\"(\n\x13SettleWindowRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\"u\n\x14SettleWindowResponse\x12\x30\n\x06window\x18\x01 \x01(\x0b\x32 .pointclear.settlement.v1.Window\x12+\n\x04legs\x18\x02 \x03(\x0b\x32\x1d.pointclear.settlement.v1.Leg\":\n\x15ImportBankFileRequest\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"V\n\x16ImportBankFileResponse\x12\x0f\n\x07matched\x18\x01 \x01(\x05\x12\x11\n\tunmatched\x18\x02 \x01(\x05\x12\x18\n\x10repeated_entries\x18\x03 \x01(\x05\"<\n\x13GetStatementRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\"O\n\x14GetStatementResponse\x12\x37\n\tstatement\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"@\n\x17\x44ownloadLineFileRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\")\n\x18\x44ownloadLineFileResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c*\x9a\x01\n\x0bWindowState\x12\x1c\n\x18WINDOW_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11WINDOW_STATE_OPEN\x10\x01\x12\x17\n\x13WINDOW_STATE_CLOSED\x10\x02\x12#\n\x1fWINDOW_STATE_PENDING_SETTLEMENT\x10\x03\x12\x18\n\x14WINDOW_STATE_SETTLED\x10\x04*b\n\x0cLegDirection\x12\x1d\n\x19LEG_DIRECTION_UNSPECIFIED\x10\x00\x12\x18\n\x14LEG_DIRECTION_PAY_IN\x10\x01\x12\x19\n\x15LEG_DIRECTION_PAY_OUT\x10\x02*l\n\x08LegState\x12\x19\n\x15LEG_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11LEG_STATE_WAITING\x10\x01\x12\x15\n\x11LEG_STATE_PENDING\x10\x02\x12\x17\n\x13LEG_STATE_CONFIRMED\x10\x03\x32\xae\x13\n\x11SettlementService\x12g\n\nOpenWindow\x12+.pointclear.settlement.v1.OpenWindowRequest\x1a,.pointclear.settlement.v1.OpenWindowResponse\x12j\n\x0b\x43loseWindow\x12,.pointclear.settlement.v1.CloseWindowRequest\x1a-.pointclear.settlement.v1.CloseWindowResponse\x12j\n\x0bListWindows\x12,.pointclear.settlement.v1.ListWindowsRequest\x1a-.pointclear.settlement.v1.ListWindowsResponse\x12m\n\x0cSettleWindow\x12-.pointclear.settlement.v1.SettleWindowRequest\x1a..pointclear.settlement.v1.SettleWindowResponse\x12s\n\x0eImportBankFile\x12/.pointclear.settlement.v1.ImportBankFileRequest\x1a\x30.pointclear.settlement.v1.ImportBankFileResponse\x12m\n\x0cGetStatement\x12-.pointclear.settlement.v1.GetStatementRequest\x1a..pointclear.settlement.v1.GetStatementResponse\x12{\n\x10\x44ownloadLineFile\x12\x31.pointclear.settlement.v1.DownloadLineFileRequest\x1a\x32.pointclear.settlement.v1.DownloadLineFileResponse0\x01\x12\x8e\x01\n\x17SubmitSettlementAccount\x12\x38.pointclear.settlement.v1.SubmitSettlementAccountRequest\x1a\x39.pointclear.settlement.v1.SubmitSettlementAccountResponse\x12\x91\x01\n\x18\x41pproveSettlementAccount\x12\x39.pointclear.settlement.v1.ApproveSettlementAccountRequest\x1a:.pointclear.settlement.v1.ApproveSettlementAccountResponse\x12\x8e\x01\n\x17RefuseSettlementAccount\x12\x38.pointclear.settlement.v1.RefuseSettlementAccountRequest\x1a\x39.pointclear.settlement.v1.RefuseSettlementAccountResponse\x12\x8b\x01\n\x16ListSettlementAccounts\x12\x37.pointclear.settlement.v1.ListSettlementAccountsRequest\x1a\x38.pointclear.settlement.v1.ListSettlementAccountsResponse\x12j\n\x0bListReports\x12,.pointclear.settlement.v1.ListReportsRequest\x1a-.pointclear.settlement.v1.ListReportsResponse\x12u\n\x0e\x44ownloadReport\x12/.pointclear.settlement.v1.DownloadReportRequest\x1a\x30.pointclear.settlement.v1.DownloadReportResponse0\x01\x12\x64\n\tSetScheme\x12*.pointclear.settlement.v1.SetSchemeRequest\x1a+.pointclear.settlement.v1.SetSchemeResponse\x12\x64\n\tGetScheme\x12*.pointclear.settlement.v1.GetSchemeRequest\x1a+.pointclear.settlement.v1.GetSchemeResponse\x12j\n\x0bListSchemes\x12,.pointclear.settlement.v1.ListSchemesRequest\x1a-.pointclear.settlement.v1.ListSchemesResponse\x12m\n\x0cSetInvoicing\x12-.pointclear.settlement.v1.SetInvoicingRequest\x1a..pointclear.settlement.v1.SetInvoicingResponse\x12p\n\rListInvoicing\x12..pointclear.settlement.v1.ListInvoicingRequest\x1a/.pointclear.settlement.v1.ListInvoicingResponse\x12p\n\rIssueInvoices\x12..pointclear.settlement.v1.IssueInvoicesRequest\x1a/.pointclear.settlement.v1.IssueInvoicesResponse\x12m\n\x0cListInvoices\x12-.pointclear.settlement.v1.ListInvoicesRequest\x1a..pointclear.settlement.v1.ListInvoicesResponse\x12g\n\nGetInvoice\x12+.pointclear.settlement.v1.GetInvoiceRequest\x1a,.pointclear.settlement.v1.GetInvoiceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pointclear.settlement.v1.settlement_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_WINDOWSTATE']._serialized_start=1717
-  _globals['_WINDOWSTATE']._serialized_end=1871
-  _globals['_LEGDIRECTION']._serialized_start=1873
-  _globals['_LEGDIRECTION']._serialized_end=1971
-  _globals['_LEGSTATE']._serialized_start=1973
-  _globals['_LEGSTATE']._serialized_end=2081
-  _globals['_WINDOW']._serialized_start=235
-  _globals['_WINDOW']._serialized_end=467
-  _globals['_NETPOSITION']._serialized_start=469
-  _globals['_NETPOSITION']._serialized_end=515
-  _globals['_LEG']._serialized_start=518
-  _globals['_LEG']._serialized_end=707
-  _globals['_OPENWINDOWREQUEST']._serialized_start=709
-  _globals['_OPENWINDOWREQUEST']._serialized_end=769
-  _globals['_OPENWINDOWRESPONSE']._serialized_start=771
-  _globals['_OPENWINDOWRESPONSE']._serialized_end=841
-  _globals['_CLOSEWINDOWREQUEST']._serialized_start=843
-  _globals['_CLOSEWINDOWREQUEST']._serialized_end=910
-  _globals['_CLOSEWINDOWRESPONSE']._serialized_start=912
-  _globals['_CLOSEWINDOWRESPONSE']._serialized_end=1038
-  _globals['_LISTWINDOWSREQUEST']._serialized_start=1040
-  _globals['_LISTWINDOWSREQUEST']._serialized_end=1079
-  _globals['_LISTWINDOWSRESPONSE']._serialized_start=1081
-  _globals['_LISTWINDOWSRESPONSE']._serialized_end=1153
-  _globals['_SETTLEWINDOWREQUEST']._serialized_start=1155
-  _globals['_SETTLEWINDOWREQUEST']._serialized_end=1195
-  _globals['_SETTLEWINDOWRESPONSE']._serialized_start=1197
-  _globals['_SETTLEWINDOWRESPONSE']._serialized_end=1314
-  _globals['_IMPORTBANKFILEREQUEST']._serialized_start=1316
-  _globals['_IMPORTBANKFILEREQUEST']._serialized_end=1374
-  _globals['_IMPORTBANKFILERESPONSE']._serialized_start=1376
-  _globals['_IMPORTBANKFILERESPONSE']._serialized_end=1462
-  _globals['_GETSTATEMENTREQUEST']._serialized_start=1464
-  _globals['_GETSTATEMENTREQUEST']._serialized_end=1524
-  _globals['_GETSTATEMENTRESPONSE']._serialized_start=1526
-  _globals['_GETSTATEMENTRESPONSE']._serialized_end=1605
-  _globals['_DOWNLOADLINEFILEREQUEST']._serialized_start=1607
-  _globals['_DOWNLOADLINEFILEREQUEST']._serialized_end=1671
-  _globals['_DOWNLOADLINEFILERESPONSE']._serialized_start=1673
-  _globals['_DOWNLOADLINEFILERESPONSE']._serialized_end=1714
-  _globals['_SETTLEMENTSERVICE']._serialized_start=2084
-  _globals['_SETTLEMENTSERVICE']._serialized_end=4007
+  _globals['_WINDOWSTATE']._serialized_start=1755
+  _globals['_WINDOWSTATE']._serialized_end=1909
+  _globals['_LEGDIRECTION']._serialized_start=1911
+  _globals['_LEGDIRECTION']._serialized_end=2009
+  _globals['_LEGSTATE']._serialized_start=2011
+  _globals['_LEGSTATE']._serialized_end=2119
+  _globals['_WINDOW']._serialized_start=273
+  _globals['_WINDOW']._serialized_end=505
+  _globals['_NETPOSITION']._serialized_start=507
+  _globals['_NETPOSITION']._serialized_end=553
+  _globals['_LEG']._serialized_start=556
+  _globals['_LEG']._serialized_end=745
+  _globals['_OPENWINDOWREQUEST']._serialized_start=747
+  _globals['_OPENWINDOWREQUEST']._serialized_end=807
+  _globals['_OPENWINDOWRESPONSE']._serialized_start=809
+  _globals['_OPENWINDOWRESPONSE']._serialized_end=879
+  _globals['_CLOSEWINDOWREQUEST']._serialized_start=881
+  _globals['_CLOSEWINDOWREQUEST']._serialized_end=948
+  _globals['_CLOSEWINDOWRESPONSE']._serialized_start=950
+  _globals['_CLOSEWINDOWRESPONSE']._serialized_end=1076
+  _globals['_LISTWINDOWSREQUEST']._serialized_start=1078
+  _globals['_LISTWINDOWSREQUEST']._serialized_end=1117
+  _globals['_LISTWINDOWSRESPONSE']._serialized_start=1119
+  _globals['_LISTWINDOWSRESPONSE']._serialized_end=1191
+  _globals['_SETTLEWINDOWREQUEST']._serialized_start=1193
+  _globals['_SETTLEWINDOWREQUEST']._serialized_end=1233
+  _globals['_SETTLEWINDOWRESPONSE']._serialized_start=1235
+  _globals['_SETTLEWINDOWRESPONSE']._serialized_end=1352
+  _globals['_IMPORTBANKFILEREQUEST']._serialized_start=1354
+  _globals['_IMPORTBANKFILEREQUEST']._serialized_end=1412
+  _globals['_IMPORTBANKFILERESPONSE']._serialized_start=1414
+  _globals['_IMPORTBANKFILERESPONSE']._serialized_end=1500
+  _globals['_GETSTATEMENTREQUEST']._serialized_start=1502
+  _globals['_GETSTATEMENTREQUEST']._serialized_end=1562
+  _globals['_GETSTATEMENTRESPONSE']._serialized_start=1564
+  _globals['_GETSTATEMENTRESPONSE']._serialized_end=1643
+  _globals['_DOWNLOADLINEFILEREQUEST']._serialized_start=1645
+  _globals['_DOWNLOADLINEFILEREQUEST']._serialized_end=1709
+  _globals['_DOWNLOADLINEFILERESPONSE']._serialized_start=1711
+  _globals['_DOWNLOADLINEFILERESPONSE']._serialized_end=1752
+  _globals['_SETTLEMENTSERVICE']._serialized_start=2122
+  _globals['_SETTLEMENTSERVICE']._serialized_end=4600
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from pointclear.settlement.v1 import account_pb2 as pointclear_dot_settlement_dot_v1_dot_account__pb2
+from pointclear.settlement.v1 import month_pb2 as pointclear_dot_settlement_dot_v1_dot_month__pb2
 from pointclear.settlement.v1 import report_pb2 as pointclear_dot_settlement_dot_v1_dot_report__pb2
 from pointclear.settlement.v1 import scheme_pb2 as pointclear_dot_settlement_dot_v1_dot_scheme__pb2
 from pointclear.settlement.v1 import settlement_service_pb2 as pointclear_dot_settlement_dot_v1_dot_settlement__service__pb2
@@ -118,6 +119,31 @@ class SettlementServiceStub:
                 request_serializer=pointclear_dot_settlement_dot_v1_dot_scheme__pb2.ListSchemesRequest.SerializeToString,
                 response_deserializer=pointclear_dot_settlement_dot_v1_dot_scheme__pb2.ListSchemesResponse.FromString,
                 _registered_method=True)
+        self.SetInvoicing = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/SetInvoicing',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.SetInvoicingRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.SetInvoicingResponse.FromString,
+                _registered_method=True)
+        self.ListInvoicing = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/ListInvoicing',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.ListInvoicingRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.ListInvoicingResponse.FromString,
+                _registered_method=True)
+        self.IssueInvoices = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/IssueInvoices',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.IssueInvoicesRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.IssueInvoicesResponse.FromString,
+                _registered_method=True)
+        self.ListInvoices = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/ListInvoices',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.ListInvoicesRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.ListInvoicesResponse.FromString,
+                _registered_method=True)
+        self.GetInvoice = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/GetInvoice',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetInvoiceRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetInvoiceResponse.FromString,
+                _registered_method=True)
 
 
 class SettlementServiceServicer:
@@ -198,14 +224,15 @@ class SettlementServiceServicer:
 
     def ListSettlementAccounts(self, request, context):
         """Every version of a partner's account.
-        Reports.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListReports(self, request, context):
-        """What there is of a window, for a partner or for the operator.
+        """Reports.
+
+        What there is of a window, for a partner or for the operator.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -213,14 +240,15 @@ class SettlementServiceServicer:
 
     def DownloadReport(self, request, context):
         """A report's file, made when it is first asked for and kept: the same bytes ever after.
-        Schemes: how a currency is settled.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetScheme(self, request, context):
-        """Operators: sets the scheme of a currency, all of it. It holds from the next step on.
+        """Schemes: how a currency is settled.
+
+        Operators: sets the scheme of a currency, all of it. It holds from the next step on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -235,6 +263,43 @@ class SettlementServiceServicer:
 
     def ListSchemes(self, request, context):
         """Lists the schemes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetInvoicing(self, request, context):
+        """The month: `month.proto`.
+
+        Operators: how a pair invoices a type of supply from now on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListInvoicing(self, request, context):
+        """How supplies are invoiced.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def IssueInvoices(self, request, context):
+        """Operators: issues the invoices and credit notes of a month. Repeating it is harmless.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListInvoices(self, request, context):
+        """Lists invoices and credit notes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetInvoice(self, request, context):
+        """One invoice or credit note.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -322,6 +387,31 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.ListSchemes,
                     request_deserializer=pointclear_dot_settlement_dot_v1_dot_scheme__pb2.ListSchemesRequest.FromString,
                     response_serializer=pointclear_dot_settlement_dot_v1_dot_scheme__pb2.ListSchemesResponse.SerializeToString,
+            ),
+            'SetInvoicing': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetInvoicing,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.SetInvoicingRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.SetInvoicingResponse.SerializeToString,
+            ),
+            'ListInvoicing': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListInvoicing,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.ListInvoicingRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.ListInvoicingResponse.SerializeToString,
+            ),
+            'IssueInvoices': grpc.unary_unary_rpc_method_handler(
+                    servicer.IssueInvoices,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.IssueInvoicesRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.IssueInvoicesResponse.SerializeToString,
+            ),
+            'ListInvoices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListInvoices,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.ListInvoicesRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.ListInvoicesResponse.SerializeToString,
+            ),
+            'GetInvoice': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetInvoice,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetInvoiceRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetInvoiceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -757,6 +847,141 @@ class SettlementService:
             '/pointclear.settlement.v1.SettlementService/ListSchemes',
             pointclear_dot_settlement_dot_v1_dot_scheme__pb2.ListSchemesRequest.SerializeToString,
             pointclear_dot_settlement_dot_v1_dot_scheme__pb2.ListSchemesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetInvoicing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/SetInvoicing',
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.SetInvoicingRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.SetInvoicingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListInvoicing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/ListInvoicing',
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.ListInvoicingRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.ListInvoicingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IssueInvoices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/IssueInvoices',
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.IssueInvoicesRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.IssueInvoicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListInvoices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/ListInvoices',
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.ListInvoicesRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.ListInvoicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetInvoice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/GetInvoice',
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.GetInvoiceRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.GetInvoiceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ Squares up between the brands."""
 from collections import abc as _abc
 from grpc import aio as _aio
 from pointclear.settlement.v1 import account_pb2 as _account_pb2
+from pointclear.settlement.v1 import month_pb2 as _month_pb2
 from pointclear.settlement.v1 import report_pb2 as _report_pb2
 from pointclear.settlement.v1 import scheme_pb2 as _scheme_pb2
 from pointclear.settlement.v1 import settlement_service_pb2 as _settlement_service_pb2
@@ -60,21 +61,36 @@ class SettlementServiceStub:
     RefuseSettlementAccount: _grpc.UnaryUnaryMultiCallable[_account_pb2.RefuseSettlementAccountRequest, _account_pb2.RefuseSettlementAccountResponse]
     """Operators: refuses an account that is not in effect yet. Repeating it is harmless."""
     ListSettlementAccounts: _grpc.UnaryUnaryMultiCallable[_account_pb2.ListSettlementAccountsRequest, _account_pb2.ListSettlementAccountsResponse]
-    """Every version of a partner's account.
-    Reports.
-    """
+    """Every version of a partner's account."""
     ListReports: _grpc.UnaryUnaryMultiCallable[_report_pb2.ListReportsRequest, _report_pb2.ListReportsResponse]
-    """What there is of a window, for a partner or for the operator."""
-    DownloadReport: _grpc.UnaryStreamMultiCallable[_report_pb2.DownloadReportRequest, _report_pb2.DownloadReportResponse]
-    """A report's file, made when it is first asked for and kept: the same bytes ever after.
-    Schemes: how a currency is settled.
+    """Reports.
+
+    What there is of a window, for a partner or for the operator.
     """
+    DownloadReport: _grpc.UnaryStreamMultiCallable[_report_pb2.DownloadReportRequest, _report_pb2.DownloadReportResponse]
+    """A report's file, made when it is first asked for and kept: the same bytes ever after."""
     SetScheme: _grpc.UnaryUnaryMultiCallable[_scheme_pb2.SetSchemeRequest, _scheme_pb2.SetSchemeResponse]
-    """Operators: sets the scheme of a currency, all of it. It holds from the next step on."""
+    """Schemes: how a currency is settled.
+
+    Operators: sets the scheme of a currency, all of it. It holds from the next step on.
+    """
     GetScheme: _grpc.UnaryUnaryMultiCallable[_scheme_pb2.GetSchemeRequest, _scheme_pb2.GetSchemeResponse]
     """The scheme of a currency; a partner is shown its own currency's."""
     ListSchemes: _grpc.UnaryUnaryMultiCallable[_scheme_pb2.ListSchemesRequest, _scheme_pb2.ListSchemesResponse]
     """Lists the schemes."""
+    SetInvoicing: _grpc.UnaryUnaryMultiCallable[_month_pb2.SetInvoicingRequest, _month_pb2.SetInvoicingResponse]
+    """The month: `month.proto`.
+
+    Operators: how a pair invoices a type of supply from now on.
+    """
+    ListInvoicing: _grpc.UnaryUnaryMultiCallable[_month_pb2.ListInvoicingRequest, _month_pb2.ListInvoicingResponse]
+    """How supplies are invoiced."""
+    IssueInvoices: _grpc.UnaryUnaryMultiCallable[_month_pb2.IssueInvoicesRequest, _month_pb2.IssueInvoicesResponse]
+    """Operators: issues the invoices and credit notes of a month. Repeating it is harmless."""
+    ListInvoices: _grpc.UnaryUnaryMultiCallable[_month_pb2.ListInvoicesRequest, _month_pb2.ListInvoicesResponse]
+    """Lists invoices and credit notes."""
+    GetInvoice: _grpc.UnaryUnaryMultiCallable[_month_pb2.GetInvoiceRequest, _month_pb2.GetInvoiceResponse]
+    """One invoice or credit note."""
 
 @_typing.type_check_only
 class SettlementServiceAsyncStub(SettlementServiceStub):
@@ -105,21 +121,36 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     RefuseSettlementAccount: _aio.UnaryUnaryMultiCallable[_account_pb2.RefuseSettlementAccountRequest, _account_pb2.RefuseSettlementAccountResponse]  # type: ignore[assignment]
     """Operators: refuses an account that is not in effect yet. Repeating it is harmless."""
     ListSettlementAccounts: _aio.UnaryUnaryMultiCallable[_account_pb2.ListSettlementAccountsRequest, _account_pb2.ListSettlementAccountsResponse]  # type: ignore[assignment]
-    """Every version of a partner's account.
-    Reports.
-    """
+    """Every version of a partner's account."""
     ListReports: _aio.UnaryUnaryMultiCallable[_report_pb2.ListReportsRequest, _report_pb2.ListReportsResponse]  # type: ignore[assignment]
-    """What there is of a window, for a partner or for the operator."""
-    DownloadReport: _aio.UnaryStreamMultiCallable[_report_pb2.DownloadReportRequest, _report_pb2.DownloadReportResponse]  # type: ignore[assignment]
-    """A report's file, made when it is first asked for and kept: the same bytes ever after.
-    Schemes: how a currency is settled.
+    """Reports.
+
+    What there is of a window, for a partner or for the operator.
     """
+    DownloadReport: _aio.UnaryStreamMultiCallable[_report_pb2.DownloadReportRequest, _report_pb2.DownloadReportResponse]  # type: ignore[assignment]
+    """A report's file, made when it is first asked for and kept: the same bytes ever after."""
     SetScheme: _aio.UnaryUnaryMultiCallable[_scheme_pb2.SetSchemeRequest, _scheme_pb2.SetSchemeResponse]  # type: ignore[assignment]
-    """Operators: sets the scheme of a currency, all of it. It holds from the next step on."""
+    """Schemes: how a currency is settled.
+
+    Operators: sets the scheme of a currency, all of it. It holds from the next step on.
+    """
     GetScheme: _aio.UnaryUnaryMultiCallable[_scheme_pb2.GetSchemeRequest, _scheme_pb2.GetSchemeResponse]  # type: ignore[assignment]
     """The scheme of a currency; a partner is shown its own currency's."""
     ListSchemes: _aio.UnaryUnaryMultiCallable[_scheme_pb2.ListSchemesRequest, _scheme_pb2.ListSchemesResponse]  # type: ignore[assignment]
     """Lists the schemes."""
+    SetInvoicing: _aio.UnaryUnaryMultiCallable[_month_pb2.SetInvoicingRequest, _month_pb2.SetInvoicingResponse]  # type: ignore[assignment]
+    """The month: `month.proto`.
+
+    Operators: how a pair invoices a type of supply from now on.
+    """
+    ListInvoicing: _aio.UnaryUnaryMultiCallable[_month_pb2.ListInvoicingRequest, _month_pb2.ListInvoicingResponse]  # type: ignore[assignment]
+    """How supplies are invoiced."""
+    IssueInvoices: _aio.UnaryUnaryMultiCallable[_month_pb2.IssueInvoicesRequest, _month_pb2.IssueInvoicesResponse]  # type: ignore[assignment]
+    """Operators: issues the invoices and credit notes of a month. Repeating it is harmless."""
+    ListInvoices: _aio.UnaryUnaryMultiCallable[_month_pb2.ListInvoicesRequest, _month_pb2.ListInvoicesResponse]  # type: ignore[assignment]
+    """Lists invoices and credit notes."""
+    GetInvoice: _aio.UnaryUnaryMultiCallable[_month_pb2.GetInvoiceRequest, _month_pb2.GetInvoiceResponse]  # type: ignore[assignment]
+    """One invoice or credit note."""
 
 class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
     """Windows, statements, legs and bank files."""
@@ -213,9 +244,7 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_pb2.ListSettlementAccountsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_pb2.ListSettlementAccountsResponse, _abc.Awaitable[_account_pb2.ListSettlementAccountsResponse]]:
-        """Every version of a partner's account.
-        Reports.
-        """
+        """Every version of a partner's account."""
 
     @_abc_1.abstractmethod
     def ListReports(
@@ -223,7 +252,10 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _report_pb2.ListReportsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_report_pb2.ListReportsResponse, _abc.Awaitable[_report_pb2.ListReportsResponse]]:
-        """What there is of a window, for a partner or for the operator."""
+        """Reports.
+
+        What there is of a window, for a partner or for the operator.
+        """
 
     @_abc_1.abstractmethod
     def DownloadReport(
@@ -231,9 +263,7 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _report_pb2.DownloadReportRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_report_pb2.DownloadReportResponse], _abc.AsyncIterator[_report_pb2.DownloadReportResponse]]:
-        """A report's file, made when it is first asked for and kept: the same bytes ever after.
-        Schemes: how a currency is settled.
-        """
+        """A report's file, made when it is first asked for and kept: the same bytes ever after."""
 
     @_abc_1.abstractmethod
     def SetScheme(
@@ -241,7 +271,10 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scheme_pb2.SetSchemeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scheme_pb2.SetSchemeResponse, _abc.Awaitable[_scheme_pb2.SetSchemeResponse]]:
-        """Operators: sets the scheme of a currency, all of it. It holds from the next step on."""
+        """Schemes: how a currency is settled.
+
+        Operators: sets the scheme of a currency, all of it. It holds from the next step on.
+        """
 
     @_abc_1.abstractmethod
     def GetScheme(
@@ -258,5 +291,48 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_scheme_pb2.ListSchemesResponse, _abc.Awaitable[_scheme_pb2.ListSchemesResponse]]:
         """Lists the schemes."""
+
+    @_abc_1.abstractmethod
+    def SetInvoicing(
+        self,
+        request: _month_pb2.SetInvoicingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_month_pb2.SetInvoicingResponse, _abc.Awaitable[_month_pb2.SetInvoicingResponse]]:
+        """The month: `month.proto`.
+
+        Operators: how a pair invoices a type of supply from now on.
+        """
+
+    @_abc_1.abstractmethod
+    def ListInvoicing(
+        self,
+        request: _month_pb2.ListInvoicingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_month_pb2.ListInvoicingResponse, _abc.Awaitable[_month_pb2.ListInvoicingResponse]]:
+        """How supplies are invoiced."""
+
+    @_abc_1.abstractmethod
+    def IssueInvoices(
+        self,
+        request: _month_pb2.IssueInvoicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_month_pb2.IssueInvoicesResponse, _abc.Awaitable[_month_pb2.IssueInvoicesResponse]]:
+        """Operators: issues the invoices and credit notes of a month. Repeating it is harmless."""
+
+    @_abc_1.abstractmethod
+    def ListInvoices(
+        self,
+        request: _month_pb2.ListInvoicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_month_pb2.ListInvoicesResponse, _abc.Awaitable[_month_pb2.ListInvoicesResponse]]:
+        """Lists invoices and credit notes."""
+
+    @_abc_1.abstractmethod
+    def GetInvoice(
+        self,
+        request: _month_pb2.GetInvoiceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_month_pb2.GetInvoiceResponse, _abc.Awaitable[_month_pb2.GetInvoiceResponse]]:
+        """One invoice or credit note."""
 
 def add_SettlementServiceServicer_to_server(servicer: SettlementServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,1 @@
+"""The month: invoices and credit notes, balances confirmed, what is late, and the close."""

@@ -1,0 +1,126 @@
+"""The calls of SettlementService about the month. They raise Refused.
+
+A partner sees its own: documents in which it is supplier or customer, its balance, its lateness.
+Others' are answered as if they did not exist.
+"""
+
+import asyncio
+from typing import Any
+
+from partners.caller import Caller
+from partners.errors import Reason, Refused
+from partners.paging import Paged, page_of
+from partners.points import currency_scale
+from pointclear.settlement.v1 import month_pb2 as pb
+from settlement import store as windows_store
+from settlement.course import Course
+from settlement.month import issuing, recording, store, wire
+from settlement.month.invoices import Document
+from settlement.month.invoicing import check_invoicing
+from settlement.month.period import Period
+
+
+class Month:
+    """The handlers."""
+
+    def __init__(self, course: Course) -> None:
+        """`course` reads, books, and keeps the settlement's turn."""
+        self._course = course
+
+    async def set_invoicing(
+        self, request: pb.SetInvoicingRequest, caller: Caller
+    ) -> pb.SetInvoicingResponse:
+        """Record how a pair invoices a type of supply."""
+        caller.require_operator()
+        currency_scale(request.currency)
+        invoicing = wire.invoicing_from_proto(request.invoicing)
+        check_invoicing(invoicing)
+        await asyncio.shield(recording.record(self._course, request.currency, invoicing))
+        return pb.SetInvoicingResponse()
+
+    async def list_invoicing(
+        self, request: pb.ListInvoicingRequest, caller: Caller
+    ) -> pb.ListInvoicingResponse:
+        """How supplies are invoiced, as it was recorded."""
+        currency = await self._currency(request.currency, caller)
+        recorded = await self._course.read(store.recorded_invoicing, currency)
+        newest = {each.subject: each for each in recorded}
+        return pb.ListInvoicingResponse(
+            invoicing=[
+                wire.invoicing_message(each)
+                for _, each in sorted(newest.items())
+                if caller.is_operator or caller.name in (each.supplier, each.customer)
+            ]
+        )
+
+    async def issue_invoices(
+        self, request: pb.IssueInvoicesRequest, caller: Caller
+    ) -> pb.IssueInvoicesResponse:
+        """Issue what is missing of a month's invoices and credit notes."""
+        caller.require_operator()
+        currency_scale(request.currency)
+        period = Period.of_month(request.month, "month")
+        # Shielded: a caller that goes away must not end the turn while documents are booked.
+        plan, issued = await asyncio.shield(issuing.issue(self._course, request.currency, period))
+        return pb.IssueInvoicesResponse(
+            invoice_ids=[each.invoice_id for each in plan.documents],
+            issued=len(issued),
+            not_invoiced=map(wire.not_invoiced_message, plan.not_invoiced),
+        )
+
+    async def list_invoices(
+        self, request: pb.ListInvoicesRequest, caller: Caller
+    ) -> pb.ListInvoicesResponse:
+        """Documents in the order of the log, without their lines."""
+        currency = await self._currency(request.currency, caller)
+        partner = request.partner_id if caller.is_operator else caller.name
+        if request.partner_id not in ("", partner):
+            raise Refused(Reason.PARTNER_UNKNOWN, "partner_id", "there is no such partner")
+        month = Period.of_month(request.month, "month").name if request.month else ""
+
+        def read(connection: Any) -> tuple[store.Issued, ...]:
+            number = store.number_of(connection, currency, partner) if partner else None
+            return store.issued(connection, currency, partner_number=number)
+
+        found = await self._course.read(read)
+        named = {
+            f"{each.log_index:019d}": each for each in found if month in ("", each.document.month)
+        }
+        asked = pb.ListInvoicesRequest(currency=currency, month=month, partner_id=partner)
+        listed = b"invoices" + asked.SerializeToString(deterministic=True)
+        paged = Paged(caller.holder, listed, request.page_size, request.page_token)
+        page = page_of(list(named), lambda each: each, paged)
+        return pb.ListInvoicesResponse(
+            invoices=[_message(named[each], lines=False) for each in page.items],
+            next_page_token=page.next_token,
+        )
+
+    async def get_invoice(
+        self, request: pb.GetInvoiceRequest, caller: Caller
+    ) -> pb.GetInvoiceResponse:
+        """One document."""
+        issued = await self._issued(request.invoice_id, caller)
+        return pb.GetInvoiceResponse(invoice=_message(issued, lines=True))
+
+    async def _issued(self, invoice_id: str, caller: Caller) -> store.Issued:
+        found = await self._course.read(store.issued_as, invoice_id)
+        if found is None or not (caller.is_operator or caller.name in _parties(found.document)):
+            raise Refused(Reason.INVOICE_UNKNOWN, "invoice_id", "there is no such document")
+        return found
+
+    async def _currency(self, named: str, caller: Caller) -> str:
+        """The currency that is asked about; a partner has one."""
+        if caller.is_operator:
+            return currency_scale(named).code
+        own: str = await self._course.read(windows_store.currency_of, caller.name)
+        if named not in ("", own):
+            raise Refused(Reason.FIELD_INVALID, "currency", f"you settle in {own}")
+        return own
+
+
+def _message(issued: store.Issued, *, lines: bool) -> pb.Invoice:
+    return wire.invoice_message(issued.document, issued.issued_at, issued.log_index, lines=lines)
+
+
+def _parties(document: Document) -> tuple[str, str]:
+    return document.pair.supplier, document.pair.customer

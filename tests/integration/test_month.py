@@ -1,0 +1,355 @@
+"""The month against a real PostgreSQL: invoices, credit notes, their numbers, and what a crash or a
+second process leaves of them.
+"""
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import pytest
+
+from exchange import reads
+from exchange.batch import Ledger
+from exchange.commands import Book, CloseWindow, Command
+from exchange.fold import InvariantBroken
+from exchange.outcomes import Result
+from partners.caller import Caller
+from partners.errors import Reason, Refused
+from partners.keys import Purpose
+from partners.signers import Signers
+from pointclear.settlement.v1 import month_pb2 as pb
+from pointclear.settlement.v1 import settlement_service_pb2 as settlement_pb
+from settlement import store
+from settlement.invariants import check_books
+from settlement.service import SettlementService
+from settlement.statement import Statement
+from tests import factories as make
+from tests.database import Database
+from tests.integration.test_ledger import a_ledger, found
+from tests.property.histories import RICH
+
+OPERATOR = Caller("operator", "finance")
+STATEMENTS = make.signer("exchange", Purpose.STATEMENTS)
+JULY, AUGUST = "2026-07", "2026-08"
+WINDOWS = ("cny-2026-07-15", "cny-2026-07-31", "cny-2026-08-03")
+TERMS = [make.terms_of(payload) for payload in RICH.values()]
+
+
+class Crash(Exception):
+    """Stands for the end of the process."""
+
+
+@dataclass
+class Office:
+    """A server process over the books of a coalition with rich terms."""
+
+    database: Database
+    ledger: Ledger
+    crash_before: str = ""
+    """Of which entry's key."""
+    turn: threading.Lock = field(default_factory=threading.Lock)
+    service: SettlementService = field(init=False)
+
+    def __post_init__(self) -> None:
+        signers = Signers({Purpose.STATEMENTS: (STATEMENTS,)})
+        engine = self.database.engine()
+        self.service = SettlementService(engine, self.submit, make.AUDIENCE, signers)
+
+    async def submit(self, command: Command) -> Result:
+        """Have a command carried out, or crash right before."""
+        if isinstance(command, Book) and command.entry_key == self.crash_before:
+            raise Crash
+        return (await asyncio.to_thread(self.run, command))[0]
+
+    def run(self, *commands: Command) -> tuple[Result, ...]:
+        with self.turn:
+            decided = self.ledger.run(commands)
+        refusals = [each.refusal for each in decided if each.refusal]
+        assert not refusals, refusals
+        return tuple(each.result for each in decided)
+
+    def call(self, name: str, request: Any, caller: Caller = OPERATOR) -> Any:
+        """One call of the service."""
+        return asyncio.run(getattr(self.service, name)(request, caller))
+
+    def read(self, read: Callable[..., Any], *arguments: Any) -> Any:
+        with self.database.connection() as connection:
+            return read(connection, *arguments)
+
+    def close(self, window_id: str, following: date) -> None:
+        self.run(CloseWindow(window_id, following))
+        self.call("settle_window", settlement_pb.SettleWindowRequest(window_id=window_id))
+
+    def issue(self, month: str = JULY) -> pb.IssueInvoicesResponse:
+        request = pb.IssueInvoicesRequest(currency=make.CURRENCY, month=month)
+        response: pb.IssueInvoicesResponse = self.call("issue_invoices", request)
+        return response
+
+    def invoices(self, caller: Caller = OPERATOR, **asked: Any) -> list[pb.Invoice]:
+        request = pb.ListInvoicesRequest(currency=make.CURRENCY, **asked)
+        return list(self.call("list_invoices", request, caller).invoices)
+
+    def invoice(self, invoice_id: str, caller: Caller = OPERATOR) -> pb.Invoice:
+        request = pb.GetInvoiceRequest(invoice_id=invoice_id)
+        invoice: pb.Invoice = self.call("get_invoice", request, caller).invoice
+        return invoice
+
+    def agree(self, supplier: str, customer: str, supply: str, mode: str, **more: str) -> None:
+        """Record how a pair invoices."""
+        invoicing = pb.Invoicing(
+            supplier=supplier,
+            customer=customer,
+            type=f"SUPPLY_TYPE_{supply}",  # type: ignore[arg-type]
+            mode=f"INVOICING_MODE_{mode}",  # type: ignore[arg-type]
+            **more,
+        )
+        request = pb.SetInvoicingRequest(currency=make.CURRENCY, invoicing=invoicing)
+        self.call("set_invoicing", request)
+
+    def statement(self, window_id: str, partner_id: str) -> Statement:
+        found: Statement | None = self.read(store.statement_of, window_id, partner_id)
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def office(database: Database) -> Office:
+    """Two windows in July, one in August; a reversal in July of July's, two in August of July's."""
+    ledger = found(database, cap=10**12)
+    for payload in RICH.values():
+        ledger.run(make.in_force(payload))
+    with database.connection() as connection:
+        reads.QUERIES.claim_audience(connection, audience=make.AUDIENCE)
+    opened = Office(database, ledger)
+    opened.run(make.add_key("exchange", Purpose.STATEMENTS))
+    for number, terms in enumerate(TERMS, 1):
+        points = 20 * terms.increment_source_points
+        opened.run(make.an_order(number, terms, source_points=points))
+    opened.close(WINDOWS[0], date(2026, 7, 31))
+    for number, terms in enumerate(TERMS, 11):
+        opened.run(make.an_order(number, terms, source_points=10 * terms.increment_source_points))
+    opened.run(make.reverse(1, 1, 3, TERMS[0].target_partner))
+    opened.close(WINDOWS[1], date(2026, 8, 3))
+    for number, terms in enumerate(TERMS[:3], 1):
+        opened.run(make.reverse(10 + number, number, 4, terms.target_partner))
+    opened.run(make.an_order(21, TERMS[1], source_points=10 * TERMS[1].increment_source_points))
+    return opened
+
+
+def everybody(office: Office) -> None:
+    """Have every supply invoiced, one pair's by the customer."""
+    for brand in make.BRANDS:
+        office.agree(brand, "*", "VALUE", "SUPPLIER")
+        office.agree(brand, "*", "PROMOTION", "SUPPLIER")
+    office.agree("fuel", "deli", "VALUE", "SELF_BILLED", agreement="SB-2026-7")
+
+
+def stated(office: Office, windows: tuple[str, ...], brand: str) -> int:
+    """What statements say of a brand, adjustments left out."""
+    found = [office.statement(each, brand) for each in windows]
+    return sum(each.net - each.adjustments for each in found)
+
+
+def invoiced(office: Office, month: str, brand: str) -> int:
+    """What the lines of a brand's documents come to, as it sees them."""
+    total = 0
+    for listed in office.invoices(month=month, partner_id=brand):
+        lines = office.invoice(listed.invoice_id).lines
+        amount = sum(each.net + each.tax for each in lines)
+        assert amount + listed.rounding == listed.total
+        sign = 1 if listed.supplier == brand else -1
+        total += -sign * amount if listed.is_credit_note else sign * amount
+    return total
+
+
+def test_invoices_less_credit_notes_are_what_the_statements_say(office: Office) -> None:
+    everybody(office)
+    assert not office.issue().not_invoiced
+    office.close(WINDOWS[2], date(2026, 9, 1))
+    answer = office.issue(AUGUST)
+    assert not answer.not_invoiced
+    for brand in make.BRANDS:
+        assert invoiced(office, JULY, brand) == stated(office, WINDOWS[:2], brand)
+        assert invoiced(office, AUGUST, brand) == stated(office, WINDOWS[2:], brand)
+    notes = [each for each in office.invoices(month=AUGUST) if each.is_credit_note]
+    assert notes
+    assert all(each.corrects and each.series.endswith("-CN") for each in notes)
+    # What was taken back in July of July's is on July's invoice, against what it takes back.
+    assert not any(each.is_credit_note for each in office.invoices(month=JULY))
+    lines = [
+        line
+        for each in office.invoices(month=JULY)
+        for line in office.invoice(each.invoice_id).lines
+        if line.is_reversed
+    ]
+    assert lines
+    assert all(line.net < 0 for line in lines)
+    assert office.read(check_books) == ()
+
+
+def test_supplies_are_gross_per_direction_and_type(office: Office) -> None:
+    everybody(office)
+    office.issue()
+    documents = office.invoices(month=JULY)
+    pairs = {(each.supplier, each.customer, each.type) for each in documents}
+    assert len(pairs) == len(documents)
+    both = {
+        (source, target)
+        for source, target, kind in pairs
+        if kind == pb.SUPPLY_TYPE_VALUE and (target, source, kind) in pairs
+    }
+    assert ("deli", "fuel") in both
+    assert all(each.total > 0 for each in documents)
+
+
+def test_nobody_is_invoiced_in_a_name_that_did_not_agree(office: Office) -> None:
+    answer = office.issue()
+    assert {each.partition("/")[0] for each in answer.invoice_ids} == {"hub"}
+    assert {each.type for each in answer.not_invoiced} == {
+        pb.SUPPLY_TYPE_VALUE,
+        pb.SUPPLY_TYPE_PROMOTION,
+    }
+    # What was not invoiced is not credited either, whatever was agreed since.
+    everybody(office)
+    office.close(WINDOWS[2], date(2026, 9, 1))
+    later = office.issue(AUGUST)
+    assert any(each.net < 0 for each in later.not_invoiced)
+    notes = [each for each in office.invoices(month=AUGUST) if each.is_credit_note]
+    assert all(each.supplier == "hub" for each in notes)
+
+
+def test_a_customer_bills_itself_in_a_series_of_its_own(office: Office) -> None:
+    everybody(office)
+    office.issue()
+    (own,) = [each for each in office.invoices() if each.mode == pb.INVOICING_MODE_SELF_BILLED]
+    assert (own.supplier, own.customer, own.issuer) == ("fuel", "deli", "deli")
+    assert (own.name, own.agreement) == ("SB-VAL-000001", "SB-2026-7")
+
+
+def test_the_operators_invoices_are_due_in_minor_units_and_the_books_agree(office: Office) -> None:
+    office.issue()
+    documents = office.invoices()
+    assert documents
+    assert all(each.supplier == "hub" and each.total % 10_000 == 0 for each in documents)
+    assert any(each.rounding for each in documents)
+    ((rounding,),) = office.database.ask(
+        "SELECT credits_posted - debits_posted FROM balance JOIN account USING (account_number)"
+        " WHERE name = 'hub.rounding'"
+    )
+    assert rounding == sum(each.rounding for each in documents)
+    # It moved positions, so the next statement says so.
+    office.close(WINDOWS[2], date(2026, 9, 1))
+    shown = {each: office.statement(WINDOWS[2], each).adjustments for each in make.BRANDS}
+    owed = {each.customer: -each.rounding for each in documents}
+    assert shown == dict.fromkeys(make.BRANDS, 0) | owed
+    assert office.read(check_books) == ()
+
+
+def test_a_crash_leaves_no_hole_in_a_series(office: Office) -> None:
+    everybody(office)
+    office.crash_before = "invoice/fuel/PRO/2"
+    with pytest.raises(Crash):
+        office.issue()
+    before = [each.invoice_id for each in office.invoices()]
+    assert "fuel/PRO/1" in before
+    assert "fuel/PRO/2" not in before
+    # What is agreed on in between is for what was not issued.
+    office.agree("fuel", "grocery", "PROMOTION", "SUPPLIER", series="GRO")
+    office.crash_before = ""
+    answer = office.issue()
+    assert answer.issued == len(answer.invoice_ids) - len(before)
+    assert set(before) < set(answer.invoice_ids)
+    numbers = Counter((each.issuer, each.series) for each in office.invoices())
+    for (issuer, series), count in numbers.items():
+        given = sorted(
+            each.number
+            for each in office.invoices()
+            if (each.issuer, each.series) == (issuer, series)
+        )
+        assert given == list(range(1, count + 1))
+    assert numbers["fuel", "GRO"] == 1
+
+
+def test_issuing_again_changes_nothing(office: Office) -> None:
+    everybody(office)
+    first = office.issue()
+    ((records,),) = office.database.ask("SELECT count(*) FROM record")
+    again = office.issue()
+    assert (again.issued, again.invoice_ids) == (0, first.invoice_ids)
+    assert office.database.ask("SELECT count(*) FROM record") == [(records,)]
+
+
+def test_two_processes_that_both_believe_it_is_their_turn_give_no_number_twice(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everybody(office)
+    other = Office(office.database, a_ledger(office.database, "other"))
+    monkeypatch.setattr(store, "take_turn", lambda _connection: None)
+    refused: list[Refused] = []
+
+    def issue(process: Office) -> None:
+        try:
+            process.issue()
+        except Refused as refusal:
+            refused.append(refusal)
+
+    threads = [threading.Thread(target=issue, args=(each,)) for each in (office, other)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    office.issue()
+    documents = office.invoices()
+    for issuer, series in {(each.issuer, each.series) for each in documents}:
+        given = [
+            each.number for each in documents if (each.issuer, each.series) == (issuer, series)
+        ]
+        assert given == list(range(1, len(given) + 1))
+    subjects = Counter((each.supplier, each.customer, each.type) for each in documents)
+    assert set(subjects.values()) == {1}
+    assert all(each.reason is Reason.MODIFIED_REQUEST for each in refused)
+
+
+def test_a_month_that_may_still_change_is_not_invoiced(office: Office) -> None:
+    with pytest.raises(Refused) as refused:
+        office.issue(AUGUST)
+    assert (refused.value.reason, refused.value.field) == (Reason.WINDOW_STATE, "month")
+    office.run(CloseWindow(WINDOWS[2], date(2026, 8, 31)))
+    with pytest.raises(Refused, match="CLOSED"):
+        office.issue(AUGUST)
+
+
+def test_a_partner_sees_its_own_documents_and_no_others(office: Office) -> None:
+    everybody(office)
+    office.issue()
+    fuel = Caller("partner", "fuel")
+    own = office.invoices(fuel)
+    assert own == office.invoices(partner_id="fuel")
+    assert all("fuel" in (each.supplier, each.customer) for each in own)
+    others = [each for each in office.invoices() if each not in own]
+    assert others
+    with pytest.raises(Refused) as refused:
+        office.invoice(others[0].invoice_id, fuel)
+    assert refused.value.reason is Reason.INVOICE_UNKNOWN
+    with pytest.raises(Refused):
+        office.invoices(fuel, partner_id="deli")
+
+
+def test_lines_that_are_not_the_statements_stop_the_step(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = store.stored_line_file
+
+    def altered(connection: Any, window_id: str, partner_id: str) -> bytes | None:
+        content = stored(connection, window_id, partner_id)
+        rows = (content or b"").split(b"\r\n")
+        return b"\r\n".join(each for each in rows if b",target," not in each)
+
+    monkeypatch.setattr(store, "stored_line_file", altered)
+    with pytest.raises(InvariantBroken):
+        office.issue()
+    assert not office.invoices()
