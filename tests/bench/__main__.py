@@ -9,12 +9,10 @@ import typer
 from rich import progress as bars
 
 from exchange.cli.files import make_directory
-from exchange.cli.output import Command, console_of, json_text, table
+from exchange.cli.output import Command, console_of
 from tests.bench.course import Wanted, started
-from tests.bench.measures import Result, document_of, row_of
-
-RESULTS_FILE = "results.json"
-FIGURES = ("value", "baseline", "ratio", "spread of ratio")
+from tests.bench.measures import Result
+from tests.bench.report import RESULTS_FILE, report
 
 
 def bench(
@@ -23,6 +21,12 @@ def bench(
     in_flight: Annotated[
         int, typer.Option(min=1, max=1000, help="Unary calls under way at once.")
     ] = 64,
+    bulk: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Also close and state a window of so many transfers, 1000000 say."
+        ),
+    ] = 0,
     out: Annotated[Path, typer.Option(metavar="DIR", help=f"Where {RESULTS_FILE} goes.")] = Path(
         "bench-out"
     ),
@@ -35,11 +39,9 @@ def bench(
     """
     # Otherwise a SIGTERM would leave the server and both databases running.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(128 + signal.SIGTERM))
-    results = measured(Wanted(rounds, seconds, in_flight))
+    results = measured(Wanted(rounds, seconds, in_flight, bulk))
     make_directory(out, 0o755)
-    path = out / RESULTS_FILE
-    path.write_bytes(json_text([document_of(each) for each in results]))
-    show(results, path)
+    report(results, out / RESULTS_FILE)
 
 
 def measured(wanted: Wanted) -> list[Result]:
@@ -61,14 +63,6 @@ def measured(wanted: Wanted) -> list[Result]:
             results = ready.run()
         shown.update(task, completed=wanted.steps, description="done")
     return results
-
-
-def show(results: list[Result], path: Path) -> None:
-    """Print the table."""
-    console = console_of()
-    names = ("", "value", "baseline", "unit", "ratio", "spread of ratio", "p50 / p99 ms")
-    console.print(table(names, map(row_of, results), right=FIGURES))
-    console.print(f"Wrote {path}")
 
 
 def main() -> None:

@@ -96,6 +96,7 @@ class Client:
             "answer_bytes": round(answer_bytes),
             "p50_ms": 1000 * took_s[len(took_s) // 2],
             "p99_ms": 1000 * took_s[len(took_s) * 99 // 100],
+            "calls": len(answers),
         }
 
     async def pace(self, address: str, path: str, per_s: float, seconds: float) -> dict[str, float]:

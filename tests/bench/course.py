@@ -16,7 +16,8 @@ from exchange.cli.initialise import initialise
 from exchange.cli.profile import DEFAULT_SERVER, load_profile
 from exchange.embedded_postgres import OWNER_ROLE, RunningPostgres
 from partners.keys import Purpose
-from tests.bench import pgbench, slow_partner, storage
+from tests.bench import day, pgbench, slow_partner, storage
+from tests.bench.closing import CLOSE_EVERY_S, Closings
 from tests.bench.coalition import found
 from tests.bench.limits import set_every_limit
 from tests.bench.load import ORDERS_PER_BATCH, Load, Rate
@@ -45,6 +46,8 @@ class Wanted:
     """Of each measurement."""
     in_flight: int
     """Calls under way at once."""
+    bulk: int = 0
+    """Transfers of a large window that is closed and stated as well; 0 for none."""
 
     @property
     def unary(self) -> tuple[int, ...]:
@@ -54,7 +57,7 @@ class Wanted:
     @property
     def steps(self) -> int:
         """What `Bench.run` reports in all."""
-        return 4 + self.rounds * (len(self.unary) + 3)
+        return 4 + self.rounds * (len(self.unary) + 4) + bool(self.bulk)
 
 
 @dataclass(slots=True)
@@ -91,6 +94,10 @@ class Bench:
     """Batches with limits on all that they touch, and without."""
     delivered: list[Pair] = field(default_factory=list)
     """Milliseconds to a fast brand, beside a slow one and beside a fast one."""
+    closed: list[Pair] = field(default_factory=list)
+    """Milliseconds of orders, 99 in a hundred, while windows close and while none does."""
+    stated: list[Pair] = field(default_factory=list)
+    """Likewise while those windows are stated."""
 
     def run(self) -> list[Result]:
         """Measure in turn, A B A B."""
@@ -112,8 +119,19 @@ class Bench:
             self.delivered.append(
                 slow_partner.pair(self.client, self.address, self.brands, PACED_S)
             )
+            self.step(f"round {number}: orders while windows close and are stated")
+            closings = Closings(self.data_dir, self.address, self.load)
+            self.closed.append(closings.p99_pair(self.wanted.in_flight))
+            self.stated.append(closings.stating_pair(self.wanted.in_flight))
         self.step("storage and memory")
-        return [*self.rates(), *self.sizes(stored)]
+        return [*self.rates(), *self.sizes(stored), *self.large_window()]
+
+    def large_window(self) -> list[Result]:
+        """The results of a window that is filled past the front door, where one is wanted."""
+        if not self.wanted.bulk:
+            return []
+        self.step(f"a window of {self.wanted.bulk:,} transfers")
+        return day.results(self.data_dir.parent / "day", self.wanted.bulk, lambda _: None)
 
     def batch_pair(self) -> Pair:
         """Batches, and pgbench right after them."""
@@ -155,6 +173,10 @@ class Bench:
             "seconds": PACED_S,
         }
         yield result_of("slow_partner_p99_ratio", "ms", self.delivered, how)
+        how = {"in_flight": self.wanted.in_flight, "seconds": self.wanted.seconds}
+        every = {**how, "close_every_s": CLOSE_EVERY_S}
+        yield result_of("close_p99_ratio", "ms", self.closed, every)
+        yield result_of("stating_p99_ratio", "ms", self.stated, how)
         for in_flight in self.wanted.unary[1:]:
             yield self.unary_result(f"unary_vs_echo_{in_flight}_in_flight", in_flight)
         for in_flight in self.wanted.unary:

@@ -23,6 +23,8 @@ class Rate:
     """Of a call, from sending it to having its answer: the median."""
     p99_ms: float
     """One call in a hundred took longer."""
+    calls: int
+    """Answered."""
 
 
 class Load:
