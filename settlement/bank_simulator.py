@@ -1,12 +1,10 @@
 """A bank for demonstrations, sandboxes and tests: it books what it is asked to pay, or what
-partners pay in fact, and writes its statement.
+partners pay in fact, and writes its statement of either account in any of its formats.
 
-Pure but for `write_bank_file`. It imports nothing of ours on purpose: like a real bank it knows the
-requests and the format that `settlement.bank` describes, and not the books.
+Pure but for `write_bank_file`. It imports nothing of ours but its own papers on purpose: like a
+real bank it knows the requests and the formats, and not the books.
 """
 
-import csv
-import io
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -15,10 +13,24 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
+from settlement.bank_papers import Booking, Day, Kind, Paper, closing_of, write
+
+__all__ = [
+    "BankDay",
+    "Paper",
+    "Payer",
+    "PaymentRequest",
+    "bank_day",
+    "booked_on",
+    "closing_of",
+    "paid_by",
+    "write_bank_file",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class PaymentRequest:
-    """A payment that the bank sees: a partner's into the settlement account, or one out of it."""
+    """A payment that the bank sees: a partner's into the account, or one out of it."""
 
     direction: Literal["PAY_IN", "PAY_OUT"]
     amount: Decimal
@@ -26,6 +38,8 @@ class PaymentRequest:
     reference: str
     partner: str
     """Name of the partner, shown beside the entry."""
+    kind: Kind = "PAYMENT"
+    is_reversal: bool = False
 
 
 class Payer(StrEnum):
@@ -49,6 +63,7 @@ class BankDay:
 
     content: bytes
     closing: Decimal
+    paper: Paper = Paper.CSV
 
 
 def bank_day(
@@ -59,36 +74,34 @@ def bank_day(
     requests: Iterable[PaymentRequest],
     *,
     unpaid: Collection[str] = (),
+    account: str = "",
+    paper: Paper = Paper.CSV,
+    number: int = 0,
 ) -> BankDay:
-    """Book every request whose reference is not in `unpaid`; payments in come first."""
+    """Book every request whose reference is not in `unpaid`; payments in come first.
+
+    `account` is the settlement account where none is named; `number` is the bank's count of its
+    statements, where it keeps one.
+    """
     booked = sorted(
         (each for each in requests if each.reference not in unpaid),
         key=lambda each: each.direction,
     )
-    balance = opening
-    text = io.StringIO(newline="")
-    rows = csv.writer(text, lineterminator="\r\n")
-    rows.writerow(["POINTCLEAR-BANK-STATEMENT", "1"])
-    rows.writerow(["STATEMENT", statement_id])
-    rows.writerow(["ACCOUNT", f"pointclear-settlement-{currency.lower()}"])
-    rows.writerow(["CURRENCY", currency])
-    rows.writerow(["OPENING", f"{opening:f}"])
-    for place, each in enumerate(booked, start=1):
-        amount = each.amount if each.direction == "PAY_IN" else -each.amount
-        balance += amount
-        rows.writerow(
-            [
-                "ENTRY",
-                f"{statement_id}-{place}",
-                booking_date.isoformat(),
-                f"{amount:f}",
-                each.reference,
-                each.partner,
-            ]
-        )
-    rows.writerow(["CLOSING", f"{balance:f}"])
-    rows.writerow(["END", str(len(booked))])
-    return BankDay(text.getvalue().encode(), balance)
+    day = Day(
+        statement_id,
+        number,
+        account or f"pointclear-settlement-{currency.lower()}",
+        currency,
+        booking_date,
+        opening,
+        [_booking(each) for each in booked],
+    )
+    return BankDay(write(day, paper), day.closing, paper)
+
+
+def _booking(request: PaymentRequest) -> Booking:
+    amount = request.amount if request.direction == "PAY_IN" else -request.amount
+    return Booking(amount, request.reference, request.partner, request.kind, request.is_reversal)
 
 
 def paid_by(request: PaymentRequest, payer: Payer) -> PaymentRequest | None:
@@ -106,19 +119,11 @@ def booked_on(day: date, payer: Payer) -> date:
     return day + LATE_BY if payer is Payer.LATE else day
 
 
-def closing_of(content: str) -> Decimal:
-    """The balance with which a bank file closes. Raises ValueError for another file."""
-    for row in csv.reader(io.StringIO(content)):
-        if len(row) == 2 and row[0] == "CLOSING":
-            return Decimal(row[1])
-    raise ValueError("no CLOSING")
-
-
 def write_bank_file(folder: Path, statement_id: str, day: BankDay) -> Path:
     """Write the day's statement into `folder` and return its path.
 
-    A crash leaves a file without END, which is refused.
+    A crash leaves a file that is cut short, which is refused.
     """
-    path = folder / f"{statement_id}.bank.csv"
+    path = folder / f"{statement_id}.bank{day.paper.suffix}"
     path.write_bytes(day.content)
     return path

@@ -13,7 +13,6 @@ anywhere, the same call picks up where the log ends.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Engine
@@ -25,26 +24,14 @@ from partners.errors import Reason, Refused
 from partners.keys import Purpose
 from partners.signers import Signers
 from settlement import settling, store
-from settlement.bank import BankStatement, check_account, match, parse_bank_file
 from settlement.stating import state_window
 from settlement.windows import Leg, LegState, SettlementWindow, WindowState
 
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class TakenIn:
-    """What became of the entries of a bank file."""
-
-    matched: int
-    unmatched: int
-    """In suspense."""
-    repeated: int
-    """Of a file that had been imported before."""
-
-
 class Course:
-    """Settles one window or takes in one bank file at a time."""
+    """Settles one window at a time, and keeps the turn of whoever else books for settlement."""
 
     def __init__(
         self,
@@ -74,7 +61,7 @@ class Course:
                 await self._state(window)
                 window = await self.read(store.window_named, window_id)
             if window.state is WindowState.PENDING_SETTLEMENT:
-                await self._square_up(window)
+                await self.square_up(window)
             return await self.read(store.legs, window)
 
     async def _signing_key_id(self) -> str:
@@ -100,7 +87,7 @@ class Course:
         )
         await self.book(settling.stated_entry(window, payloads))
 
-    async def _square_up(self, window: SettlementWindow) -> None:
+    async def square_up(self, window: SettlementWindow) -> None:
         """Record the legs that can be recorded, and settle the window when all are confirmed."""
         legs = await self.read(store.legs, window)
         balances = await self.read(store.bank_balances, window.unit)
@@ -121,50 +108,6 @@ class Course:
             # The position has no room for the pay-out yet, so it waits. Nothing was written.
             if refusal.reason is not Reason.LIMIT_EXCEEDED:
                 raise
-
-    async def take_in(self, currency: str, content: bytes) -> TakenIn:
-        """Book a bank file, all of it or nothing, and whatever its money makes possible.
-
-        Raises Refused(BANK_FILE_REFUSED) with nothing booked.
-        """
-        statement = parse_bank_file(content)
-        async with self.settling():
-            matched = unmatched = 0
-            known = await self._is_imported(statement, currency, content)
-            if not known:
-                matched, unmatched = await self._import(statement, currency, content)
-            # Also after a repeat: a crash after the file was booked may have left this undone.
-            for window in await self.read(store.pending_windows, currency):
-                await self._square_up(window)
-        return TakenIn(matched, unmatched, len(statement.entries) if known else 0)
-
-    async def _is_imported(self, statement: BankStatement, currency: str, content: bytes) -> bool:
-        """Whether this very file was imported; raises Refused for another one with its statement
-        id.
-        """
-        stored = await self.read(store.bank_file, currency, statement.statement_id)
-        if stored is not None and stored != content:
-            raise Refused(
-                Reason.BANK_FILE_REFUSED,
-                "statement_id",
-                f"{statement.statement_id} was imported before with other content",
-            )
-        return stored is not None
-
-    async def _import(
-        self, statement: BankStatement, currency: str, content: bytes
-    ) -> tuple[int, int]:
-        def read(connection: Any) -> Book:
-            unit = store.unit_of(connection, currency)
-            mirror_posted = store.bank_balances(connection, unit).mirror_posted
-            check_account(statement, currency, mirror_posted)
-            matching = match(statement.entries, store.pending_legs(connection, currency))
-            counts.append((len(matching.confirmed), len(matching.unmatched)))
-            return settling.bank_file_entry(statement, content, matching, unit)
-
-        counts: list[tuple[int, int]] = []
-        await self.book(await self.read(read))
-        return counts[0]
 
     async def read(self, read: Callable[..., _T], *arguments: Any) -> _T:
         """Run a blocking function on a connection in a transaction of its own, off the loop."""

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exchange.wire.records import entry_body
 from partners.queries import load_queries
 from settlement import store
-from settlement.bank import parse_bank_file
-from settlement.settling import bank_key
+from settlement.bank import store as bank_store
+from settlement.bank.matching import AccountKind
 
 QUERIES = load_queries(Path(__file__).with_name("invariants.sql"))
 
@@ -74,15 +73,17 @@ def check_books(connection: Any) -> tuple[Finding, ...]:
 
 
 def mirrors_off(connection: Any) -> Iterator[Finding]:
-    """Mirrors of the settlement account that are not at the closing balance of the bank's last
-    file.
+    """Mirrors of the two accounts at the bank that are not at the closing balance of the bank's
+    last file of that account, in whatever format it came.
     """
-    for currency, mirror_posted in QUERIES.currencies(connection):
-        row = QUERIES.last_bank_file(connection, prefix=bank_key(currency, ""))
-        closing = parse_bank_file(entry_body(bytes(row[0]))).closing if row else 0
-        if closing != -mirror_posted:
-            found = f"the bank closed at {closing}, the mirror stands at {-mirror_posted}"
-            yield Finding("mirror_is_the_banks_closing", currency, found)
+    for currency, unit in QUERIES.currencies(connection):
+        for kind in AccountKind:
+            file = bank_store.last_file(connection, currency, kind)
+            closing = file.closing if file else 0
+            held = -bank_store.mirror_posted(connection, unit, kind)
+            if closing != held:
+                found = f"the bank closed {kind} at {closing}, the mirror stands at {held}"
+                yield Finding("mirror_is_the_banks_closing", currency, found)
 
 
 def positions_off(connection: Any) -> Iterator[Finding]:

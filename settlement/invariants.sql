@@ -244,14 +244,8 @@ FROM leg_state AS l JOIN settlement_window AS w USING (window_number)
 WHERE w.state = 'SETTLED' AND l.confirmed_index IS NULL;
 
 -- name: currencies()
--- Each currency with the posted balance of the bank's mirror.
-SELECT u.name, b.credits_posted - b.debits_posted
-FROM unit AS u JOIN balance AS b ON b.account_number = (u.unit_number::bigint << 20) + 1
-WHERE NOT starts_with(u.name, 'PTS:');
-
--- name: last_bank_file(prefix)^
--- The record of the bank file imported last for a currency, by its prefix of entry keys.
-SELECT record FROM record WHERE entry_key >= :prefix AND entry_key < :prefix || chr(1114111) ORDER BY log_index DESC LIMIT 1;
+-- Each currency with its number among the units.
+SELECT name, unit_number FROM unit WHERE NOT starts_with(name, 'PTS:') ORDER BY unit_number;
 
 -- name: stated_positions()
 -- Each partner's position, and its nets of windows that are not stated.

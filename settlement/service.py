@@ -23,6 +23,7 @@ from partners.wire import envelope_to_proto
 from pointclear.settlement.v1 import settlement_service_pb2 as pb
 from settlement import store, wire
 from settlement.accounts.service import SettlementAccounts
+from settlement.bank.service import BankCalls
 from settlement.course import Course
 from settlement.month.service import Month
 from settlement.reports.service import ReportService
@@ -50,6 +51,7 @@ class SettlementService:
         """
         self._signers = signers
         self._course = Course(engine, submit, audience, signers)
+        self._bank = BankCalls(self._course)
         accounts = SettlementAccounts(self._course, audience, now)
         self.submit_settlement_account = accounts.submit_settlement_account
         self.approve_settlement_account = accounts.approve_settlement_account
@@ -144,12 +146,7 @@ class SettlementService:
         self, request: pb.ImportBankFileRequest, caller: Caller
     ) -> pb.ImportBankFileResponse:
         """Book a bank file, all of it or nothing, then whatever its money makes possible."""
-        caller.require_operator()
-        currency_scale(request.currency)
-        taken = await asyncio.shield(self._course.take_in(request.currency, request.content))
-        return pb.ImportBankFileResponse(
-            matched=taken.matched, unmatched=taken.unmatched, repeated_entries=taken.repeated
-        )
+        return await self._bank.import_bank_file(request, caller)
 
     # Statements
 

@@ -108,8 +108,10 @@ ORDER BY s.stream_seq;
 SELECT record FROM record WHERE entry_key = :entry_key;
 
 -- name: bank_balances(bank, suspense)^
--- The bank's mirror and suspense of a currency: posted, pending credits of the mirror, posted suspense.
-SELECT bank.credits_posted - bank.debits_posted, bank.credits_pending, suspense.credits_posted - suspense.debits_posted
+-- The bank's mirror and suspense of a currency: posted, pending credits of the mirror, and suspense without what is on its
+-- way back, which is among those credits already.
+SELECT bank.credits_posted - bank.debits_posted, bank.credits_pending,
+    suspense.credits_posted - suspense.debits_posted - suspense.debits_pending
 FROM balance AS bank, balance AS suspense
 WHERE bank.account_number = :bank AND suspense.account_number = :suspense;
 
@@ -119,14 +121,6 @@ SELECT w.window_id, l.partner_number, p.partner_id, l.reference, l.amount, l.log
 FROM leg_state AS l JOIN settlement_window AS w USING (window_number) JOIN partner AS p USING (partner_number)
 WHERE l.window_number = :window_number
 ORDER BY l.partner_number;
-
--- name: pending_legs(currency)
--- The legs of a currency that are recorded and not confirmed.
-SELECT w.window_id, l.partner_number, p.partner_id, l.reference, l.amount, l.log_index, l.confirmed_index
-FROM leg_state AS l JOIN settlement_window AS w USING (window_number) JOIN partner AS p USING (partner_number)
-WHERE w.currency = :currency AND w.state = 'PENDING_SETTLEMENT'
-    AND l.log_index IS NOT NULL AND l.confirmed_index IS NULL
-ORDER BY l.window_number, l.partner_number;
 
 -- name: keep_line_file(window_number, partner_number, sha256)!
 INSERT INTO line_file (window_number, partner_number, sha256) VALUES (:window_number, :partner_number, :sha256);

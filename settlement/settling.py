@@ -19,11 +19,11 @@ import json
 from collections.abc import Iterable, Mapping
 
 from exchange.commands import Book, WindowStep
-from exchange.ledger.accounts import HubAccount, hub_account, position_account
+from exchange.ledger.accounts import position_account
 from exchange.ledger.postings import Code, Phase, Posting, PostingRef, bank_settlement
 from partners.envelope import SETTLEMENT_STATEMENT
 from partners.errors import Reason, Refused
-from settlement.bank import BankStatement, Matching
+from settlement.bank.matching import Expected
 from settlement.statement import Statement
 from settlement.windows import Leg, LegDirection, LegState, SettlementWindow, WindowState
 
@@ -59,11 +59,6 @@ def leg_of(window: SettlementWindow, partner_number: int, statement: Statement) 
 def statement_key(window_id: str, partner_id: str) -> str:
     """Entry key of a partner's statement."""
     return f"statement/{window_id}/{partner_id}"
-
-
-def bank_key(currency: str, statement_id: str) -> str:
-    """Entry key of an imported bank file."""
-    return f"bank/{currency}/{statement_id}"
 
 
 def statement_entry(window_id: str, partner_id: str, payload: bytes) -> Book:
@@ -116,23 +111,10 @@ def leg_posting(leg: Leg, unit: int, phase: Phase) -> Posting:
     return Posting(Code.PAY_OUT, position, bank, leg.amount, phase, resolves)
 
 
-def bank_file_entry(
-    statement: BankStatement, content: bytes, matching: Matching, unit: int
-) -> Book:
-    """Books a whole bank file: it confirms legs, and unknown money in goes to suspense."""
-    confirmations = (leg_posting(leg, unit, Phase.CONFIRMS) for leg in matching.confirmed)
-    suspense = hub_account(unit, HubAccount.SUSPENSE)
-    unknown = (
-        Posting(Code.PAY_IN, bank_settlement(unit), suspense, entry.amount)
-        for entry in matching.unmatched
-    )
-    return Book(
-        bank_key(statement.currency.code, statement.statement_id),
-        "text/csv",
-        content,
-        (*confirmations, *unknown),
-        statement.currency.code,
-    )
+def expected_of(leg: Leg, unit: int) -> Expected:
+    """A recorded leg as the bank will show it."""
+    confirms = leg_posting(leg, unit, Phase.CONFIRMS)
+    return Expected(leg.reference, -leg.payment, confirms, leg.partner_number)
 
 
 def legs_to_record(legs: Iterable[Leg], payable: int) -> tuple[Leg, ...]:

@@ -22,7 +22,7 @@ from partners.registry import Partner
 from settlement import wire
 from settlement.line_file import Line, LineFileWriter
 from settlement.line_sums import LineSums
-from settlement.settling import bank_key, statement_key
+from settlement.settling import statement_key
 from settlement.statement import ProgramPoints, Statement, StreamRange
 from settlement.windows import Leg, NetPosition, SettlementWindow, TreeHead, WindowState, WindowSum
 
@@ -201,11 +201,6 @@ def statement_of(connection: Any, window_id: str, partner_id: str) -> Statement 
     return wire.parse_statement(payload) if payload is not None else None
 
 
-def bank_file(connection: Any, currency: str, statement_id: str) -> bytes | None:
-    """The bank file imported under this statement id, if there is one."""
-    return entry_body(connection, bank_key(currency, statement_id))
-
-
 def take_turn(connection: Any) -> None:
     """Wait for the other processes that settle; the turn lasts as long as the connection's
     transaction.
@@ -238,11 +233,6 @@ def _leg(row: Any) -> Leg:
 def legs(connection: Any, window: SettlementWindow) -> tuple[Leg, ...]:
     """A window's legs, by partner number."""
     return tuple(map(_leg, QUERIES.legs(connection, window_number=window.number)))
-
-
-def pending_legs(connection: Any, currency: str) -> tuple[Leg, ...]:
-    """All legs of a currency that the bank may confirm, oldest first."""
-    return tuple(map(_leg, QUERIES.pending_legs(connection, currency=currency)))
 
 
 def keep_line_file(

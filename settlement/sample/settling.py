@@ -9,7 +9,9 @@ from decimal import Decimal
 
 from partners.points import format_amount
 from settlement import settling
-from settlement.bank import match, parse_bank_file
+from settlement.bank.booking import bank_file_entry
+from settlement.bank.matching import Account, AccountKind, match
+from settlement.bank.reading import parse_bank_file
 from settlement.bank_simulator import Payer, PaymentRequest, bank_day, booked_on, paid_by
 from settlement.sample.coalition import Coalition
 from settlement.sample.ledger import MemoryLedger
@@ -73,9 +75,10 @@ def take_in(
     now: datetime,
 ) -> None:
     """Book a bank file."""
-    statement = parse_bank_file(content)
-    matching = match(statement.entries, legs)
-    ledger.run(settling.bank_file_entry(statement, content, matching, window.unit), now)
+    file = parse_bank_file(content)
+    expected = tuple(settling.expected_of(leg, window.unit) for leg in legs)
+    bookings = match(file, Account(AccountKind.SETTLEMENT, window.unit, expected))
+    ledger.run(bank_file_entry(file, content, AccountKind.SETTLEMENT, bookings), now)
 
 
 def otherwise(

@@ -51,7 +51,7 @@ from pointclear.settlement.v1 import account_pb2 as accounts
 from pointclear.settlement.v1 import month_pb2 as month
 from pointclear.settlement.v1 import scheme_pb2 as scheme
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement
-from settlement.bank import settlement_account
+from settlement.scheme import Scheme
 from tests import factories as make
 
 OPERATOR = make.signer("operator/operator", Purpose.OPERATOR)
@@ -420,7 +420,7 @@ def bank_file(opening: str = "0", entries: Sequence[Sequence[str]] = (), closing
     rows = (
         ("POINTCLEAR-BANK-STATEMENT", "1"),
         ("STATEMENT", "day-1"),
-        ("ACCOUNT", settlement_account(make.CURRENCY)),
+        ("ACCOUNT", Scheme(make.CURRENCY).settlement_account_id),
         ("CURRENCY", make.CURRENCY),
         ("OPENING", opening),
         *(("ENTRY", *each) for each in entries),

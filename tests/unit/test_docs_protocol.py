@@ -75,8 +75,8 @@ from pointclear.partners.v1.key_pb2 import (
     KeyEvent,
 )
 from pointclear.settlement.v1 import settlement_service_pb2, statement_pb2
-from settlement import bank
 from settlement import service as settlement_service
+from settlement.bank import statement as bank_statement
 from settlement.line_file import COLUMNS
 
 ROOT = Path(__file__).parents[2]
@@ -491,5 +491,5 @@ def test_the_limits_on_the_page_are_those_in_force() -> None:
         "answer of ValidateMember": f"{setting('look_up_seconds')} s after the question",
         "message of an error": f"{MESSAGE_MAX:,} bytes",
         "delay in RetryInfo": f"{RETRY_DELAY_S} s",
-        "entries of a bank file": f"{bank.ENTRIES_MAX:,}",
+        "entries of a bank file": f"{bank_statement.ENTRIES_MAX:,}",
     }

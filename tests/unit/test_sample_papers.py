@@ -13,7 +13,8 @@ from exchange.cli.checks.archive import PartnerFiles, Report, check_archive
 from exchange.cli.checks.verification import KnownKey
 from partners.errors import Refused
 from partners.keys import Purpose
-from settlement.bank import BankStatement, parse_bank_file
+from settlement.bank.reading import parse_bank_file
+from settlement.bank.statement import BankFile
 from settlement.line_file import REVERSED, Line, Role, read_line_file
 from settlement.sample.folder import Sample, sample
 from settlement.sample.wire import Brand
@@ -159,7 +160,7 @@ def test_all_kinds_of_lines_and_a_refusal_occur(seed: int) -> None:
 # The bank
 
 
-def bank_file(of: Sample, name: str) -> BankStatement:
+def bank_file(of: Sample, name: str) -> BankFile:
     return parse_bank_file(of.files[f"bank/{WINDOWS[0]}-{name}.bank.csv"])
 
 
@@ -172,7 +173,7 @@ def test_the_bank_shows_partners_who_pay_on_time_short_and_late(seed: int) -> No
     )
     assert paid.entries
     assert paid.opening == 0
-    assert "aurora" in {entry.name for entry in paid.entries}
+    assert "aurora" in {entry.parts[0].name for entry in paid.entries}
     assert paid_out.opening == paid.closing
     # Debtors pay up and creditors receive down, so that what came in covers what goes out.
     assert paid_out.closing >= 0
@@ -181,9 +182,9 @@ def test_the_bank_shows_partners_who_pay_on_time_short_and_late(seed: int) -> No
         entry.amount for entry in paid.entries if entry.amount > one_unit
     ]
     assert [
-        (entry.amount, entry.reference, (entry.booking_date - on_time.booking_date).days)
+        (entry.amount, entry.parts[0].reference, (entry.booking_date - on_time.booking_date).days)
         for entry, on_time in zip(late.entries, paid.entries, strict=True)
-    ] == [(entry.amount, entry.reference, 3) for entry in paid.entries]
+    ] == [(entry.amount, entry.parts[0].reference, 3) for entry in paid.entries]
 
 
 def test_the_samples_keys_are_for_receipts_and_statements_and_follow_from_the_seed() -> None:

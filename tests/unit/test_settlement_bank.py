@@ -10,17 +10,13 @@ from hypothesis import strategies as st
 
 from exchange.cli.sandbox_commands import Mode
 from partners.errors import Reason, Refused
-from settlement.bank import (
-    ENTRIES_MAX,
-    BankEntry,
-    BankStatement,
-    check_account,
-    match,
-    parse_bank_file,
-    settlement_account,
-)
+from settlement.bank.booking import account_of, check_follows
+from settlement.bank.matching import AccountKind
+from settlement.bank.reading import parse_bank_file
+from settlement.bank.statement import ENTRIES_MAX, BankFile, FileFormat
 from settlement.bank_simulator import (
     LATE_BY,
+    Paper,
     Payer,
     PaymentRequest,
     bank_day,
@@ -29,23 +25,19 @@ from settlement.bank_simulator import (
     paid_by,
     write_bank_file,
 )
-from settlement.windows import Leg
+from settlement.scheme import Scheme
 
 DAY = date(2017, 1, 1)
-PAY_IN = Leg("cny-2017-01-01", 1, "aurora", "RF18W000001P0001", -6_300_000, 7)
-PAY_OUT = Leg("cny-2017-01-01", 2, "borealis", "RF88W000001P0002", 6_150_000, 8)
+PAY_IN, PAY_OUT = "RF18W000001P0001", "RF88W000001P0002"
+ACCOUNT = "pointclear-settlement-cny"
 REQUESTS = (
-    PaymentRequest("PAY_OUT", Decimal("6.15"), PAY_OUT.reference, "borealis"),
-    PaymentRequest("PAY_IN", Decimal("6.30"), PAY_IN.reference, "aurora"),
+    PaymentRequest("PAY_OUT", Decimal("6.15"), PAY_OUT, "borealis"),
+    PaymentRequest("PAY_IN", Decimal("6.30"), PAY_IN, "aurora"),
 )
 
 
 def day(*requests: PaymentRequest, currency: str = "CNY") -> bytes:
     return bank_day("S1", currency, DAY, Decimal(0), requests).content
-
-
-def entry(amount: int, reference: str) -> BankEntry:
-    return BankEntry("e1", DAY, amount, reference, "somebody")
 
 
 def test_the_simulators_file_looks_like_this() -> None:
@@ -57,8 +49,8 @@ def test_the_simulators_file_looks_like_this() -> None:
         "ACCOUNT,pointclear-settlement-cny",
         "CURRENCY,CNY",
         "OPENING,0",
-        f"ENTRY,S1-1,2017-01-01,6.30,{PAY_IN.reference},aurora",
-        f"ENTRY,S1-2,2017-01-01,-6.15,{PAY_OUT.reference},borealis",
+        f"ENTRY,S1-1,2017-01-01,6.30,{PAY_IN},aurora",
+        f"ENTRY,S1-2,2017-01-01,-6.15,{PAY_OUT},borealis",
         "CLOSING,0.15",
         "END,2",
         "",
@@ -73,7 +65,7 @@ def test_partners_pay_on_time_short_late_or_not_and_the_bank_itself_always_pays(
     full = Decimal("6.30")
     assert amounts == {"on-time": full, "short": Decimal("5.30"), "late": full, "not": None}
     assert all(paid_by(out, payer) == out for payer in Payer)
-    little = PaymentRequest("PAY_IN", Decimal("0.80"), PAY_IN.reference, "aurora")
+    little = PaymentRequest("PAY_IN", Decimal("0.80"), PAY_IN, "aurora")
     assert paid_by(little, Payer.SHORT) is None
     assert {payer for payer in Payer if booked_on(DAY, payer) == DAY + LATE_BY} == {Payer.LATE}
 
@@ -85,12 +77,12 @@ def test_a_bank_file_closes_with_what_the_next_one_opens_with() -> None:
 
 
 def test_what_the_bank_writes_is_read_in_units_of_the_currency() -> None:
-    statement = parse_bank_file(day(*REQUESTS))
-    assert isinstance(statement, BankStatement)
-    assert (statement.opening, statement.closing) == (0, 150_000)
-    assert [each.amount for each in statement.entries] == [6_300_000, -6_150_000]
-    check_account(statement, "CNY", 0)
-    assert statement.account == settlement_account("CNY")
+    file = parse_bank_file(day(*REQUESTS))
+    assert file.format is FileFormat.CSV
+    assert (file.opening, file.closing) == (0, 150_000)
+    assert [each.amount for each in file.entries] == [6_300_000, -6_150_000]
+    check_follows(file, 0, None)
+    assert account_of(file, Scheme("CNY")) is AccountKind.SETTLEMENT
 
 
 def test_a_day_left_unpaid_moves_nothing(tmp_path: Path) -> None:
@@ -116,6 +108,16 @@ def test_a_day_left_unpaid_moves_nothing(tmp_path: Path) -> None:
         ("S1-2", "S1-1", "entries.entry_id"),
         ("S1-2", "", "entries.entry_id"),
         ("2017-01-01,6.30", "yesterday,6.30", "entries[S1-1]"),
+        ("2017-01-01,6.30", "01.01.2017,6.30", "entries[S1-1]"),
+        ("2017-01-01,6.30", "20170101,6.30", "entries[S1-1]"),
+        ("2017-01-01,6.30", "2017-W01-1,6.30", "entries[S1-1]"),
+        (",6.30,", ',"6,30",', "entries[S1-1]"),
+        (",6.30,", ',"1.234,50",', "entries[S1-1]"),
+        (",6.30,", ',"1,234.50",', "entries[S1-1]"),
+        (",6.30,", ",1 234.50,", "entries[S1-1]"),
+        (",6.30,", ",６.30,", "entries[S1-1]"),
+        ("POINTCLEAR", "\ufeffPOINTCLEAR", "content"),
+        ("aurora", "auro\x00ra", "content"),
         ("6.30", "6.301", "entries[S1-1]"),
         ("6.30", "0.00", "entries[S1-1]"),
         ("6.30", "9999999999999999", "entries[S1-1]"),
@@ -137,6 +139,12 @@ def test_a_file_with_one_fault_is_refused_naming_it(old: str, new: str, field: s
     assert refused.value.field == field
 
 
+def test_a_file_that_changes_its_encoding_in_the_middle_is_refused_naming_the_line() -> None:
+    wrong = day(*REQUESTS).replace(b"aurora", "Zürich".encode("latin-1"))
+    with pytest.raises(Refused, match="line 6 is not UTF-8"):
+        parse_bank_file(wrong)
+
+
 def test_a_file_with_too_many_entries_is_refused() -> None:
     request = PaymentRequest("PAY_IN", Decimal(1), "x", "aurora")
     with pytest.raises(Refused, match="at most"):
@@ -150,65 +158,120 @@ def test_any_other_bytes_are_refused_and_nothing_else_is_raised(content: bytes) 
     assert refused.value.reason is Reason.BANK_FILE_REFUSED
 
 
-@pytest.mark.parametrize(
-    ("currency", "mirror", "field"),
-    [("USD", 0, "currency"), ("CNY", -1_000_000, "opening"), ("CNY", 1_000_000, "opening")],
-)
-def test_a_file_that_does_not_follow_on_the_books_is_refused(
-    currency: str, mirror: int, field: str
-) -> None:
+@pytest.mark.parametrize("mirror", [-1_000_000, 1_000_000])
+def test_a_file_that_does_not_open_with_our_closing_is_refused(mirror: int) -> None:
     with pytest.raises(Refused) as refused:
-        check_account(parse_bank_file(day()), currency, mirror)
-    assert refused.value.field == field
-
-
-def test_yen_have_no_cents() -> None:
-    request = PaymentRequest("PAY_IN", Decimal("0.5"), "x", "aurora")
-    with pytest.raises(Refused, match="minor units"):
-        parse_bank_file(day(request, currency="JPY"))
-
-
-def test_entries_confirm_the_legs_with_their_reference_and_amount() -> None:
-    matching = match(parse_bank_file(day(*REQUESTS)).entries, (PAY_IN, PAY_OUT))
-    assert matching.confirmed == (PAY_IN, PAY_OUT)
-    assert matching.unmatched == ()
-
-
-def test_a_reference_may_be_printed_in_groups_and_small_letters() -> None:
-    matching = match([entry(6_300_000, "rf18 w000 001p 0001")], [PAY_IN])
-    assert matching.confirmed == (PAY_IN,)
+        check_follows(parse_bank_file(day()), mirror, None)
+    assert refused.value.field == "opening"
 
 
 @pytest.mark.parametrize(
-    "stray",
+    ("scheme", "kind"),
     [
-        entry(6_300_001, PAY_IN.reference),
-        entry(6_300_000, "unknown"),
-        entry(6_150_000, PAY_OUT.reference),
+        (Scheme("CNY"), AccountKind.SETTLEMENT),
+        (Scheme("CNY", collateral_account=ACCOUNT, settlement_account="x"), AccountKind.COLLATERAL),
+        (Scheme("CNY", settlement_account=ACCOUNT.upper()), AccountKind.SETTLEMENT),
     ],
 )
-def test_money_in_that_fits_no_leg_exactly_is_unmatched(stray: BankEntry) -> None:
-    matching = match([stray], [PAY_IN, PAY_OUT])
-    assert (matching.confirmed, matching.unmatched) == ((), (stray,))
+def test_a_file_is_of_the_account_that_the_scheme_names(scheme: Scheme, kind: AccountKind) -> None:
+    assert account_of(parse_bank_file(day()), scheme) is kind
 
 
-@pytest.mark.parametrize("state", [{"log_index": None}, {"confirmed_index": 9}])
-def test_a_leg_that_is_not_pending_is_not_confirmed(state: dict[str, int | None]) -> None:
-    facts = {"log_index": 7, "confirmed_index": None} | state
-    leg = Leg("cny-2017-01-01", 1, "aurora", PAY_IN.reference, -6_300_000, **facts)
-    assert match([entry(6_300_000, leg.reference)], [leg]).confirmed == ()
+@pytest.mark.parametrize("form", ["POINTXXX/{}", "{}CNY", "{}"])
+def test_a_bank_may_write_its_code_before_an_account_or_the_currency_behind(form: str) -> None:
+    content = day().replace(ACCOUNT.encode(), form.format("DE89 3704 0044 0532 0130 00").encode())
+    scheme = Scheme("CNY", settlement_account="DE89370400440532013000", bank_bic="POINTXXX")
+    assert account_of(parse_bank_file(content), scheme) is AccountKind.SETTLEMENT
 
 
-def test_a_leg_paid_twice_is_confirmed_once() -> None:
-    paid = entry(6_300_000, PAY_IN.reference)
-    matching = match([paid, paid], [PAY_IN])
-    assert (matching.confirmed, matching.unmatched) == ((PAY_IN,), (paid,))
-
-
-def test_money_out_that_no_leg_explains_refuses_the_file() -> None:
+@pytest.mark.parametrize(
+    ("scheme", "field"),
+    [(Scheme("USD"), "currency"), (Scheme("CNY", settlement_account="another"), "account")],
+)
+def test_a_file_of_another_account_or_currency_is_refused(scheme: Scheme, field: str) -> None:
     with pytest.raises(Refused) as refused:
-        match([entry(-6_150_001, PAY_OUT.reference)], [PAY_OUT])
-    assert (refused.value.reason, refused.value.field) == (
-        Reason.BANK_FILE_REFUSED,
-        "entries[e1]",
-    )
+        account_of(parse_bank_file(day()), scheme)
+    assert (refused.value.reason, refused.value.field) == (Reason.BANK_FILE_REFUSED, field)
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount", "units"),
+    [("JPY", "1000", 10_000_000), ("KWD", "1.234", 1_234_000), ("EUR", "1234.5", 1_234_500_000)],
+)
+def test_amounts_have_the_digits_of_their_currency(currency: str, amount: str, units: int) -> None:
+    request = PaymentRequest("PAY_IN", Decimal(amount), "x", "aurora")
+    for paper in Paper:
+        made = bank_day("S1", currency, DAY, Decimal(0), [request], paper=paper)
+        assert parse_bank_file(made.content).closing == units
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount"), [("JPY", "0.5"), ("KWD", "1.2345"), ("EUR", "0.001")]
+)
+def test_amounts_with_more_digits_than_their_currency_has_are_refused(
+    currency: str, amount: str
+) -> None:
+    request = PaymentRequest("PAY_IN", Decimal(amount), "x", "aurora")
+    for paper in Paper:
+        made = bank_day("S1", currency, DAY, Decimal(0), [request], paper=paper)
+        with pytest.raises(Refused, match="minor units"):
+            parse_bank_file(made.content)
+
+
+def test_leap_days_are_days_in_leap_years_only() -> None:
+    for paper in Paper:
+        made = bank_day("S1", "CNY", date(2024, 2, 29), Decimal(0), REQUESTS, paper=paper)
+        (entry, _) = parse_bank_file(made.content).entries
+        assert entry.booking_date == date(2024, 2, 29)
+        wrong = made.content.replace(b"2024-02-29", b"2025-02-29").replace(b"240229", b"250229")
+        with pytest.raises(Refused, match="not a date"):
+            parse_bank_file(wrong)
+
+
+@given(
+    st.sampled_from([*Paper]),
+    st.lists(st.integers(-(10**9), 10**9).filter(bool), max_size=5),
+    st.integers(-(10**9), 10**9),
+    st.data(),
+)
+def test_a_file_with_one_byte_changed_is_refused_or_says_the_same_figures(
+    paper: Paper, cents: list[int], opening: int, data: st.DataObject
+) -> None:
+    requests = [
+        PaymentRequest(
+            "PAY_IN" if each > 0 else "PAY_OUT", Decimal(abs(each)) / 100, f"RF{n}", "aurora"
+        )
+        for n, each in enumerate(cents)
+    ]
+    start = Decimal(opening) / 100
+    content = bank_day("S1", "CNY", DAY, start, requests, paper=paper, number=7).content
+    place = data.draw(st.integers(0, len(content) - 1))
+    byte = data.draw(st.integers(0, 255))
+    altered = content[:place] + bytes([byte]) + content[place + 1 :]
+    before = parse_bank_file(content)
+    assert figures_taken(altered, before.opening) in (None, figures(before))
+
+
+def figures_taken(content: bytes, opening: int) -> tuple[object, ...] | None:
+    """What the books would take from a file; None where they refuse it."""
+    try:
+        file = parse_bank_file(content)
+        account_of(file, Scheme("CNY"))
+        check_follows(file, -opening, None)
+    except Refused as refusal:
+        return None if refusal.reason is Reason.BANK_FILE_REFUSED else (refusal.reason,)
+    return figures(file)
+
+
+def figures(file: BankFile) -> tuple[object, ...]:
+    amounts = [part.amount for entry in file.entries for part in entry.parts]
+    return (file.currency, file.opening, amounts, file.closing)
+
+
+@given(st.sampled_from([*Paper]), st.data())
+def test_a_file_that_is_cut_anywhere_is_refused_or_says_the_same_figures(
+    paper: Paper, data: st.DataObject
+) -> None:
+    content = bank_day("S1", "CNY", DAY, Decimal(0), REQUESTS, paper=paper).content
+    cut = content[: data.draw(st.integers(0, len(content) - 1))]
+    assert figures_taken(cut, 0) in (None, figures(parse_bank_file(content)))

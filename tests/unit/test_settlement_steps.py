@@ -14,13 +14,15 @@ from exchange.ledger.postings import Balance, Code, Phase, PostingRef, post
 from partners.errors import Reason, Refused
 from partners.points import currency_scale
 from partners.registry import Partner
-from settlement.bank import Matching, match, parse_bank_file
+from settlement.bank.booking import bank_file_entry
+from settlement.bank.matching import Account, AccountKind, match
+from settlement.bank.reading import parse_bank_file
 from settlement.bank_simulator import PaymentRequest, bank_day
 from settlement.line_file import line_sums
 from settlement.netting import Figures
 from settlement.settling import (
-    bank_file_entry,
     check_stateable,
+    expected_of,
     leg_entry,
     leg_of,
     legs_to_record,
@@ -37,10 +39,12 @@ from settlement.statement import (
 )
 from settlement.windows import Leg, SettlementWindow, TreeHead, WindowState
 from settlement.wire import parse_statement, statement_payload
-from tests.unit.test_settlement_bank import DAY, PAY_IN, PAY_OUT, entry
+from tests.unit.test_settlement_bank import DAY
 from tests.unit.test_settlement_line_file import FILE
 
 UNIT = 2
+PAY_IN = Leg("cny-2017-01-01", 1, "aurora", "RF18W000001P0001", -6_300_000, 7)
+PAY_OUT = Leg("cny-2017-01-01", 2, "borealis", "RF88W000001P0002", 6_150_000, 8)
 WINDOW = SettlementWindow(
     1,
     "cny-2017-01-01",
@@ -184,7 +188,8 @@ def test_a_bank_file_posts_the_worked_example_to_the_last_digit() -> None:
         request = PaymentRequest(direction, _money(leg.amount), leg.reference, leg.partner_id)
         content = bank_day(name, "CNY", DAY, _money(opening), [request]).content
         file = parse_bank_file(content)
-        booked = bank_file_entry(file, content, match(file.entries, [leg]), UNIT)
+        account = Account(AccountKind.SETTLEMENT, UNIT, (expected_of(leg, UNIT),))
+        booked = bank_file_entry(file, content, AccountKind.SETTLEMENT, match(file, account))
         assert booked.entry_key == f"bank/CNY/{name}"
         assert booked.postings[0].resolves == PostingRef(leg.log_index or 0, 0)
         post(balances, booked.postings)
@@ -193,9 +198,16 @@ def test_a_bank_file_posts_the_worked_example_to_the_last_digit() -> None:
 
 
 def test_unknown_money_in_goes_to_suspense() -> None:
-    content = bank_day("S1", "CNY", DAY, _money(0), []).content
-    matching = Matching((), (entry(5_000_000, "unknown"),))
-    (posting,) = bank_file_entry(parse_bank_file(content), content, matching, UNIT).postings
+    request = PaymentRequest("PAY_IN", _money(5_000_000), "unknown", "somebody")
+    content = bank_day("S1", "CNY", DAY, _money(0), [request]).content
+    file = parse_bank_file(content)
+    bookings = match(file, Account(AccountKind.SETTLEMENT, UNIT))
+    entry = bank_file_entry(file, content, AccountKind.SETTLEMENT, bookings)
+    (posting,) = entry.postings
+    assert [(each.kind, each.subject) for each in entry.facts] == [
+        ("suspense", "S1-1"),
+        ("bank_file", "SETTLEMENT/S1"),
+    ]
     assert posting.credit == hub_account(UNIT, HubAccount.SUSPENSE)
     assert (posting.code, posting.phase) == (Code.PAY_IN, Phase.POSTED)
 

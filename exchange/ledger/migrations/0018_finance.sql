@@ -107,6 +107,9 @@ ALTER TABLE line_file_part ENABLE ALWAYS TRIGGER never_emptied;
 
 GRANT SELECT, INSERT ON line_file_part TO pointclear_service;
 
+-- What was recorded of money and waits for the bank: few among all postings.
+CREATE INDEX posting_waits_for_the_bank ON posting (log_index, place) WHERE phase = 2 AND code BETWEEN 18 AND 22;
+
 -- The end: what others add stands above this line.
 
 UPDATE deployment SET schema_revision = 18;
