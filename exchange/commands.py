@@ -104,6 +104,8 @@ class CloseWindow:
     window_id: str
     next_business_date: date | None
     """None means the next calendar day."""
+    not_before: datetime | None = None
+    """Its cut-off, where it is closed by schedule: refused while the log's clock shows less."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,13 @@ def close_window(run: Run, command: CloseWindow) -> Result:
     window = run.window(command.window_id)
     if window.end_index is not None:
         return Repeated(window.end_index)
+    if command.not_before is not None and run.now < command.not_before:
+        raise Refused(
+            Reason.WINDOW_STATE,
+            "window_id",
+            f"{window.window_id} is open until {command.not_before}, and the log's clock shows"
+            f" {run.now}",
+        )
     following = command.next_business_date or day_after(window.business_date)
     if following <= window.business_date:
         raise Refused(

@@ -24,6 +24,8 @@ from exchange.serving.programs import courier_of, look_ups_of, programs_of, visi
 from exchange.serving.services import channel_limits, descriptors, door_of, handlers, watching_of
 from partners.environment import Environment
 from partners.operators.roles import ALL_ROLES, Role
+from settlement.calendar.metrics import WindowMetrics
+from settlement.calendar.scheduler import Scheduler, scheduling
 
 
 async def serve_until_told(deployment: Deployment) -> None:
@@ -45,6 +47,7 @@ async def serve_until_told(deployment: Deployment) -> None:
     watch = DatabaseWatch(database, metrics, log, health.turn)
     readiness = Readiness(database, watch, metrics)
     delivery_metrics = DeliveryMetrics(metrics.registry)
+    window_metrics = WindowMetrics(metrics.registry)
     store = SqlDeliveryStore(database.engine)
 
     async def measure() -> None:
@@ -91,6 +94,7 @@ async def serve_until_told(deployment: Deployment) -> None:
         async with (
             programs,
             delivering(engine),
+            scheduling(Scheduler(exchange.engine, exchange.submit, window_metrics)),
             visiting(visits),
             listening(
                 handlers(

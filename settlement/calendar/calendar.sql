@@ -1,8 +1,8 @@
 -- What the calendar asks for.
 
 -- name: standings(kind)
--- The newest scheme of every currency, whether a partner settles in it, and its open window.
-SELECT r.record, EXISTS (SELECT FROM partner AS p WHERE p.currency = s.currency), w.window_id, w.business_date
+-- The newest scheme of every currency, and its open window.
+SELECT r.record, w.window_id, w.business_date
 FROM (
     SELECT DISTINCT ON (currency) currency, log_index FROM entry_fact WHERE kind = :kind ORDER BY currency, log_index DESC
 ) AS s

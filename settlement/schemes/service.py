@@ -45,6 +45,8 @@ class Schemes:
         change_id = change_id_of(request.change_id)
         scheme = scheme_from_proto(request.scheme)
         check_scheme(scheme)
+        # Before the first partner settles in it, a currency has no unit in the books.
+        await self._books.read(store.unit_of, scheme.currency)
         await self._books.book(
             Book(
                 f"{KIND}/{scheme.currency}/{change_id}",

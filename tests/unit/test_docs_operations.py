@@ -8,6 +8,7 @@ from exchange.metrics import Metrics
 from exchange.outbound.watch import ProgramMetrics
 from exchange.settings import Settings
 from partners.actions.rules import RULES
+from settlement.calendar.metrics import WindowMetrics
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
 
@@ -30,6 +31,7 @@ def metrics_table() -> str:
     rows = []
     registry = Metrics().registry
     DeliveryMetrics(registry)
+    WindowMetrics(registry)
     ProgramMetrics(registry)
     for each in registry.collect():
         if each.name.startswith("pointclear_"):
@@ -50,6 +52,8 @@ LABELS = {
     "pointclear_refusals_recorded_total": "reason",
     "pointclear_cap_alerts_total": "level",
     "pointclear_window_age_seconds": "currency",
+    "pointclear_windows_closed_by_schedule_total": "currency",
+    "pointclear_window_overdue_seconds": "currency",
     "pointclear_delivery_answers_total": "program, kind, outcome",
     "pointclear_delivery_handed_out_total": "program",
     "pointclear_delivery_contradictions_total": "program",
