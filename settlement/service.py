@@ -57,9 +57,11 @@ class SettlementService:
         self.approve_settlement_account = accounts.approve_settlement_account
         self.refuse_settlement_account = accounts.refuse_settlement_account
         self.list_settlement_accounts = accounts.list_settlement_accounts
-        reports = ReportService(engine, audience)
+        reports = ReportService(engine, self._course, audience)
         self.list_reports = reports.list_reports
         self.download_report = reports.download_report
+        self.set_account_map = reports.set_account_map
+        self.get_account_map = reports.get_account_map
         schemes = Schemes(self._course)
         self.set_scheme = schemes.set_scheme
         self.get_scheme = schemes.get_scheme

@@ -1,4 +1,4 @@
-"""`report list` and `report get`."""
+"""`report list`, `report get` and `report accounts`."""
 
 import hashlib
 import sys
@@ -17,17 +17,23 @@ from exchange.cli.options import (
     DataDirOption,
     EitherProfileOption,
     JsonOption,
+    ReasonOption,
     ServerOption,
     WindowArgument,
     either_profile,
 )
 from exchange.cli.output import Command, answer, console_of, table
 from pointclear.settlement.v1.report_pb2 import (
+    AccountMapping,
     DownloadReportRequest,
     DownloadReportResponse,
+    GetAccountMapRequest,
+    GetAccountMapResponse,
     ListReportsRequest,
     ListReportsResponse,
     Report,
+    SetAccountMapRequest,
+    SetAccountMapResponse,
 )
 
 REPORT_TIMEOUT_S = 3600.0
@@ -46,6 +52,7 @@ def report_app() -> typer.Typer:
     )
     app.command("list", cls=Command)(list_reports)
     app.command("get", cls=Command)(get)
+    app.command("accounts", cls=Command)(accounts)
     return app
 
 
@@ -122,6 +129,61 @@ def get(
             right=("bytes",),
         ),
     )
+
+
+def accounts(
+    changed: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="ITEM=ACCOUNT",
+            help="Book an item to this account; ITEM:CODE=ACCOUNT for one tax code. Repeatable.",
+        ),
+    ] = None,
+    partner: PartnerOption = None,
+    reason: ReasonOption = "",
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    profile_dir: EitherProfileOption = None,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show or set the accounts of a partner's journals.
+
+    Journals that were made already stay as they are.
+    """
+    wanted = dict(_mapping(each) for each in changed or ())
+    with connect(either_profile(profile_dir, data_dir, server), reason) as connection:
+        response: GetAccountMapResponse | SetAccountMapResponse = connection.call(
+            connection.settlement.GetAccountMap, GetAccountMapRequest(partner_id=partner or "")
+        )
+        if wanted:
+            known = {(each.item, each.code): each.account for each in response.accounts}
+            request = SetAccountMapRequest(
+                partner_id=partner or "",
+                accounts=[
+                    AccountMapping(item=item, code=code, account=account)
+                    for (item, code), account in sorted({**known, **wanted}.items())
+                ],
+            )
+            response = connection.call(connection.settlement.SetAccountMap, request)
+    rows = [(each.item, each.code, each.account) for each in response.accounts]
+    answer(
+        as_json,
+        {
+            "accounts": [
+                {"item": item, "tax_code": code, "account": account} for item, code, account in rows
+            ]
+        },
+        table(("item", "tax code", "account"), rows),
+    )
+
+
+def _mapping(text: str) -> tuple[tuple[str, str], str]:
+    names, equals, account = text.partition("=")
+    item, _, code = names.partition(":")
+    if not equals or not account:
+        raise typer.BadParameter(f"{text!r} is no mapping such as fees=6010 or fee-tax:vat6=1420")
+    return (item, code), account
 
 
 def fetch_report(

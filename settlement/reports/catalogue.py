@@ -14,6 +14,7 @@ class Kind(StrEnum):
     STATEMENT = "statement"
     LINES = "lines"
     CORRIDORS = "corridors"
+    JOURNAL = "journal"
     NET_MATRIX = "net-matrix"
 
 
@@ -40,6 +41,7 @@ OUTPUTS: Mapping[Kind, Output] = MappingProxyType(
         Kind.STATEMENT: Output((Format.PDF, Format.CSV)),
         Kind.LINES: Output((Format.CSV, Format.XLSX)),
         Kind.CORRIDORS: Output((Format.CSV, Format.XLSX)),
+        Kind.JOURNAL: Output((Format.CSV, Format.JSON)),
         Kind.NET_MATRIX: Output((Format.PDF, Format.CSV, Format.XLSX), is_operators=True),
     }
 )

@@ -13,6 +13,7 @@ from typing import IO, Any, Final
 from partners.errors import Reason, Refused
 from settlement import store as books
 from settlement.reports import store
+from settlement.reports.account_map import NOTHING_MAPPED, AccountMap, maps_of
 from settlement.reports.catalogue import OUTPUTS, Format, Kind, ReportName
 from settlement.reports.corridors import (
     CorridorSummary,
@@ -21,6 +22,7 @@ from settlement.reports.corridors import (
     corridors_xlsx,
     refusals_of,
 )
+from settlement.reports.journal import Journal, journal, journal_csv, journal_json
 from settlement.reports.line_workbook import Told, write_line_workbook
 from settlement.reports.net_matrix import (
     NetMatrix,
@@ -140,6 +142,12 @@ def make(
     WRITERS[Kind(name.kind), Format(name.format)](subject, target)
 
 
+def account_map_of(connection: Any, partner: PartnerNames) -> AccountMap:
+    """A partner's account map as it stands."""
+    found = maps_of(connection, partner.number)
+    return found[-1] if found else NOTHING_MAPPED
+
+
 def unknown(window_id: str) -> Refused:
     """The refusal of what was never stated."""
     return Refused(Reason.STATEMENT_UNKNOWN, "period", f"there is no such statement of {window_id}")
@@ -200,6 +208,10 @@ def _net_matrix(subject: Subject) -> NetMatrix:
     return net_matrix(window, sums, names, books.tax_codes(connection))
 
 
+def _journal(subject: Subject) -> Journal:
+    return journal(subject.statement, account_map_of(subject.connection, subject.whose))
+
+
 WRITERS: Mapping[tuple[Kind, Format], Writer] = {
     (Kind.STATEMENT, Format.PDF): _statement_pdf,
     (Kind.STATEMENT, Format.CSV): _statement_csv,
@@ -207,6 +219,8 @@ WRITERS: Mapping[tuple[Kind, Format], Writer] = {
     (Kind.LINES, Format.XLSX): _lines_xlsx,
     (Kind.CORRIDORS, Format.CSV): lambda of, to: to.write(corridors_csv(_corridors(of))),
     (Kind.CORRIDORS, Format.XLSX): lambda of, to: to.write(corridors_xlsx(_corridors(of))),
+    (Kind.JOURNAL, Format.CSV): lambda of, to: to.write(journal_csv(_journal(of))),
+    (Kind.JOURNAL, Format.JSON): lambda of, to: to.write(journal_json(_journal(of))),
     (Kind.NET_MATRIX, Format.PDF): lambda of, to: to.write(
         net_matrix_pdf(_net_matrix(of), of.operator)
     ),

@@ -8,13 +8,16 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Engine
 
+from exchange.commands import Book
 from exchange.fold import InvariantBroken
 from partners.caller import Caller
 from partners.errors import Reason, Refused
 from partners.points import check_id
 from pointclear.settlement.v1 import report_pb2 as pb
 from settlement import store as books
+from settlement.course import Course
 from settlement.reports import making, store
+from settlement.reports.account_map import AccountMap, account_map, map_entry, maps_of
 from settlement.reports.catalogue import OUTPUTS, ReportName, output_of
 from settlement.reports.store import StoredReport
 
@@ -28,9 +31,10 @@ _T = TypeVar("_T")
 class ReportService:
     """Lists, makes and gives out report files."""
 
-    def __init__(self, engine: Engine, audience: str) -> None:
+    def __init__(self, engine: Engine, course: Course, audience: str) -> None:
         """`audience` is what papers name where the operator has no name of its own."""
         self._engine = engine
+        self._course = course
         self._audience = audience
         # A large file takes much of a processor: one at a time leaves the rest to orders.
         self._making = asyncio.Lock()
@@ -70,6 +74,38 @@ class ReportService:
         yield pb.DownloadReportResponse(report=_message(stored, partner_id))
         async for chunk in self._chunks(stored):
             yield pb.DownloadReportResponse(chunk=chunk)
+
+    async def set_account_map(
+        self, request: pb.SetAccountMapRequest, caller: Caller
+    ) -> pb.SetAccountMapResponse:
+        """Set which of its own accounts a partner's figures are booked to. Journals that were made
+        stay as they are.
+        """
+        partner_id = _named(request.partner_id, caller)
+        wanted = account_map((each.item, each.code, each.account) for each in request.accounts)
+
+        def read(connection: Any) -> Book | None:
+            partner = store.partner_named(connection, partner_id)
+            known = maps_of(connection, partner.number)
+            if known and known[-1] == wanted:
+                return None
+            return map_entry(partner_id, partner.number, partner.currency, len(known), wanted)
+
+        entry = await self._read(read)
+        if entry is not None:
+            await self._course.book(entry)
+        return pb.SetAccountMapResponse(accounts=_mappings(wanted))
+
+    async def get_account_map(
+        self, request: pb.GetAccountMapRequest, caller: Caller
+    ) -> pb.GetAccountMapResponse:
+        """The whole map as it stands, defaults among it."""
+        partner_id = _named(request.partner_id, caller)
+
+        def read(connection: Any) -> AccountMap:
+            return making.account_map_of(connection, store.partner_named(connection, partner_id))
+
+        return pb.GetAccountMapResponse(accounts=_mappings(await self._read(read)))
 
     async def _chunks(self, stored: StoredReport) -> AsyncIterator[bytes]:
         """The file's bytes; raises InvariantBroken at the end where they are not what was kept."""
@@ -128,6 +164,22 @@ def _message(report: StoredReport, partner_id: str) -> pb.Report:
         sha256=report.sha256,
         size=report.size,
     )
+
+
+def _mappings(accounts: AccountMap) -> list[pb.AccountMapping]:
+    return [
+        pb.AccountMapping(item=item, code=code, account=account)
+        for item, code, account in accounts.whole
+    ]
+
+
+def _named(partner_id: str, caller: Caller) -> str:
+    """The partner whose map it is."""
+    if caller.is_operator and not partner_id:
+        raise Refused(Reason.FIELD_INVALID, "partner_id", "an operator names the partner")
+    if not caller.is_operator and partner_id not in ("", caller.name):
+        raise Refused(Reason.PARTNER_UNKNOWN, "partner_id", f"there is no partner {partner_id}")
+    return check_id(partner_id, "partner_id") if caller.is_operator else caller.name
 
 
 def _whose(partner_id: str, caller: Caller) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import hashlib
 import io
+import json
 from collections.abc import Callable
 
 import pytest
@@ -180,14 +181,21 @@ def test_the_workbooks_figures_are_those_of_the_line_file(stated: Coalition) -> 
 
 def test_the_statements_csv_adds_up_to_the_statement(stated: Coalition) -> None:
     statement = stated.statement("aurora")
-    text = download(stated, "statement", "csv", AURORA)[1].decode()
-    assert text.endswith("\r\n")
-    head, *rows = csv.reader(io.StringIO(text, newline=""))
-    cells = [dict(zip(head, row, strict=True)) for row in rows]
+    text = download(stated, "statement", "csv", AURORA)[1]
+    assert text.endswith(b"\r\n")
+    cells = rows_of(text)
     net = sum(units(row["amount"]) for row in cells if row["row"] == "NET")
     (total,) = (row for row in cells if row["row"] == "TOTAL")
     assert net == units(total["amount"]) == statement.net
     assert cells[-1]["row"] == "END"
+
+
+def rows_of(content: bytes) -> list[dict[str, str]]:
+    """The rows of a CSV file by column, the end marker last."""
+    rows = list(csv.DictReader(io.StringIO(content.decode(), newline="")))
+    assert rows[-1]["row"] == "END"
+    assert rows[-2]["row"] == "TOTAL"
+    return rows
 
 
 def units(amount: str) -> int:
@@ -197,9 +205,8 @@ def units(amount: str) -> int:
 
 
 def test_the_net_matrix_sums_to_nothing_and_to_the_statements(stated: Coalition) -> None:
-    text = download(stated, "net-matrix", "csv", OPERATOR)[1].decode()
-    head, *rows = csv.reader(io.StringIO(text, newline=""))
-    cells = [dict(zip(head, row, strict=True)) for row in rows]
+    text = download(stated, "net-matrix", "csv", OPERATOR)[1]
+    cells = rows_of(text)
     nets = {row["party"]: units(row["amount"]) for row in cells if row["row"] == "NET"}
     (total,) = (row for row in cells if row["row"] == "TOTAL")
     assert sum(nets.values()) == units(total["amount"]) == 0
@@ -210,9 +217,8 @@ def test_the_net_matrix_sums_to_nothing_and_to_the_statements(stated: Coalition)
 
 
 def test_a_corridors_summary_is_that_of_its_lines(stated: Coalition) -> None:
-    text = download(stated, "corridors", "csv", AURORA)[1].decode()
-    head, *rows = csv.reader(io.StringIO(text, newline=""))
-    cells = [dict(zip(head, row, strict=True)) for row in rows]
+    text = download(stated, "corridors", "csv", AURORA)[1]
+    cells = rows_of(text)
     outgoing, incoming = (row for row in cells if row["row"] == "CORRIDOR")
     assert (outgoing["role"], incoming["role"]) == ("source", "target")
     assert (outgoing["count"], outgoing["source_points"]) == ("1", "1000")
@@ -242,3 +248,55 @@ def test_only_the_source_sees_what_was_refused(
     assert refused[0][0].startswith(
         "REFUSED,source,aurora-points,borealis-points,,,AMOUNT_MISMATCH,1"
     )
+
+
+def test_a_journal_books_to_the_partners_own_accounts(stated: Coalition) -> None:
+    request = pb.SetAccountMapRequest(
+        accounts=[
+            pb.AccountMapping(item="fees", account="=7100"),
+            pb.AccountMapping(item="fee-tax", code="vat6", account="1521"),
+        ]
+    )
+    answer = asyncio.run(stated.service.set_account_map(request, AURORA))
+    assert ("fees", "", "=7100") in {(a.item, a.code, a.account) for a in answer.accounts}
+    shown = asyncio.run(stated.service.get_account_map(pb.GetAccountMapRequest(), AURORA))
+    assert shown.accounts == answer.accounts
+    cells = rows_of(download(stated, "journal", "csv", AURORA)[1])
+    accounts = {row["item"]: row["account"] for row in cells}
+    assert (accounts["fees"], accounts["fee-tax"]) == ("'=7100", "1521")
+    assert accounts["outgoing-value"] == "5010"
+    document = json.loads(download(stated, "journal", "json", AURORA)[1])
+    assert document["debits"] == document["credits"] == cells[-2]["debit"] == cells[-2]["credit"]
+    others = rows_of(download(stated, "journal", "csv", BOREALIS)[1])
+    assert {row["account"] for row in others if row["item"] == "fees"} == {"6010"}
+
+
+def test_a_map_is_set_again_and_again(stated: Coalition) -> None:
+    for account in ("1", "2", "2", "1"):
+        request = pb.SetAccountMapRequest(
+            accounts=[pb.AccountMapping(item="fees", account=account)], partner_id="aurora"
+        )
+        answer = asyncio.run(stated.service.set_account_map(request, OPERATOR))
+        assert {a.account for a in answer.accounts if a.item == "fees"} == {account}
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [("weather", "", "1"), ("fees", "", ""), ("fees", "", "a\nb"), ("fees", "", "1" * 65)],
+)
+def test_a_wrong_mapping_is_refused(stated: Coalition, mapping: tuple[str, str, str]) -> None:
+    item, code, account = mapping
+    request = pb.SetAccountMapRequest(
+        accounts=[pb.AccountMapping(item=item, code=code, account=account)]
+    )
+    with pytest.raises(Refused) as refusal:
+        asyncio.run(stated.service.set_account_map(request, AURORA))
+    assert refusal.value.reason is Reason.FIELD_INVALID
+
+
+def test_t20_anothers_map_is_unknown(stated: Coalition) -> None:
+    with pytest.raises(Refused) as refusal:
+        asyncio.run(
+            stated.service.get_account_map(pb.GetAccountMapRequest(partner_id="borealis"), AURORA)
+        )
+    assert refusal.value.reason is Reason.PARTNER_UNKNOWN

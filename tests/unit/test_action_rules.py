@@ -26,6 +26,7 @@ READINGS = {
     *("ListSettlementAccounts",),
     *("GetScheme", "ListSchemes"),
     *("ListInvoicing", "ListInvoices", "GetInvoice"),
+    *("ListReports", "DownloadReport", "GetAccountMap"),
 }
 """Whoever may call them changes nothing."""
 PARTNERS_OWN = {

@@ -104,6 +104,16 @@ class SettlementServiceStub:
                 request_serializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.DownloadReportRequest.SerializeToString,
                 response_deserializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.DownloadReportResponse.FromString,
                 _registered_method=True)
+        self.SetAccountMap = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/SetAccountMap',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.SetAccountMapRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.SetAccountMapResponse.FromString,
+                _registered_method=True)
+        self.GetAccountMap = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/GetAccountMap',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.GetAccountMapRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.GetAccountMapResponse.FromString,
+                _registered_method=True)
         self.SetScheme = channel.unary_unary(
                 '/pointclear.settlement.v1.SettlementService/SetScheme',
                 request_serializer=pointclear_dot_settlement_dot_v1_dot_scheme__pb2.SetSchemeRequest.SerializeToString,
@@ -245,10 +255,23 @@ class SettlementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def SetScheme(self, request, context):
-        """Schemes: how a currency is settled.
+    def SetAccountMap(self, request, context):
+        """Sets which of its own accounts a partner's journals book to; the partner itself, or an operator for it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
-        Operators: sets the scheme of a currency, all of it. It holds from the next step on.
+    def GetAccountMap(self, request, context):
+        """A partner's account map as it stands, defaults among it.
+        Schemes: how a currency is settled.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetScheme(self, request, context):
+        """Operators: sets the scheme of a currency, all of it. It holds from the next step on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -372,6 +395,16 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.DownloadReport,
                     request_deserializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.DownloadReportRequest.FromString,
                     response_serializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.DownloadReportResponse.SerializeToString,
+            ),
+            'SetAccountMap': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAccountMap,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.SetAccountMapRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.SetAccountMapResponse.SerializeToString,
+            ),
+            'GetAccountMap': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAccountMap,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.GetAccountMapRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.GetAccountMapResponse.SerializeToString,
             ),
             'SetScheme': grpc.unary_unary_rpc_method_handler(
                     servicer.SetScheme,
@@ -766,6 +799,60 @@ class SettlementService:
             '/pointclear.settlement.v1.SettlementService/DownloadReport',
             pointclear_dot_settlement_dot_v1_dot_report__pb2.DownloadReportRequest.SerializeToString,
             pointclear_dot_settlement_dot_v1_dot_report__pb2.DownloadReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetAccountMap(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/SetAccountMap',
+            pointclear_dot_settlement_dot_v1_dot_report__pb2.SetAccountMapRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_report__pb2.SetAccountMapResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAccountMap(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/GetAccountMap',
+            pointclear_dot_settlement_dot_v1_dot_report__pb2.GetAccountMapRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_report__pb2.GetAccountMapResponse.FromString,
             options,
             channel_credentials,
             insecure,

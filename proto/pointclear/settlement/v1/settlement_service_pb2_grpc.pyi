@@ -69,11 +69,14 @@ class SettlementServiceStub:
     """
     DownloadReport: _grpc.UnaryStreamMultiCallable[_report_pb2.DownloadReportRequest, _report_pb2.DownloadReportResponse]
     """A report's file, made when it is first asked for and kept: the same bytes ever after."""
-    SetScheme: _grpc.UnaryUnaryMultiCallable[_scheme_pb2.SetSchemeRequest, _scheme_pb2.SetSchemeResponse]
-    """Schemes: how a currency is settled.
-
-    Operators: sets the scheme of a currency, all of it. It holds from the next step on.
+    SetAccountMap: _grpc.UnaryUnaryMultiCallable[_report_pb2.SetAccountMapRequest, _report_pb2.SetAccountMapResponse]
+    """Sets which of its own accounts a partner's journals book to; the partner itself, or an operator for it."""
+    GetAccountMap: _grpc.UnaryUnaryMultiCallable[_report_pb2.GetAccountMapRequest, _report_pb2.GetAccountMapResponse]
+    """A partner's account map as it stands, defaults among it.
+    Schemes: how a currency is settled.
     """
+    SetScheme: _grpc.UnaryUnaryMultiCallable[_scheme_pb2.SetSchemeRequest, _scheme_pb2.SetSchemeResponse]
+    """Operators: sets the scheme of a currency, all of it. It holds from the next step on."""
     GetScheme: _grpc.UnaryUnaryMultiCallable[_scheme_pb2.GetSchemeRequest, _scheme_pb2.GetSchemeResponse]
     """The scheme of a currency; a partner is shown its own currency's."""
     ListSchemes: _grpc.UnaryUnaryMultiCallable[_scheme_pb2.ListSchemesRequest, _scheme_pb2.ListSchemesResponse]
@@ -129,11 +132,14 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     """
     DownloadReport: _aio.UnaryStreamMultiCallable[_report_pb2.DownloadReportRequest, _report_pb2.DownloadReportResponse]  # type: ignore[assignment]
     """A report's file, made when it is first asked for and kept: the same bytes ever after."""
-    SetScheme: _aio.UnaryUnaryMultiCallable[_scheme_pb2.SetSchemeRequest, _scheme_pb2.SetSchemeResponse]  # type: ignore[assignment]
-    """Schemes: how a currency is settled.
-
-    Operators: sets the scheme of a currency, all of it. It holds from the next step on.
+    SetAccountMap: _aio.UnaryUnaryMultiCallable[_report_pb2.SetAccountMapRequest, _report_pb2.SetAccountMapResponse]  # type: ignore[assignment]
+    """Sets which of its own accounts a partner's journals book to; the partner itself, or an operator for it."""
+    GetAccountMap: _aio.UnaryUnaryMultiCallable[_report_pb2.GetAccountMapRequest, _report_pb2.GetAccountMapResponse]  # type: ignore[assignment]
+    """A partner's account map as it stands, defaults among it.
+    Schemes: how a currency is settled.
     """
+    SetScheme: _aio.UnaryUnaryMultiCallable[_scheme_pb2.SetSchemeRequest, _scheme_pb2.SetSchemeResponse]  # type: ignore[assignment]
+    """Operators: sets the scheme of a currency, all of it. It holds from the next step on."""
     GetScheme: _aio.UnaryUnaryMultiCallable[_scheme_pb2.GetSchemeRequest, _scheme_pb2.GetSchemeResponse]  # type: ignore[assignment]
     """The scheme of a currency; a partner is shown its own currency's."""
     ListSchemes: _aio.UnaryUnaryMultiCallable[_scheme_pb2.ListSchemesRequest, _scheme_pb2.ListSchemesResponse]  # type: ignore[assignment]
@@ -266,15 +272,30 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         """A report's file, made when it is first asked for and kept: the same bytes ever after."""
 
     @_abc_1.abstractmethod
+    def SetAccountMap(
+        self,
+        request: _report_pb2.SetAccountMapRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_report_pb2.SetAccountMapResponse, _abc.Awaitable[_report_pb2.SetAccountMapResponse]]:
+        """Sets which of its own accounts a partner's journals book to; the partner itself, or an operator for it."""
+
+    @_abc_1.abstractmethod
+    def GetAccountMap(
+        self,
+        request: _report_pb2.GetAccountMapRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_report_pb2.GetAccountMapResponse, _abc.Awaitable[_report_pb2.GetAccountMapResponse]]:
+        """A partner's account map as it stands, defaults among it.
+        Schemes: how a currency is settled.
+        """
+
+    @_abc_1.abstractmethod
     def SetScheme(
         self,
         request: _scheme_pb2.SetSchemeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scheme_pb2.SetSchemeResponse, _abc.Awaitable[_scheme_pb2.SetSchemeResponse]]:
-        """Schemes: how a currency is settled.
-
-        Operators: sets the scheme of a currency, all of it. It holds from the next step on.
-        """
+        """Operators: sets the scheme of a currency, all of it. It holds from the next step on."""
 
     @_abc_1.abstractmethod
     def GetScheme(
