@@ -70,9 +70,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         f"{_SETTLEMENT}/ApproveSettlementAccount": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
         # Stopping cannot wait for a second person.
         f"{_SETTLEMENT}/RefuseSettlementAccount": Rule(Role.FINANCE_MAKER),
-        # When windows close, when payments are due, to which accounts.
         # Moves nothing: it names a partner's own accounts in files of its own.
         f"{_SETTLEMENT}/SetAccountMap": Rule(Role.FINANCE_MAKER),
+        # When windows close, when payments are due, to which accounts.
         f"{_SETTLEMENT}/SetScheme": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
         # In whose name documents are issued, and the documents.
         f"{_SETTLEMENT}/SetInvoicing": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
