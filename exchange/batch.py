@@ -54,7 +54,7 @@ from exchange.store.quotes import load_lapsed_quotes, load_quotes
 from exchange.store.reversals import load_asked, load_originals
 from exchange.store.session import Head, begin, commit, executions, load_leaf, prepare
 from exchange.store.streams import StoredReceipt, load_receipts, load_stream_heads
-from exchange.store.windows import load_sums, load_windows
+from exchange.store.windows import load_credits, load_sums, load_windows
 from exchange.wire.records import refused_record
 from exchange.wire.reversals import refused_reversal
 from partners.errors import PointclearError, Refused
@@ -279,7 +279,7 @@ class Ledger:
             load_entries(connection, commands),
             self.load_windows(connection, known if fresh else None, commands),
             balances,
-            load_sums(connection, commands),
+            load_sums(connection, commands) | load_credits(connection, registry, commands),
             known.state.tallies if known and fresh else load_tallies(connection),
             load_resolved(connection, commands),
             links,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from exchange.ledger.accounts import HUB, party_of
-from exchange.ledger.postings import Balance, Phase, Posting
+from exchange.ledger.postings import NOTHING, Balance, Phase, Posting
 
 LEVELS = (95, 80, 50)
 """In percent of the cap."""
@@ -31,24 +31,27 @@ class CapAlert:
     """In percent of the cap."""
 
 
-def level_of(available: int, floor: int | None) -> int:
-    """The highest level that a position has reached, 0 for none: `available` against its floor,
-    which is minus the cap.
+def level_of(usable: int, floor: int | None) -> int:
+    """The highest level that a position has reached, 0 for none: `usable` against its floor, which
+    is minus the cap.
     """
-    if not floor or available >= 0:
+    if not floor or usable >= 0:
         return 0
-    return next((level for level in LEVELS if available * 100 <= floor * level), 0)
+    return next((level for level in LEVELS if usable * 100 <= floor * level), 0)
 
 
 def alerts_of(
     log_index: int,
     postings: Iterable[Posting],
     balances: Mapping[int, Balance],
+    released: Mapping[int, int] = NOTHING,
     *,
     is_forced: bool = False,
 ) -> Iterator[CapAlert]:
-    """The levels that an entry's postings took positions to; `balances` are those after it."""
-    moved: dict[int, int] = {}
+    """The levels that an entry's postings took positions to; `balances` are those after it, and
+    `released` is what it took off the credits that wait.
+    """
+    moved = dict(released)
     for posting in postings:
         for account, by in steps_of(posting):
             if by and party_of(account) != HUB:
@@ -58,14 +61,14 @@ def alerts_of(
         if by < 0 and is_forced and is_past(balance):
             yield CapAlert(log_index, party_of(account), PAST_CAP)
         elif by < 0 and balance.floor:
-            level = level_of(balance.available, balance.floor)
-            if level > level_of(balance.available - by, balance.floor):
+            level = level_of(balance.usable, balance.floor)
+            if level > level_of(balance.usable - by, balance.floor):
                 yield CapAlert(log_index, party_of(account), level)
 
 
 def is_past(balance: Balance) -> bool:
     """Whether a position stands below what its cap allows."""
-    return balance.floor is not None and balance.available < balance.floor
+    return balance.floor is not None and balance.usable < balance.floor
 
 
 def steps_of(posting: Posting) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -144,6 +144,9 @@ class Book:
     facts: tuple[Fact, ...] = ()
     forced: bool = False
     """Whether no cap refuses the postings."""
+    pays: str = ""
+    """Of a leg, or what voids one: id of the window whose net it pays. What it pays of the window's
+    credits need not wait for its settlement any more."""
 
 
 class Verdict(StrEnum):

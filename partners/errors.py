@@ -120,6 +120,7 @@ class Reason(StrEnum):
     REVERSAL_REFUSED = "REVERSAL_REFUSED"
     TARGET_REVERSES = "TARGET_REVERSES"
     ACCOUNT_STATE = "ACCOUNT_STATE"
+    COLLATERAL_NEEDED = "COLLATERAL_NEEDED"
 
     RATE_LIMITED = "RATE_LIMITED"
     QUEUE_FULL = "QUEUE_FULL"
@@ -530,6 +531,11 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             Retry.NEW_ID,
             "Give the member the points back; send a new order with a new id when the target "
             "program answers again.",
+        ),
+        Reason.COLLATERAL_NEEDED: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEW_ID,
+            "Ask for less, or again when the position owes less.",
         ),
         Reason.TARGET_REVERSES: Rule(
             "FAILED_PRECONDITION",

@@ -159,6 +159,68 @@ JOIN balance AS b ON b.account_number BETWEEN (g.unit_number::bigint << 20) + 1 
 GROUP BY g.program_id
 HAVING sum(b.credits_posted - b.debits_posted) <> 0 OR count(*) <> 4;
 
+-- name: window_credits_are_their_postings()
+-- Replaying the journal gives what windows credit to each partner, entry by entry, less the pay-outs that were recorded and not
+-- voided. An aborted window's go over to a later one, so all of a partner's windows together are what is compared.
+WITH side AS (
+    SELECT log_index, credit AS account_number, amount FROM posting
+    WHERE phase IN (1, 3) AND code NOT IN (1, 2, 3, 9, 10, 11, 18, 19, 20, 21, 22)
+    UNION ALL
+    SELECT log_index, debit, -amount FROM posting WHERE phase = 1 AND code NOT IN (1, 2, 3, 9, 10, 11, 18, 19, 20, 21, 22)
+), net AS (
+    SELECT account_number, sum(amount) AS amount FROM side
+    WHERE account_number & 1048575 >= 4096 AND account_number & 1 = 0
+    GROUP BY log_index, account_number
+), paid AS (
+    SELECT p.debit AS account_number, p.amount
+    FROM posting AS p JOIN record AS r USING (log_index)
+    WHERE p.phase = 2 AND p.code IN (18, 19) AND p.debit & 1048575 >= 4096 AND starts_with(r.entry_key, 'leg/')
+        AND NOT EXISTS (
+            SELECT FROM posting AS v WHERE v.phase = 4 AND v.resolves_index = p.log_index AND v.resolves_place = p.place)
+), replayed AS (
+    SELECT ((account_number & 1048575)::integer - 4096) / 2 AS partner_number, sum(amount) AS amount
+    FROM (SELECT account_number, amount FROM net WHERE amount > 0 UNION ALL SELECT account_number, -amount FROM paid) AS each
+    GROUP BY account_number
+), kept AS (
+    SELECT partner_number, sum(amount) AS amount FROM window_credit GROUP BY partner_number
+)
+SELECT concat('partner ', partner_number), concat('kept ', k.amount, ', replayed ', r.amount)
+FROM kept AS k FULL JOIN replayed AS r USING (partner_number)
+WHERE coalesce(k.amount, 0) <> coalesce(r.amount, 0);
+
+-- name: credits_that_wait_are_unsettled()
+-- What waits of a partner's credits is what its windows credit to it that are not settled.
+SELECT p.partner_id, concat('waiting ', b.credits_held, ', not settled ', coalesce(sum(c.amount), 0))
+FROM partner AS p
+JOIN unit AS u ON u.name = p.currency
+JOIN balance AS b ON b.account_number = (u.unit_number::bigint << 20) + 4096 + 2 * p.partner_number
+LEFT JOIN (
+    SELECT c.partner_number, c.amount FROM window_credit AS c JOIN settlement_window AS w USING (window_number)
+    WHERE w.state <> 'SETTLED' AND c.amount > 0) AS c USING (partner_number)
+WHERE b.credits_held IS NOT NULL
+GROUP BY p.partner_id, b.credits_held HAVING b.credits_held <> coalesce(sum(c.amount), 0);
+
+-- name: postings_have_their_accounts()
+-- Collateral moves between the bank and a partner's collateral, confirmed points between the issuer and where they wait,
+-- journals to and from positions: whatever else such a posting moves is an exception.
+WITH each AS (
+    SELECT log_index, place, code, debit & 1048575 AS d, credit & 1048575 AS c,
+        debit & 1048575 >= 4096 AND debit & 1 = 0 AS from_position, credit & 1048575 >= 4096 AND credit & 1 = 0 AS to_position,
+        debit & 1048575 >= 4096 AND debit & 1 = 1 AS from_collateral, credit & 1048575 >= 4096 AND credit & 1 = 1 AS to_collateral
+    FROM posting WHERE code IN (17, 20, 21, 22, 23, 24, 26)
+)
+SELECT concat('posting ', log_index, '/', place), concat('code ', code, ' from ', d, ' to ', c)
+FROM each
+WHERE NOT CASE code
+    WHEN 17 THEN (from_position OR d IN (3, 5, 7)) AND (to_position OR c IN (3, 5, 7)) AND (from_position OR to_position)
+    WHEN 20 THEN d = 1 AND to_position
+    WHEN 21 THEN d = 2 AND to_collateral
+    WHEN 22 THEN from_collateral AND c = 2
+    WHEN 23 THEN (d, c) IN ((3, 2), (2, 3))
+    WHEN 24 THEN (d, c) IN ((2, 4), (4, 2))
+    WHEN 26 THEN (from_position AND c = 7) OR (d = 7 AND to_position)
+END;
+
 -- name: bank_collateral_is_the_partners()
 -- What the bank holds as collateral is the sum of the partners' collateral.
 SELECT u.name, sum(b.credits_posted - b.debits_posted)::text

@@ -96,7 +96,14 @@ def leg_entry(leg: Leg, currency: str, unit: int) -> Book:
         "window_id": leg.window_id,
     }
     posting = leg_posting(leg, unit, Phase.PENDING)
-    return Book(f"leg/{leg.reference}", "application/json", _json(body), (posting,), currency)
+    return Book(
+        f"leg/{leg.reference}",
+        "application/json",
+        _json(body),
+        (posting,),
+        currency,
+        pays=leg.window_id,
+    )
 
 
 def leg_posting(leg: Leg, unit: int, phase: Phase) -> Posting:

@@ -346,8 +346,9 @@ def position_document(position: exchange_service_pb2.Position) -> dict[str, Any]
         "carried": figure(position.carried),
         "reserved": figure(position.reserved),
         "collateral": figure(position.collateral),
-        "net_debit_cap": figure(position.net_debit_cap),
-        "headroom": figure(position.headroom),
+        "net_debit_cap": None if position.uncapped else figure(position.net_debit_cap),
+        "headroom": None if position.uncapped else figure(position.headroom),
+        "credits_held": figure(position.credits_held),
         "alert_level": position.alert_level,
     }
 

@@ -30,6 +30,7 @@ from partners.errors import Reason, Refused
 from partners.limits.values import (
     CorridorLimits,
     Funding,
+    Headroom,
     Limits,
     PartnerLimits,
     ProgramLimits,
@@ -70,6 +71,10 @@ def partner(
     funding: Annotated[
         Funding | None, typer.Option(case_sensitive=False, help="How it covers what it owes.")
     ] = None,
+    headroom: Annotated[
+        Headroom | None,
+        typer.Option(case_sensitive=False, help="When its credits count as room for debits."),
+    ] = None,
     transfers_per_day: Count = None,
     value_per_day: Annotated[
         str | None, typer.Option(metavar="AMOUNT", help="Of what it sends; 0 is no limit.")
@@ -92,6 +97,7 @@ def partner(
         changes = {
             "funding": funding,
             "net_debit_cap": None if cap is None else parse_amount(cap, scale, "cap"),
+            "headroom": headroom,
             "transfers_per_day": transfers_per_day,
             "value_per_day": (
                 None

@@ -1,10 +1,7 @@
 """Decides what sets switches, limits and routes. Pure but for the run that it is given."""
 
-from dataclasses import replace
-
-from exchange.cap_alerts import CapAlert, level_of
+from exchange.fold.funding import fund
 from exchange.fold.run import Run
-from exchange.ledger.accounts import position_account
 from exchange.outcomes import Result
 from partners.commands import SetLimits, SetRoute, SetSwitches
 from partners.environment import Environment
@@ -44,13 +41,7 @@ def set_limits(run: Run, command: SetLimits) -> Result:
     check_subject(run.registry, command.limits, "limits")
     run.registry = run.registry.with_limits(command.limits)
     if isinstance(command.limits, PartnerLimits):
-        partner = run.registry.partners[command.limits.partner_id]
-        account = position_account(run.registry.units[partner.currency].number, partner.number)
-        before = run.balances[account]
-        run.balances[account] = replace(before, floor=-partner.net_debit_cap)
-        level = level_of(before.available, -partner.net_debit_cap)
-        if level > level_of(before.available, before.floor):
-            run.alerts.append(CapAlert(run.index, partner.number, level))
+        fund(run, command.limits)
     return run.enter(entry_key, LIMITS_BODY, command.body, effect=command.limits)
 
 

@@ -11,9 +11,13 @@ from uuid import UUID
 from exchange.cap_alerts import CapAlert, alerts_of
 from exchange.commands import Fact
 from exchange.fold.state import Cell, Limits, State
+from exchange.ledger.accounts import party_of
 from exchange.ledger.postings import (
+    NOTHING,
+    CreditCell,
     Posting,
     post,
+    waiting_credits,
     window_steps,
 )
 from exchange.outcomes import Booked, Effect, Outcome, Repeated, Reversed, Window
@@ -112,19 +116,29 @@ class Run:
             raise Refused(Reason.WINDOW_UNKNOWN, "window_id", f"there is no window {wanted}")
         return window
 
-    def apply(self, postings: tuple[Posting, ...], window: Window | None) -> None:
+    def apply(
+        self,
+        postings: tuple[Posting, ...],
+        window: Window | None,
+        released: Mapping[int, int] = NOTHING,
+    ) -> None:
         """Post to the balances and add to the window's sums; raises CounterFull or OutOfBounds
         with nothing changed.
         """
-        post(self.balances, postings)
+        post(self.balances, postings, released=released)
         if window is not None:
             self.count(postings, window)
 
-    def force(self, postings: tuple[Posting, ...], window: Window) -> None:
+    def force(
+        self,
+        postings: tuple[Posting, ...],
+        window: Window,
+        released: Mapping[int, int] = NOTHING,
+    ) -> None:
         """Post what no cap refuses, and add to the window's sums; raises CounterFull or OutOfBounds
         with nothing changed.
         """
-        post(self.balances, postings, is_forced=True)
+        post(self.balances, postings, is_forced=True, released=released)
         for posting in postings:
             self.forced[posting.debit] = self.forced.get(posting.debit, 0) + posting.amount
         self.count(postings, window)
@@ -135,6 +149,22 @@ class Run:
             for cell, amount in window_steps(posting):
                 key = (window.number, cell)
                 self.steps[key] = self.steps.get(key, 0) + amount
+        for account, credit in waiting_credits(postings).items():
+            self.credit(window.number, party_of(account), credit)
+
+    def credit(self, window_number: int, party: int, amount: int) -> None:
+        """Add to what a window credits to a partner, or take off what it was paid."""
+        key = (window_number, CreditCell(party))
+        self.steps[key] = self.steps.get(key, 0) + amount
+
+    def waits(self, window_number: int, party: int) -> int:
+        """What of a window's credits to a partner waits, where its credits do."""
+        return self.waits_after(window_number, party, 0)
+
+    def waits_after(self, window_number: int, party: int, credit: int) -> int:
+        """The same once the window has credited so much more."""
+        key = (window_number, CreditCell(party))
+        return max(0, self.before.window_sums.get(key, 0) + self.steps.get(key, 0) + credit)
 
     def grant(self, points: Mapping[PromotionKey, int]) -> None:
         """Take bonus points from the promotions' budgets."""
@@ -152,6 +182,7 @@ class Run:
         effect: Effect | None = None,
         facts: tuple[Fact, ...] = (),
         is_forced: bool = False,
+        released: Mapping[int, int] = NOTHING,
     ) -> Booked:
         booked = Booked(
             self.index,
@@ -166,7 +197,7 @@ class Run:
             is_forced,
         )
         self.entries[entry_key] = (self.index, body)
-        self.append(booked)
+        self.append(booked, released)
         return booked
 
     def same_body(
@@ -180,12 +211,12 @@ class Run:
             raise Refused(reason, field, f"{entry_key} exists with other content")
         return Repeated(index)
 
-    def append(self, outcome: Outcome) -> None:
+    def append(self, outcome: Outcome, released: Mapping[int, int] = NOTHING) -> None:
         is_forced = isinstance(outcome, Reversed) or (
             isinstance(outcome, Booked) and outcome.is_forced
         )
         self.alerts += alerts_of(
-            outcome.log_index, outcome.postings, self.balances, is_forced=is_forced
+            outcome.log_index, outcome.postings, self.balances, released, is_forced=is_forced
         )
         self.outcomes.append(outcome)
         self.index += 1

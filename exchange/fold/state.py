@@ -10,6 +10,7 @@ from exchange.commands import Asked
 from exchange.day_limits import DayTally
 from exchange.ledger.postings import (
     Balance,
+    CreditCell,
     MoneyCell,
     PointsCell,
     PostingRef,
@@ -45,7 +46,7 @@ class Tally:
     refused: int = 0
 
 
-Cell = tuple[int, MoneyCell | PointsCell]
+Cell = tuple[int, MoneyCell | PointsCell | CreditCell]
 """A window's number and a key of its sums."""
 
 
@@ -67,7 +68,8 @@ class State:
     """By window id: every open window, and those that the commands name."""
     balances: Mapping[int, Balance] = field(default_factory=dict)
     window_sums: Mapping[Cell, int] = field(default_factory=dict)
-    """Sums of the windows that the commands close."""
+    """Sums of the windows that the commands close, and the credits of those that they settle, abort
+    or pay, or of the partners whose funding they change."""
     tallies: Mapping[str, Tally] = field(default_factory=dict)
     """Recorded refusals by partner id."""
     resolved: frozenset[PostingRef] = frozenset()

@@ -4,7 +4,15 @@ import json
 from dataclasses import replace
 from datetime import date, timedelta
 
-from exchange.commands import Book, CloseWindow, OpenWindow
+from exchange.commands import Book, CloseWindow, OpenWindow, WindowStep
+from exchange.fold.funding import (
+    abort_credits,
+    check_withdrawals,
+    follow_collateral,
+    paid_by,
+    released_by,
+    settle_credits,
+)
 from exchange.fold.run import Run
 from exchange.fold.state import InvariantBroken
 from exchange.ledger.accounts import HUB
@@ -121,17 +129,22 @@ def book(run: Run, command: Book) -> Result:
     window = run.open_windows().get(command.window_of) if command.window_of else None
     if command.postings and window is None:
         raise Refused(Reason.WINDOW_STATE, "", f"no window of {command.window_of} is open")
+    check_withdrawals(run, command)
+    paid = paid_by(run, command)
+    released = released_by(run, paid)
     try:
         if command.forced and window is not None:
-            run.force(command.postings, window)
+            run.force(command.postings, window, released)
         else:
-            run.apply(command.postings, window)
+            run.apply(command.postings, window, released)
     except (CounterFull, OutOfBounds) as bound:
         raise Refused(Reason.LIMIT_EXCEEDED, "", str(bound)) from bound
     run.resolved |= resolves
+    for each in paid:
+        run.credit(each.window_number, each.party, -each.amount)
+    follow_collateral(run, command)
     if step is not None:
-        moved = replace(run.windows[step.window_id], state=step.after)
-        run.windows[step.window_id] = moved
+        move_window(run, step)
     return run.enter(
         command.entry_key,
         command.body_type,
@@ -141,7 +154,18 @@ def book(run: Run, command: Book) -> Result:
         effect=step,
         facts=command.facts,
         is_forced=command.forced,
+        released=released,
     )
+
+
+def move_window(run: Run, step: WindowStep) -> None:
+    """Take a window to its next state, with the credits that wait for it."""
+    moved = replace(run.windows[step.window_id], state=step.after)
+    run.windows[step.window_id] = moved
+    if step.after == "SETTLED":
+        settle_credits(run, moved)
+    elif step.after == "ABORTED":
+        abort_credits(run, moved)
 
 
 def closing_body(run: Run, effect: WindowClosed) -> bytes:

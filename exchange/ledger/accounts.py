@@ -107,6 +107,18 @@ def party_of(account: int) -> int:
     return (n - _PARTNER_FIRST) // 2 if n >= _PARTNER_FIRST else HUB
 
 
+def is_position(account: int) -> bool:
+    """Whether a currency account is a partner's position."""
+    n = account & ((1 << UNIT_SHIFT) - 1)
+    return n >= _PARTNER_FIRST and n % 2 == 0
+
+
+def is_collateral(account: int) -> bool:
+    """Whether a currency account is a partner's collateral."""
+    n = account & ((1 << UNIT_SHIFT) - 1)
+    return n >= _PARTNER_FIRST and n % 2 == 1
+
+
 def tax_number_of(account: int) -> int:
     """The tax number of a `hub.tax.<code>` account, 0 for any other."""
     n = account & ((1 << UNIT_SHIFT) - 1)

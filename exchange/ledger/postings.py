@@ -3,16 +3,20 @@
 A posting is one row: code, debit account, credit account, one unit, one positive amount. It is
 balanced by construction. A balance is four counters; what is posted only grows. `available` is
 credits posted less debits posted less debits pending, so a hold counts against its payer at once
-and for its payee only when it is posted.
+and for its payee only when it is posted. `usable`, by which floors decide, leaves out the credits
+of a position that wait until their window is settled, where its partner's credits do.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
 from exchange.ledger.accounts import (
     HubAccount,
     hub_account,
+    is_position,
     party_of,
     tax_number_of,
     unit_of,
@@ -64,6 +68,8 @@ COLLATERAL_CODES = frozenset({Code.TOP_UP, Code.WITHDRAW})
 
 OUTSIDE_NETS = PAYMENT_CODES | COLLATERAL_CODES
 """What a window counts and its nets leave out."""
+
+_NEVER_WAITS = OUTSIDE_NETS | POINTS_CODES
 
 
 class Phase(IntEnum):
@@ -137,6 +143,9 @@ class Balance:
     credits_posted: int = 0
     floor: int | None = None
     ceiling: int | None = None
+    credits_held: int | None = None
+    """Of a position whose credits count only when their window is settled: those that wait. None
+    where credits count at once."""
 
     @property
     def posted(self) -> int:
@@ -147,6 +156,11 @@ class Balance:
     def available(self) -> int:
         """What may still be debited, were the floor 0."""
         return self.posted - self.debits_pending
+
+    @property
+    def usable(self) -> int:
+        """What is available without the credits that wait; a floor bounds this."""
+        return self.available - (self.credits_held or 0)
 
     @property
     def countable(self) -> bool:
@@ -172,6 +186,7 @@ def debited(balance: Balance, amount: int, phase: Phase) -> Balance:
         balance.credits_posted,
         balance.floor,
         balance.ceiling,
+        balance.credits_held,
     )
 
 
@@ -185,6 +200,7 @@ def credited(balance: Balance, amount: int, phase: Phase) -> Balance:
         balance.credits_posted + posted,
         balance.floor,
         balance.ceiling,
+        balance.credits_held,
     )
 
 
@@ -201,14 +217,36 @@ def _steps(amount: int, phase: Phase) -> tuple[int, int]:
             return 0, -amount
 
 
+def waiting_credits(postings: Iterable[Posting]) -> dict[int, int]:
+    """What an entry credits to each position beyond what it debits, by account: a credit, its own
+    fee left out, that some partners may use only when its window is settled. Payments are none.
+    """
+    net: dict[int, int] = {}
+    for each in postings:
+        if each.code in _NEVER_WAITS:
+            continue
+        if each.phase in (Phase.POSTED, Phase.CONFIRMS) and is_position(each.credit):
+            net[each.credit] = net.get(each.credit, 0) + each.amount
+        if each.phase is Phase.POSTED and is_position(each.debit):
+            net[each.debit] = net.get(each.debit, 0) - each.amount
+    return {account: credit for account, credit in net.items() if credit > 0}
+
+
+NOTHING: Mapping[int, int] = MappingProxyType({})
+
+
 def post(
-    balances: dict[int, Balance], postings: tuple[Posting, ...], *, is_forced: bool = False
+    balances: dict[int, Balance],
+    postings: tuple[Posting, ...],
+    *,
+    is_forced: bool = False,
+    released: Mapping[int, int] = NOTHING,
 ) -> None:
     """Apply an entry's postings to `balances`, all of them or none.
 
-    Raises CounterFull or OutOfBounds, naming the account, when the entry as a whole leaves an
-    account with more than can be counted, or out of its bounds. Before a forced one floors give
-    way: no cap refuses it.
+    `released` is what the entry takes off the credits that wait, by account. Raises CounterFull or
+    OutOfBounds, naming the account, when the entry as a whole leaves an account with more than can
+    be counted, or out of its bounds. Before a forced one floors give way: no cap refuses it.
     """
     after: dict[int, Balance] = {}
     for posting in postings:
@@ -216,6 +254,8 @@ def post(
         after[posting.debit] = debited(debit, posting.amount, posting.phase)
         credit = after.get(posting.credit, balances[posting.credit])
         after[posting.credit] = credited(credit, posting.amount, posting.phase)
+    if any(each.credits_held is not None for each in after.values()):
+        hold_credits(after, postings, released)
     for account, balance in after.items():
         if not balance.countable:
             raise CounterFull(account)
@@ -225,11 +265,25 @@ def post(
     balances.update(after)
 
 
+def hold_credits(
+    balances: dict[int, Balance], postings: Iterable[Posting], released: Mapping[int, int]
+) -> None:
+    """Have the credits of an entry wait, where credits do, and take off what is `released`."""
+    for account, credit in waiting_credits(postings).items():
+        held = balances[account].credits_held
+        if held is not None:
+            balances[account] = replace(balances[account], credits_held=held + credit)
+    for account, credit in released.items():
+        held = balances[account].credits_held
+        if held is not None:
+            balances[account] = replace(balances[account], credits_held=held - credit)
+
+
 def leaves_bounds(before: Balance, after: Balance) -> bool:
     """Whether a balance has moved towards a bound and past it. One that stands outside already, as
     when a cap was lowered, may always come back.
     """
-    if after.floor is not None and after.available < min(after.floor, before.available):
+    if after.floor is not None and after.usable < min(after.floor, before.usable):
         return True
     if after.ceiling is None:
         return False
@@ -252,6 +306,14 @@ class PointsCell(NamedTuple):
 
     unit: int
     code: Code
+
+
+class CreditCell(NamedTuple):
+    """Key of what one window credits to a partner, entry by entry, less what it has been paid of
+    it: what waits where its credits wait until the window is settled.
+    """
+
+    party: int
 
 
 def window_steps(posting: Posting) -> tuple[tuple[MoneyCell | PointsCell, int], ...]:

@@ -42,17 +42,19 @@ FROM unnest($1, $2, $3) AS n (partner_number, seq, sha256)
 WHERE h.partner_number = n.partner_number;
 
 -- A balance below its floor, since that was raised, may rise and never fall again: `lowest` follows it up to the floor. Where
--- the batch has set the floor, it starts from where the balance then stands. For what is forced it gives way, by that much.
-PREPARE write_balances (bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[]) AS
+-- the batch has set the floor, or has credits wait from now on, it starts from where the balance then stands. For what is forced
+-- it gives way, by that much.
+PREPARE write_balances (bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[]) AS
 UPDATE balance AS b
 SET debits_pending = n.dpe, debits_posted = n.dpo, credits_pending = n.cpe, credits_posted = n.cpo, version = version + 1,
-    floor = n.floor,
+    floor = n.floor, credits_held = n.held,
     lowest = CASE
         WHEN n.floor IS NULL THEN NULL
-        WHEN n.floor = b.floor THEN least(n.floor, greatest(b.lowest - n.forced, n.cpo - n.dpo - n.dpe))
-        ELSE least(n.floor, n.cpo - n.dpo - n.dpe)
+        WHEN n.floor = b.floor AND (n.held IS NULL OR b.credits_held IS NOT NULL)
+            THEN least(n.floor, greatest(b.lowest - n.forced, n.cpo - coalesce(n.held, 0) - n.dpo - n.dpe))
+        ELSE least(n.floor, n.cpo - coalesce(n.held, 0) - n.dpo - n.dpe)
     END
-FROM unnest($1, $2, $3, $4, $5, $6, $7) AS n (account_number, dpe, dpo, cpe, cpo, floor, forced)
+FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) AS n (account_number, dpe, dpo, cpe, cpo, floor, held, forced)
 WHERE b.account_number = n.account_number;
 
 PREPARE write_money (integer[], integer[], integer[], smallint[], integer[], bigint[]) AS
@@ -64,6 +66,11 @@ PREPARE write_points (integer[], integer[], smallint[], bigint[]) AS
 INSERT INTO window_points AS s (window_number, unit_number, code, points)
 SELECT * FROM unnest($1, $2, $3, $4)
 ON CONFLICT (window_number, unit_number, code) DO UPDATE SET points = s.points + excluded.points;
+
+PREPARE write_credits (integer[], integer[], bigint[]) AS
+INSERT INTO window_credit AS s (window_number, partner_number, amount)
+SELECT * FROM unnest($1, $2, $3)
+ON CONFLICT (window_number, partner_number) DO UPDATE SET amount = s.amount + excluded.amount;
 
 PREPARE write_tallies (integer[], bigint[], integer[]) AS
 INSERT INTO refusal_tally (partner_number, minute, refused)

@@ -84,7 +84,8 @@ SELECT p.partner_id, p.currency, u.scale, -position.floor,
     coalesce((
         SELECT sum(l.amount) FROM leg_state AS l JOIN settlement_window AS w USING (window_number)
         WHERE l.partner_number = p.partner_number AND l.confirmed_index IS NULL
-            AND w.state IN ('PENDING_SETTLEMENT', 'SETTLED')), 0)::bigint
+            AND w.state IN ('PENDING_SETTLEMENT', 'SETTLED')), 0)::bigint,
+    coalesce(position.credits_held, 0)
 FROM partner AS p
 JOIN unit AS u ON u.name = p.currency
 JOIN account AS pa ON pa.unit_number = u.unit_number AND pa.name = p.partner_id || '.position'

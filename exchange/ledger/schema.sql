@@ -41,8 +41,10 @@ CREATE TABLE balance (
     ceiling bigint,
     -- How low it may stand: the floor, or what it was at when that was set above it.
     lowest bigint,
+    -- Of a position whose credits count only when their window is settled: those that wait. NULL where credits count at once.
+    credits_held bigint CHECK (credits_held >= 0),
     -- The last line behind the code that should have refused.
-    CONSTRAINT balance_floor CHECK (credits_posted - debits_posted - debits_pending >= lowest),
+    CONSTRAINT balance_floor CHECK (credits_posted - coalesce(credits_held, 0) - debits_posted - debits_pending >= lowest),
     CONSTRAINT balance_ceiling CHECK (credits_posted - debits_posted + credits_pending <= ceiling)
 ) WITH (fillfactor = 50);
 
@@ -332,6 +334,15 @@ CREATE TABLE window_points (
     code smallint NOT NULL,
     points bigint NOT NULL CHECK (points >= 0),
     PRIMARY KEY (window_number, unit_number, code)
+) WITH (fillfactor = 50);
+
+-- What each window credits to each partner, entry by entry, less what was paid of it. Where a partner's credits wait until they
+-- are settled, `credits_held` of its position is the sum over its windows that are not, none of them below 0.
+CREATE TABLE window_credit (
+    window_number integer NOT NULL REFERENCES settlement_window,
+    partner_number integer NOT NULL REFERENCES partner,
+    amount bigint NOT NULL,
+    PRIMARY KEY (window_number, partner_number)
 ) WITH (fillfactor = 50);
 
 -- The log, the journal and the partners' streams -----------------------------------------------------------------
@@ -747,8 +758,8 @@ GRANT INSERT ON unit, account, balance, partner, program, restraint, signing_key
     action_approval, action_outcome, action_request
     TO pointclear_service;
 GRANT INSERT ON link, link_member, look_up_tally, day_tally, review, reservation, delivery, delivery_answer, fulfilment,
-    reversed_transfer, entry_fact TO pointclear_service;
-GRANT UPDATE (debits_pending, debits_posted, credits_pending, credits_posted, version, floor, lowest) ON balance TO pointclear_service;
+    reversed_transfer, entry_fact, window_credit TO pointclear_service;
+GRANT UPDATE (debits_pending, debits_posted, credits_pending, credits_posted, version, floor, lowest, credits_held) ON balance TO pointclear_service;
 GRANT UPDATE (body, log_index) ON restraint TO pointclear_service;
 GRANT UPDATE (effective) ON agreement_force TO pointclear_service;
 GRANT UPDATE (revoked_index) ON signing_key TO pointclear_service;
@@ -756,6 +767,7 @@ GRANT UPDATE (granted_points) ON promotion TO pointclear_service;
 GRANT UPDATE (state, end_index, end_root) ON settlement_window TO pointclear_service;
 GRANT UPDATE (amount) ON window_sum TO pointclear_service;
 GRANT UPDATE (points) ON window_points TO pointclear_service;
+GRANT UPDATE (amount) ON window_credit TO pointclear_service;
 GRANT UPDATE (last_seq, last_sha256) ON stream_head TO pointclear_service;
 GRANT UPDATE (minute, refused) ON refusal_tally TO pointclear_service;
 GRANT UPDATE (next_index, frontier, recorded_at, terms_revision, quote_changes) ON head TO pointclear_service;

@@ -6,9 +6,18 @@
 SELECT entry_key, log_index, record FROM record WHERE entry_key = ANY (:entry_keys);
 
 -- name: windows(window_ids)
--- Every open window, and these.
+-- Every window that is not stated yet, those aborted whose credits still wait, and these.
 SELECT window_number, window_id, currency, business_date, state, first_index, end_index
-FROM settlement_window WHERE state = 'OPEN' OR window_id = ANY (:window_ids);
+FROM settlement_window AS w WHERE state IN ('OPEN', 'CLOSED') OR window_id = ANY (:window_ids) OR (
+    state = 'ABORTED' AND EXISTS (
+        SELECT FROM window_credit AS c WHERE c.window_number = w.window_number AND c.amount > 0));
+
+-- name: window_credits(window_ids, partner_numbers)
+-- What waits of credits: of these windows and of aborted ones, and of these partners in all windows that are not settled.
+SELECT c.window_number, c.partner_number, c.amount
+FROM window_credit AS c JOIN settlement_window AS w USING (window_number)
+WHERE w.window_id = ANY (:window_ids) OR (w.state = 'ABORTED' AND c.amount > 0)
+    OR (w.state <> 'SETTLED' AND c.partner_number = ANY (:partner_numbers::integer[]));
 
 -- name: window_money(window_ids)
 -- The money sums of these windows.
@@ -17,11 +26,11 @@ FROM window_sum AS s JOIN settlement_window AS w USING (window_number)
 WHERE w.window_id = ANY (:window_ids);
 
 -- name: balances(account_numbers)
-SELECT account_number, debits_pending, debits_posted, credits_pending, credits_posted, floor, ceiling
+SELECT account_number, debits_pending, debits_posted, credits_pending, credits_posted, floor, ceiling, credits_held
 FROM balance WHERE account_number = ANY (:account_numbers::bigint[]);
 
 -- name: all_balances()
-SELECT account_number, debits_pending, debits_posted, credits_pending, credits_posted, floor, ceiling FROM balance;
+SELECT account_number, debits_pending, debits_posted, credits_pending, credits_posted, floor, ceiling, credits_held FROM balance;
 
 -- name: tallies()
 SELECT p.partner_id, t.minute, t.refused FROM refusal_tally AS t JOIN partner AS p USING (partner_number);

@@ -19,7 +19,8 @@ class Position:
     partner_id: str
     currency: str
     scale: int
-    net_debit_cap: int
+    net_debit_cap: int | None
+    """None where no cap bounds it."""
     balance: int
     """Posted credits less posted debits of the position."""
     reserved: int
@@ -34,6 +35,8 @@ class Position:
     """Nets of the windows that are closed and not stated."""
     stated: int
     """Payments that statements ask for and the bank has not confirmed."""
+    credits_held: int = 0
+    """Credits that wait until their window is settled, where they do."""
 
     @property
     def carried(self) -> int:
@@ -43,12 +46,16 @@ class Position:
     @property
     def alert_level(self) -> int:
         """The highest alert level of the cap that is reached, in percent; 0 for none."""
-        return level_of(self.balance - self.reserved, -self.net_debit_cap)
+        return level_of(self._usable, -(self.net_debit_cap or 0))
 
     @property
     def headroom(self) -> int:
-        """What may still be debited before the cap refuses it."""
-        return max(0, self.net_debit_cap + self.balance - self.reserved)
+        """What may still be debited before the cap refuses it; 0 where there is none."""
+        return 0 if self.net_debit_cap is None else max(0, self.net_debit_cap + self._usable)
+
+    @property
+    def _usable(self) -> int:
+        return self.balance - self.reserved - self.credits_held
 
 
 def read_position(connection: Any, partner_id: str) -> Position | None:

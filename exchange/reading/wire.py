@@ -81,7 +81,9 @@ def position_to_proto(position: Position) -> pb.Position:
         carried=position.carried,
         reserved=position.reserved,
         collateral=position.collateral,
-        net_debit_cap=position.net_debit_cap,
+        net_debit_cap=position.net_debit_cap or 0,
+        uncapped=position.net_debit_cap is None,
+        credits_held=position.credits_held,
         headroom=position.headroom,
         alert_level=position.alert_level,
     )

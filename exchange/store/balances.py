@@ -7,7 +7,9 @@ from exchange.commands import Book, Command, Order
 from exchange.ledger.accounts import (
     HubAccount,
     PointsAccount,
+    collateral_account,
     hub_account,
+    is_collateral,
     points_account,
     position_account,
     tax_account,
@@ -48,10 +50,15 @@ def accounts_touched(
             case Book():
                 for posting in command.postings:
                     accounts |= {posting.debit, posting.credit}
+                    # The bound of a position may follow its collateral.
+                    accounts |= {a - 1 for a in (posting.debit, posting.credit) if is_collateral(a)}
+                if command.step is not None:
+                    accounts |= positions_of(registry)
             case SetLimits(limits=PartnerLimits(partner_id=name)) if name in registry.partners:
                 partner = registry.partners[name]
                 money = registry.units[partner.currency].number
                 accounts.add(position_account(money, partner.number))
+                accounts.add(collateral_account(money, partner.number))
             case AddPartner() | AddKey() | AddTaxRate() | Activate():
                 # Orders behind it in the batch may rest on what it brings.
                 return None
@@ -63,6 +70,14 @@ def accounts_touched(
     for version in promotions_touched(registry, commands, held):
         accounts |= funding_accounts(registry, registry.agreements[version].terms)
     return accounts
+
+
+def positions_of(registry: Registry) -> set[int]:
+    """Every partner's position: a window's step may set credits free."""
+    return {
+        position_account(registry.units[each.currency].number, each.number)
+        for each in registry.partners.values()
+    }
 
 
 def corridor_accounts(registry: Registry, source: str, target: str) -> set[int]:

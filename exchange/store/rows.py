@@ -10,7 +10,7 @@ from uuid import UUID
 
 from exchange.commands import Reverse
 from exchange.fold import Cell, Folded, State, Tally
-from exchange.ledger.postings import Balance, MoneyCell, PointsCell
+from exchange.ledger.postings import Balance, CreditCell, MoneyCell, PointsCell
 from exchange.outcomes import Outcome, Recorded, Reversed, TransferState
 from exchange.promotions import PromotionPoints
 from exchange.quotes.quote import Quote
@@ -39,6 +39,7 @@ def rows_of(before: State, folded: Folded, sealed: Sealed) -> dict[str, Rows]:
         "write_balances": balance_rows(before.balances, folded.state.balances, folded.forced),
         "write_money": money_rows(folded.window_steps),
         "write_points": points_rows(folded.window_steps),
+        "write_credits": credit_rows(folded.window_steps),
         "write_holds": hold_rows(folded.outcomes, registry),
         "write_verdicts": verdict_rows(folded.outcomes),
         "write_reservations": reservation_rows(folded.outcomes, registry),
@@ -272,6 +273,7 @@ def balance_rows(
             each.credits_pending,
             each.credits_posted,
             each.floor,
+            each.credits_held,
             forced.get(number, 0),
         )
         for number, each in after.items()
@@ -294,6 +296,15 @@ def points_rows(steps: Mapping[Cell, int]) -> Rows:
         (window, cell.unit, int(cell.code), by)
         for (window, cell), by in steps.items()
         if isinstance(cell, PointsCell)
+    ]
+
+
+def credit_rows(steps: Mapping[Cell, int]) -> Rows:
+    """What the windows' credits to partners grow by."""
+    return [
+        (window, cell.party, by)
+        for (window, cell), by in steps.items()
+        if isinstance(cell, CreditCell)
     ]
 
 

@@ -3,7 +3,7 @@
 Rules kept here:
 
 - A switch is in its ordinary position unless it was set, and a limit does not bound unless it is
-  above 0. A partner's net debit cap is the exception: 0 means that it may owe nothing.
+  above 0. The net debit cap of a CAPPED partner is the exception: 0 means that it may owe nothing.
 - What is set for a subject replaces all that was set for it before.
 - A day is a day of UTC by the log's time, so that every process counts the same one and none can
   be made longer by closing a window late.
@@ -24,8 +24,19 @@ class Funding(StrEnum):
     """How a partner covers what it owes."""
 
     CAPPED = "CAPPED"
+    """Within its net debit cap."""
     PREPAID = "PREPAID"
+    """In advance: its cap is the collateral that is there, whatever else is set."""
     POSTPAID = "POSTPAID"
+    """Afterwards: no cap bounds it, unless one is set."""
+
+
+class Headroom(StrEnum):
+    """When what a partner is credited counts as room for debits."""
+
+    AT_COMMIT = "AT_COMMIT"
+    WHEN_SETTLED = "WHEN_SETTLED"
+    """When the window that counts the credit is settled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +96,19 @@ class PartnerLimits:
     """That it sends."""
     value_per_day: int = 0
     """Of the transfers that it sends, fees and taxes left out."""
+    headroom: Headroom | None = None
+    """None is what is usual for its funding: WHEN_SETTLED where that is PREPAID."""
 
     @property
     def subject(self) -> str:
         """Whose they are."""
         return f"partner/{self.partner_id}"
+
+    @property
+    def credits_wait(self) -> bool:
+        """Whether credits are no headroom until their window is settled."""
+        usual = Headroom.WHEN_SETTLED if self.funding is Funding.PREPAID else Headroom.AT_COMMIT
+        return (self.headroom or usual) is Headroom.WHEN_SETTLED
 
 
 @dataclass(frozen=True, slots=True)

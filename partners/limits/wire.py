@@ -14,6 +14,7 @@ from partners.limits.values import (
     CorridorLimits,
     CorridorSwitches,
     Funding,
+    Headroom,
     Limits,
     PartnerLimits,
     PartnerSwitches,
@@ -122,7 +123,16 @@ def _partner_limits(message: pb.PartnerLimits) -> PartnerLimits:
         cap,
         _within(message.transfers_per_day, COUNT_MAX, f"{at}.transfers_per_day"),
         _within(message.value_per_day, POINTS_MAX, f"{at}.value_per_day"),
+        _headroom(message, f"{at}.headroom"),
     )
+
+
+def _headroom(message: pb.PartnerLimits, field: str) -> Headroom | None:
+    if not message.headroom:
+        return None
+    if message.headroom not in pb.Headroom.values():
+        raise Refused(Reason.FIELD_INVALID, field, "it counts at the commit or when settled")
+    return Headroom[pb.Headroom.Name(message.headroom).removeprefix("HEADROOM_")]
 
 
 def _corridor_limits(message: pb.CorridorLimits) -> CorridorLimits:
@@ -168,6 +178,7 @@ def limits_to_proto(limits: Limits) -> pb.Limits:
                     net_debit_cap=limits.net_debit_cap,
                     transfers_per_day=limits.transfers_per_day,
                     value_per_day=limits.value_per_day,
+                    headroom=pb.Headroom.Value(f"HEADROOM_{limits.headroom or 'UNSPECIFIED'}"),
                 )
             )
         case CorridorLimits():

@@ -14,9 +14,9 @@ from exchange import reads
 from exchange.batch import CommitUnknown, Decided, Ledger
 from exchange.commands import Book, CloseWindow, Command, DecideHeld, Order, Verdict
 from exchange.embedded_postgres import OWNER_ROLE
-from exchange.fold import Limits, fold
+from exchange.fold import Cell, Limits, fold
 from exchange.ledger.accounts import HubAccount, hub_account, position_account
-from exchange.ledger.postings import Balance, Code, MoneyCell, PointsCell, Posting
+from exchange.ledger.postings import Balance, Code, CreditCell, MoneyCell, PointsCell, Posting
 from exchange.log.merkle import Frontier, leaf_data
 from exchange.outcomes import Quoted, Recorded, Repeated, Reversed
 from exchange.seal import Sealed
@@ -502,18 +502,20 @@ def balances(database: Database) -> dict[int, Balance]:
     """Every balance, by account number."""
     rows = database.ask(
         "SELECT account_number, debits_pending, debits_posted, credits_pending, credits_posted,"
-        " floor, ceiling FROM balance"
+        " floor, ceiling, credits_held FROM balance"
     )
     return {row[0]: Balance(*row[1:]) for row in rows}
 
 
-def sums(database: Database) -> dict[tuple[int, MoneyCell | PointsCell], int]:
+def sums(database: Database) -> dict[Cell, int]:
     """Every window's sums."""
     money = database.ask(
         "SELECT window_number, party, counterparty, code, tax_number, amount FROM window_sum"
     )
     points = database.ask("SELECT window_number, unit_number, code, points FROM window_points")
+    credits_ = database.ask("SELECT window_number, partner_number, amount FROM window_credit")
     return {
         **{(row[0], MoneyCell(row[1], row[2], Code(row[3]), row[4])): row[5] for row in money},
         **{(row[0], PointsCell(row[1], Code(row[2]))): row[3] for row in points},
+        **{(row[0], CreditCell(row[1])): row[2] for row in credits_},
     }

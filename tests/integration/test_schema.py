@@ -265,6 +265,8 @@ def test_the_service_updates_running_totals_and_nothing_else(database: Database)
         "quote.used_by",
         "quote.reserves",
         "head.quote_changes",
+        "window_credit.amount",
+        "balance.credits_held",
     }
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -20,11 +21,13 @@ from exchange.commands import (
     Reverse,
     TakeBack,
     Verdict,
+    WindowStep,
 )
 from exchange.fold import State, window_id
 from exchange.ledger.accounts import (
     HubAccount,
     PointsAccount,
+    collateral_account,
     hub_account,
     points_account,
     position_account,
@@ -39,6 +42,7 @@ from partners.limits.values import (
     CorridorLimits,
     CorridorSwitches,
     Funding,
+    Headroom,
     Limits,
     PartnerLimits,
     PartnerSwitches,
@@ -244,6 +248,51 @@ def settlement_entries(draw: st.DrawFn) -> Book:
 
 
 @st.composite
+def collateral_entries(draw: st.DrawFn) -> Book:
+    """Collateral that comes, goes back or is drawn."""
+    partner = draw(st.sampled_from(PARTNERS))
+    collateral, position = collateral_account(MONEY, partner), position_account(MONEY, partner)
+    lies = hub_account(MONEY, HubAccount.BANK_COLLATERAL)
+    bank = hub_account(MONEY, HubAccount.BANK_SETTLEMENT)
+    amount = draw(st.integers(1, make.CAP))
+    phase = draw(st.sampled_from([Phase.POSTED, Phase.POSTED, Phase.PENDING]))
+    top_up = Posting(Code.TOP_UP, lies, collateral, amount, phase)
+    withdrawal = Posting(Code.WITHDRAW, collateral, lies, amount, phase)
+    draws = Posting(Code.DRAW, bank, position, amount, phase)
+    kinds = [(top_up,), (top_up,), (withdrawal,), (withdrawal, draws)]
+    postings = draw(st.sampled_from(kinds))
+    key = f"collateral/{draw(st.integers(1, 30))}"
+    body = repr(postings).encode()
+    return Book(key, "application/json", body, postings, make.CURRENCY)
+
+
+@st.composite
+def window_moves(draw: st.DrawFn) -> Book:
+    """Windows that are stated, settled or aborted, whether they can be or not."""
+    name = draw(st.sampled_from(WINDOW_IDS))
+    states = (
+        ("CLOSED", "PENDING_SETTLEMENT", "SETTLED"),
+        ("CLOSED", "PENDING_SETTLEMENT", "ABORTED"),
+    )
+    before, after = draw(st.sampled_from([pair for each in states for pair in pairwise(each)]))
+    key = f"step/{name}/{draw(st.integers(1, 9))}"
+    step = WindowStep(name, before, after)
+    return Book(key, "application/json", after.encode(), step=step)
+
+
+@st.composite
+def pay_outs(draw: st.DrawFn) -> Book:
+    """Pay-outs of a window."""
+    position = position_account(MONEY, draw(st.sampled_from(PARTNERS)))
+    bank = hub_account(MONEY, HubAccount.BANK_SETTLEMENT)
+    posting = Posting(Code.PAY_OUT, position, bank, draw(st.integers(1, make.CAP)), Phase.PENDING)
+    key = f"leg/{draw(st.integers(1, 9))}"
+    body = repr(posting).encode()
+    pays = draw(st.sampled_from(WINDOW_IDS))
+    return Book(key, "application/json", body, (posting,), make.CURRENCY, pays=pays)
+
+
+@st.composite
 def confirmations(draw: st.DrawFn) -> Book:
     """Points that a brand confirms, of those that wait or more."""
     unit = FIRST.registry.points_unit(draw(st.sampled_from(make.BRANDS))).number
@@ -315,6 +364,9 @@ LIMITS: list[Limits] = [
     PartnerLimits("grocery", Funding.POSTPAID, make.CAP // 100),
     PartnerLimits("grocery", Funding.CAPPED, 2 * make.CAP),
     PartnerLimits("fuel", Funding.PREPAID, 0),
+    PartnerLimits("fuel", Funding.PREPAID, headroom=Headroom.AT_COMMIT),
+    PartnerLimits("grocery", Funding.POSTPAID, headroom=Headroom.WHEN_SETTLED),
+    PartnerLimits("grocery", Funding.CAPPED, make.CAP, headroom=Headroom.WHEN_SETTLED),
     PartnerLimits("nobody", Funding.PREPAID, 0),
     PartnerLimits("deli", Funding.CAPPED, make.CAP, 3, 30_000_000),
     CorridorLimits("grocery", "fuel", source_points_per_day=3_000),
@@ -438,6 +490,9 @@ def commands() -> st.SearchStrategy[Command]:
         quoted_orders(),
         settlement_entries(),
         confirmations(),
+        collateral_entries(),
+        window_moves(),
+        pay_outs(),
         link_commands(),
         link_commands(),
         restraints(),

@@ -6,15 +6,30 @@ from hypothesis import given
 
 from exchange.commands import Command
 from exchange.fold import Folded, State, fold
-from exchange.ledger.accounts import HUB, PointsAccount, party_of, points_account, unit_of
-from exchange.ledger.postings import Balance, MoneyCell, PointsCell
+from exchange.ledger.accounts import (
+    HUB,
+    PointsAccount,
+    collateral_account,
+    is_position,
+    party_of,
+    points_account,
+    position_account,
+    unit_of,
+)
+from exchange.ledger.postings import COLLATERAL_CODES, Balance, CreditCell, MoneyCell, PointsCell
 from exchange.outcomes import Booked, Quoted, Recorded, Reversed, TransferState
+from partners.limits.values import Funding
 from tests import factories as make
 from tests.property.histories import FIRST, histories, positions
 
 
 def after(commands: list[Command]) -> State:
     return fold(FIRST, commands, make.NOW).state
+
+
+def is_set_anew(was: Balance, balance: Balance) -> bool:
+    """Whether credits wait that did not before."""
+    return was.credits_held is None and balance.credits_held is not None
 
 
 def each_step(commands: list[Command]) -> list[tuple[State, Folded]]:
@@ -75,7 +90,7 @@ def test_a_position_is_its_window_sums_payments_included(commands: list[Command]
     state = after(commands)
     sums: dict[int, int] = defaultdict(int)
     for (_window, cell), amount in state.window_sums.items():
-        if isinstance(cell, MoneyCell):
+        if isinstance(cell, MoneyCell) and cell.code not in COLLATERAL_CODES:
             sums[cell.party] += amount
     assert {number: sums[number] for number in positions(state)} == positions(state)
 
@@ -113,11 +128,43 @@ def test_a_balance_below_its_floor_never_falls_and_none_rises_above_its_ceiling(
     for before, folded in each_step(commands):
         for number, balance in folded.state.balances.items():
             was = before.balances.get(number, Balance())
-            if balance.floor is not None:
+            # What is set anew holds from where the balance then stands.
+            if balance.floor is not None and not is_set_anew(was, balance):
                 # It gives way before what is forced, and by no more.
                 forced = folded.forced.get(number, 0)
-                assert balance.available >= min(balance.floor, was.available) - forced
+                assert balance.usable >= min(balance.floor, was.usable) - forced
             assert balance.ceiling is None or balance.at_most <= balance.ceiling
+
+
+@given(histories())
+def test_credits_that_wait_are_those_of_windows_that_are_not_settled(
+    commands: list[Command],
+) -> None:
+    for _before, folded in each_step(commands):
+        state = folded.state
+        settled = {each.number for each in state.windows.values() if each.state == "SETTLED"}
+        waits: dict[int, int] = defaultdict(int)
+        for (window, cell), amount in state.window_sums.items():
+            if isinstance(cell, CreditCell) and window not in settled:
+                waits[cell.party] += max(0, amount)
+        for number, balance in state.balances.items():
+            if balance.credits_held is not None:
+                assert is_position(number)
+                assert balance.credits_held == waits[party_of(number)]
+
+
+@given(histories())
+def test_the_bound_of_a_prepaid_partner_is_its_collateral(commands: list[Command]) -> None:
+    for _before, folded in each_step(commands):
+        state = folded.state
+        for partner in state.registry.partners.values():
+            money = state.registry.units[partner.currency].number
+            position = state.balances[position_account(money, partner.number)]
+            collateral = state.balances[collateral_account(money, partner.number)]
+            limits = state.registry.limits_of(partner)
+            assert (position.credits_held is not None) == limits.credits_wait
+            if limits.funding is Funding.PREPAID:
+                assert position.floor == -collateral.available
 
 
 @given(histories())

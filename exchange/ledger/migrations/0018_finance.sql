@@ -87,6 +87,70 @@ ALTER TABLE report_part ENABLE ALWAYS TRIGGER never_emptied;
 
 GRANT SELECT, INSERT ON report_file, report_part TO pointclear_service;
 
+-- Credits that wait until their window is settled, and partners whose bound is their collateral.
+
+-- What each window credits to each partner, entry by entry, less what was paid of it. Where a partner's credits wait until they
+-- are settled, `credits_held` of its position is the sum over its windows that are not, none of them below 0.
+CREATE TABLE window_credit (
+    window_number integer NOT NULL REFERENCES settlement_window,
+    partner_number integer NOT NULL REFERENCES partner,
+    amount bigint NOT NULL,
+    PRIMARY KEY (window_number, partner_number)
+) WITH (fillfactor = 50);
+
+GRANT SELECT, INSERT ON window_credit TO pointclear_service;
+GRANT UPDATE (amount) ON window_credit TO pointclear_service;
+
+-- What every window has credited so far. A position is 4096 + 2p; points and payments are no credits.
+WITH side AS (
+    SELECT log_index, window_number, credit AS account_number, amount FROM posting WHERE phase IN (1, 3)
+        AND code NOT IN (1, 2, 3, 9, 10, 11, 18, 19, 20, 21, 22)
+    UNION ALL
+    SELECT log_index, window_number, debit, -amount FROM posting WHERE phase = 1
+        AND code NOT IN (1, 2, 3, 9, 10, 11, 18, 19, 20, 21, 22)
+), net AS (
+    SELECT window_number, ((account_number & 1048575)::integer - 4096) / 2 AS partner_number, sum(amount) AS amount
+    FROM side WHERE account_number & 1048575 >= 4096 AND account_number & 1 = 0
+    GROUP BY log_index, window_number, account_number
+), credited AS (
+    SELECT window_number, partner_number, sum(amount) AS amount FROM net WHERE amount > 0 GROUP BY window_number, partner_number
+), paid AS (
+    SELECT window_number, partner_number, sum(amount) AS amount FROM leg_state
+    WHERE amount > 0 AND log_index IS NOT NULL GROUP BY window_number, partner_number
+)
+INSERT INTO window_credit (window_number, partner_number, amount)
+SELECT window_number, partner_number, coalesce(c.amount, 0) - coalesce(p.amount, 0)
+FROM credited AS c FULL JOIN paid AS p USING (window_number, partner_number);
+
+ALTER TABLE balance ADD COLUMN credits_held bigint CHECK (credits_held >= 0);
+GRANT UPDATE (credits_held) ON balance TO pointclear_service;
+
+-- The credits of partners that are PREPAID already wait from now on, and POSTPAID ones without a cap have no floor any more. The
+-- funding is the byte behind the partner's id in the one encoding of its limits.
+WITH funded AS (
+    SELECT (u.unit_number::bigint << 20) + 4096 + 2 * p.partner_number AS account_number, p.partner_number,
+        get_byte(r.body, 5 + get_byte(r.body, 3)) AS funding,
+        CASE WHEN octet_length(r.body) > 6 + get_byte(r.body, 3) THEN get_byte(r.body, 6 + get_byte(r.body, 3)) = 24
+            ELSE false END AS has_cap
+    FROM restraint AS r JOIN partner AS p ON r.subject = 'partner/' || p.partner_id JOIN unit AS u ON u.name = p.currency
+    WHERE r.kind = 'limits' AND octet_length(r.body) > 5 + get_byte(r.body, 3) AND get_byte(r.body, 4 + get_byte(r.body, 3)) = 16
+), held AS (
+    SELECT f.account_number, f.funding, f.has_cap, coalesce((
+        SELECT sum(greatest(c.amount, 0)) FROM window_credit AS c JOIN settlement_window AS w USING (window_number)
+        WHERE c.partner_number = f.partner_number AND w.state <> 'SETTLED'), 0) AS credits
+    FROM funded AS f WHERE f.funding = 2 OR (f.funding = 3 AND NOT f.has_cap)
+)
+UPDATE balance AS b SET
+    credits_held = CASE WHEN h.funding = 2 THEN h.credits END,
+    floor = CASE WHEN h.funding = 2 THEN b.floor END,
+    lowest = CASE WHEN h.funding = 2
+        THEN least(b.floor, b.credits_posted - h.credits - b.debits_posted - b.debits_pending) END
+FROM held AS h WHERE b.account_number = h.account_number;
+
+ALTER TABLE balance DROP CONSTRAINT balance_floor;
+ALTER TABLE balance ADD CONSTRAINT balance_floor
+    CHECK (credits_posted - coalesce(credits_held, 0) - debits_posted - debits_pending >= lowest);
+
 -- Line files in parts.
 
 CREATE TABLE line_file_part (

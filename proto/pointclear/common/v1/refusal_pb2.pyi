@@ -234,6 +234,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The version of a partner's bank account is not in the state that this step needs."""
     REASON_INVOICE_UNKNOWN: _Reason.ValueType  # 170
     """There is no such invoice or credit note, or it is not the caller's to see."""
+    REASON_COLLATERAL_NEEDED: _Reason.ValueType  # 180
+    """Collateral that covers what a partner owes is not given back."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Every reason for which this service refuses. The name is the contract: it is also the `reason` of the
@@ -410,6 +412,8 @@ REASON_ACCOUNT_STATE: Reason.ValueType  # 160
 """The version of a partner's bank account is not in the state that this step needs."""
 REASON_INVOICE_UNKNOWN: Reason.ValueType  # 170
 """There is no such invoice or credit note, or it is not the caller's to see."""
+REASON_COLLATERAL_NEEDED: Reason.ValueType  # 180
+"""Collateral that covers what a partner owes is not given back."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 class _RetryClass:

@@ -795,6 +795,8 @@ class Position(_message.Message):
     NET_DEBIT_CAP_FIELD_NUMBER: _builtins.int
     HEADROOM_FIELD_NUMBER: _builtins.int
     ALERT_LEVEL_FIELD_NUMBER: _builtins.int
+    CREDITS_HELD_FIELD_NUMBER: _builtins.int
+    UNCAPPED_FIELD_NUMBER: _builtins.int
     partner_id: _builtins.str
     """Whose position."""
     currency: _builtins.str
@@ -820,13 +822,19 @@ class Position(_message.Message):
     collateral: _builtins.int
     """Prefunding: posted credits less posted debits of `<partner>.collateral`."""
     net_debit_cap: _builtins.int
-    """The net debit cap: how far the balance less what is reserved may go below 0."""
+    """The net debit cap: how far the balance less what is reserved may go below 0. Of a PREPAID partner the collateral that is
+    there and not on its way out.
+    """
     headroom: _builtins.int
     """What the next transfers may cost, value, fee and tax together, before NET_DEBIT_CAP_EXCEEDED: cap plus balance less
-    reserved, and never negative.
+    reserved and less credits that wait, and never negative. 0 where `uncapped`.
     """
     alert_level: _builtins.int
     """The highest alert level of the cap that is reached, reserved amounts counted: 50, 80 or 95 percent, 0 below."""
+    credits_held: _builtins.int
+    """Credits that are no headroom before their window is settled, where the partner's limits say so."""
+    uncapped: _builtins.bool
+    """Whether no cap bounds the position: it is POSTPAID, and none was set."""
     def __init__(
         self,
         *,
@@ -844,10 +852,12 @@ class Position(_message.Message):
         net_debit_cap: _builtins.int = ...,
         headroom: _builtins.int = ...,
         alert_level: _builtins.int = ...,
+        credits_held: _builtins.int = ...,
+        uncapped: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_level", b"alert_level", "balance", b"balance", "carried", b"carried", "closed", b"closed", "collateral", b"collateral", "currency", b"currency", "headroom", b"headroom", "net_debit_cap", b"net_debit_cap", "open", b"open", "open_window_id", b"open_window_id", "partner_id", b"partner_id", "reserved", b"reserved", "scale", b"scale", "stated", b"stated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_level", b"alert_level", "balance", b"balance", "carried", b"carried", "closed", b"closed", "collateral", b"collateral", "credits_held", b"credits_held", "currency", b"currency", "headroom", b"headroom", "net_debit_cap", b"net_debit_cap", "open", b"open", "open_window_id", b"open_window_id", "partner_id", b"partner_id", "reserved", b"reserved", "scale", b"scale", "stated", b"stated", "uncapped", b"uncapped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,15 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#pointclear/partners/v1/limits.proto\x12\x16pointclear.partners.v1\x1a\x1egoogle/protobuf/duration.proto\"\xcb\x01\n\x08Switches\x12:\n\x07partner\x18\x01 \x01(\x0b\x32\'.pointclear.partners.v1.PartnerSwitchesH\x00\x12<\n\x08\x63orridor\x18\x02 \x01(\x0b\x32(.pointclear.partners.v1.CorridorSwitchesH\x00\x12:\n\x07program\x18\x03 \x01(\x0b\x32\'.pointclear.partners.v1.ProgramSwitchesH\x00\x42\t\n\x07subject\"\x8e\x01\n\x0fPartnerSwitches\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12\x17\n\x0fsending_stopped\x18\x02 \x01(\x08\x12\x19\n\x11receiving_stopped\x18\x03 \x01(\x08\x12\x17\n\x0fquoting_stopped\x18\x04 \x01(\x08\x12\x1a\n\x12settlement_on_hold\x18\x05 \x01(\x08\"R\n\x10\x43orridorSwitches\x12\x16\n\x0esource_program\x18\x01 \x01(\t\x12\x16\n\x0etarget_program\x18\x02 \x01(\t\x12\x0e\n\x06\x63losed\x18\x03 \x01(\x08\"=\n\x0fProgramSwitches\x12\x12\n\nprogram_id\x18\x01 \x01(\t\x12\x16\n\x0ein_maintenance\x18\x02 \x01(\x08\"\xc3\x01\n\x06Limits\x12\x38\n\x07partner\x18\x01 \x01(\x0b\x32%.pointclear.partners.v1.PartnerLimitsH\x00\x12:\n\x08\x63orridor\x18\x02 \x01(\x0b\x32&.pointclear.partners.v1.CorridorLimitsH\x00\x12\x38\n\x07program\x18\x03 \x01(\x0b\x32%.pointclear.partners.v1.ProgramLimitsH\x00\x42\t\n\x07subject\"\x9e\x01\n\rPartnerLimits\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12\x30\n\x07\x66unding\x18\x02 \x01(\x0e\x32\x1f.pointclear.partners.v1.Funding\x12\x15\n\rnet_debit_cap\x18\x03 \x01(\x03\x12\x19\n\x11transfers_per_day\x18\x04 \x01(\x03\x12\x15\n\rvalue_per_day\x18\x05 \x01(\x03\"\xd6\x02\n\x0e\x43orridorLimits\x12\x16\n\x0esource_program\x18\x01 \x01(\t\x12\x16\n\x0etarget_program\x18\x02 \x01(\t\x12\x1d\n\x15source_points_per_day\x18\x03 \x01(\x03\x12 \n\x18member_transfers_per_day\x18\x04 \x01(\x03\x12\x1d\n\x15member_points_per_day\x18\x05 \x01(\x03\x12\x17\n\x0freturn_ban_days\x18\x06 \x01(\x05\x12/\n\x0clink_cooling\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1b\n\x13review_above_points\x18\x08 \x01(\x03\x12\'\n\x1freview_member_transfers_per_day\x18\t \x01(\x03\x12$\n\x1creview_member_points_per_day\x18\n \x01(\x03\"B\n\rProgramLimits\x12\x12\n\nprogram_id\x18\x01 \x01(\t\x12\x1d\n\x15target_points_per_day\x18\x02 \x01(\x03\"[\n\x12SetSwitchesRequest\x12\x11\n\tchange_id\x18\x01 \x01(\x0c\x12\x32\n\x08switches\x18\x02 \x01(\x0b\x32 .pointclear.partners.v1.Switches\"I\n\x13SetSwitchesResponse\x12\x32\n\x08switches\x18\x01 \x01(\x0b\x32 .pointclear.partners.v1.Switches\"\x15\n\x13ListSwitchesRequest\"J\n\x14ListSwitchesResponse\x12\x32\n\x08switches\x18\x01 \x03(\x0b\x32 .pointclear.partners.v1.Switches\"U\n\x10SetLimitsRequest\x12\x11\n\tchange_id\x18\x01 \x01(\x0c\x12.\n\x06limits\x18\x02 \x01(\x0b\x32\x1e.pointclear.partners.v1.Limits\"C\n\x11SetLimitsResponse\x12.\n\x06limits\x18\x01 \x01(\x0b\x32\x1e.pointclear.partners.v1.Limits\"\x13\n\x11ListLimitsRequest\"D\n\x12ListLimitsResponse\x12.\n\x06limits\x18\x01 \x03(\x0b\x32\x1e.pointclear.partners.v1.Limits*a\n\x07\x46unding\x12\x17\n\x13\x46UNDING_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x46UNDING_CAPPED\x10\x01\x12\x13\n\x0f\x46UNDING_PREPAID\x10\x02\x12\x14\n\x10\x46UNDING_POSTPAID\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#pointclear/partners/v1/limits.proto\x12\x16pointclear.partners.v1\x1a\x1egoogle/protobuf/duration.proto\"\xcb\x01\n\x08Switches\x12:\n\x07partner\x18\x01 \x01(\x0b\x32\'.pointclear.partners.v1.PartnerSwitchesH\x00\x12<\n\x08\x63orridor\x18\x02 \x01(\x0b\x32(.pointclear.partners.v1.CorridorSwitchesH\x00\x12:\n\x07program\x18\x03 \x01(\x0b\x32\'.pointclear.partners.v1.ProgramSwitchesH\x00\x42\t\n\x07subject\"\x8e\x01\n\x0fPartnerSwitches\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12\x17\n\x0fsending_stopped\x18\x02 \x01(\x08\x12\x19\n\x11receiving_stopped\x18\x03 \x01(\x08\x12\x17\n\x0fquoting_stopped\x18\x04 \x01(\x08\x12\x1a\n\x12settlement_on_hold\x18\x05 \x01(\x08\"R\n\x10\x43orridorSwitches\x12\x16\n\x0esource_program\x18\x01 \x01(\t\x12\x16\n\x0etarget_program\x18\x02 \x01(\t\x12\x0e\n\x06\x63losed\x18\x03 \x01(\x08\"=\n\x0fProgramSwitches\x12\x12\n\nprogram_id\x18\x01 \x01(\t\x12\x16\n\x0ein_maintenance\x18\x02 \x01(\x08\"\xc3\x01\n\x06Limits\x12\x38\n\x07partner\x18\x01 \x01(\x0b\x32%.pointclear.partners.v1.PartnerLimitsH\x00\x12:\n\x08\x63orridor\x18\x02 \x01(\x0b\x32&.pointclear.partners.v1.CorridorLimitsH\x00\x12\x38\n\x07program\x18\x03 \x01(\x0b\x32%.pointclear.partners.v1.ProgramLimitsH\x00\x42\t\n\x07subject\"\xd2\x01\n\rPartnerLimits\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12\x30\n\x07\x66unding\x18\x02 \x01(\x0e\x32\x1f.pointclear.partners.v1.Funding\x12\x15\n\rnet_debit_cap\x18\x03 \x01(\x03\x12\x19\n\x11transfers_per_day\x18\x04 \x01(\x03\x12\x15\n\rvalue_per_day\x18\x05 \x01(\x03\x12\x32\n\x08headroom\x18\x06 \x01(\x0e\x32 .pointclear.partners.v1.Headroom\"\xd6\x02\n\x0e\x43orridorLimits\x12\x16\n\x0esource_program\x18\x01 \x01(\t\x12\x16\n\x0etarget_program\x18\x02 \x01(\t\x12\x1d\n\x15source_points_per_day\x18\x03 \x01(\x03\x12 \n\x18member_transfers_per_day\x18\x04 \x01(\x03\x12\x1d\n\x15member_points_per_day\x18\x05 \x01(\x03\x12\x17\n\x0freturn_ban_days\x18\x06 \x01(\x05\x12/\n\x0clink_cooling\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1b\n\x13review_above_points\x18\x08 \x01(\x03\x12\'\n\x1freview_member_transfers_per_day\x18\t \x01(\x03\x12$\n\x1creview_member_points_per_day\x18\n \x01(\x03\"B\n\rProgramLimits\x12\x12\n\nprogram_id\x18\x01 \x01(\t\x12\x1d\n\x15target_points_per_day\x18\x02 \x01(\x03\"[\n\x12SetSwitchesRequest\x12\x11\n\tchange_id\x18\x01 \x01(\x0c\x12\x32\n\x08switches\x18\x02 \x01(\x0b\x32 .pointclear.partners.v1.Switches\"I\n\x13SetSwitchesResponse\x12\x32\n\x08switches\x18\x01 \x01(\x0b\x32 .pointclear.partners.v1.Switches\"\x15\n\x13ListSwitchesRequest\"J\n\x14ListSwitchesResponse\x12\x32\n\x08switches\x18\x01 \x03(\x0b\x32 .pointclear.partners.v1.Switches\"U\n\x10SetLimitsRequest\x12\x11\n\tchange_id\x18\x01 \x01(\x0c\x12.\n\x06limits\x18\x02 \x01(\x0b\x32\x1e.pointclear.partners.v1.Limits\"C\n\x11SetLimitsResponse\x12.\n\x06limits\x18\x01 \x01(\x0b\x32\x1e.pointclear.partners.v1.Limits\"\x13\n\x11ListLimitsRequest\"D\n\x12ListLimitsResponse\x12.\n\x06limits\x18\x01 \x03(\x0b\x32\x1e.pointclear.partners.v1.Limits*a\n\x07\x46unding\x12\x17\n\x13\x46UNDING_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x46UNDING_CAPPED\x10\x01\x12\x13\n\x0f\x46UNDING_PREPAID\x10\x02\x12\x14\n\x10\x46UNDING_POSTPAID\x10\x03*W\n\x08Headroom\x12\x18\n\x14HEADROOM_UNSPECIFIED\x10\x00\x12\x16\n\x12HEADROOM_AT_COMMIT\x10\x01\x12\x19\n\x15HEADROOM_WHEN_SETTLED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pointclear.partners.v1.limits_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FUNDING']._serialized_start=1879
-  _globals['_FUNDING']._serialized_end=1976
+  _globals['_FUNDING']._serialized_start=1931
+  _globals['_FUNDING']._serialized_end=2028
+  _globals['_HEADROOM']._serialized_start=2030
+  _globals['_HEADROOM']._serialized_end=2117
   _globals['_SWITCHES']._serialized_start=96
   _globals['_SWITCHES']._serialized_end=299
   _globals['_PARTNERSWITCHES']._serialized_start=302
@@ -45,25 +47,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LIMITS']._serialized_start=594
   _globals['_LIMITS']._serialized_end=789
   _globals['_PARTNERLIMITS']._serialized_start=792
-  _globals['_PARTNERLIMITS']._serialized_end=950
-  _globals['_CORRIDORLIMITS']._serialized_start=953
-  _globals['_CORRIDORLIMITS']._serialized_end=1295
-  _globals['_PROGRAMLIMITS']._serialized_start=1297
-  _globals['_PROGRAMLIMITS']._serialized_end=1363
-  _globals['_SETSWITCHESREQUEST']._serialized_start=1365
-  _globals['_SETSWITCHESREQUEST']._serialized_end=1456
-  _globals['_SETSWITCHESRESPONSE']._serialized_start=1458
-  _globals['_SETSWITCHESRESPONSE']._serialized_end=1531
-  _globals['_LISTSWITCHESREQUEST']._serialized_start=1533
-  _globals['_LISTSWITCHESREQUEST']._serialized_end=1554
-  _globals['_LISTSWITCHESRESPONSE']._serialized_start=1556
-  _globals['_LISTSWITCHESRESPONSE']._serialized_end=1630
-  _globals['_SETLIMITSREQUEST']._serialized_start=1632
-  _globals['_SETLIMITSREQUEST']._serialized_end=1717
-  _globals['_SETLIMITSRESPONSE']._serialized_start=1719
-  _globals['_SETLIMITSRESPONSE']._serialized_end=1786
-  _globals['_LISTLIMITSREQUEST']._serialized_start=1788
-  _globals['_LISTLIMITSREQUEST']._serialized_end=1807
-  _globals['_LISTLIMITSRESPONSE']._serialized_start=1809
-  _globals['_LISTLIMITSRESPONSE']._serialized_end=1877
+  _globals['_PARTNERLIMITS']._serialized_end=1002
+  _globals['_CORRIDORLIMITS']._serialized_start=1005
+  _globals['_CORRIDORLIMITS']._serialized_end=1347
+  _globals['_PROGRAMLIMITS']._serialized_start=1349
+  _globals['_PROGRAMLIMITS']._serialized_end=1415
+  _globals['_SETSWITCHESREQUEST']._serialized_start=1417
+  _globals['_SETSWITCHESREQUEST']._serialized_end=1508
+  _globals['_SETSWITCHESRESPONSE']._serialized_start=1510
+  _globals['_SETSWITCHESRESPONSE']._serialized_end=1583
+  _globals['_LISTSWITCHESREQUEST']._serialized_start=1585
+  _globals['_LISTSWITCHESREQUEST']._serialized_end=1606
+  _globals['_LISTSWITCHESRESPONSE']._serialized_start=1608
+  _globals['_LISTSWITCHESRESPONSE']._serialized_end=1682
+  _globals['_SETLIMITSREQUEST']._serialized_start=1684
+  _globals['_SETLIMITSREQUEST']._serialized_end=1769
+  _globals['_SETLIMITSRESPONSE']._serialized_start=1771
+  _globals['_SETLIMITSRESPONSE']._serialized_end=1838
+  _globals['_LISTLIMITSREQUEST']._serialized_start=1840
+  _globals['_LISTLIMITSREQUEST']._serialized_end=1859
+  _globals['_LISTLIMITSRESPONSE']._serialized_start=1861
+  _globals['_LISTLIMITSRESPONSE']._serialized_end=1929
 # @@protoc_insertion_point(module_scope)

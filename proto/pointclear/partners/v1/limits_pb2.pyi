@@ -33,7 +33,7 @@ class _FundingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Funding.Value
     FUNDING_PREPAID: _Funding.ValueType  # 2
     """By collateral in advance: that is its cap, and `net_debit_cap` is 0."""
     FUNDING_POSTPAID: _Funding.ValueType  # 3
-    """After settlement, within an agreed net debit cap and without collateral."""
+    """After settlement and without collateral: no cap bounds it, unless `net_debit_cap` is above 0."""
 
 class Funding(_Funding, metaclass=_FundingEnumTypeWrapper):
     """How a partner covers what it owes."""
@@ -45,8 +45,32 @@ FUNDING_CAPPED: Funding.ValueType  # 1
 FUNDING_PREPAID: Funding.ValueType  # 2
 """By collateral in advance: that is its cap, and `net_debit_cap` is 0."""
 FUNDING_POSTPAID: Funding.ValueType  # 3
-"""After settlement, within an agreed net debit cap and without collateral."""
+"""After settlement and without collateral: no cap bounds it, unless `net_debit_cap` is above 0."""
 Global___Funding: _TypeAlias = Funding  # noqa: Y015
+
+class _Headroom:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HeadroomEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Headroom.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HEADROOM_UNSPECIFIED: _Headroom.ValueType  # 0
+    """As is usual for its funding: when settled for a PREPAID partner, else at the commit."""
+    HEADROOM_AT_COMMIT: _Headroom.ValueType  # 1
+    """As soon as the transfer is committed."""
+    HEADROOM_WHEN_SETTLED: _Headroom.ValueType  # 2
+    """When the window that counts it is settled."""
+
+class Headroom(_Headroom, metaclass=_HeadroomEnumTypeWrapper):
+    """When what a partner is credited counts as room for its debits."""
+
+HEADROOM_UNSPECIFIED: Headroom.ValueType  # 0
+"""As is usual for its funding: when settled for a PREPAID partner, else at the commit."""
+HEADROOM_AT_COMMIT: Headroom.ValueType  # 1
+"""As soon as the transfer is committed."""
+HEADROOM_WHEN_SETTLED: Headroom.ValueType  # 2
+"""When the window that counts it is settled."""
+Global___Headroom: _TypeAlias = Headroom  # noqa: Y015
 
 @_typing.final
 class Switches(_message.Message):
@@ -233,6 +257,7 @@ class PartnerLimits(_message.Message):
     NET_DEBIT_CAP_FIELD_NUMBER: _builtins.int
     TRANSFERS_PER_DAY_FIELD_NUMBER: _builtins.int
     VALUE_PER_DAY_FIELD_NUMBER: _builtins.int
+    HEADROOM_FIELD_NUMBER: _builtins.int
     partner_id: _builtins.str
     """Whose."""
     funding: Global___Funding.ValueType
@@ -243,6 +268,8 @@ class PartnerLimits(_message.Message):
     """Transfers that it may send in a day."""
     value_per_day: _builtins.int
     """Value, fees and taxes left out, of the transfers that it may send in a day, in units of its currency's scale."""
+    headroom: Global___Headroom.ValueType
+    """When what it is credited counts as room for its debits. A change holds for what is under way, too."""
     def __init__(
         self,
         *,
@@ -251,10 +278,11 @@ class PartnerLimits(_message.Message):
         net_debit_cap: _builtins.int = ...,
         transfers_per_day: _builtins.int = ...,
         value_per_day: _builtins.int = ...,
+        headroom: Global___Headroom.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["funding", b"funding", "net_debit_cap", b"net_debit_cap", "partner_id", b"partner_id", "transfers_per_day", b"transfers_per_day", "value_per_day", b"value_per_day"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["funding", b"funding", "headroom", b"headroom", "net_debit_cap", b"net_debit_cap", "partner_id", b"partner_id", "transfers_per_day", b"transfers_per_day", "value_per_day", b"value_per_day"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
