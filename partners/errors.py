@@ -70,6 +70,7 @@ class Reason(StrEnum):
     LINK_UNKNOWN = "LINK_UNKNOWN"
     OPERATOR_UNKNOWN = "OPERATOR_UNKNOWN"
     ACTION_UNKNOWN = "ACTION_UNKNOWN"
+    DISPUTE_UNKNOWN = "DISPUTE_UNKNOWN"
 
     MODIFIED_REQUEST = "MODIFIED_REQUEST"
     KEY_IN_USE = "KEY_IN_USE"
@@ -303,6 +304,11 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "NOT_FOUND",
             Retry.NEVER,
             "Check the action id, or list the actions.",
+        ),
+        Reason.DISPUTE_UNKNOWN: Rule(
+            "NOT_FOUND",
+            Retry.NEVER,
+            "List the disputes, and name one as it is listed.",
         ),
         Reason.MODIFIED_REQUEST: Rule(
             "ALREADY_EXISTS",

@@ -49,6 +49,14 @@ def entries_of(
     return tuple(map(_entry, rows))
 
 
+def open_entries_of(connection: Any, kind: str, end_kind: str, currency: str) -> tuple[Entry, ...]:
+    """The entries with such a fact that no entry of `end_kind` has ended, in the order of the
+    log.
+    """
+    rows = QUERIES.open_entries_of(connection, kind=kind, end_kind=end_kind, currency=currency)
+    return tuple(map(_entry, rows))
+
+
 def newest_entry_of(
     connection: Any,
     kind: str,

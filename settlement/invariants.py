@@ -90,19 +90,25 @@ def mirrors_off(connection: Any) -> Iterator[Finding]:
 
 
 def positions_off(connection: Any) -> Iterator[Finding]:
-    """Positions that differ from what was carried forward, what is still unpaid and what is not
-    stated yet.
+    """Positions that differ from what was carried forward, what is still unpaid, what is not stated
+    yet, and what has come of earlier windows since.
     """
-    for number, partner_id, currency, position, unstated in QUERIES.stated_positions(connection):
-        carried = 0
+    for number, partner_id, currency, account, position, unstated in QUERIES.stated_positions(
+        connection
+    ):
+        carried = restated = 0
         name = QUERIES.last_stated_window(connection, currency=currency, partner_id=partner_id)
         if name is not None:
             statement = store.statement_of(connection, name, partner_id)
             assert statement is not None, "the query names a window that was stated"
             carried = statement.carried_forward
+            restated = QUERIES.restated_since(
+                connection, partner_number=number, window_id=name, position=account
+            )
         unpaid = QUERIES.unpaid(connection, partner_number=number, currency=currency)
-        if carried + unpaid + unstated != position:
+        if carried + unpaid + unstated + restated != position:
             found = (
-                f"position {position}, carried {carried}, unpaid {unpaid}, not stated {unstated}"
+                f"position {position}, carried {carried}, unpaid {unpaid}, not stated {unstated},"
+                f" restated since {restated}"
             )
             yield Finding("position_is_carried_unpaid_and_unstated", partner_id, found)

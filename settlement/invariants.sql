@@ -288,7 +288,7 @@ FROM settlement_window AS w
 JOIN partner AS p ON p.currency = w.currency AND p.registered_index < w.end_index
 LEFT JOIN line_file AS f USING (window_number, partner_number)
 LEFT JOIN record AS r ON r.entry_key = 'statement/' || w.window_id || '/' || p.partner_id
-WHERE w.state IN ('PENDING_SETTLEMENT', 'SETTLED') AND (f.sha256 IS NULL OR r.log_index IS NULL);
+WHERE w.state IN ('PENDING_SETTLEMENT', 'SETTLED', 'ABORTED') AND (f.sha256 IS NULL OR r.log_index IS NULL);
 
 -- name: keys_are_as_recorded()
 -- A key's force begins and ends where the log has its events, whatever its row says.
@@ -303,7 +303,7 @@ WHERE k.registered_index IS DISTINCT FROM r.log_index OR k.revoked_index IS DIST
 -- Every leg of a settled window is confirmed by the bank.
 SELECT w.window_id, l.reference
 FROM leg_state AS l JOIN settlement_window AS w USING (window_number)
-WHERE w.state = 'SETTLED' AND l.confirmed_index IS NULL;
+WHERE w.state = 'SETTLED' AND l.confirmed_index IS NULL AND l.cancelled_index IS NULL;
 
 -- name: currencies()
 -- Each currency with its number among the units.
@@ -311,7 +311,7 @@ SELECT name, unit_number FROM unit WHERE NOT starts_with(name, 'PTS:') ORDER BY 
 
 -- name: stated_positions()
 -- Each partner's position, and its nets of windows that are not stated.
-SELECT p.partner_number, p.partner_id, p.currency, b.credits_posted - b.debits_posted,
+SELECT p.partner_number, p.partner_id, p.currency, b.account_number, b.credits_posted - b.debits_posted,
     coalesce((
         SELECT sum(n.net) FROM window_net AS n JOIN settlement_window AS w USING (window_number)
         WHERE n.party = p.partner_number AND w.currency = p.currency AND w.state IN ('OPEN', 'CLOSED')), 0)::bigint
@@ -325,11 +325,38 @@ ORDER BY p.partner_number;
 SELECT w.window_id
 FROM settlement_window AS w
 JOIN record AS r ON r.entry_key = 'statement/' || w.window_id || '/' || :partner_id
-WHERE w.currency = :currency AND w.state IN ('PENDING_SETTLEMENT', 'SETTLED')
+WHERE w.currency = :currency AND w.state IN ('PENDING_SETTLEMENT', 'SETTLED', 'ABORTED')
 ORDER BY w.window_number DESC LIMIT 1;
 
 -- name: unpaid(partner_number, currency)$
 -- A partner's legs of stated windows that the bank has not confirmed; positive is still paid to it.
 SELECT coalesce(sum(l.amount), 0)::bigint
 FROM leg_state AS l JOIN settlement_window AS w USING (window_number)
-WHERE l.partner_number = :partner_number AND w.currency = :currency AND w.state <> 'CLOSED' AND l.confirmed_index IS NULL;
+WHERE l.partner_number = :partner_number AND w.currency = :currency AND w.state <> 'CLOSED'
+    AND l.confirmed_index IS NULL AND l.cancelled_index IS NULL;
+
+-- name: restated_since(partner_number, window_id, position)$
+-- What has come of windows before this one, or without a leg, since it was approved: legs that were cancelled less those that
+-- later versions added, and payments straight to or from the position. The next statement will have it as restated.
+WITH this AS (
+    SELECT w.window_number, w.currency, a.log_index AS approved_index
+    FROM settlement_window AS w LEFT JOIN record AS a ON a.entry_key = 'approved/' || w.window_id
+    WHERE w.window_id = :window_id
+)
+SELECT (
+    coalesce((
+        SELECT sum(l.amount) FROM leg_state AS l JOIN settlement_window AS w USING (window_number), this
+        WHERE l.partner_number = :partner_number AND w.currency = this.currency AND w.window_number < this.window_number
+            AND l.cancelled_index > this.approved_index), 0)
+    - coalesce((
+        SELECT sum(l.amount) FROM leg_state AS l JOIN settlement_window AS w USING (window_number), entry_fact AS f, this
+        WHERE l.partner_number = :partner_number AND w.currency = this.currency AND w.window_number < this.window_number
+            AND l.version > 1 AND f.kind = 'statement' AND f.window_number = l.window_number
+            AND f.partner_number = l.partner_number AND f.subject = l.version::text AND f.log_index > this.approved_index), 0)
+    + coalesce((
+        SELECT sum(CASE WHEN p.credit = :position THEN p.amount ELSE -p.amount END) FROM posting AS p, this
+        WHERE p.phase = 1 AND p.code IN (18, 19, 20) AND :position IN (p.debit, p.credit)
+            AND p.log_index > this.approved_index
+            -- A leg that was paid from suspense is confirmed by that, and counts as paid.
+            AND NOT EXISTS (SELECT FROM record AS r WHERE r.log_index = p.log_index AND starts_with(r.entry_key, 'allocated/'))), 0)
+)::bigint;

@@ -23,6 +23,7 @@ from partners.wire import envelope_to_proto
 from pointclear.settlement.v1 import settlement_service_pb2 as pb
 from settlement import store, wire
 from settlement.accounts.service import SettlementAccounts
+from settlement.approval.service import Approval
 from settlement.bank.service import BankCalls
 from settlement.course import Course
 from settlement.month.service import Month
@@ -50,7 +51,16 @@ class SettlementService:
         for statements; `now` reads the clock.
         """
         self._signers = signers
-        self._course = Course(engine, submit, audience, signers)
+        self._course = Course(engine, submit, audience, signers, now)
+        approval = Approval(self._course, audience, now)
+        self.get_draft = approval.get_draft
+        self.acknowledge_statement = approval.acknowledge_statement
+        self.dispute_lines = approval.dispute_lines
+        self.list_disputes = approval.list_disputes
+        self.end_dispute = approval.end_dispute
+        self.get_approval = approval.get_approval
+        self.abort_window = approval.abort_window
+        self.unwind_partner = approval.unwind_partner
         self._bank = BankCalls(self._course)
         accounts = SettlementAccounts(self._course, audience, now)
         self.submit_settlement_account = accounts.submit_settlement_account
@@ -139,7 +149,7 @@ class SettlementService:
         caller.require_operator()
         check_id(request.window_id, "window_id")
         # Shielded: a caller that goes away must not end the turn while its bookings are queued.
-        legs = await asyncio.shield(self._course.settle(request.window_id))
+        legs = await asyncio.shield(self._course.settle(request.window_id, request.draft_sha256))
         return pb.SettleWindowResponse(
             window=await self._message(request.window_id), legs=map(wire.leg_message, legs)
         )
@@ -158,7 +168,9 @@ class SettlementService:
         """A partner's statement, signed from its stored payload."""
         partner_id = _whose(request.partner_id, caller)
         check_id(request.window_id, "window_id")
-        payload = await self._course.read(store.statement_payload, request.window_id, partner_id)
+        payload = await self._course.read(
+            store.statement_payload, request.window_id, partner_id, request.version
+        )
         if payload is None:
             raise _statement_unknown(request.window_id)
         named = wire.parse_statement(payload).signing_key_id

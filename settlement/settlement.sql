@@ -55,6 +55,9 @@ ORDER BY p.partner_number;
 -- name: partner_currency(partner_id)$
 SELECT currency FROM partner WHERE partner_id = :partner_id;
 
+-- name: partner_number(partner_id)$
+SELECT partner_number FROM partner WHERE partner_id = :partner_id;
+
 -- name: tax_codes()
 SELECT tax_number, tax_code FROM tax;
 
@@ -107,6 +110,17 @@ ORDER BY s.stream_seq;
 -- The record of an entry.
 SELECT record FROM record WHERE entry_key = :entry_key;
 
+-- name: statement_version(window_id, partner_id, version)^
+-- The record of a version of a partner's statement; of the newest where none is named.
+SELECT r.record
+FROM entry_fact AS f
+JOIN settlement_window AS w USING (window_number)
+JOIN partner AS p USING (partner_number)
+JOIN record AS r USING (log_index)
+WHERE f.kind = 'statement' AND w.window_id = :window_id AND p.partner_id = :partner_id
+    AND :version IN ('', f.subject)
+ORDER BY f.log_index DESC LIMIT 1;
+
 -- name: bank_balances(bank, suspense)^
 -- The bank's mirror and suspense of a currency: posted, pending credits of the mirror, and suspense without what is on its
 -- way back, which is among those credits already.
@@ -117,10 +131,11 @@ WHERE bank.account_number = :bank AND suspense.account_number = :suspense;
 
 -- name: legs(window_number)
 -- A window's legs with what became of them.
-SELECT w.window_id, l.partner_number, p.partner_id, l.reference, l.amount, l.log_index, l.confirmed_index
+SELECT w.window_id, l.partner_number, p.partner_id, l.reference, l.amount, l.log_index, l.confirmed_index, l.version,
+    l.cancelled_index
 FROM leg_state AS l JOIN settlement_window AS w USING (window_number) JOIN partner AS p USING (partner_number)
 WHERE l.window_number = :window_number
-ORDER BY l.partner_number;
+ORDER BY l.partner_number, l.version;
 
 -- name: keep_line_file(window_number, partner_number, sha256)!
 INSERT INTO line_file (window_number, partner_number, sha256) VALUES (:window_number, :partner_number, :sha256);
@@ -139,9 +154,9 @@ WHERE w.window_id = :window_id AND p.partner_id = :partner_id;
 SELECT content FROM line_file_part
 WHERE window_number = :window_number AND partner_number = :partner_number AND part = :part;
 
--- name: keep_leg(window_number, partner_number, reference, amount)!
-INSERT INTO leg (window_number, partner_number, reference, amount)
-VALUES (:window_number, :partner_number, :reference, :amount)
+-- name: keep_leg(window_number, partner_number, reference, amount, version)!
+INSERT INTO leg (window_number, partner_number, reference, amount, version)
+VALUES (:window_number, :partner_number, :reference, :amount, :version)
 ON CONFLICT DO NOTHING;
 
 -- name: take_turn(number)$
@@ -154,3 +169,63 @@ SELECT unit_number FROM unit WHERE name = :name;
 -- name: revoked_keys(key_ids)
 -- Those of these keys that were revoked.
 SELECT key_id FROM signing_key WHERE key_id = ANY (:key_ids) AND revoked_index IS NOT NULL;
+
+-- name: standings(currency, unit_number, window_number)
+-- How each partner of a currency stands in the books at one moment: position, legs that it or the bank has not paid, nets of
+-- windows that are not stated, and collateral.
+SELECT p.partner_id, position.credits_posted - position.debits_posted,
+    coalesce((
+        SELECT sum(l.amount) FROM leg_state AS l JOIN settlement_window AS w USING (window_number)
+        WHERE l.partner_number = p.partner_number AND w.currency = :currency AND w.window_number < :window_number
+            AND l.confirmed_index IS NULL AND l.cancelled_index IS NULL), 0)::bigint,
+    coalesce((
+        SELECT sum(n.net) FROM window_net AS n JOIN settlement_window AS w USING (window_number)
+        WHERE n.party = p.partner_number AND w.currency = :currency AND w.window_number >= :window_number), 0)::bigint,
+    collateral.credits_posted - collateral.debits_posted
+FROM partner AS p
+JOIN balance AS position
+    ON position.account_number = (:unit_number::bigint << 20) + 4096 + 2 * p.partner_number
+JOIN balance AS collateral
+    ON collateral.account_number = (:unit_number::bigint << 20) + 4097 + 2 * p.partner_number
+WHERE p.currency = :currency;
+
+-- name: reserved_at(unit_number, end_index)
+-- What each partner had reserved before a log index and that was decided at or after it.
+SELECT p.partner_id, sum(h.amount)::bigint
+FROM (
+    SELECT hold_index FROM reservation WHERE decided_index IS NULL AND log_index < :end_index
+    UNION
+    SELECT hold_index FROM reservation WHERE decided_index >= :end_index AND log_index < :end_index
+    UNION
+    SELECT log_index FROM review WHERE decided_index IS NULL AND log_index < :end_index
+    UNION
+    SELECT log_index FROM review WHERE decided_index >= :end_index AND log_index < :end_index
+) AS waiting
+JOIN posting AS h ON h.log_index = waiting.hold_index AND h.phase = 2
+JOIN partner AS p ON p.partner_number = ((h.debit & 1048575) - 4096) >> 1
+WHERE h.debit >> 20 = :unit_number AND h.debit & 1048575 >= 4096
+GROUP BY p.partner_id;
+
+-- name: restraints_of_partners(kind)
+-- Limits or switches of partners, as their leaves state them.
+SELECT body FROM restraint WHERE kind = :kind AND starts_with(subject, 'partner/');
+
+-- name: line_amounts(line_id)
+-- What a committed transfer or a reversal moved between partners, by the log index and window that count it.
+SELECT r.log_index, w.window_id, w.window_number, w.currency, payer.partner_id, payee.partner_id, q.amount
+FROM record AS r
+JOIN posting AS q USING (log_index)
+JOIN settlement_window AS w USING (window_number)
+JOIN partner AS payer ON payer.partner_number = ((q.debit & 1048575) - 4096) >> 1
+JOIN partner AS payee ON payee.partner_number = ((q.credit & 1048575) - 4096) >> 1
+WHERE r.transfer_id = :line_id::uuid AND r.kind IN (1, 6) AND q.phase IN (1, 3)
+    AND q.code IN (4, 5, 6, 12, 13, 14) AND q.debit & 1048575 >= 4096 AND q.credit & 1048575 >= 4096
+ORDER BY q.place;
+
+-- name: closed_at(window_id)$
+-- When a window was closed, by the log's time.
+SELECT recorded_at FROM record WHERE entry_key = 'close/' || :window_id;
+
+-- name: booked_at(entry_key)$
+-- When an entry was booked, by the log's time.
+SELECT recorded_at FROM record WHERE entry_key = :entry_key;

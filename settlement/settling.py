@@ -16,9 +16,9 @@ resolve by themselves: later bank files try again.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
-from exchange.commands import Book, WindowStep
+from exchange.commands import Book, Fact, WindowStep
 from exchange.ledger.accounts import position_account
 from exchange.ledger.postings import Code, Phase, Posting, PostingRef, bank_settlement
 from partners.envelope import SETTLEMENT_STATEMENT
@@ -26,6 +26,10 @@ from partners.errors import Reason, Refused
 from settlement.bank.matching import Expected
 from settlement.statement import Statement
 from settlement.windows import Leg, LegDirection, LegState, SettlementWindow, WindowState
+
+STATEMENT = "statement"
+STATED = "stated"
+"""Kinds of facts."""
 
 
 def check_stateable(window: SettlementWindow, previous: SettlementWindow | None) -> None:
@@ -56,14 +60,21 @@ def leg_of(window: SettlementWindow, partner_number: int, statement: Statement) 
     )
 
 
-def statement_key(window_id: str, partner_id: str) -> str:
-    """Entry key of a partner's statement."""
-    return f"statement/{window_id}/{partner_id}"
+def statement_key(window_id: str, partner_id: str, version: int = 1) -> str:
+    """Entry key of a version of a partner's statement."""
+    later = f"/v{version}" if version > 1 else ""
+    return f"statement/{window_id}/{partner_id}{later}"
 
 
-def statement_entry(window_id: str, partner_id: str, payload: bytes) -> Book:
-    """Puts a partner's statement into the log."""
-    return Book(statement_key(window_id, partner_id), SETTLEMENT_STATEMENT, payload)
+def statement_entry(
+    window: SettlementWindow, partner_number: int, statement: Statement, payload: bytes
+) -> Book:
+    """Puts a version of a partner's statement into the log."""
+    fact = Fact(
+        STATEMENT, window.currency.code, partner_number, window.number, str(statement.version)
+    )
+    key = statement_key(window.window_id, statement.partner_id, statement.version)
+    return Book(key, SETTLEMENT_STATEMENT, payload, facts=(fact,))
 
 
 def stated_entry(window: SettlementWindow, payloads: Mapping[str, bytes]) -> Book:
@@ -75,14 +86,33 @@ def stated_entry(window: SettlementWindow, payloads: Mapping[str, bytes]) -> Boo
         "window_id": window.window_id,
     }
     step = WindowStep(window.window_id, WindowState.CLOSED, WindowState.PENDING_SETTLEMENT)
-    return Book(f"stated/{window.window_id}", "application/json", _json(body), step=step)
+    fact = Fact(STATED, window.currency.code, window_number=window.number)
+    key = f"{STATED}/{window.window_id}"
+    return Book(key, "application/json", _json(body), step=step, facts=(fact,))
 
 
 def settled_entry(window: SettlementWindow, legs: Iterable[Leg]) -> Book:
     """Ends the settlement of a window whose legs are all confirmed."""
-    body = {"legs": sorted(leg.reference for leg in legs), "window_id": window.window_id}
+    confirmed = (leg.reference for leg in legs if leg.state is LegState.CONFIRMED)
+    body = {"legs": sorted(confirmed), "window_id": window.window_id}
     step = WindowStep(window.window_id, WindowState.PENDING_SETTLEMENT, WindowState.SETTLED)
     return Book(f"settled/{window.window_id}", "application/json", _json(body), step=step)
+
+
+def aborted_entry(window: SettlementWindow, legs: Iterable[Leg]) -> Book:
+    """Ends the settlement of a window whose other legs were cancelled."""
+    confirmed = (leg.reference for leg in legs if leg.state is LegState.CONFIRMED)
+    body = {"legs": sorted(confirmed), "window_id": window.window_id}
+    step = WindowStep(window.window_id, WindowState.PENDING_SETTLEMENT, WindowState.ABORTED)
+    return Book(f"aborted/{window.window_id}", "application/json", _json(body), step=step)
+
+
+def cancelled_entry(leg: Leg, currency: str, unit: int) -> Book:
+    """Takes a leg back that the bank has not confirmed; what it held is free again."""
+    postings = () if leg.log_index is None else (leg_posting(leg, unit, Phase.VOIDS),)
+    body = {"reference": leg.reference, "window_id": leg.window_id}
+    key = f"cancelled/{leg.reference}"
+    return Book(key, "application/json", _json(body), postings, currency)
 
 
 def leg_entry(leg: Leg, currency: str, unit: int) -> Book:
@@ -109,8 +139,8 @@ def leg_entry(leg: Leg, currency: str, unit: int) -> Book:
 def leg_posting(leg: Leg, unit: int, phase: Phase) -> Posting:
     """A leg's posting: pending when it is recorded, then confirming what was pending."""
     resolves = None
-    if phase is Phase.CONFIRMS:
-        assert leg.log_index is not None, "only a recorded leg can be confirmed"
+    if phase in (Phase.CONFIRMS, Phase.VOIDS):
+        assert leg.log_index is not None, "only a recorded leg can be confirmed or taken back"
         resolves = PostingRef(leg.log_index, 0)
     bank, position = bank_settlement(unit), position_account(unit, leg.partner_number)
     if leg.direction is LegDirection.PAY_IN:
@@ -124,8 +154,11 @@ def expected_of(leg: Leg, unit: int) -> Expected:
     return Expected(leg.reference, -leg.payment, confirms, leg.partner_number)
 
 
-def legs_to_record(legs: Iterable[Leg], payable: int) -> tuple[Leg, ...]:
+def legs_to_record(
+    legs: Iterable[Leg], payable: int, on_hold: Collection[str] = ()
+) -> tuple[Leg, ...]:
     """The waiting legs that can be recorded now: every pay-in, and pay-outs while `payable` lasts.
+    Nothing is paid to partners whose settlement is on hold.
 
     `payable` is what lies in the account, less what is on its way out and less suspense, in units.
     A larger pay-out that does not fit does not hold up smaller ones after it.
@@ -136,7 +169,7 @@ def legs_to_record(legs: Iterable[Leg], payable: int) -> tuple[Leg, ...]:
             continue
         if leg.direction is LegDirection.PAY_IN:
             chosen.append(leg)
-        elif leg.amount <= payable:
+        elif leg.amount <= payable and leg.partner_id not in on_hold:
             payable -= leg.amount
             chosen.append(leg)
     return tuple(chosen)

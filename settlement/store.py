@@ -7,6 +7,7 @@ connection.
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,15 @@ from exchange.ledger.accounts import HubAccount, hub_account
 from exchange.ledger.postings import Code
 from exchange.wire.records import entry_body as entry_record_body
 from partners.errors import Reason, Refused
+from partners.limits.values import PartnerLimits, PartnerSwitches
+from partners.limits.wire import limits_from_body, switches_from_body
 from partners.points import currency_scale
 from partners.queries import load_queries
 from partners.registry import Partner
-from settlement import wire
+from partners.store import utc
+from settlement import facts, wire
+from settlement.approval.withholding import END_KIND, DisputedLine, Withholding, withholding_from
+from settlement.approval.withholding import KIND as WITHHOLDING
 from settlement.line_file import Line, LineFileWriter
 from settlement.line_sums import LineSums
 from settlement.settling import statement_key
@@ -33,6 +39,23 @@ TURN = 7036
 
 LINES_READ = 2000
 """Stream entries that are fetched at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stands:
+    """How a partner stands in the books at one moment, in units of the currency's scale."""
+
+    position: int
+    unpaid: int
+    """Legs of earlier windows that are not confirmed; positive is still paid to it."""
+    unstated: int
+    """Nets of windows that are not stated."""
+    collateral: int
+
+    @property
+    def carried(self) -> int:
+        """What earlier windows come to once their legs are paid."""
+        return self.position - self.unpaid - self.unstated
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +151,30 @@ def partners_of(connection: Any, window: SettlementWindow) -> tuple[Partner, ...
     )
 
 
+def partner_named(connection: Any, window: SettlementWindow, partner_id: str) -> Partner:
+    """A partner that a closed window is stated for; raises Refused(PARTNER_UNKNOWN)."""
+    for each in partners_of(connection, window):
+        if each.partner_id == partner_id:
+            return each
+    raise Refused(
+        Reason.PARTNER_UNKNOWN, "partner_id", f"{window.window_id} has no partner {partner_id}"
+    )
+
+
 def currency_of(connection: Any, partner_id: str) -> str:
     """In what a partner settles; raises Refused(PARTNER_UNKNOWN)."""
     currency = QUERIES.partner_currency(connection, partner_id=partner_id)
     if currency is None:
         raise Refused(Reason.PARTNER_UNKNOWN, "partner_id", f"there is no partner {partner_id}")
     return str(currency)
+
+
+def partner_number(connection: Any, partner_id: str) -> int:
+    """A partner's number; raises Refused(PARTNER_UNKNOWN)."""
+    number = QUERIES.partner_number(connection, partner_id=partner_id)
+    if number is None:
+        raise Refused(Reason.PARTNER_UNKNOWN, "partner_id", f"there is no partner {partner_id}")
+    return int(number)
 
 
 def tax_codes(connection: Any) -> dict[int, str]:
@@ -190,15 +231,32 @@ def entry_body(connection: Any, entry_key: str) -> bytes | None:
     return entry_record_body(bytes(row[0])) if row else None
 
 
-def statement_payload(connection: Any, window_id: str, partner_id: str) -> bytes | None:
-    """The payload of a partner's statement, if the window was stated for it."""
-    return entry_body(connection, statement_key(window_id, partner_id))
+def statement_payload(
+    connection: Any, window_id: str, partner_id: str, version: int = 0
+) -> bytes | None:
+    """The payload of a partner's statement, if the window was stated for it; 0 asks for the newest
+    version.
+    """
+    row = QUERIES.statement_version(
+        connection, window_id=window_id, partner_id=partner_id, version=str(version or "")
+    )
+    if row is not None:
+        return entry_record_body(bytes(row[0]))
+    # Statements of a time before there were versions are found by their keys alone.
+    return entry_body(connection, statement_key(window_id, partner_id)) if version < 2 else None
 
 
 def statement_of(connection: Any, window_id: str, partner_id: str) -> Statement | None:
-    """A partner's statement, if the window was stated for it."""
+    """The newest version of a partner's statement, if the window was stated for it."""
     payload = statement_payload(connection, window_id, partner_id)
     return wire.parse_statement(payload) if payload is not None else None
+
+
+def statement_digest(connection: Any, window_id: str, partner_id: str) -> bytes:
+    """SHA-256 of the newest version of a partner's statement of a stated window."""
+    payload = statement_payload(connection, window_id, partner_id)
+    assert payload is not None, "the window was stated for the partner"
+    return hashlib.sha256(payload).digest()
 
 
 def take_turn(connection: Any) -> None:
@@ -313,19 +371,95 @@ def stored_line_file(connection: Any, window_id: str, partner_id: str) -> bytes 
 
 
 def keep_legs(connection: Any, window: SettlementWindow, planned: Iterable[Leg]) -> None:
-    """Keep a window's legs.
+    """Keep legs of a window.
 
-    A repeat changes nothing; raises InvariantBroken if others were kept before.
+    A repeat changes nothing; raises InvariantBroken if others were kept for these partners and
+    versions.
     """
-    wanted = {(leg.partner_number, leg.reference, leg.payment) for leg in planned}
-    for number, reference, payment in sorted(wanted):
+    wanted = {(leg.partner_number, leg.version, leg.reference, leg.payment) for leg in planned}
+    for number, version, reference, payment in sorted(wanted):
         QUERIES.keep_leg(
             connection,
             window_number=window.number,
             partner_number=number,
             reference=reference,
             amount=payment,
+            version=version,
         )
-    kept = {(leg.partner_number, leg.reference, leg.payment) for leg in legs(connection, window)}
-    if kept != wanted:
+    kept = {
+        (leg.partner_number, leg.version, leg.reference, leg.payment)
+        for leg in legs(connection, window)
+    }
+    if not wanted <= kept:
         raise InvariantBroken(f"other legs were kept for {window.window_id}: {kept} for {wanted}")
+
+
+def standings(connection: Any, window: SettlementWindow) -> dict[str, Stands]:
+    """How the partners of a window's currency stand before it is stated, by partner id."""
+    rows = QUERIES.standings(
+        connection,
+        currency=window.currency.code,
+        unit_number=window.unit,
+        window_number=window.number,
+    )
+    return {name: Stands(*each) for name, *each in rows}
+
+
+def reserved_at(connection: Any, window: SettlementWindow) -> dict[str, int]:
+    """What partners had reserved when a window closed, by partner id; none that had nothing."""
+    assert window.closing_tree is not None, "an open window has no cut-off yet"
+    rows = QUERIES.reserved_at(
+        connection, unit_number=window.unit, end_index=window.closing_tree.size
+    )
+    return dict(rows)
+
+
+def partner_limits(connection: Any) -> dict[str, PartnerLimits]:
+    """The limits that were set for partners, by partner id."""
+    rows = QUERIES.restraints_of_partners(connection, kind="limits")
+    read = (limits_from_body(bytes(body)) for (body,) in rows)
+    return {each.partner_id: each for each in read if isinstance(each, PartnerLimits)}
+
+
+def partners_on_hold(connection: Any) -> frozenset[str]:
+    """The partners whose settlement is on hold."""
+    rows = QUERIES.restraints_of_partners(connection, kind="switches")
+    read = (switches_from_body(bytes(body)) for (body,) in rows)
+    return frozenset(
+        each.partner_id
+        for each in read
+        if isinstance(each, PartnerSwitches) and each.settlement_on_hold
+    )
+
+
+def disputed_line(connection: Any, line_id: str) -> tuple[str, DisputedLine] | None:
+    """The currency of a transfer or reversal, and what it moved between partners; None where there
+    is nothing of the kind.
+    """
+    amounts: dict[str, int] = {}
+    rows = list(QUERIES.line_amounts(connection, line_id=line_id))
+    for *_, payer, payee, amount in rows:
+        amounts[payer] = amounts.get(payer, 0) - amount
+        amounts[payee] = amounts.get(payee, 0) + amount
+    if not rows:
+        return None
+    log_index, window_id, window_number, currency, *_ = rows[0]
+    moved = {name: amount for name, amount in amounts.items() if amount}
+    return currency, DisputedLine(line_id, log_index, window_id, window_number, moved)
+
+
+def open_withholdings(connection: Any, currency: str) -> tuple[Withholding, ...]:
+    """What is withheld in a currency at this moment."""
+    found = facts.open_entries_of(connection, WITHHOLDING, END_KIND, currency)
+    return tuple(withholding_from(each.fact.subject, each.body, each.log_index) for each in found)
+
+
+def closed_at(connection: Any, window: SettlementWindow) -> datetime:
+    """When a window was closed, by the log's time."""
+    return utc(QUERIES.closed_at(connection, window_id=window.window_id))
+
+
+def booked_at(connection: Any, entry_key: str) -> datetime | None:
+    """When an entry was booked, by the log's time, if it was."""
+    moment = QUERIES.booked_at(connection, entry_key=entry_key)
+    return utc(moment) if moment else None

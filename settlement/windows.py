@@ -15,11 +15,13 @@ class WindowState(StrEnum):
     CLOSED = "CLOSED"
     PENDING_SETTLEMENT = "PENDING_SETTLEMENT"
     SETTLED = "SETTLED"
+    ABORTED = "ABORTED"
+    """What was not paid is handed to the next settlement."""
 
     @property
     def is_stated(self) -> bool:
         """Whether every statement of the window is in the log."""
-        return self in (WindowState.PENDING_SETTLEMENT, WindowState.SETTLED)
+        return self not in (WindowState.OPEN, WindowState.CLOSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,9 @@ class LegState(StrEnum):
     PENDING = "PENDING"
     """Asked for, or instructed."""
     CONFIRMED = "CONFIRMED"
-    """The bank's statement shows it."""
+    """The bank's statement shows it, or money in suspense was found to be it."""
+    CANCELLED = "CANCELLED"
+    """A later version of the statement asks for something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,9 @@ class Leg:
     """Where its pending posting was booked."""
     confirmed_index: int | None = None
     """Where the bank's entry was booked."""
+    version: int = 1
+    """Of the statement that asks for it."""
+    cancelled_index: int | None = None
 
     @property
     def direction(self) -> LegDirection:
@@ -118,6 +125,8 @@ class Leg:
     @property
     def state(self) -> LegState:
         """How far it has come."""
+        if self.cancelled_index is not None:
+            return LegState.CANCELLED
         if self.confirmed_index is not None:
             return LegState.CONFIRMED
         return LegState.WAITING if self.log_index is None else LegState.PENDING

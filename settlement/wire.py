@@ -394,6 +394,7 @@ def leg_message(leg: Leg) -> pb.Leg:
         amount=leg.amount,
         reference=leg.reference,
         state=pb.LegState.Value(f"LEG_STATE_{leg.state}"),
+        version=leg.version,
     )
 
 

@@ -66,6 +66,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         f"{_SETTLEMENT}/OpenWindow": Rule(Role.OPERATOR),
         f"{_SETTLEMENT}/CloseWindow": Rule(Role.OPERATOR),
         f"{_SETTLEMENT}/SettleWindow": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
+        f"{_SETTLEMENT}/EndDispute": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
+        f"{_SETTLEMENT}/AbortWindow": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
+        f"{_SETTLEMENT}/UnwindPartner": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
         f"{_SETTLEMENT}/ImportBankFile": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
         f"{_SETTLEMENT}/ApproveSettlementAccount": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
         # Stopping cannot wait for a second person.

@@ -84,6 +84,22 @@ def verified_holders(envelope: Envelope, registry: Registry) -> tuple[str, ...]:
     return tuple(registry.keys[each.key_id].holder for each in envelope.signatures)
 
 
+def check_free_text(text: str, field: str) -> None:
+    """Raise Refused(FIELD_INVALID) for words that cannot be kept for ever: too long, not printable,
+    or with what is shaped like a person's address.
+    """
+    if len(text) > REASON_MAX or not (text + " ").isprintable():
+        raise Refused(
+            Reason.FIELD_INVALID, field, f"a {field} has up to {REASON_MAX} printable characters"
+        )
+    if _PERSONAL.search(text):
+        raise Refused(
+            Reason.FIELD_INVALID,
+            field,
+            f"a {field} is kept for ever: leave out addresses and telephone numbers of persons",
+        )
+
+
 def check_fields(action: Action) -> Rule:
     """The rule of the action's method; raises Refused(FIELD_INVALID) naming the field."""
     if action.action_id.version != 7:
@@ -92,16 +108,7 @@ def check_fields(action: Action) -> Rule:
         raise Refused(
             Reason.FIELD_INVALID, "method", f"{action.method!r} is no call that takes an action"
         )
-    if len(action.reason) > REASON_MAX or not (action.reason + " ").isprintable():
-        raise Refused(
-            Reason.FIELD_INVALID, "reason", f"a reason has up to {REASON_MAX} printable characters"
-        )
-    if _PERSONAL.search(action.reason):
-        raise Refused(
-            Reason.FIELD_INVALID,
-            "reason",
-            "a reason is kept for ever: leave out addresses and telephone numbers of persons",
-        )
+    check_free_text(action.reason, "reason")
     if not timedelta() < action.expires_at - action.issued_at <= VALIDITY_MAX:
         raise Refused(
             Reason.FIELD_INVALID,

@@ -40,8 +40,10 @@ def settle(
     window = ledger.window(window_id)
     stated = state(ledger, coalition, window, {})
     payloads = {each.partner.partner_id: statement_payload(each.statement) for each in stated}
-    for partner_id, payload in payloads.items():
-        ledger.run(settling.statement_entry(window_id, partner_id, payload), closed_at)
+    for each in stated:
+        name, number = each.partner.partner_id, each.partner.number
+        entry = settling.statement_entry(window, number, each.statement, payloads[name])
+        ledger.run(entry, closed_at)
     ledger.run(settling.stated_entry(window, payloads), closed_at)
     planned = [settling.leg_of(window, each.partner.number, each.statement) for each in stated]
     legs = [leg for leg in planned if leg is not None]

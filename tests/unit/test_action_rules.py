@@ -27,6 +27,7 @@ READINGS = {
     *("GetScheme", "ListSchemes"),
     *("ListInvoicing", "ListInvoices", "GetInvoice"),
     *("ListReports", "DownloadReport", "GetAccountMap"),
+    *("GetDraft", "ListDisputes", "GetApproval"),
 }
 """Whoever may call them changes nothing."""
 PARTNERS_OWN = {
@@ -35,6 +36,7 @@ PARTNERS_OWN = {
     *("CancelTransfer", "ReverseTransfer", "PullCredits", "ConfirmCredit"),
     *("StartLink", "ConfirmLink", "RevokeLink", "ValidateMember", "CreateQuote"),
     *("SubmitSettlementAccount",),
+    *("AcknowledgeStatement", "DisputeLines"),
 }
 """An operator is refused them."""
 OF_ITSELF = {"Act"}

@@ -216,6 +216,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """There is no such operator."""
     REASON_ACTION_UNKNOWN: _Reason.ValueType  # 113
     """There is no such action."""
+    REASON_DISPUTE_UNKNOWN: _Reason.ValueType  # 161
+    """There is no such dispute, or it is not yours to see."""
     REASON_ACTION_EXPIRED: _Reason.ValueType  # 114
     """The action's expiry has passed."""
     REASON_REVIEW_REFUSED: _Reason.ValueType  # 120
@@ -394,6 +396,8 @@ REASON_OPERATOR_UNKNOWN: Reason.ValueType  # 112
 """There is no such operator."""
 REASON_ACTION_UNKNOWN: Reason.ValueType  # 113
 """There is no such action."""
+REASON_DISPUTE_UNKNOWN: Reason.ValueType  # 161
+"""There is no such dispute, or it is not yours to see."""
 REASON_ACTION_EXPIRED: Reason.ValueType  # 114
 """The action's expiry has passed."""
 REASON_REVIEW_REFUSED: Reason.ValueType  # 120

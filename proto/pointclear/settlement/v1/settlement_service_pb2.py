@@ -24,58 +24,59 @@ _sym_db = _symbol_database.Default()
 
 from pointclear.common.v1 import envelope_pb2 as pointclear_dot_common_dot_v1_dot_envelope__pb2
 from pointclear.settlement.v1 import account_pb2 as pointclear_dot_settlement_dot_v1_dot_account__pb2
+from pointclear.settlement.v1 import approval_pb2 as pointclear_dot_settlement_dot_v1_dot_approval__pb2
 from pointclear.settlement.v1 import month_pb2 as pointclear_dot_settlement_dot_v1_dot_month__pb2
 from pointclear.settlement.v1 import report_pb2 as pointclear_dot_settlement_dot_v1_dot_report__pb2
 from pointclear.settlement.v1 import scheme_pb2 as pointclear_dot_settlement_dot_v1_dot_scheme__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1pointclear/settlement/v1/settlement_service.proto\x12\x18pointclear.settlement.v1\x1a#pointclear/common/v1/envelope.proto\x1a&pointclear/settlement/v1/account.proto\x1a$pointclear/settlement/v1/month.proto\x1a%pointclear/settlement/v1/report.proto\x1a%pointclear/settlement/v1/scheme.proto\"\xe8\x01\n\x06Window\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12\x15\n\rbusiness_date\x18\x03 \x01(\t\x12\x34\n\x05state\x18\x04 \x01(\x0e\x32%.pointclear.settlement.v1.WindowState\x12\x17\n\x0f\x66irst_log_index\x18\x05 \x01(\x03\x12\x15\n\rend_log_index\x18\x06 \x01(\x03\x12<\n\rnet_positions\x18\x07 \x03(\x0b\x32%.pointclear.settlement.v1.NetPosition\".\n\x0bNetPosition\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12\x0b\n\x03net\x18\x02 \x01(\x03\"\xbd\x01\n\x03Leg\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\x12\x39\n\tdirection\x18\x03 \x01(\x0e\x32&.pointclear.settlement.v1.LegDirection\x12\x0e\n\x06\x61mount\x18\x04 \x01(\x03\x12\x11\n\treference\x18\x05 \x01(\t\x12\x31\n\x05state\x18\x06 \x01(\x0e\x32\".pointclear.settlement.v1.LegState\"<\n\x11OpenWindowRequest\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\x15\n\rbusiness_date\x18\x02 \x01(\t\"F\n\x12OpenWindowResponse\x12\x30\n\x06window\x18\x01 \x01(\x0b\x32 .pointclear.settlement.v1.Window\"C\n\x12\x43loseWindowRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x1a\n\x12next_business_date\x18\x02 \x01(\t\"~\n\x13\x43loseWindowResponse\x12\x30\n\x06window\x18\x01 \x01(\x0b\x32 .pointclear.settlement.v1.Window\x12\x35\n\x0bnext_window\x18\x02 \x01(\x0b\x32 .pointclear.settlement.v1.Window\"\'\n\x12ListWindowsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\"H\n\x13ListWindowsResponse\x12\x31\n\x07windows\x18\x01 \x03(\x0b\x32 .pointclear.settlement.v1.Window\"(\n\x13SettleWindowRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\"u\n\x14SettleWindowResponse\x12\x30\n\x06window\x18\x01 \x01(\x0b\x32 .pointclear.settlement.v1.Window\x12+\n\x04legs\x18\x02 \x03(\x0b\x32\x1d.pointclear.settlement.v1.Leg\":\n\x15ImportBankFileRequest\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"V\n\x16ImportBankFileResponse\x12\x0f\n\x07matched\x18\x01 \x01(\x05\x12\x11\n\tunmatched\x18\x02 \x01(\x05\x12\x18\n\x10repeated_entries\x18\x03 \x01(\x05\"<\n\x13GetStatementRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\"O\n\x14GetStatementResponse\x12\x37\n\tstatement\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"@\n\x17\x44ownloadLineFileRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\")\n\x18\x44ownloadLineFileResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c*\x9a\x01\n\x0bWindowState\x12\x1c\n\x18WINDOW_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11WINDOW_STATE_OPEN\x10\x01\x12\x17\n\x13WINDOW_STATE_CLOSED\x10\x02\x12#\n\x1fWINDOW_STATE_PENDING_SETTLEMENT\x10\x03\x12\x18\n\x14WINDOW_STATE_SETTLED\x10\x04*b\n\x0cLegDirection\x12\x1d\n\x19LEG_DIRECTION_UNSPECIFIED\x10\x00\x12\x18\n\x14LEG_DIRECTION_PAY_IN\x10\x01\x12\x19\n\x15LEG_DIRECTION_PAY_OUT\x10\x02*l\n\x08LegState\x12\x19\n\x15LEG_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11LEG_STATE_WAITING\x10\x01\x12\x15\n\x11LEG_STATE_PENDING\x10\x02\x12\x17\n\x13LEG_STATE_CONFIRMED\x10\x03\x32\x92\x15\n\x11SettlementService\x12g\n\nOpenWindow\x12+.pointclear.settlement.v1.OpenWindowRequest\x1a,.pointclear.settlement.v1.OpenWindowResponse\x12j\n\x0b\x43loseWindow\x12,.pointclear.settlement.v1.CloseWindowRequest\x1a-.pointclear.settlement.v1.CloseWindowResponse\x12j\n\x0bListWindows\x12,.pointclear.settlement.v1.ListWindowsRequest\x1a-.pointclear.settlement.v1.ListWindowsResponse\x12m\n\x0cSettleWindow\x12-.pointclear.settlement.v1.SettleWindowRequest\x1a..pointclear.settlement.v1.SettleWindowResponse\x12s\n\x0eImportBankFile\x12/.pointclear.settlement.v1.ImportBankFileRequest\x1a\x30.pointclear.settlement.v1.ImportBankFileResponse\x12m\n\x0cGetStatement\x12-.pointclear.settlement.v1.GetStatementRequest\x1a..pointclear.settlement.v1.GetStatementResponse\x12{\n\x10\x44ownloadLineFile\x12\x31.pointclear.settlement.v1.DownloadLineFileRequest\x1a\x32.pointclear.settlement.v1.DownloadLineFileResponse0\x01\x12\x8e\x01\n\x17SubmitSettlementAccount\x12\x38.pointclear.settlement.v1.SubmitSettlementAccountRequest\x1a\x39.pointclear.settlement.v1.SubmitSettlementAccountResponse\x12\x91\x01\n\x18\x41pproveSettlementAccount\x12\x39.pointclear.settlement.v1.ApproveSettlementAccountRequest\x1a:.pointclear.settlement.v1.ApproveSettlementAccountResponse\x12\x8e\x01\n\x17RefuseSettlementAccount\x12\x38.pointclear.settlement.v1.RefuseSettlementAccountRequest\x1a\x39.pointclear.settlement.v1.RefuseSettlementAccountResponse\x12\x8b\x01\n\x16ListSettlementAccounts\x12\x37.pointclear.settlement.v1.ListSettlementAccountsRequest\x1a\x38.pointclear.settlement.v1.ListSettlementAccountsResponse\x12j\n\x0bListReports\x12,.pointclear.settlement.v1.ListReportsRequest\x1a-.pointclear.settlement.v1.ListReportsResponse\x12u\n\x0e\x44ownloadReport\x12/.pointclear.settlement.v1.DownloadReportRequest\x1a\x30.pointclear.settlement.v1.DownloadReportResponse0\x01\x12p\n\rSetAccountMap\x12..pointclear.settlement.v1.SetAccountMapRequest\x1a/.pointclear.settlement.v1.SetAccountMapResponse\x12p\n\rGetAccountMap\x12..pointclear.settlement.v1.GetAccountMapRequest\x1a/.pointclear.settlement.v1.GetAccountMapResponse\x12\x64\n\tSetScheme\x12*.pointclear.settlement.v1.SetSchemeRequest\x1a+.pointclear.settlement.v1.SetSchemeResponse\x12\x64\n\tGetScheme\x12*.pointclear.settlement.v1.GetSchemeRequest\x1a+.pointclear.settlement.v1.GetSchemeResponse\x12j\n\x0bListSchemes\x12,.pointclear.settlement.v1.ListSchemesRequest\x1a-.pointclear.settlement.v1.ListSchemesResponse\x12m\n\x0cSetInvoicing\x12-.pointclear.settlement.v1.SetInvoicingRequest\x1a..pointclear.settlement.v1.SetInvoicingResponse\x12p\n\rListInvoicing\x12..pointclear.settlement.v1.ListInvoicingRequest\x1a/.pointclear.settlement.v1.ListInvoicingResponse\x12p\n\rIssueInvoices\x12..pointclear.settlement.v1.IssueInvoicesRequest\x1a/.pointclear.settlement.v1.IssueInvoicesResponse\x12m\n\x0cListInvoices\x12-.pointclear.settlement.v1.ListInvoicesRequest\x1a..pointclear.settlement.v1.ListInvoicesResponse\x12g\n\nGetInvoice\x12+.pointclear.settlement.v1.GetInvoiceRequest\x1a,.pointclear.settlement.v1.GetInvoiceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1pointclear/settlement/v1/settlement_service.proto\x12\x18pointclear.settlement.v1\x1a#pointclear/common/v1/envelope.proto\x1a&pointclear/settlement/v1/account.proto\x1a\'pointclear/settlement/v1/approval.proto\x1a$pointclear/settlement/v1/month.proto\x1a%pointclear/settlement/v1/report.proto\x1a%pointclear/settlement/v1/scheme.proto\"\xe8\x01\n\x06Window\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12\x15\n\rbusiness_date\x18\x03 \x01(\t\x12\x34\n\x05state\x18\x04 \x01(\x0e\x32%.pointclear.settlement.v1.WindowState\x12\x17\n\x0f\x66irst_log_index\x18\x05 \x01(\x03\x12\x15\n\rend_log_index\x18\x06 \x01(\x03\x12<\n\rnet_positions\x18\x07 \x03(\x0b\x32%.pointclear.settlement.v1.NetPosition\".\n\x0bNetPosition\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12\x0b\n\x03net\x18\x02 \x01(\x03\"\xce\x01\n\x03Leg\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\x12\x39\n\tdirection\x18\x03 \x01(\x0e\x32&.pointclear.settlement.v1.LegDirection\x12\x0e\n\x06\x61mount\x18\x04 \x01(\x03\x12\x11\n\treference\x18\x05 \x01(\t\x12\x31\n\x05state\x18\x06 \x01(\x0e\x32\".pointclear.settlement.v1.LegState\x12\x0f\n\x07version\x18\x07 \x01(\x05\"<\n\x11OpenWindowRequest\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\x15\n\rbusiness_date\x18\x02 \x01(\t\"F\n\x12OpenWindowResponse\x12\x30\n\x06window\x18\x01 \x01(\x0b\x32 .pointclear.settlement.v1.Window\"C\n\x12\x43loseWindowRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x1a\n\x12next_business_date\x18\x02 \x01(\t\"~\n\x13\x43loseWindowResponse\x12\x30\n\x06window\x18\x01 \x01(\x0b\x32 .pointclear.settlement.v1.Window\x12\x35\n\x0bnext_window\x18\x02 \x01(\x0b\x32 .pointclear.settlement.v1.Window\"\'\n\x12ListWindowsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\"H\n\x13ListWindowsResponse\x12\x31\n\x07windows\x18\x01 \x03(\x0b\x32 .pointclear.settlement.v1.Window\">\n\x13SettleWindowRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64raft_sha256\x18\x02 \x01(\x0c\"u\n\x14SettleWindowResponse\x12\x30\n\x06window\x18\x01 \x01(\x0b\x32 .pointclear.settlement.v1.Window\x12+\n\x04legs\x18\x02 \x03(\x0b\x32\x1d.pointclear.settlement.v1.Leg\":\n\x15ImportBankFileRequest\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"V\n\x16ImportBankFileResponse\x12\x0f\n\x07matched\x18\x01 \x01(\x05\x12\x11\n\tunmatched\x18\x02 \x01(\x05\x12\x18\n\x10repeated_entries\x18\x03 \x01(\x05\"M\n\x13GetStatementRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\"O\n\x14GetStatementResponse\x12\x37\n\tstatement\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"@\n\x17\x44ownloadLineFileRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\")\n\x18\x44ownloadLineFileResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c*\xb4\x01\n\x0bWindowState\x12\x1c\n\x18WINDOW_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11WINDOW_STATE_OPEN\x10\x01\x12\x17\n\x13WINDOW_STATE_CLOSED\x10\x02\x12#\n\x1fWINDOW_STATE_PENDING_SETTLEMENT\x10\x03\x12\x18\n\x14WINDOW_STATE_SETTLED\x10\x04\x12\x18\n\x14WINDOW_STATE_ABORTED\x10\x05*b\n\x0cLegDirection\x12\x1d\n\x19LEG_DIRECTION_UNSPECIFIED\x10\x00\x12\x18\n\x14LEG_DIRECTION_PAY_IN\x10\x01\x12\x19\n\x15LEG_DIRECTION_PAY_OUT\x10\x02*\x85\x01\n\x08LegState\x12\x19\n\x15LEG_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11LEG_STATE_WAITING\x10\x01\x12\x15\n\x11LEG_STATE_PENDING\x10\x02\x12\x17\n\x13LEG_STATE_CONFIRMED\x10\x03\x12\x17\n\x13LEG_STATE_CANCELLED\x10\x04\x32\x8e\x1c\n\x11SettlementService\x12g\n\nOpenWindow\x12+.pointclear.settlement.v1.OpenWindowRequest\x1a,.pointclear.settlement.v1.OpenWindowResponse\x12j\n\x0b\x43loseWindow\x12,.pointclear.settlement.v1.CloseWindowRequest\x1a-.pointclear.settlement.v1.CloseWindowResponse\x12j\n\x0bListWindows\x12,.pointclear.settlement.v1.ListWindowsRequest\x1a-.pointclear.settlement.v1.ListWindowsResponse\x12m\n\x0cSettleWindow\x12-.pointclear.settlement.v1.SettleWindowRequest\x1a..pointclear.settlement.v1.SettleWindowResponse\x12s\n\x0eImportBankFile\x12/.pointclear.settlement.v1.ImportBankFileRequest\x1a\x30.pointclear.settlement.v1.ImportBankFileResponse\x12m\n\x0cGetStatement\x12-.pointclear.settlement.v1.GetStatementRequest\x1a..pointclear.settlement.v1.GetStatementResponse\x12{\n\x10\x44ownloadLineFile\x12\x31.pointclear.settlement.v1.DownloadLineFileRequest\x1a\x32.pointclear.settlement.v1.DownloadLineFileResponse0\x01\x12\x8e\x01\n\x17SubmitSettlementAccount\x12\x38.pointclear.settlement.v1.SubmitSettlementAccountRequest\x1a\x39.pointclear.settlement.v1.SubmitSettlementAccountResponse\x12\x91\x01\n\x18\x41pproveSettlementAccount\x12\x39.pointclear.settlement.v1.ApproveSettlementAccountRequest\x1a:.pointclear.settlement.v1.ApproveSettlementAccountResponse\x12\x8e\x01\n\x17RefuseSettlementAccount\x12\x38.pointclear.settlement.v1.RefuseSettlementAccountRequest\x1a\x39.pointclear.settlement.v1.RefuseSettlementAccountResponse\x12\x8b\x01\n\x16ListSettlementAccounts\x12\x37.pointclear.settlement.v1.ListSettlementAccountsRequest\x1a\x38.pointclear.settlement.v1.ListSettlementAccountsResponse\x12j\n\x0bListReports\x12,.pointclear.settlement.v1.ListReportsRequest\x1a-.pointclear.settlement.v1.ListReportsResponse\x12u\n\x0e\x44ownloadReport\x12/.pointclear.settlement.v1.DownloadReportRequest\x1a\x30.pointclear.settlement.v1.DownloadReportResponse0\x01\x12p\n\rSetAccountMap\x12..pointclear.settlement.v1.SetAccountMapRequest\x1a/.pointclear.settlement.v1.SetAccountMapResponse\x12p\n\rGetAccountMap\x12..pointclear.settlement.v1.GetAccountMapRequest\x1a/.pointclear.settlement.v1.GetAccountMapResponse\x12\x64\n\tSetScheme\x12*.pointclear.settlement.v1.SetSchemeRequest\x1a+.pointclear.settlement.v1.SetSchemeResponse\x12\x64\n\tGetScheme\x12*.pointclear.settlement.v1.GetSchemeRequest\x1a+.pointclear.settlement.v1.GetSchemeResponse\x12j\n\x0bListSchemes\x12,.pointclear.settlement.v1.ListSchemesRequest\x1a-.pointclear.settlement.v1.ListSchemesResponse\x12m\n\x0cSetInvoicing\x12-.pointclear.settlement.v1.SetInvoicingRequest\x1a..pointclear.settlement.v1.SetInvoicingResponse\x12p\n\rListInvoicing\x12..pointclear.settlement.v1.ListInvoicingRequest\x1a/.pointclear.settlement.v1.ListInvoicingResponse\x12p\n\rIssueInvoices\x12..pointclear.settlement.v1.IssueInvoicesRequest\x1a/.pointclear.settlement.v1.IssueInvoicesResponse\x12m\n\x0cListInvoices\x12-.pointclear.settlement.v1.ListInvoicesRequest\x1a..pointclear.settlement.v1.ListInvoicesResponse\x12g\n\nGetInvoice\x12+.pointclear.settlement.v1.GetInvoiceRequest\x1a,.pointclear.settlement.v1.GetInvoiceResponse\x12\x61\n\x08GetDraft\x12).pointclear.settlement.v1.GetDraftRequest\x1a*.pointclear.settlement.v1.GetDraftResponse\x12\x85\x01\n\x14\x41\x63knowledgeStatement\x12\x35.pointclear.settlement.v1.AcknowledgeStatementRequest\x1a\x36.pointclear.settlement.v1.AcknowledgeStatementResponse\x12m\n\x0c\x44isputeLines\x12-.pointclear.settlement.v1.DisputeLinesRequest\x1a..pointclear.settlement.v1.DisputeLinesResponse\x12m\n\x0cListDisputes\x12-.pointclear.settlement.v1.ListDisputesRequest\x1a..pointclear.settlement.v1.ListDisputesResponse\x12g\n\nEndDispute\x12+.pointclear.settlement.v1.EndDisputeRequest\x1a,.pointclear.settlement.v1.EndDisputeResponse\x12j\n\x0bGetApproval\x12,.pointclear.settlement.v1.GetApprovalRequest\x1a-.pointclear.settlement.v1.GetApprovalResponse\x12j\n\x0b\x41\x62ortWindow\x12,.pointclear.settlement.v1.AbortWindowRequest\x1a-.pointclear.settlement.v1.AbortWindowResponse\x12p\n\rUnwindPartner\x12..pointclear.settlement.v1.UnwindPartnerRequest\x1a/.pointclear.settlement.v1.UnwindPartnerResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pointclear.settlement.v1.settlement_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_WINDOWSTATE']._serialized_start=1755
-  _globals['_WINDOWSTATE']._serialized_end=1909
-  _globals['_LEGDIRECTION']._serialized_start=1911
-  _globals['_LEGDIRECTION']._serialized_end=2009
-  _globals['_LEGSTATE']._serialized_start=2011
-  _globals['_LEGSTATE']._serialized_end=2119
-  _globals['_WINDOW']._serialized_start=273
-  _globals['_WINDOW']._serialized_end=505
-  _globals['_NETPOSITION']._serialized_start=507
-  _globals['_NETPOSITION']._serialized_end=553
-  _globals['_LEG']._serialized_start=556
-  _globals['_LEG']._serialized_end=745
-  _globals['_OPENWINDOWREQUEST']._serialized_start=747
-  _globals['_OPENWINDOWREQUEST']._serialized_end=807
-  _globals['_OPENWINDOWRESPONSE']._serialized_start=809
-  _globals['_OPENWINDOWRESPONSE']._serialized_end=879
-  _globals['_CLOSEWINDOWREQUEST']._serialized_start=881
-  _globals['_CLOSEWINDOWREQUEST']._serialized_end=948
-  _globals['_CLOSEWINDOWRESPONSE']._serialized_start=950
-  _globals['_CLOSEWINDOWRESPONSE']._serialized_end=1076
-  _globals['_LISTWINDOWSREQUEST']._serialized_start=1078
-  _globals['_LISTWINDOWSREQUEST']._serialized_end=1117
-  _globals['_LISTWINDOWSRESPONSE']._serialized_start=1119
-  _globals['_LISTWINDOWSRESPONSE']._serialized_end=1191
-  _globals['_SETTLEWINDOWREQUEST']._serialized_start=1193
-  _globals['_SETTLEWINDOWREQUEST']._serialized_end=1233
-  _globals['_SETTLEWINDOWRESPONSE']._serialized_start=1235
-  _globals['_SETTLEWINDOWRESPONSE']._serialized_end=1352
-  _globals['_IMPORTBANKFILEREQUEST']._serialized_start=1354
-  _globals['_IMPORTBANKFILEREQUEST']._serialized_end=1412
-  _globals['_IMPORTBANKFILERESPONSE']._serialized_start=1414
-  _globals['_IMPORTBANKFILERESPONSE']._serialized_end=1500
-  _globals['_GETSTATEMENTREQUEST']._serialized_start=1502
-  _globals['_GETSTATEMENTREQUEST']._serialized_end=1562
-  _globals['_GETSTATEMENTRESPONSE']._serialized_start=1564
-  _globals['_GETSTATEMENTRESPONSE']._serialized_end=1643
-  _globals['_DOWNLOADLINEFILEREQUEST']._serialized_start=1645
-  _globals['_DOWNLOADLINEFILEREQUEST']._serialized_end=1709
-  _globals['_DOWNLOADLINEFILERESPONSE']._serialized_start=1711
-  _globals['_DOWNLOADLINEFILERESPONSE']._serialized_end=1752
-  _globals['_SETTLEMENTSERVICE']._serialized_start=2122
-  _globals['_SETTLEMENTSERVICE']._serialized_end=4828
+  _globals['_WINDOWSTATE']._serialized_start=1852
+  _globals['_WINDOWSTATE']._serialized_end=2032
+  _globals['_LEGDIRECTION']._serialized_start=2034
+  _globals['_LEGDIRECTION']._serialized_end=2132
+  _globals['_LEGSTATE']._serialized_start=2135
+  _globals['_LEGSTATE']._serialized_end=2268
+  _globals['_WINDOW']._serialized_start=314
+  _globals['_WINDOW']._serialized_end=546
+  _globals['_NETPOSITION']._serialized_start=548
+  _globals['_NETPOSITION']._serialized_end=594
+  _globals['_LEG']._serialized_start=597
+  _globals['_LEG']._serialized_end=803
+  _globals['_OPENWINDOWREQUEST']._serialized_start=805
+  _globals['_OPENWINDOWREQUEST']._serialized_end=865
+  _globals['_OPENWINDOWRESPONSE']._serialized_start=867
+  _globals['_OPENWINDOWRESPONSE']._serialized_end=937
+  _globals['_CLOSEWINDOWREQUEST']._serialized_start=939
+  _globals['_CLOSEWINDOWREQUEST']._serialized_end=1006
+  _globals['_CLOSEWINDOWRESPONSE']._serialized_start=1008
+  _globals['_CLOSEWINDOWRESPONSE']._serialized_end=1134
+  _globals['_LISTWINDOWSREQUEST']._serialized_start=1136
+  _globals['_LISTWINDOWSREQUEST']._serialized_end=1175
+  _globals['_LISTWINDOWSRESPONSE']._serialized_start=1177
+  _globals['_LISTWINDOWSRESPONSE']._serialized_end=1249
+  _globals['_SETTLEWINDOWREQUEST']._serialized_start=1251
+  _globals['_SETTLEWINDOWREQUEST']._serialized_end=1313
+  _globals['_SETTLEWINDOWRESPONSE']._serialized_start=1315
+  _globals['_SETTLEWINDOWRESPONSE']._serialized_end=1432
+  _globals['_IMPORTBANKFILEREQUEST']._serialized_start=1434
+  _globals['_IMPORTBANKFILEREQUEST']._serialized_end=1492
+  _globals['_IMPORTBANKFILERESPONSE']._serialized_start=1494
+  _globals['_IMPORTBANKFILERESPONSE']._serialized_end=1580
+  _globals['_GETSTATEMENTREQUEST']._serialized_start=1582
+  _globals['_GETSTATEMENTREQUEST']._serialized_end=1659
+  _globals['_GETSTATEMENTRESPONSE']._serialized_start=1661
+  _globals['_GETSTATEMENTRESPONSE']._serialized_end=1740
+  _globals['_DOWNLOADLINEFILEREQUEST']._serialized_start=1742
+  _globals['_DOWNLOADLINEFILEREQUEST']._serialized_end=1806
+  _globals['_DOWNLOADLINEFILERESPONSE']._serialized_start=1808
+  _globals['_DOWNLOADLINEFILERESPONSE']._serialized_end=1849
+  _globals['_SETTLEMENTSERVICE']._serialized_start=2271
+  _globals['_SETTLEMENTSERVICE']._serialized_end=5869
 # @@protoc_insertion_point(module_scope)

@@ -36,6 +36,8 @@ class _WindowStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WindowSta
     """Statements are signed, legs recorded."""
     WINDOW_STATE_SETTLED: _WindowState.ValueType  # 4
     """Every leg is confirmed by the bank."""
+    WINDOW_STATE_ABORTED: _WindowState.ValueType  # 5
+    """What was not paid is handed to the next settlement."""
 
 class WindowState(_WindowState, metaclass=_WindowStateEnumTypeWrapper):
     """How far a window has come."""
@@ -50,6 +52,8 @@ WINDOW_STATE_PENDING_SETTLEMENT: WindowState.ValueType  # 3
 """Statements are signed, legs recorded."""
 WINDOW_STATE_SETTLED: WindowState.ValueType  # 4
 """Every leg is confirmed by the bank."""
+WINDOW_STATE_ABORTED: WindowState.ValueType  # 5
+"""What was not paid is handed to the next settlement."""
 Global___WindowState: _TypeAlias = WindowState  # noqa: Y015
 
 class _LegDirection:
@@ -90,6 +94,8 @@ class _LegStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LegState.Val
     """Asked for, or instructed."""
     LEG_STATE_CONFIRMED: _LegState.ValueType  # 3
     """The bank's statement shows it."""
+    LEG_STATE_CANCELLED: _LegState.ValueType  # 4
+    """A later version of the statement asks for something else."""
 
 class LegState(_LegState, metaclass=_LegStateEnumTypeWrapper):
     """How far a leg has come."""
@@ -102,6 +108,8 @@ LEG_STATE_PENDING: LegState.ValueType  # 2
 """Asked for, or instructed."""
 LEG_STATE_CONFIRMED: LegState.ValueType  # 3
 """The bank's statement shows it."""
+LEG_STATE_CANCELLED: LegState.ValueType  # 4
+"""A later version of the statement asks for something else."""
 Global___LegState: _TypeAlias = LegState  # noqa: Y015
 
 @_typing.final
@@ -190,6 +198,7 @@ class Leg(_message.Message):
     AMOUNT_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
     window_id: _builtins.str
     """The window that it settles."""
     partner_id: _builtins.str
@@ -202,6 +211,8 @@ class Leg(_message.Message):
     """ISO 11649 reference, the same for ever."""
     state: Global___LegState.ValueType
     """How far it has come."""
+    version: _builtins.int
+    """Of the statement that asks for it, from 1."""
     def __init__(
         self,
         *,
@@ -211,10 +222,11 @@ class Leg(_message.Message):
         amount: _builtins.int = ...,
         reference: _builtins.str = ...,
         state: Global___LegState.ValueType = ...,
+        version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "direction", b"direction", "partner_id", b"partner_id", "reference", b"reference", "state", b"state", "window_id", b"window_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "direction", b"direction", "partner_id", b"partner_id", "reference", b"reference", "state", b"state", "version", b"version", "window_id", b"window_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -379,16 +391,20 @@ class SettleWindowRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     WINDOW_ID_FIELD_NUMBER: _builtins.int
+    DRAFT_SHA256_FIELD_NUMBER: _builtins.int
     window_id: _builtins.str
     """The window."""
+    draft_sha256: _builtins.bytes
+    """Of the draft that was looked at; empty approves whatever stands. Another draft is refused."""
     def __init__(
         self,
         *,
         window_id: _builtins.str = ...,
+        draft_sha256: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["window_id", b"window_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["draft_sha256", b"draft_sha256", "window_id", b"window_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -488,19 +504,23 @@ class GetStatementRequest(_message.Message):
 
     WINDOW_ID_FIELD_NUMBER: _builtins.int
     PARTNER_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
     window_id: _builtins.str
     """The window."""
     partner_id: _builtins.str
     """The partner; a partner may leave it empty, an operator must name it."""
+    version: _builtins.int
+    """Which version; 0 is the newest."""
     def __init__(
         self,
         *,
         window_id: _builtins.str = ...,
         partner_id: _builtins.str = ...,
+        version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["partner_id", b"partner_id", "window_id", b"window_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["partner_id", b"partner_id", "version", b"version", "window_id", b"window_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

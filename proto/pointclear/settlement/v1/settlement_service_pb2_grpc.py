@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from pointclear.settlement.v1 import account_pb2 as pointclear_dot_settlement_dot_v1_dot_account__pb2
+from pointclear.settlement.v1 import approval_pb2 as pointclear_dot_settlement_dot_v1_dot_approval__pb2
 from pointclear.settlement.v1 import month_pb2 as pointclear_dot_settlement_dot_v1_dot_month__pb2
 from pointclear.settlement.v1 import report_pb2 as pointclear_dot_settlement_dot_v1_dot_report__pb2
 from pointclear.settlement.v1 import scheme_pb2 as pointclear_dot_settlement_dot_v1_dot_scheme__pb2
@@ -153,6 +154,46 @@ class SettlementServiceStub:
                 '/pointclear.settlement.v1.SettlementService/GetInvoice',
                 request_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetInvoiceRequest.SerializeToString,
                 response_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetInvoiceResponse.FromString,
+                _registered_method=True)
+        self.GetDraft = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/GetDraft',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.GetDraftRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.GetDraftResponse.FromString,
+                _registered_method=True)
+        self.AcknowledgeStatement = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/AcknowledgeStatement',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.AcknowledgeStatementRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.AcknowledgeStatementResponse.FromString,
+                _registered_method=True)
+        self.DisputeLines = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/DisputeLines',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.DisputeLinesRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.DisputeLinesResponse.FromString,
+                _registered_method=True)
+        self.ListDisputes = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/ListDisputes',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.ListDisputesRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.ListDisputesResponse.FromString,
+                _registered_method=True)
+        self.EndDispute = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/EndDispute',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.EndDisputeRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.EndDisputeResponse.FromString,
+                _registered_method=True)
+        self.GetApproval = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/GetApproval',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.GetApprovalRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.GetApprovalResponse.FromString,
+                _registered_method=True)
+        self.AbortWindow = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/AbortWindow',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.AbortWindowRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.AbortWindowResponse.FromString,
+                _registered_method=True)
+        self.UnwindPartner = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/UnwindPartner',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.UnwindPartnerRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.UnwindPartnerResponse.FromString,
                 _registered_method=True)
 
 
@@ -328,6 +369,64 @@ class SettlementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetDraft(self, request, context):
+        """Drafts, acceptance, disputes.
+
+        Operators: what a closed window would be stated as, and the digest by which it is approved.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AcknowledgeStatement(self, request, context):
+        """A partner counter-signs its statement. Repeating it is harmless.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DisputeLines(self, request, context):
+        """A partner disputes lines, or withdraws a dispute of its own. Repeating it is harmless.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDisputes(self, request, context):
+        """What is withheld: all for an operator, what concerns it for a partner.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndDispute(self, request, context):
+        """Two operators: decide a dispute, or give back what an unwind took out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetApproval(self, request, context):
+        """How far each statement of a window has come; a partner sees its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AbortWindow(self, request, context):
+        """Two operators: end the settlement of a window; what was not paid is handed to the next.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnwindPartner(self, request, context):
+        """Two operators: take a partner that does not pay out of a window, and state the rest again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SettlementServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -445,6 +544,46 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.GetInvoice,
                     request_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetInvoiceRequest.FromString,
                     response_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetInvoiceResponse.SerializeToString,
+            ),
+            'GetDraft': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDraft,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.GetDraftRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.GetDraftResponse.SerializeToString,
+            ),
+            'AcknowledgeStatement': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcknowledgeStatement,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.AcknowledgeStatementRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.AcknowledgeStatementResponse.SerializeToString,
+            ),
+            'DisputeLines': grpc.unary_unary_rpc_method_handler(
+                    servicer.DisputeLines,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.DisputeLinesRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.DisputeLinesResponse.SerializeToString,
+            ),
+            'ListDisputes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDisputes,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.ListDisputesRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.ListDisputesResponse.SerializeToString,
+            ),
+            'EndDispute': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndDispute,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.EndDisputeRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.EndDisputeResponse.SerializeToString,
+            ),
+            'GetApproval': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetApproval,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.GetApprovalRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.GetApprovalResponse.SerializeToString,
+            ),
+            'AbortWindow': grpc.unary_unary_rpc_method_handler(
+                    servicer.AbortWindow,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.AbortWindowRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.AbortWindowResponse.SerializeToString,
+            ),
+            'UnwindPartner': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnwindPartner,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.UnwindPartnerRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.UnwindPartnerResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1069,6 +1208,222 @@ class SettlementService:
             '/pointclear.settlement.v1.SettlementService/GetInvoice',
             pointclear_dot_settlement_dot_v1_dot_month__pb2.GetInvoiceRequest.SerializeToString,
             pointclear_dot_settlement_dot_v1_dot_month__pb2.GetInvoiceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDraft(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/GetDraft',
+            pointclear_dot_settlement_dot_v1_dot_approval__pb2.GetDraftRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_approval__pb2.GetDraftResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcknowledgeStatement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/AcknowledgeStatement',
+            pointclear_dot_settlement_dot_v1_dot_approval__pb2.AcknowledgeStatementRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_approval__pb2.AcknowledgeStatementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DisputeLines(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/DisputeLines',
+            pointclear_dot_settlement_dot_v1_dot_approval__pb2.DisputeLinesRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_approval__pb2.DisputeLinesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDisputes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/ListDisputes',
+            pointclear_dot_settlement_dot_v1_dot_approval__pb2.ListDisputesRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_approval__pb2.ListDisputesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndDispute(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/EndDispute',
+            pointclear_dot_settlement_dot_v1_dot_approval__pb2.EndDisputeRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_approval__pb2.EndDisputeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetApproval(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/GetApproval',
+            pointclear_dot_settlement_dot_v1_dot_approval__pb2.GetApprovalRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_approval__pb2.GetApprovalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AbortWindow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/AbortWindow',
+            pointclear_dot_settlement_dot_v1_dot_approval__pb2.AbortWindowRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_approval__pb2.AbortWindowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnwindPartner(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/UnwindPartner',
+            pointclear_dot_settlement_dot_v1_dot_approval__pb2.UnwindPartnerRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_approval__pb2.UnwindPartnerResponse.FromString,
             options,
             channel_credentials,
             insecure,

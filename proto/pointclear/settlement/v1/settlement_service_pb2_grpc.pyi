@@ -6,6 +6,7 @@ Squares up between the brands."""
 from collections import abc as _abc
 from grpc import aio as _aio
 from pointclear.settlement.v1 import account_pb2 as _account_pb2
+from pointclear.settlement.v1 import approval_pb2 as _approval_pb2
 from pointclear.settlement.v1 import month_pb2 as _month_pb2
 from pointclear.settlement.v1 import report_pb2 as _report_pb2
 from pointclear.settlement.v1 import scheme_pb2 as _scheme_pb2
@@ -94,6 +95,25 @@ class SettlementServiceStub:
     """Lists invoices and credit notes."""
     GetInvoice: _grpc.UnaryUnaryMultiCallable[_month_pb2.GetInvoiceRequest, _month_pb2.GetInvoiceResponse]
     """One invoice or credit note."""
+    GetDraft: _grpc.UnaryUnaryMultiCallable[_approval_pb2.GetDraftRequest, _approval_pb2.GetDraftResponse]
+    """Drafts, acceptance, disputes.
+
+    Operators: what a closed window would be stated as, and the digest by which it is approved.
+    """
+    AcknowledgeStatement: _grpc.UnaryUnaryMultiCallable[_approval_pb2.AcknowledgeStatementRequest, _approval_pb2.AcknowledgeStatementResponse]
+    """A partner counter-signs its statement. Repeating it is harmless."""
+    DisputeLines: _grpc.UnaryUnaryMultiCallable[_approval_pb2.DisputeLinesRequest, _approval_pb2.DisputeLinesResponse]
+    """A partner disputes lines, or withdraws a dispute of its own. Repeating it is harmless."""
+    ListDisputes: _grpc.UnaryUnaryMultiCallable[_approval_pb2.ListDisputesRequest, _approval_pb2.ListDisputesResponse]
+    """What is withheld: all for an operator, what concerns it for a partner."""
+    EndDispute: _grpc.UnaryUnaryMultiCallable[_approval_pb2.EndDisputeRequest, _approval_pb2.EndDisputeResponse]
+    """Two operators: decide a dispute, or give back what an unwind took out."""
+    GetApproval: _grpc.UnaryUnaryMultiCallable[_approval_pb2.GetApprovalRequest, _approval_pb2.GetApprovalResponse]
+    """How far each statement of a window has come; a partner sees its own."""
+    AbortWindow: _grpc.UnaryUnaryMultiCallable[_approval_pb2.AbortWindowRequest, _approval_pb2.AbortWindowResponse]
+    """Two operators: end the settlement of a window; what was not paid is handed to the next."""
+    UnwindPartner: _grpc.UnaryUnaryMultiCallable[_approval_pb2.UnwindPartnerRequest, _approval_pb2.UnwindPartnerResponse]
+    """Two operators: take a partner that does not pay out of a window, and state the rest again."""
 
 @_typing.type_check_only
 class SettlementServiceAsyncStub(SettlementServiceStub):
@@ -157,6 +177,25 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     """Lists invoices and credit notes."""
     GetInvoice: _aio.UnaryUnaryMultiCallable[_month_pb2.GetInvoiceRequest, _month_pb2.GetInvoiceResponse]  # type: ignore[assignment]
     """One invoice or credit note."""
+    GetDraft: _aio.UnaryUnaryMultiCallable[_approval_pb2.GetDraftRequest, _approval_pb2.GetDraftResponse]  # type: ignore[assignment]
+    """Drafts, acceptance, disputes.
+
+    Operators: what a closed window would be stated as, and the digest by which it is approved.
+    """
+    AcknowledgeStatement: _aio.UnaryUnaryMultiCallable[_approval_pb2.AcknowledgeStatementRequest, _approval_pb2.AcknowledgeStatementResponse]  # type: ignore[assignment]
+    """A partner counter-signs its statement. Repeating it is harmless."""
+    DisputeLines: _aio.UnaryUnaryMultiCallable[_approval_pb2.DisputeLinesRequest, _approval_pb2.DisputeLinesResponse]  # type: ignore[assignment]
+    """A partner disputes lines, or withdraws a dispute of its own. Repeating it is harmless."""
+    ListDisputes: _aio.UnaryUnaryMultiCallable[_approval_pb2.ListDisputesRequest, _approval_pb2.ListDisputesResponse]  # type: ignore[assignment]
+    """What is withheld: all for an operator, what concerns it for a partner."""
+    EndDispute: _aio.UnaryUnaryMultiCallable[_approval_pb2.EndDisputeRequest, _approval_pb2.EndDisputeResponse]  # type: ignore[assignment]
+    """Two operators: decide a dispute, or give back what an unwind took out."""
+    GetApproval: _aio.UnaryUnaryMultiCallable[_approval_pb2.GetApprovalRequest, _approval_pb2.GetApprovalResponse]  # type: ignore[assignment]
+    """How far each statement of a window has come; a partner sees its own."""
+    AbortWindow: _aio.UnaryUnaryMultiCallable[_approval_pb2.AbortWindowRequest, _approval_pb2.AbortWindowResponse]  # type: ignore[assignment]
+    """Two operators: end the settlement of a window; what was not paid is handed to the next."""
+    UnwindPartner: _aio.UnaryUnaryMultiCallable[_approval_pb2.UnwindPartnerRequest, _approval_pb2.UnwindPartnerResponse]  # type: ignore[assignment]
+    """Two operators: take a partner that does not pay out of a window, and state the rest again."""
 
 class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
     """Windows, statements, legs and bank files."""
@@ -355,5 +394,72 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_month_pb2.GetInvoiceResponse, _abc.Awaitable[_month_pb2.GetInvoiceResponse]]:
         """One invoice or credit note."""
+
+    @_abc_1.abstractmethod
+    def GetDraft(
+        self,
+        request: _approval_pb2.GetDraftRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_approval_pb2.GetDraftResponse, _abc.Awaitable[_approval_pb2.GetDraftResponse]]:
+        """Drafts, acceptance, disputes.
+
+        Operators: what a closed window would be stated as, and the digest by which it is approved.
+        """
+
+    @_abc_1.abstractmethod
+    def AcknowledgeStatement(
+        self,
+        request: _approval_pb2.AcknowledgeStatementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_approval_pb2.AcknowledgeStatementResponse, _abc.Awaitable[_approval_pb2.AcknowledgeStatementResponse]]:
+        """A partner counter-signs its statement. Repeating it is harmless."""
+
+    @_abc_1.abstractmethod
+    def DisputeLines(
+        self,
+        request: _approval_pb2.DisputeLinesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_approval_pb2.DisputeLinesResponse, _abc.Awaitable[_approval_pb2.DisputeLinesResponse]]:
+        """A partner disputes lines, or withdraws a dispute of its own. Repeating it is harmless."""
+
+    @_abc_1.abstractmethod
+    def ListDisputes(
+        self,
+        request: _approval_pb2.ListDisputesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_approval_pb2.ListDisputesResponse, _abc.Awaitable[_approval_pb2.ListDisputesResponse]]:
+        """What is withheld: all for an operator, what concerns it for a partner."""
+
+    @_abc_1.abstractmethod
+    def EndDispute(
+        self,
+        request: _approval_pb2.EndDisputeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_approval_pb2.EndDisputeResponse, _abc.Awaitable[_approval_pb2.EndDisputeResponse]]:
+        """Two operators: decide a dispute, or give back what an unwind took out."""
+
+    @_abc_1.abstractmethod
+    def GetApproval(
+        self,
+        request: _approval_pb2.GetApprovalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_approval_pb2.GetApprovalResponse, _abc.Awaitable[_approval_pb2.GetApprovalResponse]]:
+        """How far each statement of a window has come; a partner sees its own."""
+
+    @_abc_1.abstractmethod
+    def AbortWindow(
+        self,
+        request: _approval_pb2.AbortWindowRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_approval_pb2.AbortWindowResponse, _abc.Awaitable[_approval_pb2.AbortWindowResponse]]:
+        """Two operators: end the settlement of a window; what was not paid is handed to the next."""
+
+    @_abc_1.abstractmethod
+    def UnwindPartner(
+        self,
+        request: _approval_pb2.UnwindPartnerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_approval_pb2.UnwindPartnerResponse, _abc.Awaitable[_approval_pb2.UnwindPartnerResponse]]:
+        """Two operators: take a partner that does not pay out of a window, and state the rest again."""
 
 def add_SettlementServiceServicer_to_server(servicer: SettlementServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,1 @@
+"""What stands between a closed window and its payments: draft, clock, disputes, acceptance."""

@@ -1,0 +1,112 @@
+"""What two people approve: how each partner stands when its window is stated. Pure.
+
+It is booked before the first statement, as `approved/<window>`, so that a stating that a crash cut
+short goes on with the figures that were approved, whatever has happened since. What the window came
+to follows from its sums and lines, and is the same at any time.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any
+
+from exchange.commands import Book, Fact
+from partners.errors import Reason, Refused
+from settlement.statement import Standing
+from settlement.windows import SettlementWindow
+
+KIND = "approved"
+
+
+@dataclass(frozen=True, slots=True)
+class Stood:
+    """How one partner stands. Units of the currency's scale; positive is owed to it."""
+
+    brought_forward: int
+    restated: int
+    withheld: int
+    collateral: int
+    reserved_at_cut_off: int
+    funding: str
+    net_debit_cap: int
+    signing_key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """How all partners of a window stand, and how it is paid."""
+
+    window_id: str
+    nets: Mapping[str, int]
+    """By partner id, `hub` among them."""
+    due_date: date
+    minimum_payout: int
+    partners: Mapping[str, Stood]
+
+    @property
+    def body(self) -> bytes:
+        """The one form of it."""
+        document = {
+            "due_date": self.due_date.isoformat(),
+            "minimum_payout": self.minimum_payout,
+            "nets": dict(self.nets),
+            "partners": {name: asdict(each) for name, each in self.partners.items()},
+            "window_id": self.window_id,
+        }
+        return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+    @property
+    def sha256(self) -> bytes:
+        """By which a maker and a checker know it again."""
+        return hashlib.sha256(self.body).digest()
+
+    def standing(self, partner_id: str) -> Standing:
+        """How a partner stands, as its statement takes it."""
+        stood = self.partners[partner_id]
+        return Standing(
+            stood.restated,
+            stood.withheld,
+            stood.collateral,
+            stood.reserved_at_cut_off,
+            self.due_date,
+            stood.funding,
+            self.minimum_payout,
+        )
+
+
+def draft_from(body: bytes) -> Draft:
+    """A draft from its entry."""
+    document: dict[str, Any] = json.loads(body)
+    return Draft(
+        document["window_id"],
+        document["nets"],
+        date.fromisoformat(document["due_date"]),
+        document["minimum_payout"],
+        {name: Stood(**each) for name, each in document["partners"].items()},
+    )
+
+
+def draft_key(window_id: str) -> str:
+    """Entry key of an approved draft."""
+    return f"{KIND}/{window_id}"
+
+
+def draft_entry(window: SettlementWindow, draft: Draft) -> Book:
+    """Books what was approved."""
+    fact = Fact(KIND, window.currency.code, window_number=window.number)
+    return Book(draft_key(window.window_id), "application/json", draft.body, facts=(fact,))
+
+
+def check_approved(draft: Draft, sha256: bytes) -> None:
+    """Raise Refused(FIELD_INVALID) unless the draft is the one that was looked at; no digest
+    approves whatever stands.
+    """
+    if sha256 and sha256 != draft.sha256:
+        raise Refused(
+            Reason.FIELD_INVALID,
+            "draft_sha256",
+            f"the draft of {draft.window_id} has changed since: look at it again",
+            {"draftSha256": draft.sha256.hex()},
+        )

@@ -1,0 +1,345 @@
+"""The calls between a closed window and its payments: drafts, counter-signatures, disputes, aborts
+and unwinds.
+
+A dispute and an acceptance take the settlement's turn, so that one of them is first.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from exchange.commands import Book
+from partners.actions.verification import check_free_text
+from partners.caller import Caller
+from partners.envelope import (
+    DISPUTE,
+    STATEMENT_ACKNOWLEDGEMENT,
+    Envelope,
+    to_json,
+)
+from partners.errors import Reason, Refused
+from partners.points import check_id
+from partners.wire import envelope_from_proto, time_to_proto
+from pointclear.settlement.v1 import approval_pb2 as pb
+from settlement import facts, store
+from settlement.approval.acceptance import ACCEPTED, ACKNOWLEDGED, acknowledgement_entry
+from settlement.approval.accepting import clock, partners_with, payable
+from settlement.approval.unwinding import unwind_of
+from settlement.approval.wire import (
+    Acknowledged,
+    Disputed,
+    acknowledged_from,
+    dispute_message,
+    disputed_from,
+    draft_message,
+)
+from settlement.approval.withholding import (
+    END_KIND,
+    KIND,
+    DisputedLine,
+    Withholding,
+    end_entry,
+    withholding_entry,
+    withholding_from,
+)
+from settlement.course import Course
+from settlement.signed import check_signed_by
+from settlement.windows import SettlementWindow, WindowState
+
+
+class Approval:
+    """The handlers. They raise Refused; the edge maps it to the wire."""
+
+    def __init__(self, course: Course, audience: str, now: Callable[[], datetime]) -> None:
+        self._course = course
+        self._audience = audience
+        self._now = now
+
+    async def get_draft(self, request: pb.GetDraftRequest, caller: Caller) -> pb.GetDraftResponse:
+        """How a closed window would be stated."""
+        caller.require_operator()
+        check_id(request.window_id, "window_id")
+        return draft_message(*await self._course.draft(request.window_id))
+
+    async def acknowledge_statement(
+        self, request: pb.AcknowledgeStatementRequest, caller: Caller
+    ) -> pb.AcknowledgeStatementResponse:
+        """A partner counter-signs its statement."""
+        envelope = envelope_from_proto(request.acknowledgement)
+        await self._course.read(self._check_signed, envelope, STATEMENT_ACKNOWLEDGEMENT, caller)
+        said = acknowledged_from(envelope.payload, self._audience)
+        _check_own(said.partner_id, caller)
+
+        async def acknowledge() -> None:
+            async with self._course.settling():
+                entry = await self._course.read(_acknowledgement, said, envelope)
+                if entry is not None:
+                    await self._course.book(entry)
+            window = await self._course.read(store.window_named, said.window_id)
+            await self._course.advance(window.currency.code)
+
+        # Shielded: a caller that goes away must not end the turn while its bookings are queued.
+        await asyncio.shield(acknowledge())
+        return pb.AcknowledgeStatementResponse()
+
+    async def dispute_lines(
+        self, request: pb.DisputeLinesRequest, caller: Caller
+    ) -> pb.DisputeLinesResponse:
+        """A partner disputes lines, or withdraws a dispute of its own."""
+        envelope = envelope_from_proto(request.dispute)
+        await self._course.read(self._check_signed, envelope, DISPUTE, caller)
+        said = disputed_from(envelope.payload, self._audience)
+        _check_own(said.partner_id, caller)
+
+        async def dispute() -> None:
+            async with self._course.settling():
+                read = _withdrawal if said.is_withdrawn else _dispute
+                entry = await self._course.read(read, said, envelope)
+                if entry is not None:
+                    await self._course.book(entry)
+
+        await asyncio.shield(dispute())
+        return pb.DisputeLinesResponse(dispute=await self._shown(said.subject, caller))
+
+    async def list_disputes(
+        self, request: pb.ListDisputesRequest, caller: Caller
+    ) -> pb.ListDisputesResponse:
+        """What is withheld: all for an operator, what concerns it for a partner."""
+
+        def read(connection: Any) -> list[pb.Dispute]:
+            currency = request.currency
+            if not caller.is_operator:
+                currency = store.currency_of(connection, caller.name)
+            ended = {
+                each.fact.subject
+                for each in facts.entries_of(connection, END_KIND, currency=currency or None)
+            }
+            found = facts.entries_of(connection, KIND, currency=currency or None)
+            return [
+                dispute_message(held, each, _only(caller), is_ended=held.subject in ended)
+                for each in found
+                for held in (withholding_from(each.fact.subject, each.body, each.log_index),)
+                if caller.is_operator or caller.name in held.parties
+                if request.with_ended or held.subject not in ended
+            ]
+
+        return pb.ListDisputesResponse(disputes=await self._course.read(read))
+
+    async def end_dispute(
+        self, request: pb.EndDisputeRequest, caller: Caller
+    ) -> pb.EndDisputeResponse:
+        """Two operators: decide a dispute, or give back what an unwind took out."""
+        caller.require_operator()
+        check_free_text(request.text, "text")
+        if not request.outcome:
+            raise Refused(Reason.FIELD_INVALID, "outcome", "say how it is decided")
+        outcome = pb.DisputeOutcome.Name(request.outcome).removeprefix("DISPUTE_OUTCOME_")
+
+        async def end() -> None:
+            async with self._course.settling():
+                held = await self._course.read(_held, request.subject)
+                if await self._course.read(_is_open, held):
+                    await self._course.book(end_entry(held, outcome, request.text))
+
+        await asyncio.shield(end())
+        return pb.EndDisputeResponse(dispute=await self._shown(request.subject, caller))
+
+    async def get_approval(
+        self, request: pb.GetApprovalRequest, caller: Caller
+    ) -> pb.GetApprovalResponse:
+        """How far each statement of a window has come."""
+        check_id(request.window_id, "window_id")
+
+        def read(connection: Any) -> pb.GetApprovalResponse:
+            window = store.window_named(connection, request.window_id)
+            if not window.state.is_stated:
+                return pb.GetApprovalResponse()
+            acknowledged = partners_with(connection, window, ACKNOWLEDGED)
+            accepted = partners_with(connection, window, ACCEPTED)
+            statements = []
+            for partner in store.partners_of(connection, window):
+                stated = store.statement_of(connection, window.window_id, partner.partner_id)
+                if stated is not None and _only(caller) in ("", partner.partner_id):
+                    statements.append(
+                        pb.StatementApproval(
+                            partner_id=partner.partner_id,
+                            version=stated.version,
+                            is_acknowledged=partner.number in acknowledged,
+                            is_accepted=partner.number in accepted,
+                            withheld=stated.withheld,
+                        )
+                    )
+            return pb.GetApprovalResponse(
+                statements=statements,
+                clock_ends_at=time_to_proto(clock(connection, window).ends_at),
+                is_payable=payable(connection, window),
+            )
+
+        return await self._course.read(read)
+
+    async def abort_window(
+        self, request: pb.AbortWindowRequest, caller: Caller
+    ) -> pb.AbortWindowResponse:
+        """Two operators: hand what is not paid to the next settlement."""
+        caller.require_operator()
+        check_id(request.window_id, "window_id")
+        check_free_text(request.reason, "reason")
+        await asyncio.shield(self._course.abort(request.window_id, request.reason or "aborted"))
+        return pb.AbortWindowResponse()
+
+    async def unwind_partner(
+        self, request: pb.UnwindPartnerRequest, caller: Caller
+    ) -> pb.UnwindPartnerResponse:
+        """Two operators: take a partner that does not pay out of a window."""
+        caller.require_operator()
+        check_id(request.window_id, "window_id")
+        check_id(request.partner_id, "partner_id")
+
+        async def unwind() -> str:
+            async with self._course.settling():
+                held, entry = await self._course.read(
+                    _unwind, request.window_id, request.partner_id
+                )
+                await self._course.book(entry)
+            # A crash here leaves the withholding: repeating the call states again.
+            reason = f"{request.partner_id} was taken out: it has not paid"
+            await self._course.restate(request.window_id, reason)
+            return held.subject
+
+        subject = await asyncio.shield(unwind())
+        return pb.UnwindPartnerResponse(dispute=await self._shown(subject, caller))
+
+    def _check_signed(
+        self, connection: Any, envelope: Envelope, payload_type: str, caller: Caller
+    ) -> None:
+        check_signed_by(connection, envelope, payload_type, caller, self._audience, self._now())
+
+    async def _shown(self, subject: str, caller: Caller) -> pb.Dispute:
+        def read(connection: Any) -> pb.Dispute:
+            held = _held(connection, subject)
+            (entry, *_) = facts.entries_of(connection, KIND, subject=subject)
+            is_ended = not _is_open(connection, held)
+            return dispute_message(held, entry, _only(caller), is_ended=is_ended)
+
+        return await self._course.read(read)
+
+
+def _only(caller: Caller) -> str:
+    """Whose figures a caller sees; empty for all."""
+    return "" if caller.is_operator else caller.name
+
+
+def _check_own(partner_id: str, caller: Caller) -> None:
+    if caller.holder != f"partner/{partner_id}":
+        raise Refused(Reason.SIGNER_NOT_CALLER, "partner_id", "you sign for yourself only")
+
+
+def _acknowledgement(connection: Any, said: Acknowledged, envelope: Envelope) -> Book | None:
+    """What books a counter-signature; None where the partner has signed before."""
+    window = store.window_named(connection, said.window_id)
+    if store.statement_payload(connection, said.window_id, said.partner_id) is None:
+        raise Refused(
+            Reason.STATEMENT_UNKNOWN, "window_id", f"there is no such statement of {said.window_id}"
+        )
+    digest = store.statement_digest(connection, said.window_id, said.partner_id)
+    partner = store.partner_named(connection, window, said.partner_id)
+    if partner.number in partners_with(connection, window, ACKNOWLEDGED):
+        return None
+    if digest != said.statement_sha256:
+        raise Refused(
+            Reason.FIELD_INVALID,
+            "statement_sha256",
+            "that is not the digest of the newest version of the statement: fetch it again",
+        )
+    return acknowledgement_entry(window, partner.number, said.partner_id, to_json(envelope))
+
+
+def _dispute(connection: Any, said: Disputed, envelope: Envelope) -> Book | None:
+    """What books a dispute; None for a repeat."""
+    repeated = store.entry_body(connection, said.subject)
+    if repeated is not None:
+        booked = facts.entries_of(connection, KIND, subject=said.subject)
+        held = withholding_from(said.subject, booked[0].body, 0)
+        if held.partner_id != said.partner_id or {each.line_id for each in held.lines} != {
+            str(each) for each in said.line_ids
+        }:
+            raise Refused(
+                Reason.MODIFIED_REQUEST, "dispute_id", "this id has disputed something else"
+            )
+        return None
+    currency = store.currency_of(connection, said.partner_id)
+    open_ones = store.open_withholdings(connection, currency)
+    in_dispute = {line.line_id for each in open_ones for line in each.lines}
+    lines = tuple(
+        _disputable(connection, str(each), said.partner_id, in_dispute) for each in said.line_ids
+    )
+    number = store.partner_number(connection, said.partner_id)
+    held = Withholding(said.subject, currency, said.partner_id, said.reason, said.comment, lines)
+    return withholding_entry(held, number, to_json(envelope))
+
+
+def _disputable(
+    connection: Any, line_id: str, partner_id: str, in_dispute: set[str]
+) -> DisputedLine:
+    """A line that this partner may dispute now; raises Refused."""
+    found = store.disputed_line(connection, line_id)
+    # Another's line is answered as one that does not exist.
+    if found is None or partner_id not in found[1].amounts:
+        raise Refused(
+            Reason.TRANSFER_UNKNOWN, "line_ids", f"you have no line {line_id} with money in it"
+        )
+    line = found[1]
+    if line_id in in_dispute:
+        raise Refused(Reason.ALREADY_EXISTS, "line_ids", f"{line_id} is in dispute already")
+    window = store.window_named(connection, line.window_id)
+    number = store.partner_number(connection, partner_id)
+    if window.state is WindowState.ABORTED or number in partners_with(connection, window, ACCEPTED):
+        raise Refused(
+            Reason.WINDOW_STATE,
+            "line_ids",
+            f"the statement of {line.window_id} counts as accepted: ask the operator for an"
+            " adjustment, or the other brand for a reversal",
+        )
+    return line
+
+
+def _withdrawal(connection: Any, said: Disputed, envelope: Envelope) -> Book | None:
+    """What books that a dispute is withdrawn; None where it has ended."""
+    held = _held(connection, said.subject)
+    if held.partner_id != said.partner_id:
+        raise _unknown(said.subject)
+    if not _is_open(connection, held):
+        return None
+    return end_entry(held, "WITHDRAWN", "", to_json(envelope))
+
+
+def _unwind(connection: Any, window_id: str, partner_id: str) -> tuple[Withholding, Book]:
+    """What takes a partner out of a window; raises Refused."""
+    window: SettlementWindow = store.window_named(connection, window_id)
+    if window.state is not WindowState.PENDING_SETTLEMENT:
+        raise Refused(
+            Reason.WINDOW_STATE,
+            "window_id",
+            f"{window_id} is {window.state}: a partner is taken out of what is stated and not"
+            " settled",
+        )
+    partner = store.partner_named(connection, window, partner_id)
+    names = {each.number: each.partner_id for each in store.partners_of(connection, window)}
+    held = unwind_of(window, partner.number, names, store.window_sums(connection, window))
+    return held, withholding_entry(held, partner.number)
+
+
+def _held(connection: Any, subject: str) -> Withholding:
+    found = facts.entries_of(connection, KIND, subject=subject)
+    if not found:
+        raise _unknown(subject)
+    return withholding_from(subject, found[0].body, found[0].log_index)
+
+
+def _unknown(subject: str) -> Refused:
+    return Refused(Reason.DISPUTE_UNKNOWN, "subject", f"there is no dispute {subject}")
+
+
+def _is_open(connection: Any, held: Withholding) -> bool:
+    return not facts.entries_of(connection, END_KIND, subject=held.subject)
