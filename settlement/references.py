@@ -2,6 +2,8 @@
 
     W<window number>P<partner number>     a leg; V<version> from a statement's second version on
     C<partner number>                     a top-up of a partner's collateral
+    D<window number>P<partner number>     a draw on collateral; N<number> from the second one on
+    X<log index>                          a withdrawal of collateral, by where it was asked for
     S<log index>P<place>                  money given back out of suspense
 
 A leg's reference follows from what it pays and nothing else, so every repeat of a step names the
@@ -30,6 +32,17 @@ def collateral_reference(partner_number: int) -> str:
     top-ups come unannounced.
     """
     return structured(f"C{partner_number:04d}")
+
+
+def draw_reference(window_number: int, partner_number: int, number: int = 1) -> str:
+    """Of a draw on a partner's collateral for what it has not paid of a window."""
+    later = f"N{number}" if number > 1 else ""
+    return structured(f"D{window_number:06d}P{partner_number:04d}{later}")
+
+
+def withdrawal_reference(requested_index: int) -> str:
+    """Of collateral that is paid back, by the log index of the partner's request."""
+    return structured(f"X{requested_index}")
 
 
 def refund_reference(log_index: int, place: int) -> str:

@@ -120,13 +120,13 @@ def follow_collateral(run: Run, command: Book) -> None:
 
 
 def check_withdrawals(run: Run, command: Book) -> None:
-    """Raise Refused(COLLATERAL_NEEDED) where an entry gives collateral back that covers what its
-    partner owes.
+    """Raise Refused(COLLATERAL_NEEDED) where an entry lets collateral go that covers what its
+    partner owes. What the bank has taken already is booked as it is.
     """
     if any(each.code is Code.DRAW for each in command.postings):
         return
     for posting in command.postings:
-        if posting.code is not Code.WITHDRAW or posting.phase not in (Phase.POSTED, Phase.PENDING):
+        if posting.code is not Code.WITHDRAW or posting.phase is not Phase.PENDING:
             continue
         free = free_collateral(run.balances[posting.debit], run.balances[posting.debit - 1])
         if posting.amount > free:

@@ -408,6 +408,9 @@ CREATE UNIQUE INDEX posting_resolves_once ON posting (resolves_index, resolves_p
 -- What was recorded of money and waits for the bank: few among all postings.
 CREATE INDEX posting_waits_for_the_bank ON posting (log_index, place) WHERE phase = 2 AND code BETWEEN 18 AND 22;
 
+-- What waits for the bank: few of the journal's rows, looked for at every file.
+CREATE INDEX posting_awaiting_bank ON posting (log_index) WHERE phase = 2 AND code BETWEEN 18 AND 22;
+
 -- What settlement's entries are about, so that they are found again: the state of a settlement is these entries, folded.
 CREATE TABLE entry_fact (
     log_index bigint NOT NULL,

@@ -87,6 +87,9 @@ ALTER TABLE report_part ENABLE ALWAYS TRIGGER never_emptied;
 
 GRANT SELECT, INSERT ON report_file, report_part TO pointclear_service;
 
+-- What waits for the bank: few of the journal's rows, looked for at every file.
+CREATE INDEX posting_awaiting_bank ON posting (log_index) WHERE phase = 2 AND code BETWEEN 18 AND 22;
+
 -- Credits that wait until their window is settled, and partners whose bound is their collateral.
 
 -- What each window credits to each partner, entry by entry, less what was paid of it. Where a partner's credits wait until they
