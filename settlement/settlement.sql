@@ -229,3 +229,9 @@ SELECT recorded_at FROM record WHERE entry_key = 'close/' || :window_id;
 -- name: booked_at(entry_key)$
 -- When an entry was booked, by the log's time.
 SELECT recorded_at FROM record WHERE entry_key = :entry_key;
+
+-- name: currencies_unaccepted()
+-- The currencies with stated windows of which not all statements are accepted.
+SELECT DISTINCT w.currency FROM settlement_window AS w
+WHERE w.state = 'PENDING_SETTLEMENT'
+    AND NOT EXISTS (SELECT FROM entry_fact AS f WHERE f.window_number = w.window_number AND f.kind = 'payable');

@@ -463,3 +463,8 @@ def booked_at(connection: Any, entry_key: str) -> datetime | None:
     """When an entry was booked, by the log's time, if it was."""
     moment = QUERIES.booked_at(connection, entry_key=entry_key)
     return utc(moment) if moment else None
+
+
+def currencies_unaccepted(connection: Any) -> tuple[str, ...]:
+    """The currencies with stated windows of which not all statements are accepted."""
+    return tuple(row[0] for row in QUERIES.currencies_unaccepted(connection))

@@ -25,9 +25,11 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.account_commands import account_app
     from exchange.cli.action_commands import actions_app, trail_app
     from exchange.cli.agreement_commands import agreement_app
+    from exchange.cli.approval_commands import acknowledge
     from exchange.cli.certify_commands import certify_app
     from exchange.cli.delivery_commands import delivery_app
     from exchange.cli.deployment_commands import add_deployment_commands
+    from exchange.cli.dispute_commands import dispute_app
     from exchange.cli.fsck_command import add_fsck_command
     from exchange.cli.fulfilment_commands import fulfilment_app
     from exchange.cli.invoice_commands import invoice_app
@@ -94,6 +96,8 @@ def build_app(wiring: Wiring) -> typer.Typer:
     app.add_typer(window_app(), name="window")
     app.add_typer(invoice_app(), name="invoice")
     add_settlement_commands(app)
+    app.command("acknowledge", cls=Command)(acknowledge)
+    app.add_typer(dispute_app(), name="dispute")
     app.add_typer(report_app(), name="report")
     app.command("verify", cls=Command)(verify)
     return app

@@ -133,6 +133,13 @@ def parse_uuid(text: str) -> UUID:
         raise typer.BadParameter(f"{text!r} is no UUID") from None
 
 
+def parse_sha256(text: str) -> bytes:
+    """A SHA-256 in hexadecimal. Raises typer.BadParameter."""
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise typer.BadParameter(f"{text!r} is no SHA-256 of 64 hexadecimal digits")
+    return bytes.fromhex(text)
+
+
 def parse_rate(text: str) -> tuple[int, int]:
     """`50:25` as source and target units of a block. Raises typer.BadParameter."""
     match = re.fullmatch(r"(\d{1,18}):(\d{1,18})", text)

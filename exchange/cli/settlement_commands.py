@@ -19,6 +19,7 @@ from exchange.cli.options import (
     WindowArgument,
     either_profile,
     operator_profile,
+    parse_sha256,
 )
 from exchange.cli.output import Command, answer, envelope_document, json_text, pairs, table
 from exchange.cli.proofs import check_line_file, read_statement
@@ -55,6 +56,10 @@ def settle(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help="Also write the legs here.")
     ] = None,
+    draft: Annotated[
+        str,
+        typer.Option(metavar="SHA256", help="Approve this draft and no other: see `window draft`."),
+    ] = "",
     reason: ReasonOption = "",
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     profile_dir: OperatorProfileOption = None,
@@ -67,8 +72,9 @@ def settle(
     """
     profile = operator_profile(profile_dir, data_dir, server)
     content = read_file(bank_file) if bank_file else None
+    approved = parse_sha256(draft) if draft else b""
     with connect(profile, reason) as connection:
-        response = settle_window(connection, window_id)
+        response = settle_window(connection, window_id, approved)
         imported = None
         if content is not None:
             # The window says whose account it is. What the file confirms may let further legs go.
@@ -117,6 +123,9 @@ def statement(
         str | None,
         typer.Option(help="Whose statement; an operator must say. [default: the caller's]"),
     ] = None,
+    version: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Which version. [default: the newest]")
+    ] = 0,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     profile_dir: EitherProfileOption = None,
     server: ServerOption = None,
@@ -130,14 +139,15 @@ def statement(
     with connect(profile) as connection:
         response: GetStatementResponse = connection.call(
             connection.settlement.GetStatement,
-            GetStatementRequest(window_id=window_id, partner_id=partner_id),
+            GetStatementRequest(window_id=window_id, partner_id=partner_id, version=version),
         )
         envelope = envelope_from_proto(response.statement)
         keys = connection.exchange_keys(Purpose.STATEMENTS)
         stated = read_statement(envelope, keys, profile.audience, partner_id)
         lines = fetch_line_file(connection, window_id, partner_id)
     check_line_file(stated, lines)
-    statement_file = out / f"{window_id}.statement.json"
+    later = f".v{stated.version}" if stated.version else ""
+    statement_file = out / f"{window_id}{later}.statement.json"
     line_file = out / f"{window_id}.lines.csv"
     write_output(line_file, lines)
     write_output(statement_file, (to_json(envelope) + "\n").encode())
@@ -161,11 +171,16 @@ def statement(
                 "fees",
                 "taxes",
                 "reversals",
+                "adjustments",
                 "net",
+                "restated",
+                "withheld",
                 "due",
                 "payment",
                 "payment_reference",
+                "due_date",
                 "carried_forward",
+                "version",
                 "line_count",
             )
         ),
@@ -179,11 +194,13 @@ def _fact(value: Any) -> Any:
     return value
 
 
-def settle_window(connection: Connection, window_id: str) -> SettleWindowResponse:
+def settle_window(
+    connection: Connection, window_id: str, draft_sha256: bytes = b""
+) -> SettleWindowResponse:
     """Take a closed window as far as it goes now. Raises Failed."""
     response: SettleWindowResponse = connection.call(
         connection.settlement.SettleWindow,
-        SettleWindowRequest(window_id=window_id),
+        SettleWindowRequest(window_id=window_id, draft_sha256=draft_sha256),
         SETTLE_TIMEOUT_S,
     )
     return response

@@ -20,6 +20,7 @@ from exchange.cli.checks.archive import (
     check_stream,
     count_entries,
     merged,
+    window_of,
 )
 from exchange.cli.checks.document import check_document, check_pem
 from exchange.cli.checks.verification import Broken, Fault, KeySet, read_keys
@@ -143,7 +144,7 @@ def _check_path(path: Path, keys_file: Path | None, start_seq: int, quiet: bool)
     except Broken as broken:
         return Report(broken.faults)
     if path.suffix == ".json":
-        line_file = path.with_name(path.name.removesuffix(STATEMENT) + LINE_FILE)
+        line_file = path.with_name(window_of(path.name.removesuffix(STATEMENT)) + LINE_FILE)
         beside = path.name.endswith(STATEMENT) and line_file.exists()
         return check_document(
             str(path), _text(path), keys, str(line_file), _read(line_file) if beside else None

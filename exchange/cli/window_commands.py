@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from exchange.cli.approval_commands import add_approval_commands
 from exchange.cli.connection import connect
 from exchange.cli.documents import window_document
 from exchange.cli.options import (
@@ -38,6 +39,7 @@ def window_app() -> typer.Typer:
     app.command("open", cls=Command)(open_window)
     app.command("close", cls=Command)(close)
     app.command("list", cls=Command)(list_windows)
+    add_approval_commands(app)
     return app
 
 

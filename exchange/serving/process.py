@@ -21,9 +21,17 @@ from exchange.outbound.watch import ProgramMetrics
 from exchange.readiness import Readiness
 from exchange.serving.deployment import Deployment
 from exchange.serving.programs import courier_of, look_ups_of, programs_of, visits_of
-from exchange.serving.services import channel_limits, descriptors, door_of, handlers, watching_of
+from exchange.serving.services import (
+    channel_limits,
+    course_of,
+    descriptors,
+    door_of,
+    handlers,
+    watching_of,
+)
 from partners.environment import Environment
 from partners.operators.roles import ALL_ROLES, Role
+from settlement.approval.silence import Silence, awaiting_silence
 from settlement.calendar.metrics import WindowMetrics
 from settlement.calendar.scheduler import Scheduler, scheduling
 
@@ -95,6 +103,7 @@ async def serve_until_told(deployment: Deployment) -> None:
             programs,
             delivering(engine),
             scheduling(Scheduler(exchange.engine, exchange.submit, window_metrics)),
+            awaiting_silence(Silence(course_of(exchange))),
             visiting(visits),
             listening(
                 handlers(

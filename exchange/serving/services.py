@@ -35,6 +35,7 @@ from pointclear.partners.v1 import (
     partners_service_pb2,
 )
 from pointclear.settlement.v1 import settlement_service_pb2
+from settlement.course import Course
 from settlement.service import SettlementService
 
 
@@ -99,6 +100,13 @@ def watching_of(exchange: Exchange, settings: Settings, metrics: Metrics) -> Wat
 
     return Watching(
         exchange.engine, exchange.keys.signers, settings.watches_per_partner, metrics.watches_open
+    )
+
+
+def course_of(exchange: Exchange) -> Course:
+    """What takes settlements on while nobody calls."""
+    return Course(
+        exchange.engine, exchange.submit, exchange.audience, exchange.keys.signers, server.now
     )
 
 

@@ -1,5 +1,7 @@
 """The offline verifier: an untouched archive holds, and each way to tamper with one is named."""
 
+import base64
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +20,7 @@ from exchange.cli.checks.line_file import COLUMNS
 from exchange.cli.checks.verification import Broken, KeySet, KnownKey, read_keys
 from exchange.cli.output import Command
 from exchange.cli.verify import verify
-from partners.envelope import TRANSFER_ORDER, from_json, pae, sign, to_json
+from partners.envelope import SETTLEMENT_STATEMENT, TRANSFER_ORDER, from_json, pae, sign, to_json
 from partners.key_files import public_key_pem
 from partners.keys import Purpose, SeedSigner, VerifyKey
 from pointclear.exchange.v1 import transfer_pb2 as pb
@@ -789,3 +791,44 @@ def test_what_is_verified_is_the_pre_authentication_encoding() -> None:
     message = pae(envelope.payload_type, envelope.payload)
     assert message.startswith(b"DSSEv1 55 application/vnd.pointclear.transfer-receipt.v1+protobuf ")
     assert VerifyKey.of(RECEIPTS.public_key).key_id == envelope.signatures[0].key_id
+
+
+# Versions
+
+
+def next_version(archive: Archive, **changes: object) -> None:
+    """Put a second version of grocery's first statement into the archive."""
+    first = json.loads(archive.folders["grocery"].statements[FIRST])
+    payload = base64.b64decode(first["payload"])
+    message = SettlementStatement.FromString(payload)
+    message.version = 2
+    message.supersedes_sha256 = hashlib.sha256(payload).digest()
+    message.reason = "a line is in dispute"
+    message.withheld, standing = -10_000, message.brought_forward + message.net
+    message.due = standing + 10_000
+    message.payment = message.due - message.due % 10_000
+    message.carried_forward = standing - message.payment
+    for name, value in changes.items():
+        setattr(message, name, value)
+    signed = sign(STATEMENTS, SETTLEMENT_STATEMENT, message.SerializeToString(deterministic=True))
+    archive.folders["grocery"].statements[f"{FIRST}.v2"] = to_json(signed)
+
+
+def test_versions_of_a_statement_follow_each_other_and_the_next_statement_either_of_them() -> None:
+    archive = week()
+    next_version(archive)
+    assert faults_of(archive) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "fault"),
+    [
+        ("supersedes_sha256", bytes(32), "supersedes_sha256"),
+        ("net_debit_cap", 7, "net_debit_cap by"),
+        ("withheld", -9_000, "due, brought_forward"),
+    ],
+)
+def test_a_version_that_does_not_follow_is_refused(field: str, value: object, fault: str) -> None:
+    archive = week()
+    next_version(archive, **{field: value})
+    assert fault in faults_of(archive)[0]

@@ -4,7 +4,8 @@ An archive is what `pointclear demo` writes, and what a partner or an auditor ke
 
     keys.json                            [{"key_id", "holder", "purpose", "public_key_pem"}, ...]
     <partner>/receipts.jsonl             the whole stream, one DSSE JSON envelope on each line
-    <partner>/<window>.statement.json    a DSSE JSON envelope
+    <partner>/<window>.statement.json    a DSSE JSON envelope; of a later version
+                                         <window>.v<n>.statement.json
     <partner>/<window>.lines.csv         the line file that the statement names by its digest
 
 Its rules, beside those of the modules that it calls: a statement and its line file come together,
@@ -12,6 +13,7 @@ and the folder, the file and the payload name the same partner and window. What 
 at is said, never passed over: a check that did not happen is not one that succeeded.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +30,7 @@ from exchange.cli.checks.statement import (
     check_sequence,
     check_statement,
     check_values,
+    newest_version,
 )
 from exchange.cli.checks.stream import (
     NAMES,
@@ -43,6 +46,7 @@ from exchange.cli.checks.verification import Broken, Fault, KeySet, compare
 STREAM = "receipts.jsonl"
 STATEMENT = ".statement.json"
 LINE_FILE = ".lines.csv"
+_VERSION = re.compile(r"\.v\d{1,5}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class PartnerFiles:
     stream: Sequence[str] = ()
     """One envelope each, in order."""
     statements: Mapping[str, str] = field(default_factory=dict)
-    """Envelopes by window id."""
+    """Envelopes by window id, with `.v<n>` behind it from the second version on."""
     line_files: Mapping[str, bytes] = field(default_factory=dict)
     """Contents by window id."""
 
@@ -131,23 +135,25 @@ def _check_folder(
     )
     is_whole = not faults
     stream = Stream.of(chain)
-    statements: list[Statement] = []
+    versions: defaultdict[str, list[Statement]] = defaultdict(list)
     not_checked: dict[str, str] = {}
     line_count = 0
-    for window_id, text in sorted(files.statements.items()):
-        place = f"{files.place}{window_id}{STATEMENT}"
+    for name, text in sorted(files.statements.items()):
+        window_id = window_of(name)
+        place = f"{files.place}{name}{STATEMENT}"
         advance()
         try:
             statement = check_statement(place, text, keys)
         except Broken as broken:
             faults += broken.faults
             continue
-        statements.append(statement)
+        is_first = not versions[window_id]
+        versions[window_id].append(statement)
         message = statement.message
         faults += compare(place, "partner by its folder", files.partner_id, message.partner_id)
         faults += compare(place, "window by its file name", window_id, message.window_id)
         lines, line_faults = _check_line_file(files, window_id, statement)
-        line_count += len(lines or ())
+        line_count += len(lines or ()) if is_first else 0
         faults += line_faults
         if not _covers(chain, is_whole, start_seq, statement):
             not_checked[window_id] = f"{place} against {stream_place}, which is not whole so far"
@@ -155,12 +161,22 @@ def _check_folder(
         faults += check_range(statement, stream)
         if lines is not None:
             faults += check_lines(statement, f"{files.place}{window_id}{LINE_FILE}", lines, stream)
-    for window_id in sorted(files.line_files.keys() - files.statements.keys()):
+    for window_id in sorted(files.line_files.keys() - set(map(window_of, files.statements))):
         faults.append(Fault(f"{files.place}{window_id}{LINE_FILE}", "has no statement beside it"))
+    statements: list[Statement] = []
+    for of_window in versions.values():
+        newest, version_faults = newest_version(of_window)
+        statements.append(newest)
+        faults += version_faults
     # A name is no order: windows follow each other by the log.
     statements.sort(key=lambda s: (s.indices.start, s.indices.stop, s.message.business_date))
     faults += check_sequence(statements)
     return _Folder(chain, tuple(statements), line_count, tuple(faults), not_checked)
+
+
+def window_of(name: str) -> str:
+    """The window of a statement's file, by its name."""
+    return _VERSION.sub("", name)
 
 
 def _covers(chain: Sequence[Entry], is_whole: bool, start_seq: int, statement: Statement) -> bool:

@@ -12,7 +12,8 @@ Its rules, beside those of `exchange.cli.checks.verification`:
 - The window is the log's range from the opening tree's size up to, without, the closing tree's. The
   statement names the first and last stream position in it, and every committed transfer of the
   partner's stream in it is in the line file, line for line, and no other.
-- A statement begins where the one before it ended: same tree, same balance.
+- A statement begins where the one before it ended: same tree, and the balance of one of that one's
+  versions. Versions follow each other by digest and differ in what is withheld and paid alone.
 - Over all partners of a window outgoing and incoming value and the tax on them sum to 0, promotions
   to what the operator paid for them, and all name the same trees.
 
@@ -58,6 +59,15 @@ class Statement:
     message: SettlementStatement
     unproven: str = ""
     """A sentence on what it does not show by itself, if there is anything."""
+    sha256: bytes = b""
+    """Of its payload."""
+    carried_before: tuple[int, ...] = ()
+    """What versions before this one carried forward, those that are here."""
+
+    @property
+    def version(self) -> int:
+        """From 1."""
+        return self.message.version or 1
 
     @property
     def indices(self) -> range:
@@ -85,7 +95,7 @@ def check_statement(place: str, text: str, keys: KeySet) -> Statement:
     unproven = ""
     if key.revoked_index is not None:
         unproven = f"whether {place} was stated before its key was revoked at {key.revoked_index}"
-    return Statement(place, message, unproven)
+    return Statement(place, message, unproven, hashlib.sha256(envelope.payload).digest())
 
 
 def _revocation_faults(place: str, key: KnownKey, message: SettlementStatement) -> Iterator[Fault]:
@@ -385,12 +395,37 @@ def check_sequence(statements: Sequence[Statement]) -> tuple[Fault, ...]:
         earlier, later, place = before.message, after.message, after.place
         faults += compare(place, "partner", earlier.partner_id, later.partner_id)
         faults += compare(place, "currency", earlier.currency, later.currency)
-        faults += compare(place, "brought_forward", earlier.carried_forward, later.brought_forward)
+        if later.brought_forward not in before.carried_before:
+            carried = earlier.carried_forward
+            faults += compare(place, "brought_forward", carried, later.brought_forward)
         faults += _tree_faults(place, "opening tree", earlier.closing_tree, later.opening_tree)
         if later.business_date <= earlier.business_date:
             past = f"after {earlier.business_date}"
             faults.append(Fault(place, "business_date", past, later.business_date))
     return tuple(faults)
+
+
+PAID_OTHERWISE = (
+    *("version", "supersedes_sha256", "reason", "withheld", "aborted"),
+    *("due", "payment", "payment_reference", "carried_forward", "signing_key_id"),
+)
+"""The fields in which versions of a statement may differ."""
+
+
+def newest_version(versions: Sequence[Statement]) -> tuple[Statement, tuple[Fault, ...]]:
+    """The newest of a statement's versions, and whether they follow each other."""
+    ordered = sorted(versions, key=lambda each: each.version)
+    faults: list[Fault] = []
+    for before, after in pairwise(ordered):
+        if after.version == before.version + 1:
+            digest, named = before.sha256, after.message.supersedes_sha256
+            faults += compare(after.place, "supersedes_sha256", digest, named)
+        for name in (each.name for each in SettlementStatement.DESCRIPTOR.fields):
+            one, two = getattr(before.message, name), getattr(after.message, name)
+            if name not in PAID_OTHERWISE and one != two:
+                faults.append(Fault(after.place, f"{name} by {before.place}", str(one), str(two)))
+    carried = tuple(each.message.carried_forward for each in ordered[:-1])
+    return replace(ordered[-1], carried_before=carried), tuple(faults)
 
 
 def check_values(statements: Mapping[str, Sequence[Statement]]) -> tuple[Fault, ...]:
