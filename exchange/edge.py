@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 MESSAGE_BYTES_MAX = 64 * 1024
 """Of a request, unless the method is in `LARGE_METHODS`."""
 LARGE_MESSAGE_BYTES_MAX = 1024 * 1024
-LARGE_METHODS = frozenset({"BatchCreateTransfers", "ImportBankFile", "Act"})
+LARGE_METHODS = frozenset({"BatchCreateTransfers", "ImportBankFile", "Act", "UploadReconciliation"})
 """Methods that take larger requests."""
 RECEIVE_SPARE_BYTES = 1024
 """How much more gRPC itself lets in, so that our own refusal is what a caller normally sees."""

@@ -67,6 +67,7 @@ class Reason(StrEnum):
     WINDOW_UNKNOWN = "WINDOW_UNKNOWN"
     STATEMENT_UNKNOWN = "STATEMENT_UNKNOWN"
     INVOICE_UNKNOWN = "INVOICE_UNKNOWN"
+    RECONCILIATION_UNKNOWN = "RECONCILIATION_UNKNOWN"
     LINK_UNKNOWN = "LINK_UNKNOWN"
     OPERATOR_UNKNOWN = "OPERATOR_UNKNOWN"
     ACTION_UNKNOWN = "ACTION_UNKNOWN"
@@ -122,6 +123,7 @@ class Reason(StrEnum):
     TARGET_REVERSES = "TARGET_REVERSES"
     ACCOUNT_STATE = "ACCOUNT_STATE"
     COLLATERAL_NEEDED = "COLLATERAL_NEEDED"
+    BREAK_STATE = "BREAK_STATE"
 
     RATE_LIMITED = "RATE_LIMITED"
     QUEUE_FULL = "QUEUE_FULL"
@@ -289,6 +291,12 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "NOT_FOUND",
             Retry.NEVER,
             "Check the document's id, or list the month's invoices.",
+        ),
+        Reason.RECONCILIATION_UNKNOWN: Rule(
+            "NOT_FOUND",
+            Retry.NEVER,
+            "Check the id, or list the breaks; a file is uploaded and a mapping set before they are"
+            " used.",
         ),
         Reason.LINK_UNKNOWN: Rule(
             "NOT_FOUND",
@@ -554,6 +562,11 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             Retry.NEW_ID,
             "List the partner's accounts: a version is approved once, and refused only until it"
             " takes effect.",
+        ),
+        Reason.BREAK_STATE: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEVER,
+            "Look the break up: a closed one opens again only when a run finds it again.",
         ),
         Reason.RATE_LIMITED: Rule(
             "RESOURCE_EXHAUSTED",

@@ -27,6 +27,7 @@ from settlement.approval.service import Approval
 from settlement.bank.service import BankCalls
 from settlement.course import Course
 from settlement.month.service import Month
+from settlement.reconciliation.service import ReconciliationService
 from settlement.reports.service import ReportService
 from settlement.schemes.service import Schemes
 
@@ -67,6 +68,18 @@ class SettlementService:
         self.approve_settlement_account = accounts.approve_settlement_account
         self.refuse_settlement_account = accounts.refuse_settlement_account
         self.list_settlement_accounts = accounts.list_settlement_accounts
+        reconciliation = ReconciliationService(engine, now)
+        self.set_column_mapping = reconciliation.set_column_mapping
+        self.get_column_mapping = reconciliation.get_column_mapping
+        self.upload_reconciliation = reconciliation.upload_reconciliation
+        self.run_reconciliation = reconciliation.run_reconciliation
+        self.get_reconciliation = reconciliation.get_reconciliation
+        self.list_breaks = reconciliation.list_breaks
+        self.get_break = reconciliation.get_break
+        self.assign_break = reconciliation.assign_break
+        self.comment_break = reconciliation.comment_break
+        self.resolve_break = reconciliation.resolve_break
+        self.write_off_break = reconciliation.write_off_break
         reports = ReportService(engine, self._course, audience)
         self.list_reports = reports.list_reports
         self.download_report = reports.download_report

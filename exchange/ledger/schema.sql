@@ -677,6 +677,101 @@ CREATE TABLE report_part (
     FOREIGN KEY (period, partner_number, kind, version, format) REFERENCES report_file
 );
 
+-- Reconciliation: partners' own files against our lines. No value is in these tables, and no member's reference.
+
+-- How each partner writes its files; the newest version holds.
+CREATE TABLE recon_mapping (
+    partner_number integer NOT NULL REFERENCES partner,
+    version integer NOT NULL CHECK (version > 0),
+    body bytea NOT NULL,
+    set_at timestamptz NOT NULL,
+    PRIMARY KEY (partner_number, version)
+);
+
+-- Parts of a file that is being brought: gone once it was reconciled or refused. It may name members.
+CREATE TABLE recon_chunk (
+    partner_number integer NOT NULL REFERENCES partner,
+    file_sha256 bytea NOT NULL CHECK (length(file_sha256) = 32),
+    chunk_offset bigint NOT NULL CHECK (chunk_offset >= 0),
+    content bytea NOT NULL,
+    came_at timestamptz NOT NULL,
+    PRIMARY KEY (partner_number, file_sha256, chunk_offset)
+);
+
+ALTER TABLE recon_chunk ALTER COLUMN content SET STORAGE EXTERNAL;
+
+CREATE TABLE recon_run (
+    partner_number integer NOT NULL REFERENCES partner,
+    run_number integer NOT NULL CHECK (run_number > 0),
+    file_sha256 bytea NOT NULL CHECK (length(file_sha256) = 32),
+    file_name text NOT NULL,
+    mapping_version integer NOT NULL,
+    first_window integer NOT NULL REFERENCES settlement_window,
+    last_window integer NOT NULL REFERENCES settlement_window,
+    file_rows bigint NOT NULL,
+    lines bigint NOT NULL,
+    matched bigint NOT NULL,
+    cleared bigint NOT NULL,
+    made_at timestamptz NOT NULL,
+    PRIMARY KEY (partner_number, run_number),
+    -- The same file again is the same run.
+    UNIQUE (partner_number, file_sha256, mapping_version, first_window, last_window),
+    FOREIGN KEY (partner_number, mapping_version) REFERENCES recon_mapping
+);
+
+-- A difference, from the run that found it first until it is closed.
+CREATE TABLE recon_break (
+    partner_number integer NOT NULL REFERENCES partner,
+    break_number integer NOT NULL CHECK (break_number > 0),
+    -- The same difference in another run has the same.
+    break_key bytea NOT NULL CHECK (length(break_key) = 32),
+    category text NOT NULL,
+    state text NOT NULL CHECK (state IN ('OPEN', 'EXPLAINED', 'RESOLVED', 'WRITTEN_OFF')),
+    owner text NOT NULL DEFAULT '',
+    first_run integer NOT NULL,
+    newest_run integer NOT NULL,
+    opened_at timestamptz NOT NULL,
+    closed_at timestamptz,
+    window_number integer NOT NULL REFERENCES settlement_window,
+    log_index bigint,
+    transfer_id uuid,
+    -- The figures of both sides, as JSON.
+    body text NOT NULL,
+    PRIMARY KEY (partner_number, break_number),
+    UNIQUE (partner_number, break_key),
+    FOREIGN KEY (partner_number, first_run) REFERENCES recon_run,
+    FOREIGN KEY (partner_number, newest_run) REFERENCES recon_run,
+    CHECK ((closed_at IS NULL) = (state IN ('OPEN', 'EXPLAINED')))
+);
+
+CREATE INDEX recon_break_open ON recon_break (partner_number, break_number) WHERE closed_at IS NULL;
+
+-- Which run found which break.
+CREATE TABLE recon_found (
+    partner_number integer NOT NULL,
+    run_number integer NOT NULL,
+    break_number integer NOT NULL,
+    category text NOT NULL,
+    PRIMARY KEY (partner_number, run_number, break_number),
+    FOREIGN KEY (partner_number, run_number) REFERENCES recon_run,
+    FOREIGN KEY (partner_number, break_number) REFERENCES recon_break
+);
+
+CREATE TABLE recon_event (
+    partner_number integer NOT NULL,
+    break_number integer NOT NULL,
+    event_number integer NOT NULL CHECK (event_number > 0),
+    at timestamptz NOT NULL,
+    -- A caller's holder, or a run.
+    actor text NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('OPENED', 'ASSIGNED', 'COMMENTED', 'EXPLAINED', 'RESOLVED', 'WRITTEN_OFF', 'CLEARED', 'CHANGED',
+        'REOPENED')),
+    text text NOT NULL,
+    journal text NOT NULL DEFAULT '',
+    PRIMARY KEY (partner_number, break_number, event_number),
+    FOREIGN KEY (partner_number, break_number) REFERENCES recon_break
+);
+
 -- Append only ----------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -690,7 +785,7 @@ DECLARE
 BEGIN
     FOREACH name IN ARRAY ARRAY['record', 'posting', 'entry_fact', 'stream_entry', 'line_file', 'line_file_part', 'leg', 'agreement', 'agreement_signature', 'agreement_withdrawal',
         'agreement_termination', 'tax', 'tax_rate', 'partner_state', 'operator_roles', 'operator_action', 'action_approval', 'action_outcome', 'delivery_answer',
-        'report_file', 'report_part'] LOOP
+        'report_file', 'report_part', 'recon_mapping', 'recon_run', 'recon_found', 'recon_event'] LOOP
         EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON %I FOR EACH ROW EXECUTE FUNCTION refuse_change()', name);
         EXECUTE format('CREATE TRIGGER never_emptied BEFORE TRUNCATE ON %I EXECUTE FUNCTION refuse_change()', name);
         EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER append_only', name);
@@ -794,5 +889,8 @@ REVOKE EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ensure_request_partitions(timestamptz) TO pointclear_service;
 
 GRANT INSERT ON report_file, report_part TO pointclear_service;
+GRANT INSERT ON recon_mapping, recon_chunk, recon_run, recon_break, recon_found, recon_event TO pointclear_service;
+GRANT UPDATE (category, state, owner, newest_run, closed_at, log_index, window_number, body) ON recon_break TO pointclear_service;
+GRANT DELETE ON recon_chunk TO pointclear_service;
 
 INSERT INTO deployment VALUES (true, 18, NULL, NULL);

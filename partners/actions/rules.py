@@ -80,6 +80,11 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         # In whose name documents are issued, and the documents.
         f"{_SETTLEMENT}/SetInvoicing": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
         f"{_SETTLEMENT}/IssueInvoices": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
+        # What partners do about their own breaks they do themselves.
+        f"{_SETTLEMENT}/AssignBreak": Rule(Role.FINANCE_MAKER),
+        f"{_SETTLEMENT}/CommentBreak": Rule(Role.FINANCE_MAKER),
+        f"{_SETTLEMENT}/ResolveBreak": Rule(Role.FINANCE_MAKER),
+        f"{_SETTLEMENT}/WriteOffBreak": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
     }
 )
 """By the full name of the method."""

@@ -190,6 +190,8 @@ def order(source: str, target: str, points: int, target_points: int, reference: 
         transfer_id=transfer_id.bytes,
         source_program=f"{source}-points",
         target_program=f"{target}-points",
+        source_member="member-of-source",
+        target_member="member-of-target",
         source_points=points,
         target_points=target_points,
         partner_reference=reference,

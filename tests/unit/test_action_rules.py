@@ -28,6 +28,7 @@ READINGS = {
     *("ListInvoicing", "ListInvoices", "GetInvoice"),
     *("ListReports", "DownloadReport", "GetAccountMap"),
     *("GetDraft", "ListDisputes", "GetApproval"),
+    *("GetColumnMapping", "GetReconciliation", "ListBreaks", "GetBreak"),
 }
 """Whoever may call them changes nothing."""
 PARTNERS_OWN = {
@@ -37,6 +38,7 @@ PARTNERS_OWN = {
     *("StartLink", "ConfirmLink", "RevokeLink", "ValidateMember", "CreateQuote"),
     *("SubmitSettlementAccount",),
     *("AcknowledgeStatement", "DisputeLines"),
+    *("SetColumnMapping", "UploadReconciliation", "RunReconciliation"),
 }
 """An operator is refused them."""
 OF_ITSELF = {"Act"}

@@ -176,6 +176,124 @@ GRANT SELECT, INSERT ON line_file_part TO pointclear_service;
 
 -- What was recorded of money and waits for the bank: few among all postings.
 CREATE INDEX posting_waits_for_the_bank ON posting (log_index, place) WHERE phase = 2 AND code BETWEEN 18 AND 22;
+-- Reconciliation: partners' own files against our lines. No value is in these tables, and no member's reference.
+
+-- How each partner writes its files; the newest version holds.
+CREATE TABLE recon_mapping (
+    partner_number integer NOT NULL REFERENCES partner,
+    version integer NOT NULL CHECK (version > 0),
+    body bytea NOT NULL,
+    set_at timestamptz NOT NULL,
+    PRIMARY KEY (partner_number, version)
+);
+
+-- Parts of a file that is being brought: gone once it was reconciled or refused. It may name members.
+CREATE TABLE recon_chunk (
+    partner_number integer NOT NULL REFERENCES partner,
+    file_sha256 bytea NOT NULL CHECK (length(file_sha256) = 32),
+    chunk_offset bigint NOT NULL CHECK (chunk_offset >= 0),
+    content bytea NOT NULL,
+    came_at timestamptz NOT NULL,
+    PRIMARY KEY (partner_number, file_sha256, chunk_offset)
+);
+
+ALTER TABLE recon_chunk ALTER COLUMN content SET STORAGE EXTERNAL;
+
+CREATE TABLE recon_run (
+    partner_number integer NOT NULL REFERENCES partner,
+    run_number integer NOT NULL CHECK (run_number > 0),
+    file_sha256 bytea NOT NULL CHECK (length(file_sha256) = 32),
+    file_name text NOT NULL,
+    mapping_version integer NOT NULL,
+    first_window integer NOT NULL REFERENCES settlement_window,
+    last_window integer NOT NULL REFERENCES settlement_window,
+    file_rows bigint NOT NULL,
+    lines bigint NOT NULL,
+    matched bigint NOT NULL,
+    cleared bigint NOT NULL,
+    made_at timestamptz NOT NULL,
+    PRIMARY KEY (partner_number, run_number),
+    -- The same file again is the same run.
+    UNIQUE (partner_number, file_sha256, mapping_version, first_window, last_window),
+    FOREIGN KEY (partner_number, mapping_version) REFERENCES recon_mapping
+);
+
+-- A difference, from the run that found it first until it is closed.
+CREATE TABLE recon_break (
+    partner_number integer NOT NULL REFERENCES partner,
+    break_number integer NOT NULL CHECK (break_number > 0),
+    -- The same difference in another run has the same.
+    break_key bytea NOT NULL CHECK (length(break_key) = 32),
+    category text NOT NULL,
+    state text NOT NULL CHECK (state IN ('OPEN', 'EXPLAINED', 'RESOLVED', 'WRITTEN_OFF')),
+    owner text NOT NULL DEFAULT '',
+    first_run integer NOT NULL,
+    newest_run integer NOT NULL,
+    opened_at timestamptz NOT NULL,
+    closed_at timestamptz,
+    window_number integer NOT NULL REFERENCES settlement_window,
+    log_index bigint,
+    transfer_id uuid,
+    -- The figures of both sides, as JSON.
+    body text NOT NULL,
+    PRIMARY KEY (partner_number, break_number),
+    UNIQUE (partner_number, break_key),
+    FOREIGN KEY (partner_number, first_run) REFERENCES recon_run,
+    FOREIGN KEY (partner_number, newest_run) REFERENCES recon_run,
+    CHECK ((closed_at IS NULL) = (state IN ('OPEN', 'EXPLAINED')))
+);
+
+CREATE INDEX recon_break_open ON recon_break (partner_number, break_number) WHERE closed_at IS NULL;
+
+-- Which run found which break.
+CREATE TABLE recon_found (
+    partner_number integer NOT NULL,
+    run_number integer NOT NULL,
+    break_number integer NOT NULL,
+    category text NOT NULL,
+    PRIMARY KEY (partner_number, run_number, break_number),
+    FOREIGN KEY (partner_number, run_number) REFERENCES recon_run,
+    FOREIGN KEY (partner_number, break_number) REFERENCES recon_break
+);
+
+CREATE TABLE recon_event (
+    partner_number integer NOT NULL,
+    break_number integer NOT NULL,
+    event_number integer NOT NULL CHECK (event_number > 0),
+    at timestamptz NOT NULL,
+    -- A caller's holder, or a run.
+    actor text NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('OPENED', 'ASSIGNED', 'COMMENTED', 'EXPLAINED', 'RESOLVED', 'WRITTEN_OFF', 'CLEARED', 'CHANGED',
+        'REOPENED')),
+    text text NOT NULL,
+    journal text NOT NULL DEFAULT '',
+    PRIMARY KEY (partner_number, break_number, event_number),
+    FOREIGN KEY (partner_number, break_number) REFERENCES recon_break
+);
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON recon_mapping FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON recon_mapping EXECUTE FUNCTION refuse_change();
+ALTER TABLE recon_mapping ENABLE ALWAYS TRIGGER append_only;
+ALTER TABLE recon_mapping ENABLE ALWAYS TRIGGER never_emptied;
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON recon_run FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON recon_run EXECUTE FUNCTION refuse_change();
+ALTER TABLE recon_run ENABLE ALWAYS TRIGGER append_only;
+ALTER TABLE recon_run ENABLE ALWAYS TRIGGER never_emptied;
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON recon_found FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON recon_found EXECUTE FUNCTION refuse_change();
+ALTER TABLE recon_found ENABLE ALWAYS TRIGGER append_only;
+ALTER TABLE recon_found ENABLE ALWAYS TRIGGER never_emptied;
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON recon_event FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON recon_event EXECUTE FUNCTION refuse_change();
+ALTER TABLE recon_event ENABLE ALWAYS TRIGGER append_only;
+ALTER TABLE recon_event ENABLE ALWAYS TRIGGER never_emptied;
+
+GRANT SELECT, INSERT ON recon_mapping, recon_chunk, recon_run, recon_break, recon_found, recon_event TO pointclear_service;
+GRANT UPDATE (category, state, owner, newest_run, closed_at, log_index, window_number, body) ON recon_break TO pointclear_service;
+GRANT DELETE ON recon_chunk TO pointclear_service;
 
 -- The end: what others add stands above this line.
 

@@ -238,6 +238,10 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """There is no such invoice or credit note, or it is not the caller's to see."""
     REASON_COLLATERAL_NEEDED: _Reason.ValueType  # 180
     """Collateral that covers what a partner owes is not given back."""
+    REASON_RECONCILIATION_UNKNOWN: _Reason.ValueType  # 190
+    """There is no such mapping, run or break of a reconciliation, or it is not the caller's to see."""
+    REASON_BREAK_STATE: _Reason.ValueType  # 191
+    """The break is not in the state that this step needs."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Every reason for which this service refuses. The name is the contract: it is also the `reason` of the
@@ -418,6 +422,10 @@ REASON_INVOICE_UNKNOWN: Reason.ValueType  # 170
 """There is no such invoice or credit note, or it is not the caller's to see."""
 REASON_COLLATERAL_NEEDED: Reason.ValueType  # 180
 """Collateral that covers what a partner owes is not given back."""
+REASON_RECONCILIATION_UNKNOWN: Reason.ValueType  # 190
+"""There is no such mapping, run or break of a reconciliation, or it is not the caller's to see."""
+REASON_BREAK_STATE: Reason.ValueType  # 191
+"""The break is not in the state that this step needs."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 class _RetryClass:

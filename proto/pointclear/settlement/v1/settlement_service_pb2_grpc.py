@@ -6,6 +6,7 @@ import warnings
 from pointclear.settlement.v1 import account_pb2 as pointclear_dot_settlement_dot_v1_dot_account__pb2
 from pointclear.settlement.v1 import approval_pb2 as pointclear_dot_settlement_dot_v1_dot_approval__pb2
 from pointclear.settlement.v1 import month_pb2 as pointclear_dot_settlement_dot_v1_dot_month__pb2
+from pointclear.settlement.v1 import reconciliation_pb2 as pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2
 from pointclear.settlement.v1 import report_pb2 as pointclear_dot_settlement_dot_v1_dot_report__pb2
 from pointclear.settlement.v1 import scheme_pb2 as pointclear_dot_settlement_dot_v1_dot_scheme__pb2
 from pointclear.settlement.v1 import settlement_service_pb2 as pointclear_dot_settlement_dot_v1_dot_settlement__service__pb2
@@ -194,6 +195,61 @@ class SettlementServiceStub:
                 '/pointclear.settlement.v1.SettlementService/UnwindPartner',
                 request_serializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.UnwindPartnerRequest.SerializeToString,
                 response_deserializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.UnwindPartnerResponse.FromString,
+                _registered_method=True)
+        self.SetColumnMapping = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/SetColumnMapping',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.SetColumnMappingRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.SetColumnMappingResponse.FromString,
+                _registered_method=True)
+        self.GetColumnMapping = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/GetColumnMapping',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.GetColumnMappingRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.GetColumnMappingResponse.FromString,
+                _registered_method=True)
+        self.UploadReconciliation = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/UploadReconciliation',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.UploadReconciliationRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.UploadReconciliationResponse.FromString,
+                _registered_method=True)
+        self.RunReconciliation = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/RunReconciliation',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.RunReconciliationRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.RunReconciliationResponse.FromString,
+                _registered_method=True)
+        self.GetReconciliation = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/GetReconciliation',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.GetReconciliationRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.GetReconciliationResponse.FromString,
+                _registered_method=True)
+        self.ListBreaks = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/ListBreaks',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.ListBreaksRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.ListBreaksResponse.FromString,
+                _registered_method=True)
+        self.GetBreak = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/GetBreak',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.GetBreakRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.GetBreakResponse.FromString,
+                _registered_method=True)
+        self.AssignBreak = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/AssignBreak',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.AssignBreakRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.AssignBreakResponse.FromString,
+                _registered_method=True)
+        self.CommentBreak = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/CommentBreak',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.CommentBreakRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.CommentBreakResponse.FromString,
+                _registered_method=True)
+        self.ResolveBreak = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/ResolveBreak',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.ResolveBreakRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.ResolveBreakResponse.FromString,
+                _registered_method=True)
+        self.WriteOffBreak = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/WriteOffBreak',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.WriteOffBreakRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.WriteOffBreakResponse.FromString,
                 _registered_method=True)
 
 
@@ -422,6 +478,84 @@ class SettlementServiceServicer:
 
     def UnwindPartner(self, request, context):
         """Two operators: take a partner that does not pay out of a window, and state the rest again.
+        Reconciliation.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetColumnMapping(self, request, context):
+        """A partner: says how its own files are written. Repeating it is harmless.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetColumnMapping(self, request, context):
+        """How a partner's files are written.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UploadReconciliation(self, request, context):
+        """A partner: brings one part of its own file of a window.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RunReconciliation(self, request, context):
+        """A partner: holds an uploaded file against the lines of one or more windows. Repeating it is harmless.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReconciliation(self, request, context):
+        """What a run came to.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBreaks(self, request, context):
+        """Breaks, in the order in which they were found.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBreak(self, request, context):
+        """One break with its history.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AssignBreak(self, request, context):
+        """Says who looks after a break.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CommentBreak(self, request, context):
+        """Adds a comment to a break.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveBreak(self, request, context):
+        """Closes a break as resolved, or keeps it as explained.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WriteOffBreak(self, request, context):
+        """Operators, two of them: leaves a break as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -584,6 +718,61 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.UnwindPartner,
                     request_deserializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.UnwindPartnerRequest.FromString,
                     response_serializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.UnwindPartnerResponse.SerializeToString,
+            ),
+            'SetColumnMapping': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetColumnMapping,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.SetColumnMappingRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.SetColumnMappingResponse.SerializeToString,
+            ),
+            'GetColumnMapping': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetColumnMapping,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.GetColumnMappingRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.GetColumnMappingResponse.SerializeToString,
+            ),
+            'UploadReconciliation': grpc.unary_unary_rpc_method_handler(
+                    servicer.UploadReconciliation,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.UploadReconciliationRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.UploadReconciliationResponse.SerializeToString,
+            ),
+            'RunReconciliation': grpc.unary_unary_rpc_method_handler(
+                    servicer.RunReconciliation,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.RunReconciliationRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.RunReconciliationResponse.SerializeToString,
+            ),
+            'GetReconciliation': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReconciliation,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.GetReconciliationRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.GetReconciliationResponse.SerializeToString,
+            ),
+            'ListBreaks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBreaks,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.ListBreaksRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.ListBreaksResponse.SerializeToString,
+            ),
+            'GetBreak': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBreak,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.GetBreakRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.GetBreakResponse.SerializeToString,
+            ),
+            'AssignBreak': grpc.unary_unary_rpc_method_handler(
+                    servicer.AssignBreak,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.AssignBreakRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.AssignBreakResponse.SerializeToString,
+            ),
+            'CommentBreak': grpc.unary_unary_rpc_method_handler(
+                    servicer.CommentBreak,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.CommentBreakRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.CommentBreakResponse.SerializeToString,
+            ),
+            'ResolveBreak': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveBreak,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.ResolveBreakRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.ResolveBreakResponse.SerializeToString,
+            ),
+            'WriteOffBreak': grpc.unary_unary_rpc_method_handler(
+                    servicer.WriteOffBreak,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.WriteOffBreakRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.WriteOffBreakResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1424,6 +1613,303 @@ class SettlementService:
             '/pointclear.settlement.v1.SettlementService/UnwindPartner',
             pointclear_dot_settlement_dot_v1_dot_approval__pb2.UnwindPartnerRequest.SerializeToString,
             pointclear_dot_settlement_dot_v1_dot_approval__pb2.UnwindPartnerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetColumnMapping(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/SetColumnMapping',
+            pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.SetColumnMappingRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.SetColumnMappingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetColumnMapping(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/GetColumnMapping',
+            pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.GetColumnMappingRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.GetColumnMappingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadReconciliation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/UploadReconciliation',
+            pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.UploadReconciliationRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.UploadReconciliationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunReconciliation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/RunReconciliation',
+            pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.RunReconciliationRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.RunReconciliationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReconciliation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/GetReconciliation',
+            pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.GetReconciliationRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.GetReconciliationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBreaks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/ListBreaks',
+            pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.ListBreaksRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.ListBreaksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBreak(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/GetBreak',
+            pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.GetBreakRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.GetBreakResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AssignBreak(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/AssignBreak',
+            pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.AssignBreakRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.AssignBreakResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CommentBreak(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/CommentBreak',
+            pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.CommentBreakRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.CommentBreakResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveBreak(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/ResolveBreak',
+            pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.ResolveBreakRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.ResolveBreakResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WriteOffBreak(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/WriteOffBreak',
+            pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.WriteOffBreakRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.WriteOffBreakResponse.FromString,
             options,
             channel_credentials,
             insecure,

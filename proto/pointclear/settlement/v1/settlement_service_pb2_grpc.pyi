@@ -8,6 +8,7 @@ from grpc import aio as _aio
 from pointclear.settlement.v1 import account_pb2 as _account_pb2
 from pointclear.settlement.v1 import approval_pb2 as _approval_pb2
 from pointclear.settlement.v1 import month_pb2 as _month_pb2
+from pointclear.settlement.v1 import reconciliation_pb2 as _reconciliation_pb2
 from pointclear.settlement.v1 import report_pb2 as _report_pb2
 from pointclear.settlement.v1 import scheme_pb2 as _scheme_pb2
 from pointclear.settlement.v1 import settlement_service_pb2 as _settlement_service_pb2
@@ -113,7 +114,31 @@ class SettlementServiceStub:
     AbortWindow: _grpc.UnaryUnaryMultiCallable[_approval_pb2.AbortWindowRequest, _approval_pb2.AbortWindowResponse]
     """Two operators: end the settlement of a window; what was not paid is handed to the next."""
     UnwindPartner: _grpc.UnaryUnaryMultiCallable[_approval_pb2.UnwindPartnerRequest, _approval_pb2.UnwindPartnerResponse]
-    """Two operators: take a partner that does not pay out of a window, and state the rest again."""
+    """Two operators: take a partner that does not pay out of a window, and state the rest again.
+    Reconciliation.
+    """
+    SetColumnMapping: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.SetColumnMappingRequest, _reconciliation_pb2.SetColumnMappingResponse]
+    """A partner: says how its own files are written. Repeating it is harmless."""
+    GetColumnMapping: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.GetColumnMappingRequest, _reconciliation_pb2.GetColumnMappingResponse]
+    """How a partner's files are written."""
+    UploadReconciliation: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.UploadReconciliationRequest, _reconciliation_pb2.UploadReconciliationResponse]
+    """A partner: brings one part of its own file of a window."""
+    RunReconciliation: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.RunReconciliationRequest, _reconciliation_pb2.RunReconciliationResponse]
+    """A partner: holds an uploaded file against the lines of one or more windows. Repeating it is harmless."""
+    GetReconciliation: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.GetReconciliationRequest, _reconciliation_pb2.GetReconciliationResponse]
+    """What a run came to."""
+    ListBreaks: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.ListBreaksRequest, _reconciliation_pb2.ListBreaksResponse]
+    """Breaks, in the order in which they were found."""
+    GetBreak: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.GetBreakRequest, _reconciliation_pb2.GetBreakResponse]
+    """One break with its history."""
+    AssignBreak: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.AssignBreakRequest, _reconciliation_pb2.AssignBreakResponse]
+    """Says who looks after a break."""
+    CommentBreak: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.CommentBreakRequest, _reconciliation_pb2.CommentBreakResponse]
+    """Adds a comment to a break."""
+    ResolveBreak: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.ResolveBreakRequest, _reconciliation_pb2.ResolveBreakResponse]
+    """Closes a break as resolved, or keeps it as explained."""
+    WriteOffBreak: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.WriteOffBreakRequest, _reconciliation_pb2.WriteOffBreakResponse]
+    """Operators, two of them: leaves a break as it is."""
 
 @_typing.type_check_only
 class SettlementServiceAsyncStub(SettlementServiceStub):
@@ -195,7 +220,31 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     AbortWindow: _aio.UnaryUnaryMultiCallable[_approval_pb2.AbortWindowRequest, _approval_pb2.AbortWindowResponse]  # type: ignore[assignment]
     """Two operators: end the settlement of a window; what was not paid is handed to the next."""
     UnwindPartner: _aio.UnaryUnaryMultiCallable[_approval_pb2.UnwindPartnerRequest, _approval_pb2.UnwindPartnerResponse]  # type: ignore[assignment]
-    """Two operators: take a partner that does not pay out of a window, and state the rest again."""
+    """Two operators: take a partner that does not pay out of a window, and state the rest again.
+    Reconciliation.
+    """
+    SetColumnMapping: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.SetColumnMappingRequest, _reconciliation_pb2.SetColumnMappingResponse]  # type: ignore[assignment]
+    """A partner: says how its own files are written. Repeating it is harmless."""
+    GetColumnMapping: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.GetColumnMappingRequest, _reconciliation_pb2.GetColumnMappingResponse]  # type: ignore[assignment]
+    """How a partner's files are written."""
+    UploadReconciliation: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.UploadReconciliationRequest, _reconciliation_pb2.UploadReconciliationResponse]  # type: ignore[assignment]
+    """A partner: brings one part of its own file of a window."""
+    RunReconciliation: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.RunReconciliationRequest, _reconciliation_pb2.RunReconciliationResponse]  # type: ignore[assignment]
+    """A partner: holds an uploaded file against the lines of one or more windows. Repeating it is harmless."""
+    GetReconciliation: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.GetReconciliationRequest, _reconciliation_pb2.GetReconciliationResponse]  # type: ignore[assignment]
+    """What a run came to."""
+    ListBreaks: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.ListBreaksRequest, _reconciliation_pb2.ListBreaksResponse]  # type: ignore[assignment]
+    """Breaks, in the order in which they were found."""
+    GetBreak: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.GetBreakRequest, _reconciliation_pb2.GetBreakResponse]  # type: ignore[assignment]
+    """One break with its history."""
+    AssignBreak: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.AssignBreakRequest, _reconciliation_pb2.AssignBreakResponse]  # type: ignore[assignment]
+    """Says who looks after a break."""
+    CommentBreak: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.CommentBreakRequest, _reconciliation_pb2.CommentBreakResponse]  # type: ignore[assignment]
+    """Adds a comment to a break."""
+    ResolveBreak: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.ResolveBreakRequest, _reconciliation_pb2.ResolveBreakResponse]  # type: ignore[assignment]
+    """Closes a break as resolved, or keeps it as explained."""
+    WriteOffBreak: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.WriteOffBreakRequest, _reconciliation_pb2.WriteOffBreakResponse]  # type: ignore[assignment]
+    """Operators, two of them: leaves a break as it is."""
 
 class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
     """Windows, statements, legs and bank files."""
@@ -460,6 +509,96 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _approval_pb2.UnwindPartnerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_approval_pb2.UnwindPartnerResponse, _abc.Awaitable[_approval_pb2.UnwindPartnerResponse]]:
-        """Two operators: take a partner that does not pay out of a window, and state the rest again."""
+        """Two operators: take a partner that does not pay out of a window, and state the rest again.
+        Reconciliation.
+        """
+
+    @_abc_1.abstractmethod
+    def SetColumnMapping(
+        self,
+        request: _reconciliation_pb2.SetColumnMappingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reconciliation_pb2.SetColumnMappingResponse, _abc.Awaitable[_reconciliation_pb2.SetColumnMappingResponse]]:
+        """A partner: says how its own files are written. Repeating it is harmless."""
+
+    @_abc_1.abstractmethod
+    def GetColumnMapping(
+        self,
+        request: _reconciliation_pb2.GetColumnMappingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reconciliation_pb2.GetColumnMappingResponse, _abc.Awaitable[_reconciliation_pb2.GetColumnMappingResponse]]:
+        """How a partner's files are written."""
+
+    @_abc_1.abstractmethod
+    def UploadReconciliation(
+        self,
+        request: _reconciliation_pb2.UploadReconciliationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reconciliation_pb2.UploadReconciliationResponse, _abc.Awaitable[_reconciliation_pb2.UploadReconciliationResponse]]:
+        """A partner: brings one part of its own file of a window."""
+
+    @_abc_1.abstractmethod
+    def RunReconciliation(
+        self,
+        request: _reconciliation_pb2.RunReconciliationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reconciliation_pb2.RunReconciliationResponse, _abc.Awaitable[_reconciliation_pb2.RunReconciliationResponse]]:
+        """A partner: holds an uploaded file against the lines of one or more windows. Repeating it is harmless."""
+
+    @_abc_1.abstractmethod
+    def GetReconciliation(
+        self,
+        request: _reconciliation_pb2.GetReconciliationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reconciliation_pb2.GetReconciliationResponse, _abc.Awaitable[_reconciliation_pb2.GetReconciliationResponse]]:
+        """What a run came to."""
+
+    @_abc_1.abstractmethod
+    def ListBreaks(
+        self,
+        request: _reconciliation_pb2.ListBreaksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reconciliation_pb2.ListBreaksResponse, _abc.Awaitable[_reconciliation_pb2.ListBreaksResponse]]:
+        """Breaks, in the order in which they were found."""
+
+    @_abc_1.abstractmethod
+    def GetBreak(
+        self,
+        request: _reconciliation_pb2.GetBreakRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reconciliation_pb2.GetBreakResponse, _abc.Awaitable[_reconciliation_pb2.GetBreakResponse]]:
+        """One break with its history."""
+
+    @_abc_1.abstractmethod
+    def AssignBreak(
+        self,
+        request: _reconciliation_pb2.AssignBreakRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reconciliation_pb2.AssignBreakResponse, _abc.Awaitable[_reconciliation_pb2.AssignBreakResponse]]:
+        """Says who looks after a break."""
+
+    @_abc_1.abstractmethod
+    def CommentBreak(
+        self,
+        request: _reconciliation_pb2.CommentBreakRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reconciliation_pb2.CommentBreakResponse, _abc.Awaitable[_reconciliation_pb2.CommentBreakResponse]]:
+        """Adds a comment to a break."""
+
+    @_abc_1.abstractmethod
+    def ResolveBreak(
+        self,
+        request: _reconciliation_pb2.ResolveBreakRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reconciliation_pb2.ResolveBreakResponse, _abc.Awaitable[_reconciliation_pb2.ResolveBreakResponse]]:
+        """Closes a break as resolved, or keeps it as explained."""
+
+    @_abc_1.abstractmethod
+    def WriteOffBreak(
+        self,
+        request: _reconciliation_pb2.WriteOffBreakRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reconciliation_pb2.WriteOffBreakResponse, _abc.Awaitable[_reconciliation_pb2.WriteOffBreakResponse]]:
+        """Operators, two of them: leaves a break as it is."""
 
 def add_SettlementServiceServicer_to_server(servicer: SettlementServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
