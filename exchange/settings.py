@@ -137,7 +137,7 @@ class Settings(BaseSettings):
         1024 * 1024,
         ge=64 * 1024,
         le=64 * 1024 * 1024,
-        description="Of a batch of orders or a bank file.",
+        description="Of a batch of orders, a bank file or a part of a file that is reconciled.",
     )
     metadata_bytes_max: int = Field(
         16 * 1024, ge=8 * 1024, le=1024 * 1024, description="Of a call's metadata."
