@@ -83,6 +83,7 @@ class SettlementService:
         reports = ReportService(engine, self._course, audience)
         self.list_reports = reports.list_reports
         self.download_report = reports.download_report
+        self.export_books = reports.export_books
         self.set_account_map = reports.set_account_map
         self.get_account_map = reports.get_account_map
         schemes = Schemes(self._course)

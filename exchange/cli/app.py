@@ -30,6 +30,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.delivery_commands import delivery_app
     from exchange.cli.deployment_commands import add_deployment_commands
     from exchange.cli.dispute_commands import dispute_app
+    from exchange.cli.export_command import add_export_command
     from exchange.cli.fsck_command import add_fsck_command
     from exchange.cli.fulfilment_commands import fulfilment_app
     from exchange.cli.invoice_commands import invoice_app
@@ -99,5 +100,6 @@ def build_app(wiring: Wiring) -> typer.Typer:
     app.command("acknowledge", cls=Command)(acknowledge)
     app.add_typer(dispute_app(), name="dispute")
     app.add_typer(report_app(), name="report")
+    add_export_command(app)
     app.command("verify", cls=Command)(verify)
     return app

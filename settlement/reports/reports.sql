@@ -51,3 +51,51 @@ FROM stream_entry AS s JOIN record AS r USING (log_index)
 WHERE s.partner_number = :partner_number AND s.stream_seq BETWEEN :first_seq AND :last_seq
     AND r.kind = 2 AND s.payload_kind = 1
 ORDER BY s.stream_seq;
+
+-- Exports ---------------------------------------------------------------------------------------------------------
+
+-- name: booked_accounts()
+-- Every account that anything was ever posted to, with its unit and its posted balance, debits less credits.
+SELECT a.account_number, a.name, u.name, u.scale, b.debits_posted - b.credits_posted
+FROM account AS a JOIN unit AS u USING (unit_number) JOIN balance AS b USING (account_number)
+WHERE b.debits_posted <> 0 OR b.credits_posted <> 0
+ORDER BY a.account_number;
+
+-- name: movements()
+-- What each account gained, debits less credits, by window, corridor and code. A transfer's corridor is that of its points;
+-- what no window counts stands under the day of the log.
+WITH corridor AS (
+    SELECT log_index, max(debit >> 20) FILTER (WHERE code IN (1, 9)) AS source_unit,
+        max(debit >> 20) FILTER (WHERE code IN (2, 10)) AS target_unit
+    FROM posting WHERE phase IN (1, 3) AND code IN (1, 2, 9, 10)
+    GROUP BY log_index
+),
+moved AS (
+    SELECT p.window_number, r.recorded_at, c.source_unit, c.target_unit, p.code, side.account_number,
+        sum(CASE WHEN side.account_number = p.debit THEN p.amount ELSE - p.amount END)::numeric AS amount
+    FROM posting AS p
+    CROSS JOIN LATERAL (VALUES (p.debit), (p.credit)) AS side (account_number)
+    LEFT JOIN corridor AS c USING (log_index)
+    LEFT JOIN record AS r ON p.window_number IS NULL AND r.log_index = p.log_index
+    WHERE p.phase IN (1, 3)
+    GROUP BY p.window_number, r.recorded_at, c.source_unit, c.target_unit, p.code, side.account_number
+)
+SELECT coalesce(w.business_date, (m.recorded_at AT TIME ZONE 'UTC')::date) AS day, w.window_id, source.program_id,
+    target.program_id, m.code, m.account_number, sum(m.amount)::bigint
+FROM moved AS m
+LEFT JOIN settlement_window AS w USING (window_number)
+LEFT JOIN program AS source ON source.unit_number = m.source_unit
+LEFT JOIN program AS target ON target.unit_number = m.target_unit
+GROUP BY day, w.window_id, source.program_id, target.program_id, m.code, m.account_number
+ORDER BY day, w.window_id NULLS FIRST, source.program_id NULLS FIRST, target.program_id NULLS FIRST, m.code, m.account_number;
+
+-- name: line_files()
+-- The line files of stated windows.
+SELECT w.window_id, p.partner_id
+FROM line_file AS f JOIN settlement_window AS w USING (window_number) JOIN partner AS p USING (partner_number)
+WHERE w.state NOT IN ('OPEN', 'CLOSED')
+ORDER BY w.window_number, p.partner_number;
+
+-- name: statement_records()
+-- Every statement's entry, each version its own.
+SELECT record FROM record WHERE entry_key >= 'statement/' AND entry_key < 'statement0' ORDER BY log_index;

@@ -2,8 +2,10 @@
 
 import asyncio
 import hashlib
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from itertools import count
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Engine
@@ -19,6 +21,7 @@ from settlement.course import Course
 from settlement.reports import making, store
 from settlement.reports.account_map import AccountMap, account_map, map_entry, maps_of
 from settlement.reports.catalogue import OUTPUTS, ReportName, output_of
+from settlement.reports.exporting import export, export_format
 from settlement.reports.store import StoredReport
 
 CHUNK_BYTES_MAX: Final = 60 * 1024
@@ -68,12 +71,43 @@ class ReportService:
             work = asyncio.ensure_future(
                 self._read(making.kept, name, partner_id, self._audience, told)
             )
-            while not (await asyncio.wait([work], timeout=TOLD_EVERY_S))[0]:
-                yield pb.DownloadReportResponse(lines_written=written[0])
+            try:
+                while not (await asyncio.wait([work], timeout=TOLD_EVERY_S))[0]:
+                    yield pb.DownloadReportResponse(lines_written=written[0])
+            finally:
+                # A caller that goes away does not end a thread: the next one waits for it.
+                await asyncio.wait([work])
         stored = work.result()
         yield pb.DownloadReportResponse(report=_message(stored, partner_id))
         async for chunk in self._chunks(stored):
             yield pb.DownloadReportResponse(chunk=chunk)
+
+    async def export_books(
+        self, request: pb.ExportBooksRequest, caller: Caller
+    ) -> AsyncIterator[pb.ExportBooksResponse]:
+        """Operators: the whole books in another program's format, file by file."""
+        caller.require_operator()
+        format_ = export_format(request.format)
+        folder = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="pointclear-export-")
+        try:
+            async with self._making:
+                work = asyncio.ensure_future(
+                    asyncio.to_thread(
+                        export, self._engine, format_, self._audience, Path(folder.name)
+                    )
+                )
+                try:
+                    while not (await asyncio.wait([work], timeout=TOLD_EVERY_S))[0]:
+                        yield pb.ExportBooksResponse()
+                finally:
+                    await asyncio.wait([work])
+            for path in work.result():
+                with path.open("rb") as file:
+                    while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES_MAX):
+                        yield pb.ExportBooksResponse(file_name=path.name, chunk=chunk)
+        finally:
+            # A crash leaves a folder among the machine's temporary files.
+            await asyncio.to_thread(folder.cleanup)
 
     async def set_account_map(
         self, request: pb.SetAccountMapRequest, caller: Caller

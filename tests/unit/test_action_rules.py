@@ -29,6 +29,7 @@ READINGS = {
     *("ListReports", "DownloadReport", "GetAccountMap"),
     *("GetDraft", "ListDisputes", "GetApproval"),
     *("GetColumnMapping", "GetReconciliation", "ListBreaks", "GetBreak"),
+    *("ListReports", "DownloadReport", "GetAccountMap", "ExportBooks"),
 }
 """Whoever may call them changes nothing."""
 PARTNERS_OWN = {

@@ -26,7 +26,7 @@ COMMANDS = (
     "rates check", "rates graph", "rates derive", "rates numeraire",
     "lookup", "receipts", "transfers", "simulate", "position", "corridors", "window open",
     "window close", "window list", "settle", "statement", "report list",
-    "report get", "report accounts", "verify",
+    "report get", "report accounts", "export", "verify",
 )  # fmt: skip
 SERVER_LIBRARIES = ("sqlalchemy", "psycopg2", "nacl", "structlog", "aiosql", "uvloop")
 

@@ -325,20 +325,16 @@ class ExportBooksRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     FORMAT_FIELD_NUMBER: _builtins.int
-    CURRENCY_FIELD_NUMBER: _builtins.int
     format: _builtins.str
     """`beancount`, `parquet` or `json`."""
-    currency: _builtins.str
-    """ISO 4217 code; empty means every currency."""
     def __init__(
         self,
         *,
         format: _builtins.str = ...,
-        currency: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency", b"currency", "format", b"format"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -353,7 +349,9 @@ class ExportBooksResponse(_message.Message):
     FILE_NAME_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
     file_name: _builtins.str
-    """The file that the bytes belong to; a name that differs from the one before begins the next file."""
+    """The file that the bytes belong to; a name that differs from the one before begins the next file. Empty while the files
+    are made.
+    """
     chunk: _builtins.bytes
     """The next bytes of it."""
     def __init__(

@@ -106,6 +106,11 @@ class SettlementServiceStub:
                 request_serializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.DownloadReportRequest.SerializeToString,
                 response_deserializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.DownloadReportResponse.FromString,
                 _registered_method=True)
+        self.ExportBooks = channel.unary_stream(
+                '/pointclear.settlement.v1.SettlementService/ExportBooks',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.ExportBooksRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.ExportBooksResponse.FromString,
+                _registered_method=True)
         self.SetAccountMap = channel.unary_unary(
                 '/pointclear.settlement.v1.SettlementService/SetAccountMap',
                 request_serializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.SetAccountMapRequest.SerializeToString,
@@ -347,6 +352,13 @@ class SettlementServiceServicer:
 
     def DownloadReport(self, request, context):
         """A report's file, made when it is first asked for and kept: the same bytes ever after.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportBooks(self, request, context):
+        """Operators: the whole books as Beancount, Parquet or JSON lines.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -628,6 +640,11 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.DownloadReport,
                     request_deserializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.DownloadReportRequest.FromString,
                     response_serializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.DownloadReportResponse.SerializeToString,
+            ),
+            'ExportBooks': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportBooks,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.ExportBooksRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_report__pb2.ExportBooksResponse.SerializeToString,
             ),
             'SetAccountMap': grpc.unary_unary_rpc_method_handler(
                     servicer.SetAccountMap,
@@ -1127,6 +1144,33 @@ class SettlementService:
             '/pointclear.settlement.v1.SettlementService/DownloadReport',
             pointclear_dot_settlement_dot_v1_dot_report__pb2.DownloadReportRequest.SerializeToString,
             pointclear_dot_settlement_dot_v1_dot_report__pb2.DownloadReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportBooks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/ExportBooks',
+            pointclear_dot_settlement_dot_v1_dot_report__pb2.ExportBooksRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_report__pb2.ExportBooksResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -71,6 +71,8 @@ class SettlementServiceStub:
     """
     DownloadReport: _grpc.UnaryStreamMultiCallable[_report_pb2.DownloadReportRequest, _report_pb2.DownloadReportResponse]
     """A report's file, made when it is first asked for and kept: the same bytes ever after."""
+    ExportBooks: _grpc.UnaryStreamMultiCallable[_report_pb2.ExportBooksRequest, _report_pb2.ExportBooksResponse]
+    """Operators: the whole books as Beancount, Parquet or JSON lines."""
     SetAccountMap: _grpc.UnaryUnaryMultiCallable[_report_pb2.SetAccountMapRequest, _report_pb2.SetAccountMapResponse]
     """Sets which of its own accounts a partner's journals book to; the partner itself, or an operator for it."""
     GetAccountMap: _grpc.UnaryUnaryMultiCallable[_report_pb2.GetAccountMapRequest, _report_pb2.GetAccountMapResponse]
@@ -177,6 +179,8 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     """
     DownloadReport: _aio.UnaryStreamMultiCallable[_report_pb2.DownloadReportRequest, _report_pb2.DownloadReportResponse]  # type: ignore[assignment]
     """A report's file, made when it is first asked for and kept: the same bytes ever after."""
+    ExportBooks: _aio.UnaryStreamMultiCallable[_report_pb2.ExportBooksRequest, _report_pb2.ExportBooksResponse]  # type: ignore[assignment]
+    """Operators: the whole books as Beancount, Parquet or JSON lines."""
     SetAccountMap: _aio.UnaryUnaryMultiCallable[_report_pb2.SetAccountMapRequest, _report_pb2.SetAccountMapResponse]  # type: ignore[assignment]
     """Sets which of its own accounts a partner's journals book to; the partner itself, or an operator for it."""
     GetAccountMap: _aio.UnaryUnaryMultiCallable[_report_pb2.GetAccountMapRequest, _report_pb2.GetAccountMapResponse]  # type: ignore[assignment]
@@ -358,6 +362,14 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_report_pb2.DownloadReportResponse], _abc.AsyncIterator[_report_pb2.DownloadReportResponse]]:
         """A report's file, made when it is first asked for and kept: the same bytes ever after."""
+
+    @_abc_1.abstractmethod
+    def ExportBooks(
+        self,
+        request: _report_pb2.ExportBooksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_report_pb2.ExportBooksResponse], _abc.AsyncIterator[_report_pb2.ExportBooksResponse]]:
+        """Operators: the whole books as Beancount, Parquet or JSON lines."""
 
     @_abc_1.abstractmethod
     def SetAccountMap(
