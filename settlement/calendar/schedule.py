@@ -6,7 +6,7 @@ twice, and whoever asks again is answered as a repeat.
 
 Where the cut-off passed and no server was there to see it, the window closes when one looks again.
 It keeps its business date; the next window has the date of the business day that is running then.
-The dates between have no window: nothing was booked on them.
+The dates between have no window (decision 0032).
 """
 
 from dataclasses import dataclass
