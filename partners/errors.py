@@ -122,6 +122,7 @@ class Reason(StrEnum):
     REVERSAL_REFUSED = "REVERSAL_REFUSED"
     TARGET_REVERSES = "TARGET_REVERSES"
     ACCOUNT_STATE = "ACCOUNT_STATE"
+    LEG_STATE = "LEG_STATE"
     COLLATERAL_NEEDED = "COLLATERAL_NEEDED"
     BREAK_STATE = "BREAK_STATE"
 
@@ -562,6 +563,12 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             Retry.NEW_ID,
             "List the partner's accounts: a version is approved once, and refused only until it"
             " takes effect.",
+        ),
+        Reason.LEG_STATE: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEW_ID,
+            "List what is overdue and the window's pay-out files, and do what comes next for this"
+            " payment.",
         ),
         Reason.BREAK_STATE: Rule(
             "FAILED_PRECONDITION",

@@ -8,6 +8,7 @@ from partners.registry import Partner
 from settlement import facts, settling, store, wire
 from settlement.approval.draft import draft_from, draft_key
 from settlement.approval.withholding import withheld
+from settlement.payouts.store import files_of, references_in
 from settlement.restating import (
     KIND,
     Change,
@@ -112,13 +113,17 @@ def is_carried_out(connection: Any, window: SettlementWindow, restating: Restati
 
 
 def to_cancel(connection: Any, window: SettlementWindow, restating: Restating) -> tuple[Leg, ...]:
-    """The legs of earlier versions that nobody has paid."""
+    """The legs of earlier versions that nobody has paid. What a pay-out file has told the bank to
+    pay cannot be taken back here: it counts as paid.
+    """
+    instructed = references_in(files_of(connection, window))
     return tuple(
         leg
         for leg in store.legs(connection, window)
         if leg.partner_id in restating.partners
         and leg.version < restating.partners[leg.partner_id].version
         and leg.state in (LegState.WAITING, LegState.PENDING)
+        and leg.reference not in instructed
     )
 
 
@@ -128,9 +133,10 @@ def keep_next(
     """The next version of each statement that is not booked yet, with the partner's number; their
     legs are kept.
     """
+    instructed = references_in(files_of(connection, window))
     paid: dict[str, int] = {}
     for kept in store.legs(connection, window):
-        if kept.state is LegState.CONFIRMED:
+        if kept.state is LegState.CONFIRMED or kept.reference in instructed:
             paid[kept.partner_id] = paid.get(kept.partner_id, 0) + kept.payment
     found: list[tuple[int, Statement]] = []
     added: list[Leg] = []

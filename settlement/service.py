@@ -27,6 +27,7 @@ from settlement.approval.service import Approval
 from settlement.bank.service import BankCalls
 from settlement.course import Course
 from settlement.month.service import Month
+from settlement.payouts.service import PayOuts
 from settlement.reconciliation.service import ReconciliationService
 from settlement.reports.service import ReportService
 from settlement.schemes.service import Schemes
@@ -80,6 +81,13 @@ class SettlementService:
         self.comment_break = reconciliation.comment_break
         self.resolve_break = reconciliation.resolve_break
         self.write_off_break = reconciliation.write_off_break
+        pay_outs = PayOuts(self._course, audience, now)
+        self.make_pay_out_file = pay_outs.make_pay_out_file
+        self.get_pay_out_file = pay_outs.get_pay_out_file
+        self.list_pay_out_files = pay_outs.list_pay_out_files
+        self.reject_pay_out_file = pay_outs.reject_pay_out_file
+        self.get_payment_request = pay_outs.get_payment_request
+        self.get_remittance_advice = pay_outs.get_remittance_advice
         reports = ReportService(engine, self._course, audience)
         self.list_reports = reports.list_reports
         self.download_report = reports.download_report

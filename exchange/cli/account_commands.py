@@ -202,13 +202,25 @@ def stands(version: pb.SettlementAccountVersion) -> bool:
 
 def account_document(version: pb.SettlementAccountVersion) -> dict[str, Any]:
     """A version for machines."""
-    account, address = version.account, version.account.address
-    clearing = f"{account.clearing_system}:{account.clearing_member}"
     return {
         "partner_id": version.partner_id,
         "currency": version.currency,
         "version": version.version,
         "state": pb.AccountState.Name(version.state).removeprefix("ACCOUNT_STATE_"),
+        **bank_account_document(version.account),
+        "sha256": version.sha256.hex(),
+        "log_index": version.log_index,
+        "submitted_at": instant(version.submitted_at),
+        "approved_at": instant(version.approved_at),
+        "effective_from": instant(version.effective_from),
+    }
+
+
+def bank_account_document(account: pb.BankAccount) -> dict[str, Any]:
+    """A bank account for machines."""
+    address = account.address
+    clearing = f"{account.clearing_system}:{account.clearing_member}"
+    return {
         "iban": account.iban,
         "number": account.other,
         "bic": account.bic,
@@ -219,11 +231,6 @@ def account_document(version: pb.SettlementAccountVersion) -> dict[str, Any]:
         "postcode": address.postcode,
         "town": address.town,
         "country": address.country,
-        "sha256": version.sha256.hex(),
-        "log_index": version.log_index,
-        "submitted_at": instant(version.submitted_at),
-        "approved_at": instant(version.approved_at),
-        "effective_from": instant(version.effective_from),
     }
 
 

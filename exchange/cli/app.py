@@ -41,6 +41,8 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.operator_commands import operator_app
     from exchange.cli.output import Command
     from exchange.cli.partner_commands import partner_app
+    from exchange.cli.payment_commands import payments_app
+    from exchange.cli.payout_commands import payouts_app
     from exchange.cli.quote_commands import add_quote_command
     from exchange.cli.rate_commands import rates_app
     from exchange.cli.reading_commands import add_reading_commands
@@ -94,6 +96,8 @@ def build_app(wiring: Wiring) -> typer.Typer:
     app.add_typer(certify_app(), name="certify")
     app.add_typer(account_app(), name="account")
     app.add_typer(scheme_app(), name="scheme")
+    app.add_typer(payouts_app(), name="payouts")
+    app.add_typer(payments_app(), name="payments")
     app.add_typer(window_app(), name="window")
     app.add_typer(invoice_app(), name="invoice")
     add_settlement_commands(app)

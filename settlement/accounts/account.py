@@ -117,6 +117,15 @@ def check_iban(iban: str, field: str) -> str:
     return iban
 
 
+def is_iban(account: str) -> bool:
+    """Whether an identification is an IBAN."""
+    try:
+        check_iban(account, "account")
+    except Refused:
+        return False
+    return True
+
+
 def check_bic(bic: str, field: str) -> str:
     """The BIC, if it has the form of one; raises Refused(FIELD_INVALID)."""
     try:

@@ -97,7 +97,7 @@ class SettlementAccounts:
                 raise Refused(
                     Reason.FIELD_INVALID, "sha256", "that is not the digest of what was submitted"
                 )
-            if version.approval is not None:
+            if version.approval is not None and version.refused_at is None:
                 return None
             check_approvable(version, known, self._now())
             hours = scheme_of(connection, payee.currency).account_cooling_hours

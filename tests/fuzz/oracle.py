@@ -65,6 +65,7 @@ WRITING = (
     *("PullCredits", "ConfirmCredit", "ResolveTransfer"),
     *("ActivatePartner", "SuspendPartner", "ResumePartner", "ExitPartner"),
     *("SubmitSettlementAccount", "ApproveSettlementAccount", "RefuseSettlementAccount"),
+    *("MakePayOutFile", "RejectPayOutFile"),
 )
 NEEDLESS = {Reason.TRY_LATER, Reason.QUEUE_FULL, Reason.RATE_LIMITED, Reason.CALLER_UNKNOWN}
 """Nobody is in the way here, so whatever is answered with these was misunderstood."""

@@ -28,6 +28,7 @@ from partners.envelope import (
     Signature,
     pae,
 )
+from partners.errors import Reason
 from partners.keys import Purpose, SeedSigner
 from partners.wire import envelope_to_proto, time_to_proto
 from pointclear.exchange.v1 import exchange_service_pb2 as exchange
@@ -49,6 +50,7 @@ from pointclear.partners.v1.agreement_pb2 import RateAgreement
 from pointclear.partners.v1.operator_action_pb2 import OperatorAction
 from pointclear.settlement.v1 import account_pb2 as accounts
 from pointclear.settlement.v1 import month_pb2 as month
+from pointclear.settlement.v1 import payout_pb2 as payouts
 from pointclear.settlement.v1 import scheme_pb2 as scheme
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement
 from settlement.scheme import Scheme
@@ -393,6 +395,15 @@ TYPES = (
     "é",
 )
 
+WITHOUT_MONEY = MappingProxyType(
+    {
+        "MakePayOutFile": Reason.LEG_STATE,
+        "GetPayOutFile": Reason.FIELD_INVALID,
+        "RejectPayOutFile": Reason.FIELD_INVALID,
+    }
+)
+"""How good requests are answered that need money at the bank, of which the history has none."""
+
 PARTNERS_OWN = frozenset(
     {
         *("CreateTransfer", "BatchCreateTransfers", "GetTransfer", "ListReceipts"),
@@ -638,4 +649,16 @@ def good_requests() -> dict[str, Message]:
             currency=make.CURRENCY, month="2026-07", partner_id="grocery", page_size=2
         ),
         "GetInvoice": month.GetInvoiceRequest(invoice_id="hub/FEE/1"),
+        "MakePayOutFile": payouts.MakePayOutFileRequest(window_id=make.WINDOW, number=1),
+        "GetPayOutFile": payouts.GetPayOutFileRequest(
+            window_id=make.WINDOW, number=1, format="csv"
+        ),
+        "ListPayOutFiles": payouts.ListPayOutFilesRequest(window_id=make.WINDOW),
+        "RejectPayOutFile": payouts.RejectPayOutFileRequest(window_id=make.WINDOW, number=1),
+        "GetPaymentRequest": payouts.GetPaymentRequestRequest(
+            window_id=make.WINDOW, partner_id="grocery"
+        ),
+        "GetRemittanceAdvice": payouts.GetRemittanceAdviceRequest(
+            window_id=make.WINDOW, partner_id="grocery"
+        ),
     }

@@ -242,6 +242,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """There is no such mapping, run or break of a reconciliation, or it is not the caller's to see."""
     REASON_BREAK_STATE: _Reason.ValueType  # 191
     """The break is not in the state that this step needs."""
+    REASON_LEG_STATE: _Reason.ValueType  # 165
+    """The payment is not in the state that this step needs."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Every reason for which this service refuses. The name is the contract: it is also the `reason` of the
@@ -426,6 +428,8 @@ REASON_RECONCILIATION_UNKNOWN: Reason.ValueType  # 190
 """There is no such mapping, run or break of a reconciliation, or it is not the caller's to see."""
 REASON_BREAK_STATE: Reason.ValueType  # 191
 """The break is not in the state that this step needs."""
+REASON_LEG_STATE: Reason.ValueType  # 165
+"""The payment is not in the state that this step needs."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 class _RetryClass:

@@ -6,6 +6,7 @@ import warnings
 from pointclear.settlement.v1 import account_pb2 as pointclear_dot_settlement_dot_v1_dot_account__pb2
 from pointclear.settlement.v1 import approval_pb2 as pointclear_dot_settlement_dot_v1_dot_approval__pb2
 from pointclear.settlement.v1 import month_pb2 as pointclear_dot_settlement_dot_v1_dot_month__pb2
+from pointclear.settlement.v1 import payout_pb2 as pointclear_dot_settlement_dot_v1_dot_payout__pb2
 from pointclear.settlement.v1 import reconciliation_pb2 as pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2
 from pointclear.settlement.v1 import report_pb2 as pointclear_dot_settlement_dot_v1_dot_report__pb2
 from pointclear.settlement.v1 import scheme_pb2 as pointclear_dot_settlement_dot_v1_dot_scheme__pb2
@@ -255,6 +256,36 @@ class SettlementServiceStub:
                 '/pointclear.settlement.v1.SettlementService/WriteOffBreak',
                 request_serializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.WriteOffBreakRequest.SerializeToString,
                 response_deserializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.WriteOffBreakResponse.FromString,
+                _registered_method=True)
+        self.MakePayOutFile = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/MakePayOutFile',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.MakePayOutFileRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.MakePayOutFileResponse.FromString,
+                _registered_method=True)
+        self.GetPayOutFile = channel.unary_stream(
+                '/pointclear.settlement.v1.SettlementService/GetPayOutFile',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.GetPayOutFileRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.GetPayOutFileResponse.FromString,
+                _registered_method=True)
+        self.ListPayOutFiles = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/ListPayOutFiles',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.ListPayOutFilesRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.ListPayOutFilesResponse.FromString,
+                _registered_method=True)
+        self.RejectPayOutFile = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/RejectPayOutFile',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.RejectPayOutFileRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.RejectPayOutFileResponse.FromString,
+                _registered_method=True)
+        self.GetPaymentRequest = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/GetPaymentRequest',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.GetPaymentRequestRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.GetPaymentRequestResponse.FromString,
+                _registered_method=True)
+        self.GetRemittanceAdvice = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/GetRemittanceAdvice',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.GetRemittanceAdviceRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.GetRemittanceAdviceResponse.FromString,
                 _registered_method=True)
 
 
@@ -573,6 +604,50 @@ class SettlementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MakePayOutFile(self, request, context):
+        """Money going out, and what is asked for.
+
+        Operators, two of them: makes a window's next pay-out file of what is instructed. Repeating it is harmless.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPayOutFile(self, request, context):
+        """Operators: the bytes of a pay-out file, the same every time, in chunks.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPayOutFiles(self, request, context):
+        """Operators: a window's pay-out files, and what the next one would pay and leave out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RejectPayOutFile(self, request, context):
+        """Operators, two of them: the bank rejected a file as a whole. Repeating it is harmless.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPaymentRequest(self, request, context):
+        """What a partner is asked to pay for a window.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRemittanceAdvice(self, request, context):
+        """What a partner is paid for a window.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SettlementServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -790,6 +865,36 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.WriteOffBreak,
                     request_deserializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.WriteOffBreakRequest.FromString,
                     response_serializer=pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.WriteOffBreakResponse.SerializeToString,
+            ),
+            'MakePayOutFile': grpc.unary_unary_rpc_method_handler(
+                    servicer.MakePayOutFile,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.MakePayOutFileRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.MakePayOutFileResponse.SerializeToString,
+            ),
+            'GetPayOutFile': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetPayOutFile,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.GetPayOutFileRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.GetPayOutFileResponse.SerializeToString,
+            ),
+            'ListPayOutFiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPayOutFiles,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.ListPayOutFilesRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.ListPayOutFilesResponse.SerializeToString,
+            ),
+            'RejectPayOutFile': grpc.unary_unary_rpc_method_handler(
+                    servicer.RejectPayOutFile,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.RejectPayOutFileRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.RejectPayOutFileResponse.SerializeToString,
+            ),
+            'GetPaymentRequest': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPaymentRequest,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.GetPaymentRequestRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.GetPaymentRequestResponse.SerializeToString,
+            ),
+            'GetRemittanceAdvice': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRemittanceAdvice,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.GetRemittanceAdviceRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.GetRemittanceAdviceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1954,6 +2059,168 @@ class SettlementService:
             '/pointclear.settlement.v1.SettlementService/WriteOffBreak',
             pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.WriteOffBreakRequest.SerializeToString,
             pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2.WriteOffBreakResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MakePayOutFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/MakePayOutFile',
+            pointclear_dot_settlement_dot_v1_dot_payout__pb2.MakePayOutFileRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_payout__pb2.MakePayOutFileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPayOutFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/GetPayOutFile',
+            pointclear_dot_settlement_dot_v1_dot_payout__pb2.GetPayOutFileRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_payout__pb2.GetPayOutFileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPayOutFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/ListPayOutFiles',
+            pointclear_dot_settlement_dot_v1_dot_payout__pb2.ListPayOutFilesRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_payout__pb2.ListPayOutFilesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RejectPayOutFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/RejectPayOutFile',
+            pointclear_dot_settlement_dot_v1_dot_payout__pb2.RejectPayOutFileRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_payout__pb2.RejectPayOutFileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPaymentRequest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/GetPaymentRequest',
+            pointclear_dot_settlement_dot_v1_dot_payout__pb2.GetPaymentRequestRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_payout__pb2.GetPaymentRequestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRemittanceAdvice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/GetRemittanceAdvice',
+            pointclear_dot_settlement_dot_v1_dot_payout__pb2.GetRemittanceAdviceRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_payout__pb2.GetRemittanceAdviceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,6 +8,7 @@ from grpc import aio as _aio
 from pointclear.settlement.v1 import account_pb2 as _account_pb2
 from pointclear.settlement.v1 import approval_pb2 as _approval_pb2
 from pointclear.settlement.v1 import month_pb2 as _month_pb2
+from pointclear.settlement.v1 import payout_pb2 as _payout_pb2
 from pointclear.settlement.v1 import reconciliation_pb2 as _reconciliation_pb2
 from pointclear.settlement.v1 import report_pb2 as _report_pb2
 from pointclear.settlement.v1 import scheme_pb2 as _scheme_pb2
@@ -141,6 +142,21 @@ class SettlementServiceStub:
     """Closes a break as resolved, or keeps it as explained."""
     WriteOffBreak: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.WriteOffBreakRequest, _reconciliation_pb2.WriteOffBreakResponse]
     """Operators, two of them: leaves a break as it is."""
+    MakePayOutFile: _grpc.UnaryUnaryMultiCallable[_payout_pb2.MakePayOutFileRequest, _payout_pb2.MakePayOutFileResponse]
+    """Money going out, and what is asked for.
+
+    Operators, two of them: makes a window's next pay-out file of what is instructed. Repeating it is harmless.
+    """
+    GetPayOutFile: _grpc.UnaryStreamMultiCallable[_payout_pb2.GetPayOutFileRequest, _payout_pb2.GetPayOutFileResponse]
+    """Operators: the bytes of a pay-out file, the same every time, in chunks."""
+    ListPayOutFiles: _grpc.UnaryUnaryMultiCallable[_payout_pb2.ListPayOutFilesRequest, _payout_pb2.ListPayOutFilesResponse]
+    """Operators: a window's pay-out files, and what the next one would pay and leave out."""
+    RejectPayOutFile: _grpc.UnaryUnaryMultiCallable[_payout_pb2.RejectPayOutFileRequest, _payout_pb2.RejectPayOutFileResponse]
+    """Operators, two of them: the bank rejected a file as a whole. Repeating it is harmless."""
+    GetPaymentRequest: _grpc.UnaryUnaryMultiCallable[_payout_pb2.GetPaymentRequestRequest, _payout_pb2.GetPaymentRequestResponse]
+    """What a partner is asked to pay for a window."""
+    GetRemittanceAdvice: _grpc.UnaryUnaryMultiCallable[_payout_pb2.GetRemittanceAdviceRequest, _payout_pb2.GetRemittanceAdviceResponse]
+    """What a partner is paid for a window."""
 
 @_typing.type_check_only
 class SettlementServiceAsyncStub(SettlementServiceStub):
@@ -249,6 +265,21 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     """Closes a break as resolved, or keeps it as explained."""
     WriteOffBreak: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.WriteOffBreakRequest, _reconciliation_pb2.WriteOffBreakResponse]  # type: ignore[assignment]
     """Operators, two of them: leaves a break as it is."""
+    MakePayOutFile: _aio.UnaryUnaryMultiCallable[_payout_pb2.MakePayOutFileRequest, _payout_pb2.MakePayOutFileResponse]  # type: ignore[assignment]
+    """Money going out, and what is asked for.
+
+    Operators, two of them: makes a window's next pay-out file of what is instructed. Repeating it is harmless.
+    """
+    GetPayOutFile: _aio.UnaryStreamMultiCallable[_payout_pb2.GetPayOutFileRequest, _payout_pb2.GetPayOutFileResponse]  # type: ignore[assignment]
+    """Operators: the bytes of a pay-out file, the same every time, in chunks."""
+    ListPayOutFiles: _aio.UnaryUnaryMultiCallable[_payout_pb2.ListPayOutFilesRequest, _payout_pb2.ListPayOutFilesResponse]  # type: ignore[assignment]
+    """Operators: a window's pay-out files, and what the next one would pay and leave out."""
+    RejectPayOutFile: _aio.UnaryUnaryMultiCallable[_payout_pb2.RejectPayOutFileRequest, _payout_pb2.RejectPayOutFileResponse]  # type: ignore[assignment]
+    """Operators, two of them: the bank rejected a file as a whole. Repeating it is harmless."""
+    GetPaymentRequest: _aio.UnaryUnaryMultiCallable[_payout_pb2.GetPaymentRequestRequest, _payout_pb2.GetPaymentRequestResponse]  # type: ignore[assignment]
+    """What a partner is asked to pay for a window."""
+    GetRemittanceAdvice: _aio.UnaryUnaryMultiCallable[_payout_pb2.GetRemittanceAdviceRequest, _payout_pb2.GetRemittanceAdviceResponse]  # type: ignore[assignment]
+    """What a partner is paid for a window."""
 
 class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
     """Windows, statements, legs and bank files."""
@@ -612,5 +643,56 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reconciliation_pb2.WriteOffBreakResponse, _abc.Awaitable[_reconciliation_pb2.WriteOffBreakResponse]]:
         """Operators, two of them: leaves a break as it is."""
+
+    @_abc_1.abstractmethod
+    def MakePayOutFile(
+        self,
+        request: _payout_pb2.MakePayOutFileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payout_pb2.MakePayOutFileResponse, _abc.Awaitable[_payout_pb2.MakePayOutFileResponse]]:
+        """Money going out, and what is asked for.
+
+        Operators, two of them: makes a window's next pay-out file of what is instructed. Repeating it is harmless.
+        """
+
+    @_abc_1.abstractmethod
+    def GetPayOutFile(
+        self,
+        request: _payout_pb2.GetPayOutFileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_payout_pb2.GetPayOutFileResponse], _abc.AsyncIterator[_payout_pb2.GetPayOutFileResponse]]:
+        """Operators: the bytes of a pay-out file, the same every time, in chunks."""
+
+    @_abc_1.abstractmethod
+    def ListPayOutFiles(
+        self,
+        request: _payout_pb2.ListPayOutFilesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payout_pb2.ListPayOutFilesResponse, _abc.Awaitable[_payout_pb2.ListPayOutFilesResponse]]:
+        """Operators: a window's pay-out files, and what the next one would pay and leave out."""
+
+    @_abc_1.abstractmethod
+    def RejectPayOutFile(
+        self,
+        request: _payout_pb2.RejectPayOutFileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payout_pb2.RejectPayOutFileResponse, _abc.Awaitable[_payout_pb2.RejectPayOutFileResponse]]:
+        """Operators, two of them: the bank rejected a file as a whole. Repeating it is harmless."""
+
+    @_abc_1.abstractmethod
+    def GetPaymentRequest(
+        self,
+        request: _payout_pb2.GetPaymentRequestRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payout_pb2.GetPaymentRequestResponse, _abc.Awaitable[_payout_pb2.GetPaymentRequestResponse]]:
+        """What a partner is asked to pay for a window."""
+
+    @_abc_1.abstractmethod
+    def GetRemittanceAdvice(
+        self,
+        request: _payout_pb2.GetRemittanceAdviceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payout_pb2.GetRemittanceAdviceResponse, _abc.Awaitable[_payout_pb2.GetRemittanceAdviceResponse]]:
+        """What a partner is paid for a window."""
 
 def add_SettlementServiceServicer_to_server(servicer: SettlementServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

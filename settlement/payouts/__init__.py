@@ -1,0 +1,1 @@
+"""Money going out: pay-out files for the bank, and what debtors and creditors are told."""

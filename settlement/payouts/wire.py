@@ -1,0 +1,104 @@
+"""Between the wire's messages and pay-out files, payment requests and remittance advice."""
+
+from datetime import date
+
+from partners.wire import time_to_proto
+from pointclear.settlement.v1 import payout_pb2 as pb
+from settlement.accounts.wire import account_to_proto
+from settlement.payouts.instruction import Instructed, LeftOut
+from settlement.payouts.papers import PaymentRequest, RemittanceAdvice
+from settlement.payouts.store import Filed
+
+
+def file_message(filed: Filed) -> pb.PayOutFile:
+    """A file as the wire shows it."""
+    file = filed.file
+    return pb.PayOutFile(
+        window_id=file.window_id,
+        number=file.number,
+        message_id=file.message_id,
+        currency=file.currency,
+        created_at=time_to_proto(file.created_at),
+        execution_date=file.execution_date.isoformat(),
+        payments=map(instructed_message, file.payments),
+        left_out=map(left_out_message, file.left_out),
+        digests={name: bytes.fromhex(digest) for name, digest in file.digests.items()},
+        rejected=filed.rejected,
+    )
+
+
+def instructed_message(payment: Instructed) -> pb.InstructedPayOut:
+    """A payment as the wire shows it."""
+    return pb.InstructedPayOut(
+        reference=payment.reference,
+        partner_id=payment.partner_id,
+        amount=payment.amount,
+        account=account_to_proto(payment.account),
+        account_version=payment.account_version,
+        account_sha256=bytes.fromhex(payment.account_sha256),
+    )
+
+
+def left_out_message(left_out: LeftOut) -> pb.LeftOutPayOut:
+    """A pay-out that stands in no file, as the wire shows it."""
+    return pb.LeftOutPayOut(
+        reference=left_out.reference,
+        partner_id=left_out.partner_id,
+        amount=left_out.amount,
+        reason=pb.LeftOutReason.Value(f"LEFT_OUT_REASON_{left_out.why}"),
+    )
+
+
+def request_message(request: PaymentRequest) -> pb.PaymentRequest:
+    """A payment request as the wire shows it."""
+    paper = request.paper
+    message = pb.PaymentRequest(
+        partner_id=paper.partner_id,
+        legal_name=paper.legal_name,
+        window_id=paper.window_id,
+        statement_version=paper.statement_version,
+        statement_sha256=paper.statement_sha256,
+        currency=paper.currency.code,
+        scale=paper.currency.scale,
+        amount=paper.amount,
+        amount_text=paper.amount_text,
+        reference=paper.reference,
+        due_date=_day(request.due_date),
+        payee_name=request.payee_name,
+        payee_account=request.payee_account,
+        payee_bic=request.payee_bic,
+        state=paper.state,
+    )
+    if paper.paid_at is not None:
+        message.paid_at.CopyFrom(time_to_proto(paper.paid_at))
+    return message
+
+
+def advice_message(advice: RemittanceAdvice) -> pb.RemittanceAdvice:
+    """A remittance advice as the wire shows it."""
+    paper = advice.paper
+    message = pb.RemittanceAdvice(
+        partner_id=paper.partner_id,
+        legal_name=paper.legal_name,
+        window_id=paper.window_id,
+        statement_version=paper.statement_version,
+        statement_sha256=paper.statement_sha256,
+        currency=paper.currency.code,
+        scale=paper.currency.scale,
+        amount=paper.amount,
+        amount_text=paper.amount_text,
+        reference=paper.reference,
+        state=paper.state,
+        message_id=advice.message_id,
+        execution_date=_day(advice.execution_date),
+        account_version=advice.account_version,
+    )
+    if advice.account is not None:
+        message.account.CopyFrom(account_to_proto(advice.account))
+    if paper.paid_at is not None:
+        message.paid_at.CopyFrom(time_to_proto(paper.paid_at))
+    return message
+
+
+def _day(day: date | None) -> str:
+    return day.isoformat() if day else ""
