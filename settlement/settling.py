@@ -108,11 +108,13 @@ def aborted_entry(window: SettlementWindow, legs: Iterable[Leg]) -> Book:
 
 
 def cancelled_entry(leg: Leg, currency: str, unit: int) -> Book:
-    """Takes a leg back that the bank has not confirmed; what it held is free again."""
+    """Takes a leg back that the bank has not confirmed; what it held is free again, or waits again
+    where its partner's credits do.
+    """
     postings = () if leg.log_index is None else (leg_posting(leg, unit, Phase.VOIDS),)
     body = {"reference": leg.reference, "window_id": leg.window_id}
     key = f"cancelled/{leg.reference}"
-    return Book(key, "application/json", _json(body), postings, currency)
+    return Book(key, "application/json", _json(body), postings, currency, pays=leg.window_id)
 
 
 def leg_entry(leg: Leg, currency: str, unit: int) -> Book:
