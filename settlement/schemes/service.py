@@ -1,5 +1,6 @@
 """The calls of SettlementService that set and show schemes."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -44,7 +45,8 @@ class Schemes:
         caller.require_operator()
         change_id = change_id_of(request.change_id)
         scheme = scheme_from_proto(request.scheme)
-        check_scheme(scheme)
+        # Off the loop: to know every zone's name is to look through a folder.
+        await asyncio.to_thread(check_scheme, scheme)
         # Before the first partner settles in it, a currency has no unit in the books.
         await self._books.read(store.unit_of, scheme.currency)
         await self._books.book(

@@ -224,6 +224,11 @@ def test_partners_see_the_scheme_of_their_currency_and_set_none() -> None:
         assert (other.reason, other.field) == (Reason.FIELD_INVALID, "currency")
         request = scheme_pb2.SetSchemeRequest(scheme=own.scheme)
         assert refused(calls.SetScheme, request).reason is Reason.ROLE_MISSING
+        shown = pointclear(
+            *("scheme", "show", "--json", "--as", aurora.profile.directory),
+            *("--server", server.address),
+        )
+        assert [each["currency"] for each in json.loads(shown.stdout)["schemes"]] == [CURRENCY]
         # An operator is told what is wrong, and with which field.
         told = pointclear(
             *("scheme", "set", CURRENCY, "--zone", "Europe/Bonn", "--json"),
