@@ -16,6 +16,7 @@ class Kind(StrEnum):
     CORRIDORS = "corridors"
     JOURNAL = "journal"
     NET_MATRIX = "net-matrix"
+    BANK_PROOF = "bank-proof"
 
 
 class Format(StrEnum):
@@ -34,15 +35,18 @@ class Output:
     formats: tuple[Format, ...]
     is_operators: bool = False
     """Whether it is about all partners, and so for the operator alone."""
+    is_versioned: bool = False
+    """Whether each version of a statement has its own. What a window came to has no versions."""
 
 
 OUTPUTS: Mapping[Kind, Output] = MappingProxyType(
     {
-        Kind.STATEMENT: Output((Format.PDF, Format.CSV)),
+        Kind.STATEMENT: Output((Format.PDF, Format.CSV), is_versioned=True),
         Kind.LINES: Output((Format.CSV, Format.XLSX)),
         Kind.CORRIDORS: Output((Format.CSV, Format.XLSX)),
-        Kind.JOURNAL: Output((Format.CSV, Format.JSON)),
+        Kind.JOURNAL: Output((Format.CSV, Format.JSON), is_versioned=True),
         Kind.NET_MATRIX: Output((Format.PDF, Format.CSV, Format.XLSX), is_operators=True),
+        Kind.BANK_PROOF: Output((Format.PDF, Format.CSV), is_operators=True),
     }
 )
 
@@ -57,7 +61,7 @@ class ReportName:
     partner_number: int
     """0 for the operator's own."""
     version: int
-    """Of the statement that it rests on, from 1."""
+    """Of the statement that it rests on, from 1; always 1 where there are no versions."""
     format: str
 
     @property

@@ -12,8 +12,15 @@ from typing import IO, Any, Final
 
 from partners.errors import Reason, Refused
 from settlement import store as books
+from settlement.bank.matching import AccountKind
 from settlement.reports import store
 from settlement.reports.account_map import NOTHING_MAPPED, AccountMap, maps_of
+from settlement.reports.bank_proof import (
+    BankProof,
+    bank_proof,
+    bank_proof_csv,
+    bank_proof_pdf,
+)
 from settlement.reports.catalogue import OUTPUTS, Format, Kind, ReportName
 from settlement.reports.corridors import (
     CorridorSummary,
@@ -38,6 +45,7 @@ from settlement.scheme import scheme_of
 from settlement.statement import Statement
 from settlement.store import StoredLineFile
 from settlement.windows import SettlementWindow
+from settlement.wire import parse_statement
 
 IN_MEMORY_MAX: Final = 8 << 20
 """A larger file lies on disk while it is made."""
@@ -51,6 +59,8 @@ class Subject:
     window: SettlementWindow
     partner: PartnerNames | None
     """None for the operator's own."""
+    version: int
+    """Of the partner's statement."""
     audience: str
     told: Told
 
@@ -61,12 +71,19 @@ class Subject:
         return self.partner
 
     @property
+    def payload(self) -> bytes:
+        """Of the partner's statement, as it is signed."""
+        payload = books.statement_payload(
+            self.connection, self.window.window_id, self.whose.partner_id, self.version
+        )
+        if payload is None:
+            raise unknown(self.window.window_id)
+        return payload
+
+    @property
     def statement(self) -> Statement:
         """The partner's statement."""
-        found = books.statement_of(self.connection, self.window.window_id, self.whose.partner_id)
-        if found is None:
-            raise unknown(self.window.window_id)
-        return found
+        return parse_statement(self.payload)
 
     @property
     def parties(self) -> Parties:
@@ -101,18 +118,26 @@ def name_of(
     if OUTPUTS[kind].is_operators is not (not partner_id):
         whom = "the operator" if OUTPUTS[kind].is_operators else "one partner"
         raise Refused(Reason.FIELD_INVALID, "partner_id", f"a report {kind} is about {whom}")
-    number, newest = 0, 1
     window = books.window_named(connection, window_id)
-    if partner_id:
-        number = store.partner_named(connection, partner_id).number
-        stated = books.statement_of(connection, window_id, partner_id)
-        if stated is None:
-            raise unknown(window_id)
-    elif window.closing_tree is None:
-        raise Refused(Reason.WINDOW_STATE, "period", f"{window_id} is open; close it first")
+    if not partner_id:
+        if window.closing_tree is None:
+            raise Refused(Reason.WINDOW_STATE, "period", f"{window_id} is open; close it first")
+        return ReportName(kind, window_id, 0, 1, format_)
+    number = store.partner_named(connection, partner_id).number
+    newest = newest_version(connection, window_id, partner_id)
+    if not OUTPUTS[kind].is_versioned:
+        newest = version = 1
     if version > newest:
         raise unknown(window_id)
     return ReportName(kind, window_id, number, version or newest, format_)
+
+
+def newest_version(connection: Any, window_id: str, partner_id: str) -> int:
+    """Of a partner's statement; raises Refused(STATEMENT_UNKNOWN) where there is none."""
+    stated = books.statement_of(connection, window_id, partner_id)
+    if stated is None:
+        raise unknown(window_id)
+    return stated.version
 
 
 def kept(
@@ -138,7 +163,7 @@ def make(
     """Write a report to `target`, whether or not it is kept."""
     window = books.window_named(connection, name.period)
     partner = store.partner_named(connection, partner_id) if partner_id else None
-    subject = Subject(connection, window, partner, audience, told)
+    subject = Subject(connection, window, partner, name.version, audience, told)
     WRITERS[Kind(name.kind), Format(name.format)](subject, target)
 
 
@@ -154,13 +179,9 @@ def unknown(window_id: str) -> Refused:
 
 
 def _statement_pdf(subject: Subject, target: IO[bytes]) -> None:
-    statement = subject.statement
-    payload = books.statement_payload(
-        subject.connection, subject.window.window_id, subject.whose.partner_id
-    )
-    assert payload is not None, "it was read just now"
+    payload = subject.payload
     digest = hashlib.sha256(payload).digest()
-    target.write(statement_pdf(statement, subject.parties, digest))
+    target.write(statement_pdf(parse_statement(payload), subject.parties, digest))
 
 
 def _statement_csv(subject: Subject, target: IO[bytes]) -> None:
@@ -208,6 +229,32 @@ def _net_matrix(subject: Subject) -> NetMatrix:
     return net_matrix(window, sums, names, books.tax_codes(connection))
 
 
+def _bank_proof(subject: Subject) -> BankProof:
+    connection, window = subject.connection, subject.window
+    assert window.closing_tree is not None, "only closed windows are reported on"
+    end = window.closing_tree.size
+    scheme = scheme_of(connection, window.currency.code)
+    accounts = []
+    for kind, account in (
+        (AccountKind.SETTLEMENT, scheme.settlement_account_id),
+        (AccountKind.COLLATERAL, scheme.collateral_account_id),
+    ):
+        file = store.last_bank_file(connection, window.currency.code, kind, end)
+        mirror = f"hub.bank.{kind.lower()}"
+        if file is None:
+            accounts.append((mirror, account, "", 0))
+        else:
+            accounts.append((mirror, file.account, file.statements[-1].statement_id, file.closing))
+    return bank_proof(
+        window.window_id,
+        window.business_date,
+        window.currency,
+        end,
+        store.balances_at(connection, window.unit, end),
+        accounts,
+    )
+
+
 def _journal(subject: Subject) -> Journal:
     return journal(subject.statement, account_map_of(subject.connection, subject.whose))
 
@@ -221,6 +268,10 @@ WRITERS: Mapping[tuple[Kind, Format], Writer] = {
     (Kind.CORRIDORS, Format.XLSX): lambda of, to: to.write(corridors_xlsx(_corridors(of))),
     (Kind.JOURNAL, Format.CSV): lambda of, to: to.write(journal_csv(_journal(of))),
     (Kind.JOURNAL, Format.JSON): lambda of, to: to.write(journal_json(_journal(of))),
+    (Kind.BANK_PROOF, Format.PDF): lambda of, to: to.write(
+        bank_proof_pdf(_bank_proof(of), of.operator)
+    ),
+    (Kind.BANK_PROOF, Format.CSV): lambda of, to: to.write(bank_proof_csv(_bank_proof(of))),
     (Kind.NET_MATRIX, Format.PDF): lambda of, to: to.write(
         net_matrix_pdf(_net_matrix(of), of.operator)
     ),

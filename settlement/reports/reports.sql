@@ -52,6 +52,25 @@ WHERE s.partner_number = :partner_number AND s.stream_seq BETWEEN :first_seq AND
     AND r.kind = 2 AND s.payload_kind = 1
 ORDER BY s.stream_seq;
 
+-- name: balances_at(unit_number, log_index)
+-- Posted balances of a unit's accounts before an entry of the log, credits less debits: from the journal, since a balance
+-- row tells of now.
+SELECT a.name, sum(moved.amount)::bigint
+FROM (
+    SELECT p.credit AS account_number, p.amount FROM posting AS p
+    WHERE p.log_index < :log_index AND p.phase IN (1, 3) AND p.credit >> 20 = :unit_number
+    UNION ALL
+    SELECT p.debit, - p.amount FROM posting AS p
+    WHERE p.log_index < :log_index AND p.phase IN (1, 3) AND p.debit >> 20 = :unit_number
+) AS moved JOIN account AS a USING (account_number)
+GROUP BY a.name ORDER BY a.name;
+
+-- name: last_bank_file_before(currency, prefix, log_index)^
+-- The bank's last file of an account, by the prefix of its facts, before an entry of the log.
+SELECT r.record FROM entry_fact AS f JOIN record AS r USING (log_index)
+WHERE f.kind = 'bank_file' AND f.currency = :currency AND starts_with(f.subject, :prefix) AND f.log_index < :log_index
+ORDER BY f.log_index DESC LIMIT 1;
+
 -- Exports ---------------------------------------------------------------------------------------------------------
 
 -- name: booked_accounts()

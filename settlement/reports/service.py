@@ -167,13 +167,13 @@ class ReportService:
 def _listed(connection: Any, window_id: str, partner_id: str) -> list[pb.Report]:
     number = store.partner_named(connection, partner_id).number if partner_id else 0
     window = books.window_named(connection, window_id)
-    if partner_id and books.statement_of(connection, window_id, partner_id) is None:
-        raise making.unknown(window_id)
+    newest = making.newest_version(connection, window_id, partner_id) if partner_id else 1
     names = [
-        ReportName(kind, window_id, number, 1, format_)
+        ReportName(kind, window_id, number, version, format_)
         for kind, output in OUTPUTS.items()
         if output.is_operators is (not partner_id) and window.closing_tree is not None
         for format_ in output.formats
+        for version in (range(1, newest + 1) if output.is_versioned else (1,))
     ]
     kept = {each.name: each for each in store.reports_of(connection, window_id, number)}
     for name in names:

@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from exchange.fold import InvariantBroken
+from exchange.wire.records import entry_body
 from partners.errors import Reason, Refused
 from partners.queries import load_queries
+from settlement.bank.matching import AccountKind
+from settlement.bank.reading import parse_bank_file
+from settlement.bank.statement import BankFile
 from settlement.reports.catalogue import Format, Kind, ReportName
 from settlement.reports.wire import refusal_of
 
@@ -124,3 +128,18 @@ def refused_orders(
         connection, partner_number=partner_number, first_seq=first_seq, last_seq=last_seq
     )
     return (refusal_of(bytes(payload)) for (payload,) in rows)
+
+
+def balances_at(connection: Any, unit: int, log_index: int) -> tuple[tuple[str, int], ...]:
+    """Posted balances of a unit's accounts before an entry of the log, credits less debits."""
+    return tuple(QUERIES.balances_at(connection, unit_number=unit, log_index=log_index))
+
+
+def last_bank_file(
+    connection: Any, currency: str, kind: AccountKind, before: int
+) -> BankFile | None:
+    """The bank's last file of an account before an entry of the log."""
+    row = QUERIES.last_bank_file_before(
+        connection, currency=currency, prefix=f"{kind}/", log_index=before
+    )
+    return parse_bank_file(entry_body(bytes(row[0]))) if row else None

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from python_calamine import CalamineWorkbook
@@ -17,7 +18,7 @@ from partners.errors import Reason, Refused
 from pointclear.settlement.v1 import report_pb2 as pb
 from settlement.line_file import read_line_file
 from settlement.reports import making
-from settlement.reports.catalogue import OUTPUTS, output_of
+from settlement.reports.catalogue import OUTPUTS, ReportName, output_of
 from tests.database import Database
 from tests.integration.test_settlement_cycle import (
     AUDIENCE,
@@ -300,3 +301,30 @@ def test_t20_anothers_map_is_unknown(stated: Coalition) -> None:
             stated.service.get_account_map(pb.GetAccountMapRequest(partner_id="borealis"), AURORA)
         )
     assert refusal.value.reason is Reason.PARTNER_UNKNOWN
+
+
+def test_the_bank_proof_holds_before_and_after_money_moved(stated: Coalition) -> None:
+    before = rows_of(download(stated, "bank-proof", "csv", OPERATOR)[1])
+    assert [row["holds"] for row in before if row["holds"]] == ["yes", "yes", "yes"]
+    assert all(units(row["amount"]) == 0 for row in before if row["row"] == "BANK")
+    for _ in range(2):
+        stated.pay(stated.settle().legs)
+    stated.close(FIRST + timedelta(days=1))
+    name = ReportName("bank-proof", f"cny-{FIRST + timedelta(days=1)}", 0, 1, "csv")
+    target = io.BytesIO()
+    with stated.engine.connect() as connection:
+        raw = connection.connection.dbapi_connection
+        making.make(raw, name, "", AUDIENCE, lambda _lines: None, target)
+    after = rows_of(target.getvalue())
+    assert [row["holds"] for row in after if row["holds"]] == ["yes", "yes", "yes"]
+    # 6.30 paid in, 6.15 paid out: the rest is what the operator and the carries are owed.
+    assert [row["amount"] for row in after if row["row"] == "BANK"] == ["0.150000", "0.000000"]
+    owned = {row["account"]: row["amount"] for row in after if row["row"] == "OWNED"}
+    assert (owned["aurora.position"], owned["hub.fees"]) == ("0.006120", "0.134100")
+
+
+def test_a_report_made_later_is_as_of_its_window(stated: Coalition) -> None:
+    for _ in range(2):
+        stated.pay(stated.settle().legs)
+    late = rows_of(download(stated, "bank-proof", "csv", OPERATOR)[1])
+    assert all(units(row["amount"]) == 0 for row in late if row["row"] == "BANK")
