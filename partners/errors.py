@@ -70,6 +70,7 @@ class Reason(StrEnum):
     RECONCILIATION_UNKNOWN = "RECONCILIATION_UNKNOWN"
     LINK_UNKNOWN = "LINK_UNKNOWN"
     OPERATOR_UNKNOWN = "OPERATOR_UNKNOWN"
+    WITHDRAWAL_UNKNOWN = "WITHDRAWAL_UNKNOWN"
     ACTION_UNKNOWN = "ACTION_UNKNOWN"
     DISPUTE_UNKNOWN = "DISPUTE_UNKNOWN"
 
@@ -546,6 +547,11 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             Retry.NEW_ID,
             "Give the member the points back; send a new order with a new id when the target "
             "program answers again.",
+        ),
+        Reason.WITHDRAWAL_UNKNOWN: Rule(
+            "NOT_FOUND",
+            Retry.NEVER,
+            "Name a withdrawal that was asked for; `pointclear collateral list` shows them.",
         ),
         Reason.COLLATERAL_NEEDED: Rule(
             "FAILED_PRECONDITION",

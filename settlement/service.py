@@ -25,7 +25,9 @@ from settlement import store, wire
 from settlement.accounts.service import SettlementAccounts
 from settlement.approval.service import Approval
 from settlement.bank.service import BankCalls
+from settlement.collateral.service import CollateralCalls
 from settlement.course import Course
+from settlement.journals.service import Journals
 from settlement.month.service import Month
 from settlement.payouts.service import PayOuts
 from settlement.reconciliation.service import ReconciliationService
@@ -94,6 +96,14 @@ class SettlementService:
         self.export_books = reports.export_books
         self.set_account_map = reports.set_account_map
         self.get_account_map = reports.get_account_map
+        collateral = CollateralCalls(self._course, audience, now)
+        self.request_withdrawal = collateral.request_withdrawal
+        self.approve_withdrawal = collateral.approve_withdrawal
+        self.refuse_withdrawal = collateral.refuse_withdrawal
+        self.list_collateral = collateral.list_collateral
+        journals = Journals(self._course)
+        self.book_adjustment = journals.book_adjustment
+        self.list_adjustments = journals.list_adjustments
         schemes = Schemes(self._course)
         self.set_scheme = schemes.set_scheme
         self.get_scheme = schemes.get_scheme

@@ -24,9 +24,11 @@ def build_app(wiring: Wiring) -> typer.Typer:
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from exchange.cli.account_commands import account_app
     from exchange.cli.action_commands import actions_app, trail_app
+    from exchange.cli.adjust_commands import adjust_app
     from exchange.cli.agreement_commands import agreement_app
     from exchange.cli.approval_commands import acknowledge
     from exchange.cli.certify_commands import certify_app
+    from exchange.cli.collateral_commands import collateral_app
     from exchange.cli.delivery_commands import delivery_app
     from exchange.cli.deployment_commands import add_deployment_commands
     from exchange.cli.dispute_commands import dispute_app
@@ -95,6 +97,8 @@ def build_app(wiring: Wiring) -> typer.Typer:
     add_reading_commands(app)
     app.add_typer(certify_app(), name="certify")
     app.add_typer(account_app(), name="account")
+    app.add_typer(collateral_app(), name="collateral")
+    app.add_typer(adjust_app(), name="adjust")
     app.add_typer(scheme_app(), name="scheme")
     app.add_typer(payouts_app(), name="payouts")
     app.add_typer(payments_app(), name="payments")

@@ -70,6 +70,10 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         f"{_SETTLEMENT}/AbortWindow": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
         f"{_SETTLEMENT}/UnwindPartner": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
         f"{_SETTLEMENT}/ImportBankFile": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
+        f"{_SETTLEMENT}/ApproveWithdrawal": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
+        # The bank may be making it: what is taken back here may still be paid there.
+        f"{_SETTLEMENT}/RefuseWithdrawal": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
+        f"{_SETTLEMENT}/BookAdjustment": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
         f"{_SETTLEMENT}/ApproveSettlementAccount": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
         # Stopping cannot wait for a second person.
         f"{_SETTLEMENT}/RefuseSettlementAccount": Rule(Role.FINANCE_MAKER),

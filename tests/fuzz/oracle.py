@@ -64,6 +64,7 @@ WRITING = (
     ),
     *("PullCredits", "ConfirmCredit", "ResolveTransfer"),
     *("ActivatePartner", "SuspendPartner", "ResumePartner", "ExitPartner"),
+    *("RequestWithdrawal", "ApproveWithdrawal", "RefuseWithdrawal", "BookAdjustment"),
     *("SubmitSettlementAccount", "ApproveSettlementAccount", "RefuseSettlementAccount"),
     *("MakePayOutFile", "RejectPayOutFile"),
 )

@@ -15,6 +15,7 @@ from partners.conversion import target_points
 from partners.envelope import (
     AGREEMENT_TERMINATION,
     AGREEMENT_WITHDRAWAL,
+    COLLATERAL_WITHDRAWAL,
     CREDIT_CONFIRMATION,
     KEY_EVENT,
     LINK_CONFIRMATION,
@@ -49,6 +50,8 @@ from pointclear.partners.v1.agreement_life_pb2 import AgreementTermination, Agre
 from pointclear.partners.v1.agreement_pb2 import RateAgreement
 from pointclear.partners.v1.operator_action_pb2 import OperatorAction
 from pointclear.settlement.v1 import account_pb2 as accounts
+from pointclear.settlement.v1 import adjustment_pb2 as adjustments
+from pointclear.settlement.v1 import collateral_pb2 as collateral
 from pointclear.settlement.v1 import month_pb2 as month
 from pointclear.settlement.v1 import payout_pb2 as payouts
 from pointclear.settlement.v1 import scheme_pb2 as scheme
@@ -117,6 +120,8 @@ class Statement:
             return partners.WithdrawAgreementRequest(withdrawal=signed)
         if self.method == "TerminateAgreement":
             return partners.TerminateAgreementRequest(termination=signed)
+        if self.method == "RequestWithdrawal":
+            return collateral.RequestWithdrawalRequest(withdrawal=signed)
         if self.method == "SubmitSettlementAccount":
             return accounts.SubmitSettlementAccountRequest(event=signed)
         return partners.SignAgreementRequest(agreement=signed)
@@ -225,6 +230,20 @@ def termination() -> bytes:
         effective_until=time_to_proto(make.NOW + timedelta(days=30)),
         issued_at=time_to_proto(make.NOW),
     ).SerializeToString(deterministic=True)
+
+
+def collateral_withdrawal(number: int = 1, **changes: object) -> bytes:
+    """The bytes of a good request for collateral."""
+    fields: dict[str, object] = {
+        "audience": make.AUDIENCE,
+        "partner_id": "grocery",
+        "withdrawal_id": make.transfer_id(900 + number).bytes,
+        "currency": make.CURRENCY,
+        "amount": number * 10_000,
+        "issued_at": time_to_proto(make.NOW),
+    }
+    made = collateral.CollateralWithdrawal(**fields | changes)  # type: ignore[arg-type]
+    return made.SerializeToString(deterministic=True)
 
 
 def bank_account(version: int = 1, **changes: object) -> bytes:
@@ -367,6 +386,13 @@ STATEMENTS: Mapping[str, Statement] = MappingProxyType(
                 SIGNERS[:1],
             ),
             Statement(
+                "RequestWithdrawal",
+                COLLATERAL_WITHDRAWAL,
+                collateral.CollateralWithdrawal.DESCRIPTOR,
+                (collateral_withdrawal(), collateral_withdrawal(2)),
+                (AGREEMENTS["grocery"],),
+            ),
+            Statement(
                 "SubmitSettlementAccount",
                 SETTLEMENT_ACCOUNT,
                 accounts.SettlementAccountEvent.DESCRIPTOR,
@@ -420,6 +446,7 @@ PARTNERS_OWN = frozenset(
         ),
         *("StartLink", "ConfirmLink", "RevokeLink", "ValidateMember"),
         *("CounterAgreement", "WithdrawAgreement", "TerminateAgreement"),
+        "RequestWithdrawal",
         "SubmitSettlementAccount",
     }
 )
@@ -625,6 +652,23 @@ def good_requests() -> dict[str, Message]:
         "DownloadLineFile": settlement.DownloadLineFileRequest(
             window_id=make.WINDOW, partner_id="grocery"
         ),
+        "ApproveWithdrawal": collateral.ApproveWithdrawalRequest(
+            withdrawal_id=make.transfer_id(901).bytes,
+            sha256=hashlib.sha256(collateral_withdrawal()).digest(),
+        ),
+        "RefuseWithdrawal": collateral.RefuseWithdrawalRequest(
+            withdrawal_id=make.transfer_id(902).bytes
+        ),
+        "ListCollateral": collateral.ListCollateralRequest(partner_id="grocery"),
+        "BookAdjustment": adjustments.BookAdjustmentRequest(
+            kind=adjustments.ADJUSTMENT_KIND_ADJUSTMENT,
+            currency=make.CURRENCY,
+            payer="grocery",
+            payee="hub.losses",
+            amount=5,
+            relates_to=make.WINDOW,
+        ),
+        "ListAdjustments": adjustments.ListAdjustmentsRequest(partner_id="grocery"),
         "ApproveSettlementAccount": accounts.ApproveSettlementAccountRequest(
             partner_id="grocery", version=1, sha256=hashlib.sha256(bank_account()).digest()
         ),

@@ -25,6 +25,8 @@ READINGS = {
     *("ListWindows", "GetStatement", "DownloadLineFile"),
     *("ListSettlementAccounts", "GetPayOutFile", "ListPayOutFiles"),
     *("GetPaymentRequest", "GetRemittanceAdvice"),
+    *("ListSettlementAccounts",),
+    *("ListCollateral", "ListAdjustments"),
     *("GetScheme", "ListSchemes"),
     *("ListInvoicing", "ListInvoices", "GetInvoice"),
     *("ListReports", "DownloadReport", "GetAccountMap"),
@@ -39,6 +41,7 @@ PARTNERS_OWN = {
     *("CancelTransfer", "ReverseTransfer", "PullCredits", "ConfirmCredit"),
     *("StartLink", "ConfirmLink", "RevokeLink", "ValidateMember", "CreateQuote"),
     *("SubmitSettlementAccount",),
+    *("RequestWithdrawal",),
     *("AcknowledgeStatement", "DisputeLines"),
     *("SetColumnMapping", "UploadReconciliation", "RunReconciliation"),
 }

@@ -236,6 +236,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The version of a partner's bank account is not in the state that this step needs."""
     REASON_INVOICE_UNKNOWN: _Reason.ValueType  # 170
     """There is no such invoice or credit note, or it is not the caller's to see."""
+    REASON_WITHDRAWAL_UNKNOWN: _Reason.ValueType  # 181
+    """There is no such withdrawal of collateral."""
     REASON_COLLATERAL_NEEDED: _Reason.ValueType  # 180
     """Collateral that covers what a partner owes is not given back."""
     REASON_RECONCILIATION_UNKNOWN: _Reason.ValueType  # 190
@@ -422,6 +424,8 @@ REASON_ACCOUNT_STATE: Reason.ValueType  # 160
 """The version of a partner's bank account is not in the state that this step needs."""
 REASON_INVOICE_UNKNOWN: Reason.ValueType  # 170
 """There is no such invoice or credit note, or it is not the caller's to see."""
+REASON_WITHDRAWAL_UNKNOWN: Reason.ValueType  # 181
+"""There is no such withdrawal of collateral."""
 REASON_COLLATERAL_NEEDED: Reason.ValueType  # 180
 """Collateral that covers what a partner owes is not given back."""
 REASON_RECONCILIATION_UNKNOWN: Reason.ValueType  # 190

@@ -4,7 +4,9 @@ import grpc
 import warnings
 
 from pointclear.settlement.v1 import account_pb2 as pointclear_dot_settlement_dot_v1_dot_account__pb2
+from pointclear.settlement.v1 import adjustment_pb2 as pointclear_dot_settlement_dot_v1_dot_adjustment__pb2
 from pointclear.settlement.v1 import approval_pb2 as pointclear_dot_settlement_dot_v1_dot_approval__pb2
+from pointclear.settlement.v1 import collateral_pb2 as pointclear_dot_settlement_dot_v1_dot_collateral__pb2
 from pointclear.settlement.v1 import month_pb2 as pointclear_dot_settlement_dot_v1_dot_month__pb2
 from pointclear.settlement.v1 import payout_pb2 as pointclear_dot_settlement_dot_v1_dot_payout__pb2
 from pointclear.settlement.v1 import reconciliation_pb2 as pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2
@@ -286,6 +288,36 @@ class SettlementServiceStub:
                 '/pointclear.settlement.v1.SettlementService/GetRemittanceAdvice',
                 request_serializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.GetRemittanceAdviceRequest.SerializeToString,
                 response_deserializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.GetRemittanceAdviceResponse.FromString,
+                _registered_method=True)
+        self.RequestWithdrawal = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/RequestWithdrawal',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_collateral__pb2.RequestWithdrawalRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_collateral__pb2.RequestWithdrawalResponse.FromString,
+                _registered_method=True)
+        self.ApproveWithdrawal = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/ApproveWithdrawal',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_collateral__pb2.ApproveWithdrawalRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_collateral__pb2.ApproveWithdrawalResponse.FromString,
+                _registered_method=True)
+        self.RefuseWithdrawal = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/RefuseWithdrawal',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_collateral__pb2.RefuseWithdrawalRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_collateral__pb2.RefuseWithdrawalResponse.FromString,
+                _registered_method=True)
+        self.ListCollateral = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/ListCollateral',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_collateral__pb2.ListCollateralRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_collateral__pb2.ListCollateralResponse.FromString,
+                _registered_method=True)
+        self.BookAdjustment = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/BookAdjustment',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_adjustment__pb2.BookAdjustmentRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_adjustment__pb2.BookAdjustmentResponse.FromString,
+                _registered_method=True)
+        self.ListAdjustments = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/ListAdjustments',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_adjustment__pb2.ListAdjustmentsRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_adjustment__pb2.ListAdjustmentsResponse.FromString,
                 _registered_method=True)
 
 
@@ -648,6 +680,52 @@ class SettlementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RequestWithdrawal(self, request, context):
+        """Collateral.
+
+        A partner: asks for collateral back, signed. Repeating it is harmless.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApproveWithdrawal(self, request, context):
+        """Operators, two of them: let a withdrawal go. It waits for the bank. Repeating it is harmless.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RefuseWithdrawal(self, request, context):
+        """Operators, two of them: refuse a withdrawal, or take one back that the bank has not made. Repeating it is harmless.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCollateral(self, request, context):
+        """Collateral with its movements and withdrawals; a partner sees its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BookAdjustment(self, request, context):
+        """Adjustments.
+
+        Operators, two of them: book a journal in the open window. No cap refuses it. The same action again changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAdjustments(self, request, context):
+        """Adjustments, oldest first; a partner sees those that move its own position.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SettlementServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -895,6 +973,36 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.GetRemittanceAdvice,
                     request_deserializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.GetRemittanceAdviceRequest.FromString,
                     response_serializer=pointclear_dot_settlement_dot_v1_dot_payout__pb2.GetRemittanceAdviceResponse.SerializeToString,
+            ),
+            'RequestWithdrawal': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestWithdrawal,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_collateral__pb2.RequestWithdrawalRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_collateral__pb2.RequestWithdrawalResponse.SerializeToString,
+            ),
+            'ApproveWithdrawal': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApproveWithdrawal,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_collateral__pb2.ApproveWithdrawalRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_collateral__pb2.ApproveWithdrawalResponse.SerializeToString,
+            ),
+            'RefuseWithdrawal': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefuseWithdrawal,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_collateral__pb2.RefuseWithdrawalRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_collateral__pb2.RefuseWithdrawalResponse.SerializeToString,
+            ),
+            'ListCollateral': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCollateral,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_collateral__pb2.ListCollateralRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_collateral__pb2.ListCollateralResponse.SerializeToString,
+            ),
+            'BookAdjustment': grpc.unary_unary_rpc_method_handler(
+                    servicer.BookAdjustment,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_adjustment__pb2.BookAdjustmentRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_adjustment__pb2.BookAdjustmentResponse.SerializeToString,
+            ),
+            'ListAdjustments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAdjustments,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_adjustment__pb2.ListAdjustmentsRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_adjustment__pb2.ListAdjustmentsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -2221,6 +2329,168 @@ class SettlementService:
             '/pointclear.settlement.v1.SettlementService/GetRemittanceAdvice',
             pointclear_dot_settlement_dot_v1_dot_payout__pb2.GetRemittanceAdviceRequest.SerializeToString,
             pointclear_dot_settlement_dot_v1_dot_payout__pb2.GetRemittanceAdviceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestWithdrawal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/RequestWithdrawal',
+            pointclear_dot_settlement_dot_v1_dot_collateral__pb2.RequestWithdrawalRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_collateral__pb2.RequestWithdrawalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApproveWithdrawal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/ApproveWithdrawal',
+            pointclear_dot_settlement_dot_v1_dot_collateral__pb2.ApproveWithdrawalRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_collateral__pb2.ApproveWithdrawalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefuseWithdrawal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/RefuseWithdrawal',
+            pointclear_dot_settlement_dot_v1_dot_collateral__pb2.RefuseWithdrawalRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_collateral__pb2.RefuseWithdrawalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCollateral(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/ListCollateral',
+            pointclear_dot_settlement_dot_v1_dot_collateral__pb2.ListCollateralRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_collateral__pb2.ListCollateralResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BookAdjustment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/BookAdjustment',
+            pointclear_dot_settlement_dot_v1_dot_adjustment__pb2.BookAdjustmentRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_adjustment__pb2.BookAdjustmentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAdjustments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/ListAdjustments',
+            pointclear_dot_settlement_dot_v1_dot_adjustment__pb2.ListAdjustmentsRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_adjustment__pb2.ListAdjustmentsResponse.FromString,
             options,
             channel_credentials,
             insecure,

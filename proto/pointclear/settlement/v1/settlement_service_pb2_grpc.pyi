@@ -6,7 +6,9 @@ Squares up between the brands."""
 from collections import abc as _abc
 from grpc import aio as _aio
 from pointclear.settlement.v1 import account_pb2 as _account_pb2
+from pointclear.settlement.v1 import adjustment_pb2 as _adjustment_pb2
 from pointclear.settlement.v1 import approval_pb2 as _approval_pb2
+from pointclear.settlement.v1 import collateral_pb2 as _collateral_pb2
 from pointclear.settlement.v1 import month_pb2 as _month_pb2
 from pointclear.settlement.v1 import payout_pb2 as _payout_pb2
 from pointclear.settlement.v1 import reconciliation_pb2 as _reconciliation_pb2
@@ -157,6 +159,24 @@ class SettlementServiceStub:
     """What a partner is asked to pay for a window."""
     GetRemittanceAdvice: _grpc.UnaryUnaryMultiCallable[_payout_pb2.GetRemittanceAdviceRequest, _payout_pb2.GetRemittanceAdviceResponse]
     """What a partner is paid for a window."""
+    RequestWithdrawal: _grpc.UnaryUnaryMultiCallable[_collateral_pb2.RequestWithdrawalRequest, _collateral_pb2.RequestWithdrawalResponse]
+    """Collateral.
+
+    A partner: asks for collateral back, signed. Repeating it is harmless.
+    """
+    ApproveWithdrawal: _grpc.UnaryUnaryMultiCallable[_collateral_pb2.ApproveWithdrawalRequest, _collateral_pb2.ApproveWithdrawalResponse]
+    """Operators, two of them: let a withdrawal go. It waits for the bank. Repeating it is harmless."""
+    RefuseWithdrawal: _grpc.UnaryUnaryMultiCallable[_collateral_pb2.RefuseWithdrawalRequest, _collateral_pb2.RefuseWithdrawalResponse]
+    """Operators, two of them: refuse a withdrawal, or take one back that the bank has not made. Repeating it is harmless."""
+    ListCollateral: _grpc.UnaryUnaryMultiCallable[_collateral_pb2.ListCollateralRequest, _collateral_pb2.ListCollateralResponse]
+    """Collateral with its movements and withdrawals; a partner sees its own."""
+    BookAdjustment: _grpc.UnaryUnaryMultiCallable[_adjustment_pb2.BookAdjustmentRequest, _adjustment_pb2.BookAdjustmentResponse]
+    """Adjustments.
+
+    Operators, two of them: book a journal in the open window. No cap refuses it. The same action again changes nothing.
+    """
+    ListAdjustments: _grpc.UnaryUnaryMultiCallable[_adjustment_pb2.ListAdjustmentsRequest, _adjustment_pb2.ListAdjustmentsResponse]
+    """Adjustments, oldest first; a partner sees those that move its own position."""
 
 @_typing.type_check_only
 class SettlementServiceAsyncStub(SettlementServiceStub):
@@ -280,6 +300,24 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     """What a partner is asked to pay for a window."""
     GetRemittanceAdvice: _aio.UnaryUnaryMultiCallable[_payout_pb2.GetRemittanceAdviceRequest, _payout_pb2.GetRemittanceAdviceResponse]  # type: ignore[assignment]
     """What a partner is paid for a window."""
+    RequestWithdrawal: _aio.UnaryUnaryMultiCallable[_collateral_pb2.RequestWithdrawalRequest, _collateral_pb2.RequestWithdrawalResponse]  # type: ignore[assignment]
+    """Collateral.
+
+    A partner: asks for collateral back, signed. Repeating it is harmless.
+    """
+    ApproveWithdrawal: _aio.UnaryUnaryMultiCallable[_collateral_pb2.ApproveWithdrawalRequest, _collateral_pb2.ApproveWithdrawalResponse]  # type: ignore[assignment]
+    """Operators, two of them: let a withdrawal go. It waits for the bank. Repeating it is harmless."""
+    RefuseWithdrawal: _aio.UnaryUnaryMultiCallable[_collateral_pb2.RefuseWithdrawalRequest, _collateral_pb2.RefuseWithdrawalResponse]  # type: ignore[assignment]
+    """Operators, two of them: refuse a withdrawal, or take one back that the bank has not made. Repeating it is harmless."""
+    ListCollateral: _aio.UnaryUnaryMultiCallable[_collateral_pb2.ListCollateralRequest, _collateral_pb2.ListCollateralResponse]  # type: ignore[assignment]
+    """Collateral with its movements and withdrawals; a partner sees its own."""
+    BookAdjustment: _aio.UnaryUnaryMultiCallable[_adjustment_pb2.BookAdjustmentRequest, _adjustment_pb2.BookAdjustmentResponse]  # type: ignore[assignment]
+    """Adjustments.
+
+    Operators, two of them: book a journal in the open window. No cap refuses it. The same action again changes nothing.
+    """
+    ListAdjustments: _aio.UnaryUnaryMultiCallable[_adjustment_pb2.ListAdjustmentsRequest, _adjustment_pb2.ListAdjustmentsResponse]  # type: ignore[assignment]
+    """Adjustments, oldest first; a partner sees those that move its own position."""
 
 class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
     """Windows, statements, legs and bank files."""
@@ -694,5 +732,59 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_payout_pb2.GetRemittanceAdviceResponse, _abc.Awaitable[_payout_pb2.GetRemittanceAdviceResponse]]:
         """What a partner is paid for a window."""
+
+    @_abc_1.abstractmethod
+    def RequestWithdrawal(
+        self,
+        request: _collateral_pb2.RequestWithdrawalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collateral_pb2.RequestWithdrawalResponse, _abc.Awaitable[_collateral_pb2.RequestWithdrawalResponse]]:
+        """Collateral.
+
+        A partner: asks for collateral back, signed. Repeating it is harmless.
+        """
+
+    @_abc_1.abstractmethod
+    def ApproveWithdrawal(
+        self,
+        request: _collateral_pb2.ApproveWithdrawalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collateral_pb2.ApproveWithdrawalResponse, _abc.Awaitable[_collateral_pb2.ApproveWithdrawalResponse]]:
+        """Operators, two of them: let a withdrawal go. It waits for the bank. Repeating it is harmless."""
+
+    @_abc_1.abstractmethod
+    def RefuseWithdrawal(
+        self,
+        request: _collateral_pb2.RefuseWithdrawalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collateral_pb2.RefuseWithdrawalResponse, _abc.Awaitable[_collateral_pb2.RefuseWithdrawalResponse]]:
+        """Operators, two of them: refuse a withdrawal, or take one back that the bank has not made. Repeating it is harmless."""
+
+    @_abc_1.abstractmethod
+    def ListCollateral(
+        self,
+        request: _collateral_pb2.ListCollateralRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collateral_pb2.ListCollateralResponse, _abc.Awaitable[_collateral_pb2.ListCollateralResponse]]:
+        """Collateral with its movements and withdrawals; a partner sees its own."""
+
+    @_abc_1.abstractmethod
+    def BookAdjustment(
+        self,
+        request: _adjustment_pb2.BookAdjustmentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_adjustment_pb2.BookAdjustmentResponse, _abc.Awaitable[_adjustment_pb2.BookAdjustmentResponse]]:
+        """Adjustments.
+
+        Operators, two of them: book a journal in the open window. No cap refuses it. The same action again changes nothing.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAdjustments(
+        self,
+        request: _adjustment_pb2.ListAdjustmentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_adjustment_pb2.ListAdjustmentsResponse, _abc.Awaitable[_adjustment_pb2.ListAdjustmentsResponse]]:
+        """Adjustments, oldest first; a partner sees those that move its own position."""
 
 def add_SettlementServiceServicer_to_server(servicer: SettlementServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
