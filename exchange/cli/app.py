@@ -48,6 +48,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.quote_commands import add_quote_command
     from exchange.cli.rate_commands import rates_app
     from exchange.cli.reading_commands import add_reading_commands
+    from exchange.cli.reconcile.app import reconcile_app
     from exchange.cli.report_commands import report_app
     from exchange.cli.reversal_commands import reverse
     from exchange.cli.review_commands import cancel, review_app
@@ -109,5 +110,6 @@ def build_app(wiring: Wiring) -> typer.Typer:
     app.add_typer(dispute_app(), name="dispute")
     app.add_typer(report_app(), name="report")
     add_export_command(app)
+    app.add_typer(reconcile_app(), name="reconcile")
     app.command("verify", cls=Command)(verify)
     return app

@@ -1,0 +1,76 @@
+"""`reconcile mapping set`, `show` and `suggest`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exchange.cli.connection import connect
+from exchange.cli.files import read_file, write_output
+from exchange.cli.options import (
+    DEFAULT_DATA_DIR,
+    DataDirOption,
+    EitherProfileOption,
+    JsonOption,
+    PartnerProfileOption,
+    ServerOption,
+    either_profile,
+    partner_profile,
+)
+from exchange.cli.output import Command, answer, json_text
+from exchange.cli.reconcile.suggesting import suggested
+from pointclear.settlement.v1 import reconciliation_pb2 as pb
+
+
+def mapping_app() -> typer.Typer:
+    """The commands about mappings."""
+    app = typer.Typer(no_args_is_help=True, help="Say once how your own files are written.")
+    app.command("set", cls=Command)(set_mapping)
+    app.command("show", cls=Command)(show_mapping)
+    app.command("suggest", cls=Command)(suggest)
+    return app
+
+
+def set_mapping(
+    file: Annotated[Path, typer.Argument(metavar="MAPPING.json", help="The mapping.")],
+    profile_dir: PartnerProfileOption,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Set how your own files are written. Later runs are by it."""
+    content = read_file(file)
+    with connect(partner_profile(profile_dir, server)) as own:
+        response: pb.SetColumnMappingResponse = own.call(
+            own.settlement.SetColumnMapping, pb.SetColumnMappingRequest(mapping=content)
+        )
+    answer(as_json, {"version": response.version}, f"Mapping {response.version} is set")
+
+
+def show_mapping(
+    partner: Annotated[str, typer.Option(help="Whose; an operator must say.")] = "",
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    profile_dir: EitherProfileOption = None,
+    server: ServerOption = None,
+) -> None:
+    """Print the mapping that is set, as JSON."""
+    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+        response: pb.GetColumnMappingResponse = connection.call(
+            connection.settlement.GetColumnMapping,
+            pb.GetColumnMappingRequest(partner_id=partner),
+        )
+    typer.echo(response.mapping, nl=not response.mapping.endswith(b"\n"))
+
+
+def suggest(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="One of your own files, CSV.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="MAPPING.json", help="Write it here.")
+    ] = None,
+) -> None:
+    """Guess a mapping from a file, to be looked at before it is set. Nothing is sent."""
+    guess = json_text(suggested(read_file(file)))
+    if out is None:
+        typer.echo(guess, nl=False)
+        return
+    write_output(out, guess)
+    typer.echo(f"Wrote {out}: look at it, then `pointclear reconcile mapping set {out}`")
