@@ -106,6 +106,7 @@ class Reason(StrEnum):
     ALREADY_REVERSED = "ALREADY_REVERSED"
     COUNTER_SIGNATURE_MISSING = "COUNTER_SIGNATURE_MISSING"
     WINDOW_STATE = "WINDOW_STATE"
+    PERIOD_STATE = "PERIOD_STATE"
     EFFECTIVE_IN_PAST = "EFFECTIVE_IN_PAST"
     FREE_LUNCH = "FREE_LUNCH"
     ACTION_EXPIRED = "ACTION_EXPIRED"
@@ -468,6 +469,11 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
             "FAILED_PRECONDITION",
             Retry.NEW_ID,
             "Look up the window's state and do what comes before this step.",
+        ),
+        Reason.PERIOD_STATE: Rule(
+            "FAILED_PRECONDITION",
+            Retry.NEW_ID,
+            "Read the period's close checklist, or have the period reopened by two people.",
         ),
         Reason.EFFECTIVE_IN_PAST: Rule(
             "FAILED_PRECONDITION",

@@ -108,12 +108,21 @@ class SettlementService:
         self.set_scheme = schemes.set_scheme
         self.get_scheme = schemes.get_scheme
         self.list_schemes = schemes.list_schemes
-        month = Month(self._course)
+        month = Month(self._course, audience, signers)
         self.set_invoicing = month.set_invoicing
         self.list_invoicing = month.list_invoicing
         self.issue_invoices = month.issue_invoices
         self.list_invoices = month.list_invoices
         self.get_invoice = month.get_invoice
+        self.get_balance_confirmation = month.get_balance_confirmation
+        self.confirm_balance = month.confirm_balance
+        self.get_ageing = month.get_ageing
+        self.get_accruals = month.get_accruals
+        self.get_promotion_costs = month.get_promotion_costs
+        self.get_close_checklist = month.get_close_checklist
+        self.lock_period = month.lock_period
+        self.reopen_period = month.reopen_period
+        self.download_month_paper = month.download_month_paper
 
     # Windows
 

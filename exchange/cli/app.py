@@ -40,6 +40,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.limit_commands import limits_app
     from exchange.cli.link_commands import link_app
     from exchange.cli.member_commands import member_app
+    from exchange.cli.month_commands import month_app
     from exchange.cli.operator_commands import operator_app
     from exchange.cli.output import Command
     from exchange.cli.partner_commands import partner_app
@@ -105,6 +106,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     app.add_typer(payments_app(), name="payments")
     app.add_typer(window_app(), name="window")
     app.add_typer(invoice_app(), name="invoice")
+    app.add_typer(month_app(), name="month")
     add_settlement_commands(app)
     app.command("acknowledge", cls=Command)(acknowledge)
     app.add_typer(dispute_app(), name="dispute")

@@ -22,7 +22,6 @@ from pointclear.settlement.v1 import month_pb2 as pb
 
 ISSUE_TIMEOUT_S = 600.0
 """A month of millions of lines takes minutes."""
-PAGE_SIZE = 500
 
 CurrencyOption = Annotated[str, typer.Option(help="ISO 4217 code of the settlement currency.")]
 OwnCurrencyOption = Annotated[
@@ -84,19 +83,10 @@ def list_invoices(
     as_json: JsonOption = False,
 ) -> None:
     """List invoices and credit notes in the order in which they were issued."""
-    request = pb.ListInvoicesRequest(
-        currency=currency, month=month, partner_id=partner, page_size=PAGE_SIZE
-    )
-    found: list[pb.Invoice] = []
+    request = pb.ListInvoicesRequest(currency=currency, month=month, partner_id=partner)
     with connect(either_profile(profile_dir, data_dir, server)) as connection:
-        while True:
-            page: pb.ListInvoicesResponse = connection.call(
-                connection.settlement.ListInvoices, request
-            )
-            found += page.invoices
-            request.page_token = page.next_page_token
-            if not page.next_page_token:
-                break
+        pages = connection.pages(connection.settlement.ListInvoices, request)
+        found: list[pb.Invoice] = [each for page in pages for each in page.invoices]
     documents = [invoice_document(each) for each in found]
     answer(
         as_json,

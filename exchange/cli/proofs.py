@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from exchange.cli.failure import proof_invalid
-from partners.envelope import SETTLEMENT_STATEMENT, Envelope, verify
+from partners.envelope import BALANCE_CONFIRMATION, SETTLEMENT_STATEMENT, Envelope, verify
 from partners.errors import Refused
 from partners.keys import VerifyKey
 from partners.wire import parse_strictly
@@ -19,6 +19,7 @@ from pointclear.client import proofs
 from pointclear.client.errors import ProofInvalid
 from pointclear.client.proofs import FIRST_PREVIOUS, Proof
 from pointclear.exchange.v1.quote_pb2 import Quote
+from pointclear.settlement.v1.month_pb2 import BalanceConfirmation
 from pointclear.settlement.v1.statement_pb2 import SettlementStatement
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "check_answers",
     "check_follows",
     "check_line_file",
+    "read_balance",
     "read_proof",
     "read_quote",
     "read_statement",
@@ -86,6 +88,29 @@ def read_statement(
     if statement.partner_id != partner_id:
         raise proof_invalid(f"it is addressed to {statement.partner_id}", "partner_id")
     return statement
+
+
+def read_balance(
+    envelope: Envelope, keys: Keys, audience: str, partner_id: str
+) -> BalanceConfirmation:
+    """Verify a balance confirmation, and its partner's signature where it has one, and read it.
+
+    Raises Failed(PROOF_INVALID).
+    """
+    if envelope.payload_type != BALANCE_CONFIRMATION:
+        raise proof_invalid(f"{envelope.payload_type} is no balance", "payload_type")
+    try:
+        verify(envelope, keys)
+        balance = parse_strictly(BalanceConfirmation(), envelope.payload)
+    except Refused as refusal:
+        raise proof_invalid(refusal.text, refusal.field) from None
+    if balance.audience != audience:
+        raise proof_invalid(f"it was issued by {balance.audience}", "audience")
+    if balance.partner_id != partner_id:
+        raise proof_invalid(f"it is addressed to {balance.partner_id}", "partner_id")
+    if envelope.signatures[0].key_id != balance.signing_key_id:
+        raise proof_invalid("its first signature is not by the key that it names", "signatures")
+    return balance
 
 
 def check_line_file(statement: SettlementStatement, lines: bytes) -> None:

@@ -91,6 +91,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         f"{_SETTLEMENT}/CommentBreak": Rule(Role.FINANCE_MAKER),
         f"{_SETTLEMENT}/ResolveBreak": Rule(Role.FINANCE_MAKER),
         f"{_SETTLEMENT}/WriteOffBreak": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
+        f"{_SETTLEMENT}/LockPeriod": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
+        f"{_SETTLEMENT}/ReopenPeriod": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
     }
 )
 """By the full name of the method."""

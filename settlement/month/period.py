@@ -38,16 +38,7 @@ class Period:
         """A month, or a day as in `2017-01-31`; raises Refused(FIELD_INVALID)."""
         if _MONTH.fullmatch(text):
             return cls.of_month(text, field)
-        try:
-            day = date.fromisoformat(text)
-            if text != day.isoformat():
-                raise ValueError(text)
-        except ValueError:
-            raise Refused(
-                Reason.FIELD_INVALID,
-                field,
-                f"{text!r} is neither a month such as 2017-01 nor a day such as 2017-01-31",
-            ) from None
+        day = parse_day(text, field)
         return cls(day, day)
 
     @classmethod
@@ -64,3 +55,16 @@ class Period:
     def name(self) -> str:
         """As it is written: `2017-01`, or `2017-01-31`."""
         return self.first.strftime("%Y-%m") if self.is_month else self.first.isoformat()
+
+
+def parse_day(text: str, field: str) -> date:
+    """A day as in `2017-01-31`; raises Refused(FIELD_INVALID)."""
+    try:
+        day = date.fromisoformat(text)
+        if text != day.isoformat():
+            raise ValueError(text)
+    except ValueError:
+        raise Refused(
+            Reason.FIELD_INVALID, field, f"{text!r} is not a day such as 2017-01-31"
+        ) from None
+    return day

@@ -5,27 +5,45 @@ Others' are answered as if they did not exist.
 """
 
 import asyncio
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeVar
 
 from partners.caller import Caller
 from partners.errors import Reason, Refused
 from partners.paging import Paged, page_of
 from partners.points import currency_scale
+from partners.signers import Signers
 from pointclear.settlement.v1 import month_pb2 as pb
 from settlement import store as windows_store
 from settlement.course import Course
 from settlement.month import issuing, recording, store, wire
+from settlement.month.ageing import AgedLeg, AgedPosition
+from settlement.month.closing.service import Closing
+from settlement.month.confirming.service import Confirming
 from settlement.month.invoices import Document
 from settlement.month.invoicing import check_invoicing
-from settlement.month.period import Period
+from settlement.month.papers.service import Papers
+from settlement.month.period import Period, parse_day
+from settlement.month.promotion_costs import PromotionBudget, PromotionCost, promotion_costs
 
 
 class Month:
     """The handlers."""
 
-    def __init__(self, course: Course) -> None:
-        """`course` reads, books, and keeps the settlement's turn."""
+    def __init__(self, course: Course, audience: str, signers: Signers) -> None:
+        """`course` reads, books, and keeps the settlement's turn; `signers` holds the exchange's
+        keys for statements.
+        """
         self._course = course
+        closing = Closing(course)
+        self.get_close_checklist = closing.get_close_checklist
+        self.lock_period = closing.lock_period
+        self.reopen_period = closing.reopen_period
+        confirming = Confirming(course, audience, signers)
+        self.get_balance_confirmation = confirming.get_balance_confirmation
+        self.confirm_balance = confirming.confirm_balance
+        papers = Papers(course, confirming, self._currency, self._issued, _own)
+        self.download_month_paper = papers.download_month_paper
 
     async def set_invoicing(
         self, request: pb.SetInvoicingRequest, caller: Caller
@@ -102,6 +120,53 @@ class Month:
         issued = await self._issued(request.invoice_id, caller)
         return pb.GetInvoiceResponse(invoice=_message(issued, lines=True))
 
+    async def get_ageing(
+        self, request: pb.GetAgeingRequest, caller: Caller
+    ) -> pb.GetAgeingResponse:
+        """Payments and positions by age."""
+        currency = await self._currency(request.currency, caller)
+        as_of = parse_day(request.as_of, "as_of")
+        legs = await self._course.read(store.unpaid_legs, currency, as_of)
+        positions = await self._course.read(store.aged_positions, currency, as_of)
+        return wire.ageing_message(currency, _own(legs, caller), _own(positions, caller))
+
+    async def get_accruals(
+        self, request: pb.GetAccrualsRequest, caller: Caller
+    ) -> pb.GetAccrualsResponse:
+        """What windows of a month that are not stated came to so far."""
+        currency = await self._currency(request.currency, caller)
+        month = Period.of_month(request.month, "month")
+        found = await self._course.read(store.accruals, currency, month)
+        shown = map(wire.accrual_message, _own(found, caller))
+        return pb.GetAccrualsResponse(accruals=shown, currency=currency)
+
+    async def get_promotion_costs(
+        self, request: pb.GetPromotionCostsRequest, caller: Caller
+    ) -> pb.GetPromotionCostsResponse:
+        """What promotions cost in a month, and their points against their budgets."""
+        currency = await self._currency(request.currency, caller)
+        month = Period.of_month(request.month, "month")
+
+        def read(
+            connection: Any,
+        ) -> tuple[tuple[PromotionCost, ...], tuple[PromotionBudget, ...]]:
+            statements = store.statements_of(connection, currency, month)
+            return promotion_costs(statements), store.promotion_budgets(connection, currency)
+
+        costs, budgets = await self._course.read(read)
+        name, sees_all = caller.name, caller.is_operator
+        return pb.GetPromotionCostsResponse(
+            currency=currency,
+            costs=[
+                wire.cost_message(each)
+                for each in costs
+                if sees_all or name in (each.funder, each.target_partner)
+            ],
+            budgets=[
+                wire.budget_message(each) for each in budgets if sees_all or name in each.parties
+            ],
+        )
+
     async def _issued(self, invoice_id: str, caller: Caller) -> store.Issued:
         found = await self._course.read(store.issued_as, invoice_id)
         if found is None or not (caller.is_operator or caller.name in _parties(found.document)):
@@ -116,6 +181,14 @@ class Month:
         if named not in ("", own):
             raise Refused(Reason.FIELD_INVALID, "currency", f"you settle in {own}")
         return own
+
+
+_Owned = TypeVar("_Owned", AgedLeg, AgedPosition, store.Accrual)
+
+
+def _own(found: Iterable[_Owned], caller: Caller) -> list[_Owned]:
+    """What the caller may see of it."""
+    return [each for each in found if caller.is_operator or each.partner_id == caller.name]
 
 
 def _message(issued: store.Issued, *, lines: bool) -> pb.Invoice:

@@ -1,24 +1,29 @@
 """Reads what the month needs. All functions take a psycopg2 connection in a transaction."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from exchange.ledger.postings import Code
 from exchange.wire.records import entry_body
 from partners.agreement import HUB
 from partners.errors import Reason, Refused
 from partners.queries import load_queries
 from partners.store import utc
+from settlement import store as windows_store
 from settlement.facts import Entry, entries_of
+from settlement.month.ageing import AgedLeg, AgedPosition, aged, days_late
 from settlement.month.invoices import Document, document_from, entry_key
 from settlement.month.invoicing import KIND as INVOICING
 from settlement.month.invoicing import Invoicing, invoicing_from
 from settlement.month.period import Period
+from settlement.month.promotion_costs import PromotionBudget
 from settlement.month.supplies import Original
 from settlement.scheme import scheme_of
+from settlement.statement import Statement
 from settlement.windows import WindowState
 from settlement.wire import window_of_transfer
 
@@ -151,3 +156,81 @@ def number_of(connection: Any, currency: str, partner_id: str) -> int:
             Reason.PARTNER_UNKNOWN, "partner_id", f"no partner {partner_id} settles in {currency}"
         )
     return found[0]
+
+
+def open_disputes(connection: Any, currency: str) -> int:
+    """How many withholdings nobody has decided."""
+    return int(QUERIES.open_disputes(connection, currency=currency))
+
+
+def open_breaks(connection: Any, currency: str, period: Period) -> int:
+    """How many differences of partners' own files in a period are open and not explained."""
+    return int(
+        QUERIES.open_breaks(connection, currency=currency, first=period.first, last=period.last)
+    )
+
+
+def unpaid_legs(connection: Any, currency: str, as_of: date) -> tuple[AgedLeg, ...]:
+    """The payments that are not confirmed, oldest first."""
+    legs = []
+    for partner_id, window_id, reference, amount, day in QUERIES.unpaid_legs(
+        connection, currency=currency
+    ):
+        statement = windows_store.statement_of(connection, window_id, partner_id)
+        due = statement.due_date if statement and statement.due_date else day
+        late = days_late(due, as_of)
+        legs.append(AgedLeg(partner_id, window_id, reference, amount, due, late))
+    return tuple(legs)
+
+
+def aged_positions(connection: Any, currency: str, as_of: date) -> tuple[AgedPosition, ...]:
+    """Every partner's position by age, in the order of their numbers."""
+    positions = []
+    for number, partner_id, position in QUERIES.positions(connection, currency=currency):
+        nets = QUERIES.nets_of(connection, partner_number=number, currency=currency)
+        positions.append(AgedPosition(partner_id, position, aged(position, nets, as_of)))
+    return tuple(positions)
+
+
+@dataclass(frozen=True, slots=True)
+class Accrual:
+    """What a window that is not stated came to so far between two parties under one code."""
+
+    window_id: str
+    partner_id: str
+    counterparty: str
+    """A partner's id, or `hub`."""
+    code: Code
+    tax_code: str
+    amount: int
+    """Units of the currency's scale; positive is owed to the partner."""
+
+
+def accruals(connection: Any, currency: str, period: Period) -> tuple[Accrual, ...]:
+    """By window, partner, counterparty and code."""
+    rows = QUERIES.accruals(connection, currency=currency, first=period.first, last=period.last)
+    return tuple(
+        Accrual(window_id, partner_id, other, Code(code), tax_code, amount)
+        for window_id, partner_id, other, code, tax_code, amount in rows
+    )
+
+
+def statements_of(connection: Any, currency: str, period: Period) -> Iterator[Statement]:
+    """The statements of a period's stated windows."""
+    for window_id, state in windows_of(connection, currency, period):
+        if state.is_stated:
+            window = windows_store.window_named(connection, window_id)
+            for partner in windows_store.partners_of(connection, window):
+                found = windows_store.statement_of(connection, window_id, partner.partner_id)
+                if found is not None:
+                    yield found
+
+
+def promotion_budgets(connection: Any, currency: str) -> tuple[PromotionBudget, ...]:
+    """Promotions by agreement, version and id."""
+    return tuple(
+        PromotionBudget(agreement_id, version, promotion_id, budget, granted, tuple(parties))
+        for agreement_id, version, promotion_id, budget, granted, parties in (
+            QUERIES.promotion_budgets(connection, currency=currency)
+        )
+    )

@@ -1,13 +1,20 @@
 """Between the wire's messages and the month's values."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from partners.errors import Reason, Refused
-from partners.wire import time_to_proto
+from partners.wire import parse_strictly, time_to_proto
 from pointclear.settlement.v1 import month_pb2 as pb
+from settlement.month.ageing import AgedLeg, AgedPosition
+from settlement.month.balances import SHOWN_MAX, Balance
+from settlement.month.checklist import Item as CloseItem
 from settlement.month.invoices import Document, DocumentKind
 from settlement.month.invoicing import Invoicing, Mode
+from settlement.month.locks import Standing
 from settlement.month.planning import NotInvoiced
+from settlement.month.promotion_costs import PromotionBudget, PromotionCost
+from settlement.month.store import Accrual
 from settlement.month.supplies import Item, SupplyType
 
 
@@ -117,3 +124,132 @@ def _type(supply: SupplyType) -> pb.SupplyType.ValueType:
 
 def _mode(mode: Mode) -> pb.InvoicingMode.ValueType:
     return pb.InvoicingMode.Value(f"INVOICING_MODE_{mode}")
+
+
+def balance_payload(balance: Balance, audience: str, signing_key_id: str) -> bytes:
+    """The bytes of a `balance-confirmation`: the same whenever they are asked for."""
+    return pb.BalanceConfirmation(
+        audience=audience,
+        partner_id=balance.partner_id,
+        currency=balance.currency,
+        scale=balance.scale,
+        month=balance.month,
+        last_window_id=balance.last_window_id,
+        log_size=balance.log_size,
+        opening=balance.opening,
+        net=balance.net,
+        payments=balance.payments,
+        position=balance.position,
+        collateral=balance.collateral,
+        points=[
+            pb.MonthPoints(program_id=program, points_out=points_out, points_in=points_in)
+            for program, points_out, points_in in balance.points
+        ],
+        open_payments=[
+            pb.OpenPayment(window_id=each.window_id, reference=each.reference, amount=each.amount)
+            for each in balance.open_payments[:SHOWN_MAX]
+        ],
+        open_payment_count=len(balance.open_payments),
+        open_payment_total=sum(each.amount for each in balance.open_payments),
+        signing_key_id=signing_key_id,
+    ).SerializeToString(deterministic=True)
+
+
+def stated_balance(payload: bytes) -> tuple[str, str]:
+    """Month and signing key of a `balance-confirmation`; raises Refused for one that is
+    malformed.
+    """
+    message = parse_strictly(pb.BalanceConfirmation(), payload)
+    return message.month, message.signing_key_id
+
+
+def ageing_message(
+    currency: str, legs: Iterable[AgedLeg], positions: Iterable[AgedPosition]
+) -> pb.GetAgeingResponse:
+    """Payments and positions by age."""
+    return pb.GetAgeingResponse(
+        currency=currency,
+        legs=[
+            pb.AgedLeg(
+                partner_id=each.partner_id,
+                window_id=each.window_id,
+                reference=each.reference,
+                amount=each.payment,
+                due_date=each.due_date.isoformat(),
+                days_late=each.days_late,
+            )
+            for each in legs
+        ],
+        positions=[
+            pb.AgedPosition(
+                partner_id=each.partner_id,
+                position=each.position,
+                by_age=pb.AgeBuckets(
+                    not_late=each.by_age[0],
+                    days_1_to_7=each.by_age[1],
+                    days_8_to_30=each.by_age[2],
+                    days_31_to_60=each.by_age[3],
+                    days_over_60=each.by_age[4],
+                ),
+            )
+            for each in positions
+        ],
+    )
+
+
+def accrual_message(accrual: Accrual) -> pb.Accrual:
+    """What a window that is not stated came to so far."""
+    return pb.Accrual(
+        window_id=accrual.window_id,
+        partner_id=accrual.partner_id,
+        counterparty=accrual.counterparty,
+        code=accrual.code.name,
+        tax_code=accrual.tax_code,
+        amount=accrual.amount,
+    )
+
+
+def cost_message(cost: PromotionCost) -> pb.PromotionCost:
+    """What a funder bore for a promotion."""
+    return pb.PromotionCost(
+        agreement_id=cost.agreement_id,
+        promotion_id=cost.promotion_id,
+        funder=cost.funder,
+        target_partner=cost.target_partner,
+        cost=cost.cost,
+        is_own=cost.is_own,
+    )
+
+
+def budget_message(budget: PromotionBudget) -> pb.PromotionBudget:
+    """A promotion's points against its budget."""
+    return pb.PromotionBudget(
+        agreement_id=budget.agreement_id,
+        version=budget.version,
+        promotion_id=budget.promotion_id,
+        budget_points=budget.budget_points,
+        granted_points=budget.granted_points,
+    )
+
+
+def checklist_message(
+    items: Iterable[CloseItem], standing: Standing
+) -> pb.GetCloseChecklistResponse:
+    """What is done for a close."""
+    return pb.GetCloseChecklistResponse(
+        items=[
+            pb.CloseItem(
+                item=each.item,
+                state=pb.CloseState.Value(f"CLOSE_STATE_{each.state}"),
+                found=each.found,
+            )
+            for each in items
+        ],
+        state=period_state(standing),
+        adjustment_period=standing.adjustment_period,
+    )
+
+
+def period_state(standing: Standing) -> pb.PeriodState.ValueType:
+    """How a period stands."""
+    return pb.PeriodState.Value(f"PERIOD_STATE_{standing.state}")

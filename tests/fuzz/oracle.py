@@ -52,7 +52,7 @@ WRITING = (
     *("StartLink", "ConfirmLink", "RevokeLink", "FreezeLink", "UnfreezeLink", "RequireLinks"),
     *("ValidateMember", "EraseMember", "CreateQuote"),
     *("OpenWindow", "CloseWindow", "SettleWindow", "ImportBankFile", "SetScheme"),
-    *("SetInvoicing", "IssueInvoices"),
+    *("SetInvoicing", "IssueInvoices", "LockPeriod", "ReopenPeriod", "ConfirmBalance"),
     *("Act", "AddOperator", "GrantRole", "WithdrawRole"),
     *(
         "SetSwitches",

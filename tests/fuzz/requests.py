@@ -15,6 +15,7 @@ from partners.conversion import target_points
 from partners.envelope import (
     AGREEMENT_TERMINATION,
     AGREEMENT_WITHDRAWAL,
+    BALANCE_CONFIRMATION,
     COLLATERAL_WITHDRAWAL,
     CREDIT_CONFIRMATION,
     KEY_EVENT,
@@ -32,6 +33,7 @@ from partners.envelope import (
 from partners.errors import Reason
 from partners.keys import Purpose, SeedSigner
 from partners.wire import envelope_to_proto, time_to_proto
+from pointclear.common.v1.envelope_pb2 import SignedEnvelope
 from pointclear.exchange.v1 import exchange_service_pb2 as exchange
 from pointclear.exchange.v1.transfer_pb2 import (
     TRANSFER_STATE_COMMITTED,
@@ -448,9 +450,23 @@ PARTNERS_OWN = frozenset(
         *("CounterAgreement", "WithdrawAgreement", "TerminateAgreement"),
         "RequestWithdrawal",
         "SubmitSettlementAccount",
+        "ConfirmBalance",
     }
 )
 """The methods that only a partner calls; the others are carried out for an operator."""
+
+
+def balance_confirmation() -> SignedEnvelope:
+    """A balance that a partner signed, of a month that is not over."""
+    payload = month.BalanceConfirmation(
+        audience=make.AUDIENCE,
+        partner_id="grocery",
+        currency=make.CURRENCY,
+        month="2026-07",
+        signing_key_id=make.RECEIPTS.key_id,
+    ).SerializeToString(deterministic=True)
+    signed = envelope(BALANCE_CONFIRMATION, payload, (AGREEMENTS["grocery"],))
+    return envelope_to_proto(signed)
 
 
 def bank_file(opening: str = "0", entries: Sequence[Sequence[str]] = (), closing: str = "0") -> str:
@@ -704,5 +720,32 @@ def good_requests() -> dict[str, Message]:
         ),
         "GetRemittanceAdvice": payouts.GetRemittanceAdviceRequest(
             window_id=make.WINDOW, partner_id="grocery"
+        ),
+        "GetBalanceConfirmation": month.GetBalanceConfirmationRequest(
+            month="2026-07", partner_id="grocery"
+        ),
+        "ConfirmBalance": month.ConfirmBalanceRequest(confirmation=balance_confirmation()),
+        "GetAgeing": month.GetAgeingRequest(currency=make.CURRENCY, as_of="2026-07-31"),
+        "GetAccruals": month.GetAccrualsRequest(currency=make.CURRENCY, month="2026-07"),
+        "GetPromotionCosts": month.GetPromotionCostsRequest(
+            currency=make.CURRENCY, month="2026-07"
+        ),
+        "GetCloseChecklist": month.GetCloseChecklistRequest(
+            currency=make.CURRENCY, period="2026-07"
+        ),
+        "LockPeriod": month.LockPeriodRequest(
+            currency=make.CURRENCY,
+            period="2026-07",
+            explanations=[month.Explanation(item="suspense", text="asked at the bank")],
+        ),
+        "ReopenPeriod": month.ReopenPeriodRequest(
+            currency=make.CURRENCY, period="2026-07", reason="an invoice of theirs came late"
+        ),
+        "DownloadMonthPaper": month.DownloadMonthPaperRequest(
+            paper=month.MONTH_PAPER_AGEING,
+            format=month.MONTH_FORMAT_CSV,
+            currency=make.CURRENCY,
+            period="2026-07-31",
+            partner_id="grocery",
         ),
     }

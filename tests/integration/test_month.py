@@ -8,23 +8,31 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from exchange import reads
-from exchange.batch import Ledger
+from exchange.batch import Decided, Ledger
 from exchange.commands import Book, CloseWindow, Command
 from exchange.fold import InvariantBroken
 from exchange.outcomes import Result
 from partners.caller import Caller
+from partners.envelope import BALANCE_CONFIRMATION, sign
 from partners.errors import Reason, Refused
 from partners.keys import Purpose
 from partners.signers import Signers
+from partners.signing import verify_with
+from partners.store import load_keys
+from partners.wire import envelope_from_proto, envelope_to_proto
 from pointclear.settlement.v1 import month_pb2 as pb
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement_pb
 from settlement import store
+from settlement.bank_simulator import PaymentRequest, bank_day
 from settlement.invariants import check_books
+from settlement.month.locks import Standing, check_unlocked, lock_entry
+from settlement.month.period import Period
 from settlement.service import SettlementService
 from settlement.statement import Statement
 from tests import factories as make
@@ -53,6 +61,8 @@ class Office:
     """Of which entry's key."""
     turn: threading.Lock = field(default_factory=threading.Lock)
     service: SettlementService = field(init=False)
+    bank_balance: Decimal = Decimal()
+    bank_days: int = 0
 
     def __post_init__(self) -> None:
         signers = Signers({Purpose.STATEMENTS: (STATEMENTS,)})
@@ -63,14 +73,17 @@ class Office:
         """Have a command carried out, or crash right before."""
         if isinstance(command, Book) and command.entry_key == self.crash_before:
             raise Crash
-        return (await asyncio.to_thread(self.run, command))[0]
+        (decided,) = await asyncio.to_thread(self.decide, command)
+        return decided.refusal or decided.result
 
-    def run(self, *commands: Command) -> tuple[Result, ...]:
+    def decide(self, *commands: Command) -> tuple[Decided, ...]:
         with self.turn:
-            decided = self.ledger.run(commands)
-        refusals = [each.refusal for each in decided if each.refusal]
+            return self.ledger.run(commands)
+
+    def run(self, *commands: Command) -> None:
+        """Carry commands out that nothing refuses."""
+        refusals = [each.refusal for each in self.decide(*commands) if each.refusal]
         assert not refusals, refusals
-        return tuple(each.result for each in decided)
 
     def call(self, name: str, request: Any, caller: Caller = OPERATOR) -> Any:
         """One call of the service."""
@@ -109,6 +122,33 @@ class Office:
         )
         request = pb.SetInvoicingRequest(currency=make.CURRENCY, invoicing=invoicing)
         self.call("set_invoicing", request)
+
+    def settle(self, window_id: str) -> None:
+        """Have the bank confirm whatever is asked for, until the window is settled."""
+        settling = settlement_pb.SettleWindowRequest(window_id=window_id)
+        while True:
+            response = self.call("settle_window", settling)
+            if response.window.state == settlement_pb.WINDOW_STATE_SETTLED:
+                return
+            requests = [
+                PaymentRequest(
+                    "PAY_IN" if leg.direction == settlement_pb.LEG_DIRECTION_PAY_IN else "PAY_OUT",
+                    Decimal(leg.amount) / 1_000_000,
+                    leg.reference,
+                    leg.partner_id,
+                )
+                for leg in response.legs
+                if leg.state == settlement_pb.LEG_STATE_PENDING
+            ]
+            assert requests, response
+            self.bank_days += 1
+            name = f"S{self.bank_days}"
+            paid = bank_day(name, "CNY", make.DAY_ONE, self.bank_balance, requests)
+            self.bank_balance = paid.closing
+            importing = settlement_pb.ImportBankFileRequest(
+                currency=make.CURRENCY, content=paid.content
+            )
+            self.call("import_bank_file", importing)
 
     def statement(self, window_id: str, partner_id: str) -> Statement:
         found: Statement | None = self.read(store.statement_of, window_id, partner_id)
@@ -311,7 +351,7 @@ def test_two_processes_that_both_believe_it_is_their_turn_give_no_number_twice(
         assert given == list(range(1, len(given) + 1))
     subjects = Counter((each.supplier, each.customer, each.type) for each in documents)
     assert set(subjects.values()) == {1}
-    assert all(each.reason is Reason.MODIFIED_REQUEST for each in refused)
+    assert all(each.reason is Reason.ALREADY_EXISTS for each in refused)
 
 
 def test_a_month_that_may_still_change_is_not_invoiced(office: Office) -> None:
@@ -353,3 +393,225 @@ def test_lines_that_are_not_the_statements_stop_the_step(
     with pytest.raises(InvariantBroken):
         office.issue()
     assert not office.invoices()
+
+
+def confirmation(
+    office: Office, brand: str, month: str = JULY
+) -> pb.GetBalanceConfirmationResponse:
+    request = pb.GetBalanceConfirmationRequest(month=month)
+    answer: pb.GetBalanceConfirmationResponse = office.call(
+        "get_balance_confirmation", request, Caller("partner", brand)
+    )
+    return answer
+
+
+def confirm(office: Office, brand: str, payload: bytes, signer: Any = None) -> int:
+    """The log index of a confirmation."""
+    own = signer or make.agreements_signer(brand)
+    envelope = sign(own, BALANCE_CONFIRMATION, payload)
+    request = pb.ConfirmBalanceRequest(confirmation=envelope_to_proto(envelope))
+    answer = office.call("confirm_balance", request, Caller("partner", brand))
+    return int(answer.log_index)
+
+
+def test_a_balance_is_what_the_books_say_and_the_partner_signs_the_same_bytes(
+    office: Office,
+) -> None:
+    given = confirmation(office, "fuel")
+    assert not given.is_confirmed
+    stated = pb.BalanceConfirmation.FromString(given.confirmation.payload)
+    assert stated.opening + stated.net + stated.payments == stated.position
+    assert stated.net == sum(office.statement(each, "fuel").net for each in WINDOWS[:2])
+    # Later windows change nothing of it.
+    office.close(WINDOWS[2], date(2026, 9, 1))
+    assert confirmation(office, "fuel") == given
+    index = confirm(office, "fuel", given.confirmation.payload)
+    assert confirm(office, "fuel", given.confirmation.payload) == index
+    confirmed = confirmation(office, "fuel")
+    assert confirmed.is_confirmed
+    assert confirmed.confirmation.payload == given.confirmation.payload
+    assert [each.key_id for each in confirmed.confirmation.signatures] == [
+        STATEMENTS.key_id,
+        make.agreements_signer("fuel").key_id,
+    ]
+    office.read(
+        lambda connection: verify_with(
+            envelope_from_proto(confirmed.confirmation), load_keys(connection)
+        )
+    )
+
+
+def test_other_bytes_keys_and_partners_confirm_no_balance(office: Office) -> None:
+    payload = confirmation(office, "fuel").confirmation.payload
+    message = pb.BalanceConfirmation.FromString(payload)
+    message.position += 1
+    altered = message.SerializeToString(deterministic=True)
+    with pytest.raises(Refused, match="sign the bytes"):
+        confirm(office, "fuel", altered)
+    with pytest.raises(Refused) as refused:
+        confirm(office, "fuel", payload, make.agreements_signer("deli"))
+    assert refused.value.reason is Reason.SIGNER_NOT_CALLER
+    with pytest.raises(Refused) as refused:
+        confirm(office, "deli", payload)
+    assert refused.value.reason is Reason.FIELD_INVALID
+    with pytest.raises(Refused) as refused:
+        confirm(office, "fuel", payload, make.order_signer("fuel"))
+    assert refused.value.reason is Reason.KEY_UNKNOWN
+    assert not confirmation(office, "fuel").is_confirmed
+
+
+def checklist(office: Office, period: str = JULY) -> dict[str, pb.CloseItem]:
+    request = pb.GetCloseChecklistRequest(currency=make.CURRENCY, period=period)
+    return {each.item: each for each in office.call("get_close_checklist", request).items}
+
+
+def lock(office: Office, period: str = JULY, **explanations: str) -> str:
+    request = pb.LockPeriodRequest(
+        currency=make.CURRENCY,
+        period=period,
+        explanations=[pb.Explanation(item=item, text=text) for item, text in explanations.items()],
+    )
+    return pb.PeriodState.Name(office.call("lock_period", request).state)
+
+
+def reopen(office: Office, period: str = JULY, reason: str = "a late invoice") -> str:
+    request = pb.ReopenPeriodRequest(currency=make.CURRENCY, period=period, reason=reason)
+    return str(office.call("reopen_period", request).adjustment_period)
+
+
+def test_a_month_is_locked_when_nothing_is_left_but_what_is_explained(office: Office) -> None:
+    everybody(office)
+    items = checklist(office)
+    blocking = {name for name, each in items.items() if each.state == pb.CLOSE_STATE_BLOCKING}
+    assert blocking == {"windows", "invoices"}
+    assert items["balances"].state == pb.CLOSE_STATE_OPEN
+    with pytest.raises(Refused) as refused:
+        lock(office, balances="they are on holiday", windows="soon", invoices="soon")
+    assert refused.value.reason is Reason.PERIOD_STATE
+    office.issue()
+    for window_id in WINDOWS[:2]:
+        office.settle(window_id)
+    with pytest.raises(Refused, match="balances: not confirmed by"):
+        lock(office)
+    for brand in ("fuel", "deli"):
+        confirm(office, brand, confirmation(office, brand).confirmation.payload)
+    assert checklist(office)["balances"].found == "not confirmed by grocery"
+    assert lock(office, balances="grocery asked for time") == "PERIOD_STATE_LOCKED_HARD"
+    ((records,),) = office.database.ask("SELECT count(*) FROM record")
+    assert lock(office) == "PERIOD_STATE_LOCKED_HARD"
+    assert office.database.ask("SELECT count(*) FROM record") == [(records,)]
+
+
+def test_a_locked_month_takes_adjustments_only_in_an_adjustment_period(office: Office) -> None:
+    day = date(2026, 7, 20)
+    assert office.read(check_unlocked, make.CURRENCY, day) == ""
+    office.run(lock_entry(make.CURRENCY, Standing(Period.holding(day), 0, 0), {}))
+    with pytest.raises(Refused) as refused:
+        office.read(check_unlocked, make.CURRENCY, day, "a reason is not enough")
+    assert (refused.value.reason, refused.value.field) == (Reason.PERIOD_STATE, "relates_to")
+    assert office.read(check_unlocked, make.CURRENCY, date(2026, 8, 1)) == ""
+    assert reopen(office) == "2026-07/1"
+    assert office.read(check_unlocked, make.CURRENCY, day) == "2026-07/1"
+    with pytest.raises(Refused, match="not locked"):
+        reopen(office)
+
+
+def test_a_day_locks_softly(office: Office) -> None:
+    day = date(2026, 7, 15)
+    with pytest.raises(Refused, match="PENDING_SETTLEMENT"):
+        lock(office, day.isoformat())
+    office.settle(WINDOWS[0])
+    assert lock(office, day.isoformat()) == "PERIOD_STATE_LOCKED_SOFT"
+    with pytest.raises(Refused) as refused:
+        office.read(check_unlocked, make.CURRENCY, day)
+    assert (refused.value.reason, refused.value.field) == (Reason.PERIOD_STATE, "reason")
+    assert office.read(check_unlocked, make.CURRENCY, day, "a fee was wrong") == ""
+
+
+def ageing(office: Office, as_of: str, caller: Caller = OPERATOR) -> pb.GetAgeingResponse:
+    request = pb.GetAgeingRequest(currency=make.CURRENCY, as_of=as_of)
+    answer: pb.GetAgeingResponse = office.call("get_ageing", request, caller)
+    return answer
+
+
+def test_payments_and_positions_age(office: Office) -> None:
+    young, old = ageing(office, "2026-07-15"), ageing(office, "2026-12-31")
+    assert young.legs
+    assert not any(each.days_late for each in young.legs)
+    assert all(each.days_late > 60 for each in old.legs)
+    for each in (*young.positions, *old.positions):
+        ages = each.by_age
+        parts = (ages.not_late, ages.days_1_to_7, ages.days_8_to_30, ages.days_31_to_60)
+        assert sum(parts) + ages.days_over_60 == each.position
+    own = ageing(office, "2026-12-31", Caller("partner", "fuel"))
+    assert {each.partner_id for each in own.legs} == {"fuel"}
+    assert {each.partner_id for each in own.positions} == {"fuel"}
+
+
+def test_what_is_not_stated_is_accrued_and_promotions_are_held_to_their_budgets(
+    office: Office,
+) -> None:
+    def accrued(month: str, caller: Caller = OPERATOR) -> list[pb.Accrual]:
+        request = pb.GetAccrualsRequest(currency=make.CURRENCY, month=month)
+        return list(office.call("get_accruals", request, caller).accruals)
+
+    assert not accrued(JULY)
+    found = accrued(AUGUST)
+    assert {each.window_id for each in found} == {WINDOWS[2]}
+    assert {"VALUE", "REV_VALUE"} <= {each.code for each in found}
+    assert {each.partner_id for each in accrued(AUGUST, Caller("partner", "fuel"))} == {"fuel"}
+    request = pb.GetPromotionCostsRequest(currency=make.CURRENCY, month=JULY)
+    costs = office.call("get_promotion_costs", request)
+    everybody(office)
+    office.issue()
+    invoiced_ = sum(
+        each.total for each in office.invoices() if each.type == pb.SUPPLY_TYPE_PROMOTION
+    )
+    assert sum(each.cost for each in costs.costs if not each.is_own) == invoiced_
+    assert any(each.is_own for each in costs.costs)
+    assert any(0 < each.granted_points <= each.budget_points for each in costs.budgets)
+
+
+def paper(office: Office, kind: str, form: str, asked: Any, caller: Caller = OPERATOR) -> bytes:
+    request = pb.DownloadMonthPaperRequest(
+        paper=f"MONTH_PAPER_{kind}",  # type: ignore[arg-type]
+        format=f"MONTH_FORMAT_{form}",  # type: ignore[arg-type]
+        **asked,
+    )
+
+    async def download() -> bytes:
+        chunks = office.service.download_month_paper(request, caller)
+        return b"".join([each.chunk async for each in chunks])
+
+    return asyncio.run(download())
+
+
+def test_papers_are_the_same_bytes_whenever_they_are_asked_for(office: Office) -> None:
+    everybody(office)
+    office.issue()
+    office.close(WINDOWS[2], date(2026, 9, 1))
+    office.issue(AUGUST)
+    (note, *_) = [each for each in office.invoices(month=AUGUST) if each.is_credit_note]
+    asked: list[tuple[str, str, dict[str, str]]] = [
+        ("INVOICE", "PDF", {"invoice_id": "deli/SB-VAL/1"}),
+        ("INVOICE", "PDF", {"invoice_id": note.invoice_id}),
+        ("BALANCE", "PDF", {"period": JULY, "partner_id": "deli"}),
+        *(
+            (kind, form, {"currency": make.CURRENCY, "period": period})
+            for kind, period in (("AGEING", "2026-09-30"), ("ACCRUALS", "2026-09"))
+            for form in ("CSV", "XLSX")
+        ),
+    ]
+    for kind, form, more in asked:
+        content = paper(office, kind, form, more)
+        assert content == paper(office, kind, form, more)
+        begin = {"PDF": b"%PDF-", "XLSX": b"PK", "CSV": b"row,"}[form]
+        assert content.startswith(begin)
+        if form == "CSV":
+            assert b"\r\nTOTAL," in content
+            assert content.splitlines()[-1].startswith(b"END,")
+    with pytest.raises(Refused, match="written as pdf"):
+        paper(office, "INVOICE", "CSV", asked[0][2])
+    with pytest.raises(Refused) as refused:
+        paper(office, "INVOICE", "PDF", asked[0][2], Caller("partner", "grocery"))
+    assert refused.value.reason is Reason.INVOICE_UNKNOWN

@@ -28,11 +28,12 @@ READINGS = {
     *("ListSettlementAccounts",),
     *("ListCollateral", "ListAdjustments"),
     *("GetScheme", "ListSchemes"),
-    *("ListInvoicing", "ListInvoices", "GetInvoice"),
-    *("ListReports", "DownloadReport", "GetAccountMap"),
     *("GetDraft", "ListDisputes", "GetApproval"),
     *("GetColumnMapping", "GetReconciliation", "ListBreaks", "GetBreak"),
     *("ListReports", "DownloadReport", "GetAccountMap", "ExportBooks"),
+    *("ListInvoicing", "ListInvoices", "GetInvoice", "GetBalanceConfirmation"),
+    *("GetAgeing", "GetAccruals", "GetPromotionCosts", "DownloadMonthPaper"),
+    *("GetCloseChecklist",),
 }
 """Whoever may call them changes nothing."""
 PARTNERS_OWN = {
@@ -40,10 +41,10 @@ PARTNERS_OWN = {
     *("CounterAgreement", "WithdrawAgreement", "TerminateAgreement"),
     *("CancelTransfer", "ReverseTransfer", "PullCredits", "ConfirmCredit"),
     *("StartLink", "ConfirmLink", "RevokeLink", "ValidateMember", "CreateQuote"),
-    *("SubmitSettlementAccount",),
     *("RequestWithdrawal",),
     *("AcknowledgeStatement", "DisputeLines"),
     *("SetColumnMapping", "UploadReconciliation", "RunReconciliation"),
+    *("SubmitSettlementAccount", "ConfirmBalance"),
 }
 """An operator is refused them."""
 OF_ITSELF = {"Act"}

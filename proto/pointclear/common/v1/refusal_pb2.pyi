@@ -246,6 +246,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The break is not in the state that this step needs."""
     REASON_LEG_STATE: _Reason.ValueType  # 165
     """The payment is not in the state that this step needs."""
+    REASON_PERIOD_STATE: _Reason.ValueType  # 171
+    """A day or a month is locked, or is not ready to be."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Every reason for which this service refuses. The name is the contract: it is also the `reason` of the
@@ -434,6 +436,8 @@ REASON_BREAK_STATE: Reason.ValueType  # 191
 """The break is not in the state that this step needs."""
 REASON_LEG_STATE: Reason.ValueType  # 165
 """The payment is not in the state that this step needs."""
+REASON_PERIOD_STATE: Reason.ValueType  # 171
+"""A day or a month is locked, or is not ready to be."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 class _RetryClass:

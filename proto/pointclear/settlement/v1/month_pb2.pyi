@@ -856,6 +856,8 @@ class BalanceConfirmation(_message.Message):
     OPENING_FIELD_NUMBER: _builtins.int
     POINTS_FIELD_NUMBER: _builtins.int
     OPEN_PAYMENTS_FIELD_NUMBER: _builtins.int
+    OPEN_PAYMENT_COUNT_FIELD_NUMBER: _builtins.int
+    OPEN_PAYMENT_TOTAL_FIELD_NUMBER: _builtins.int
     SIGNING_KEY_ID_FIELD_NUMBER: _builtins.int
     audience: _builtins.str
     """The exchange and environment that issued it."""
@@ -881,6 +883,10 @@ class BalanceConfirmation(_message.Message):
     """What was paid in the month, positive when paid by the partner."""
     opening: _builtins.int
     """The position with which the month began."""
+    open_payment_count: _builtins.int
+    """How many there are in all."""
+    open_payment_total: _builtins.int
+    """What all of them come to."""
     signing_key_id: _builtins.str
     """The exchange's key that signs this payload."""
     @_builtins.property
@@ -889,7 +895,7 @@ class BalanceConfirmation(_message.Message):
 
     @_builtins.property
     def open_payments(self) -> _containers.RepeatedCompositeFieldContainer[Global___OpenPayment]:
-        """Of the position: payments asked for by then and not confirmed by then."""
+        """Of the position: payments asked for by then and not confirmed by then; the oldest 24 of them."""
 
     def __init__(
         self,
@@ -908,11 +914,13 @@ class BalanceConfirmation(_message.Message):
         opening: _builtins.int = ...,
         points: _abc.Iterable[Global___MonthPoints] | None = ...,
         open_payments: _abc.Iterable[Global___OpenPayment] | None = ...,
+        open_payment_count: _builtins.int = ...,
+        open_payment_total: _builtins.int = ...,
         signing_key_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "collateral", b"collateral", "currency", b"currency", "last_window_id", b"last_window_id", "log_size", b"log_size", "month", b"month", "net", b"net", "open_payments", b"open_payments", "opening", b"opening", "partner_id", b"partner_id", "payments", b"payments", "points", b"points", "position", b"position", "scale", b"scale", "signing_key_id", b"signing_key_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "collateral", b"collateral", "currency", b"currency", "last_window_id", b"last_window_id", "log_size", b"log_size", "month", b"month", "net", b"net", "open_payment_count", b"open_payment_count", "open_payment_total", b"open_payment_total", "open_payments", b"open_payments", "opening", b"opening", "partner_id", b"partner_id", "payments", b"payments", "points", b"points", "position", b"position", "scale", b"scale", "signing_key_id", b"signing_key_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -957,7 +965,7 @@ class GetBalanceConfirmationResponse(_message.Message):
     """Whether the partner has confirmed it."""
     @_builtins.property
     def confirmation(self) -> _envelope_pb2.SignedEnvelope:
-        """The `balance-confirmation`, signed by the exchange, and by the partner once it has confirmed."""
+        """The `balance-confirmation`, signed by the exchange, and by the partner after it once it has confirmed."""
 
     @_builtins.property
     def confirmed_at(self) -> _timestamp_pb2.Timestamp:
@@ -987,7 +995,7 @@ class ConfirmBalanceRequest(_message.Message):
     CONFIRMATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def confirmation(self) -> _envelope_pb2.SignedEnvelope:
-        """The exchange's envelope with the partner's signature added, by a key for statements or orders."""
+        """The payload that the exchange signed, signed by the partner's key for agreements alone."""
 
     def __init__(
         self,
@@ -1170,6 +1178,9 @@ class GetAgeingResponse(_message.Message):
 
     LEGS_FIELD_NUMBER: _builtins.int
     POSITIONS_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    currency: _builtins.str
+    """ISO 4217 code."""
     @_builtins.property
     def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___AgedLeg]:
         """Payments that are not confirmed, oldest first."""
@@ -1183,10 +1194,11 @@ class GetAgeingResponse(_message.Message):
         *,
         legs: _abc.Iterable[Global___AgedLeg] | None = ...,
         positions: _abc.Iterable[Global___AgedPosition] | None = ...,
+        currency: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["legs", b"legs", "positions", b"positions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency", b"currency", "legs", b"legs", "positions", b"positions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1267,6 +1279,9 @@ class GetAccrualsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ACCRUALS_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    currency: _builtins.str
+    """ISO 4217 code."""
     @_builtins.property
     def accruals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Accrual]:
         """By window, partner, counterparty and code."""
@@ -1275,10 +1290,11 @@ class GetAccrualsResponse(_message.Message):
         self,
         *,
         accruals: _abc.Iterable[Global___Accrual] | None = ...,
+        currency: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accruals", b"accruals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accruals", b"accruals", "currency", b"currency"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1398,6 +1414,9 @@ class GetPromotionCostsResponse(_message.Message):
 
     COSTS_FIELD_NUMBER: _builtins.int
     BUDGETS_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    currency: _builtins.str
+    """ISO 4217 code."""
     @_builtins.property
     def costs(self) -> _containers.RepeatedCompositeFieldContainer[Global___PromotionCost]:
         """By agreement, promotion and funder; a partner sees what it pays for, and what is paid to it."""
@@ -1411,10 +1430,11 @@ class GetPromotionCostsResponse(_message.Message):
         *,
         costs: _abc.Iterable[Global___PromotionCost] | None = ...,
         budgets: _abc.Iterable[Global___PromotionBudget] | None = ...,
+        currency: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "costs", b"costs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "costs", b"costs", "currency", b"currency"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1484,11 +1504,11 @@ class GetCloseChecklistResponse(_message.Message):
 
     ITEMS_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
-    LOCKED_TIMES_FIELD_NUMBER: _builtins.int
+    ADJUSTMENT_PERIOD_FIELD_NUMBER: _builtins.int
     state: Global___PeriodState.ValueType
     """How the period stands."""
-    locked_times: _builtins.int
-    """The lock or reopening that made it so; 0 where there is none."""
+    adjustment_period: _builtins.str
+    """What postings that relate to it must name while it is reopened, such as `2017-01/1`; else empty."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___CloseItem]:
         """In the order in which they are worked through."""
@@ -1498,11 +1518,11 @@ class GetCloseChecklistResponse(_message.Message):
         *,
         items: _abc.Iterable[Global___CloseItem] | None = ...,
         state: Global___PeriodState.ValueType = ...,
-        locked_times: _builtins.int = ...,
+        adjustment_period: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "locked_times", b"locked_times", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment_period", b"adjustment_period", "items", b"items", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -164,6 +164,51 @@ class SettlementServiceStub:
                 request_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetInvoiceRequest.SerializeToString,
                 response_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetInvoiceResponse.FromString,
                 _registered_method=True)
+        self.GetBalanceConfirmation = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/GetBalanceConfirmation',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetBalanceConfirmationRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetBalanceConfirmationResponse.FromString,
+                _registered_method=True)
+        self.ConfirmBalance = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/ConfirmBalance',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.ConfirmBalanceRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.ConfirmBalanceResponse.FromString,
+                _registered_method=True)
+        self.GetAgeing = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/GetAgeing',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetAgeingRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetAgeingResponse.FromString,
+                _registered_method=True)
+        self.GetAccruals = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/GetAccruals',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetAccrualsRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetAccrualsResponse.FromString,
+                _registered_method=True)
+        self.GetPromotionCosts = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/GetPromotionCosts',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetPromotionCostsRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetPromotionCostsResponse.FromString,
+                _registered_method=True)
+        self.GetCloseChecklist = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/GetCloseChecklist',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetCloseChecklistRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetCloseChecklistResponse.FromString,
+                _registered_method=True)
+        self.LockPeriod = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/LockPeriod',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.LockPeriodRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.LockPeriodResponse.FromString,
+                _registered_method=True)
+        self.ReopenPeriod = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/ReopenPeriod',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.ReopenPeriodRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.ReopenPeriodResponse.FromString,
+                _registered_method=True)
+        self.DownloadMonthPaper = channel.unary_stream(
+                '/pointclear.settlement.v1.SettlementService/DownloadMonthPaper',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.DownloadMonthPaperRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.DownloadMonthPaperResponse.FromString,
+                _registered_method=True)
         self.GetDraft = channel.unary_unary(
                 '/pointclear.settlement.v1.SettlementService/GetDraft',
                 request_serializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.GetDraftRequest.SerializeToString,
@@ -436,14 +481,15 @@ class SettlementServiceServicer:
 
     def GetAccountMap(self, request, context):
         """A partner's account map as it stands, defaults among it.
-        Schemes: how a currency is settled.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetScheme(self, request, context):
-        """Operators: sets the scheme of a currency, all of it. It holds from the next step on.
+        """Schemes: how a currency is settled.
+
+        Operators: sets the scheme of a currency, all of it. It holds from the next step on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -495,6 +541,69 @@ class SettlementServiceServicer:
 
     def GetInvoice(self, request, context):
         """One invoice or credit note.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBalanceConfirmation(self, request, context):
+        """What the books say of a partner at the end of a month, signed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmBalance(self, request, context):
+        """A partner confirms its balance, by signing it. Repeating it is harmless.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAgeing(self, request, context):
+        """How late payments are, and how old positions.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAccruals(self, request, context):
+        """What windows of a month that are not stated came to so far.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPromotionCosts(self, request, context):
+        """What promotions cost in a month, against their budgets.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCloseChecklist(self, request, context):
+        """Operators: what is done for a close, and what is not.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LockPeriod(self, request, context):
+        """Operators: locks a day softly or a month hard. Repeating it is harmless.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReopenPeriod(self, request, context):
+        """Operators: begins an adjustment period for what was locked.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DownloadMonthPaper(self, request, context):
+        """A document, balance, ageing or accruals on paper, in chunks.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -848,6 +957,51 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.GetInvoice,
                     request_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetInvoiceRequest.FromString,
                     response_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetInvoiceResponse.SerializeToString,
+            ),
+            'GetBalanceConfirmation': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBalanceConfirmation,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetBalanceConfirmationRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetBalanceConfirmationResponse.SerializeToString,
+            ),
+            'ConfirmBalance': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmBalance,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.ConfirmBalanceRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.ConfirmBalanceResponse.SerializeToString,
+            ),
+            'GetAgeing': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAgeing,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetAgeingRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetAgeingResponse.SerializeToString,
+            ),
+            'GetAccruals': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAccruals,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetAccrualsRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetAccrualsResponse.SerializeToString,
+            ),
+            'GetPromotionCosts': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPromotionCosts,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetPromotionCostsRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetPromotionCostsResponse.SerializeToString,
+            ),
+            'GetCloseChecklist': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCloseChecklist,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetCloseChecklistRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.GetCloseChecklistResponse.SerializeToString,
+            ),
+            'LockPeriod': grpc.unary_unary_rpc_method_handler(
+                    servicer.LockPeriod,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.LockPeriodRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.LockPeriodResponse.SerializeToString,
+            ),
+            'ReopenPeriod': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReopenPeriod,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.ReopenPeriodRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.ReopenPeriodResponse.SerializeToString,
+            ),
+            'DownloadMonthPaper': grpc.unary_stream_rpc_method_handler(
+                    servicer.DownloadMonthPaper,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.DownloadMonthPaperRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.DownloadMonthPaperResponse.SerializeToString,
             ),
             'GetDraft': grpc.unary_unary_rpc_method_handler(
                     servicer.GetDraft,
@@ -1654,6 +1808,249 @@ class SettlementService:
             '/pointclear.settlement.v1.SettlementService/GetInvoice',
             pointclear_dot_settlement_dot_v1_dot_month__pb2.GetInvoiceRequest.SerializeToString,
             pointclear_dot_settlement_dot_v1_dot_month__pb2.GetInvoiceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBalanceConfirmation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/GetBalanceConfirmation',
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.GetBalanceConfirmationRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.GetBalanceConfirmationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmBalance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/ConfirmBalance',
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.ConfirmBalanceRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.ConfirmBalanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAgeing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/GetAgeing',
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.GetAgeingRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.GetAgeingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAccruals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/GetAccruals',
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.GetAccrualsRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.GetAccrualsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPromotionCosts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/GetPromotionCosts',
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.GetPromotionCostsRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.GetPromotionCostsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCloseChecklist(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/GetCloseChecklist',
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.GetCloseChecklistRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.GetCloseChecklistResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LockPeriod(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/LockPeriod',
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.LockPeriodRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.LockPeriodResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReopenPeriod(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/ReopenPeriod',
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.ReopenPeriodRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.ReopenPeriodResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DownloadMonthPaper(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/DownloadMonthPaper',
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.DownloadMonthPaperRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.DownloadMonthPaperResponse.FromString,
             options,
             channel_credentials,
             insecure,

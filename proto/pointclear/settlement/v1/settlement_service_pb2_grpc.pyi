@@ -79,11 +79,12 @@ class SettlementServiceStub:
     SetAccountMap: _grpc.UnaryUnaryMultiCallable[_report_pb2.SetAccountMapRequest, _report_pb2.SetAccountMapResponse]
     """Sets which of its own accounts a partner's journals book to; the partner itself, or an operator for it."""
     GetAccountMap: _grpc.UnaryUnaryMultiCallable[_report_pb2.GetAccountMapRequest, _report_pb2.GetAccountMapResponse]
-    """A partner's account map as it stands, defaults among it.
-    Schemes: how a currency is settled.
-    """
+    """A partner's account map as it stands, defaults among it."""
     SetScheme: _grpc.UnaryUnaryMultiCallable[_scheme_pb2.SetSchemeRequest, _scheme_pb2.SetSchemeResponse]
-    """Operators: sets the scheme of a currency, all of it. It holds from the next step on."""
+    """Schemes: how a currency is settled.
+
+    Operators: sets the scheme of a currency, all of it. It holds from the next step on.
+    """
     GetScheme: _grpc.UnaryUnaryMultiCallable[_scheme_pb2.GetSchemeRequest, _scheme_pb2.GetSchemeResponse]
     """The scheme of a currency; a partner is shown its own currency's."""
     ListSchemes: _grpc.UnaryUnaryMultiCallable[_scheme_pb2.ListSchemesRequest, _scheme_pb2.ListSchemesResponse]
@@ -101,6 +102,24 @@ class SettlementServiceStub:
     """Lists invoices and credit notes."""
     GetInvoice: _grpc.UnaryUnaryMultiCallable[_month_pb2.GetInvoiceRequest, _month_pb2.GetInvoiceResponse]
     """One invoice or credit note."""
+    GetBalanceConfirmation: _grpc.UnaryUnaryMultiCallable[_month_pb2.GetBalanceConfirmationRequest, _month_pb2.GetBalanceConfirmationResponse]
+    """What the books say of a partner at the end of a month, signed."""
+    ConfirmBalance: _grpc.UnaryUnaryMultiCallable[_month_pb2.ConfirmBalanceRequest, _month_pb2.ConfirmBalanceResponse]
+    """A partner confirms its balance, by signing it. Repeating it is harmless."""
+    GetAgeing: _grpc.UnaryUnaryMultiCallable[_month_pb2.GetAgeingRequest, _month_pb2.GetAgeingResponse]
+    """How late payments are, and how old positions."""
+    GetAccruals: _grpc.UnaryUnaryMultiCallable[_month_pb2.GetAccrualsRequest, _month_pb2.GetAccrualsResponse]
+    """What windows of a month that are not stated came to so far."""
+    GetPromotionCosts: _grpc.UnaryUnaryMultiCallable[_month_pb2.GetPromotionCostsRequest, _month_pb2.GetPromotionCostsResponse]
+    """What promotions cost in a month, against their budgets."""
+    GetCloseChecklist: _grpc.UnaryUnaryMultiCallable[_month_pb2.GetCloseChecklistRequest, _month_pb2.GetCloseChecklistResponse]
+    """Operators: what is done for a close, and what is not."""
+    LockPeriod: _grpc.UnaryUnaryMultiCallable[_month_pb2.LockPeriodRequest, _month_pb2.LockPeriodResponse]
+    """Operators: locks a day softly or a month hard. Repeating it is harmless."""
+    ReopenPeriod: _grpc.UnaryUnaryMultiCallable[_month_pb2.ReopenPeriodRequest, _month_pb2.ReopenPeriodResponse]
+    """Operators: begins an adjustment period for what was locked."""
+    DownloadMonthPaper: _grpc.UnaryStreamMultiCallable[_month_pb2.DownloadMonthPaperRequest, _month_pb2.DownloadMonthPaperResponse]
+    """A document, balance, ageing or accruals on paper, in chunks."""
     GetDraft: _grpc.UnaryUnaryMultiCallable[_approval_pb2.GetDraftRequest, _approval_pb2.GetDraftResponse]
     """Drafts, acceptance, disputes.
 
@@ -220,11 +239,12 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     SetAccountMap: _aio.UnaryUnaryMultiCallable[_report_pb2.SetAccountMapRequest, _report_pb2.SetAccountMapResponse]  # type: ignore[assignment]
     """Sets which of its own accounts a partner's journals book to; the partner itself, or an operator for it."""
     GetAccountMap: _aio.UnaryUnaryMultiCallable[_report_pb2.GetAccountMapRequest, _report_pb2.GetAccountMapResponse]  # type: ignore[assignment]
-    """A partner's account map as it stands, defaults among it.
-    Schemes: how a currency is settled.
-    """
+    """A partner's account map as it stands, defaults among it."""
     SetScheme: _aio.UnaryUnaryMultiCallable[_scheme_pb2.SetSchemeRequest, _scheme_pb2.SetSchemeResponse]  # type: ignore[assignment]
-    """Operators: sets the scheme of a currency, all of it. It holds from the next step on."""
+    """Schemes: how a currency is settled.
+
+    Operators: sets the scheme of a currency, all of it. It holds from the next step on.
+    """
     GetScheme: _aio.UnaryUnaryMultiCallable[_scheme_pb2.GetSchemeRequest, _scheme_pb2.GetSchemeResponse]  # type: ignore[assignment]
     """The scheme of a currency; a partner is shown its own currency's."""
     ListSchemes: _aio.UnaryUnaryMultiCallable[_scheme_pb2.ListSchemesRequest, _scheme_pb2.ListSchemesResponse]  # type: ignore[assignment]
@@ -242,6 +262,24 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     """Lists invoices and credit notes."""
     GetInvoice: _aio.UnaryUnaryMultiCallable[_month_pb2.GetInvoiceRequest, _month_pb2.GetInvoiceResponse]  # type: ignore[assignment]
     """One invoice or credit note."""
+    GetBalanceConfirmation: _aio.UnaryUnaryMultiCallable[_month_pb2.GetBalanceConfirmationRequest, _month_pb2.GetBalanceConfirmationResponse]  # type: ignore[assignment]
+    """What the books say of a partner at the end of a month, signed."""
+    ConfirmBalance: _aio.UnaryUnaryMultiCallable[_month_pb2.ConfirmBalanceRequest, _month_pb2.ConfirmBalanceResponse]  # type: ignore[assignment]
+    """A partner confirms its balance, by signing it. Repeating it is harmless."""
+    GetAgeing: _aio.UnaryUnaryMultiCallable[_month_pb2.GetAgeingRequest, _month_pb2.GetAgeingResponse]  # type: ignore[assignment]
+    """How late payments are, and how old positions."""
+    GetAccruals: _aio.UnaryUnaryMultiCallable[_month_pb2.GetAccrualsRequest, _month_pb2.GetAccrualsResponse]  # type: ignore[assignment]
+    """What windows of a month that are not stated came to so far."""
+    GetPromotionCosts: _aio.UnaryUnaryMultiCallable[_month_pb2.GetPromotionCostsRequest, _month_pb2.GetPromotionCostsResponse]  # type: ignore[assignment]
+    """What promotions cost in a month, against their budgets."""
+    GetCloseChecklist: _aio.UnaryUnaryMultiCallable[_month_pb2.GetCloseChecklistRequest, _month_pb2.GetCloseChecklistResponse]  # type: ignore[assignment]
+    """Operators: what is done for a close, and what is not."""
+    LockPeriod: _aio.UnaryUnaryMultiCallable[_month_pb2.LockPeriodRequest, _month_pb2.LockPeriodResponse]  # type: ignore[assignment]
+    """Operators: locks a day softly or a month hard. Repeating it is harmless."""
+    ReopenPeriod: _aio.UnaryUnaryMultiCallable[_month_pb2.ReopenPeriodRequest, _month_pb2.ReopenPeriodResponse]  # type: ignore[assignment]
+    """Operators: begins an adjustment period for what was locked."""
+    DownloadMonthPaper: _aio.UnaryStreamMultiCallable[_month_pb2.DownloadMonthPaperRequest, _month_pb2.DownloadMonthPaperResponse]  # type: ignore[assignment]
+    """A document, balance, ageing or accruals on paper, in chunks."""
     GetDraft: _aio.UnaryUnaryMultiCallable[_approval_pb2.GetDraftRequest, _approval_pb2.GetDraftResponse]  # type: ignore[assignment]
     """Drafts, acceptance, disputes.
 
@@ -454,9 +492,7 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _report_pb2.GetAccountMapRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_report_pb2.GetAccountMapResponse, _abc.Awaitable[_report_pb2.GetAccountMapResponse]]:
-        """A partner's account map as it stands, defaults among it.
-        Schemes: how a currency is settled.
-        """
+        """A partner's account map as it stands, defaults among it."""
 
     @_abc_1.abstractmethod
     def SetScheme(
@@ -464,7 +500,10 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scheme_pb2.SetSchemeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scheme_pb2.SetSchemeResponse, _abc.Awaitable[_scheme_pb2.SetSchemeResponse]]:
-        """Operators: sets the scheme of a currency, all of it. It holds from the next step on."""
+        """Schemes: how a currency is settled.
+
+        Operators: sets the scheme of a currency, all of it. It holds from the next step on.
+        """
 
     @_abc_1.abstractmethod
     def GetScheme(
@@ -524,6 +563,78 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_month_pb2.GetInvoiceResponse, _abc.Awaitable[_month_pb2.GetInvoiceResponse]]:
         """One invoice or credit note."""
+
+    @_abc_1.abstractmethod
+    def GetBalanceConfirmation(
+        self,
+        request: _month_pb2.GetBalanceConfirmationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_month_pb2.GetBalanceConfirmationResponse, _abc.Awaitable[_month_pb2.GetBalanceConfirmationResponse]]:
+        """What the books say of a partner at the end of a month, signed."""
+
+    @_abc_1.abstractmethod
+    def ConfirmBalance(
+        self,
+        request: _month_pb2.ConfirmBalanceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_month_pb2.ConfirmBalanceResponse, _abc.Awaitable[_month_pb2.ConfirmBalanceResponse]]:
+        """A partner confirms its balance, by signing it. Repeating it is harmless."""
+
+    @_abc_1.abstractmethod
+    def GetAgeing(
+        self,
+        request: _month_pb2.GetAgeingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_month_pb2.GetAgeingResponse, _abc.Awaitable[_month_pb2.GetAgeingResponse]]:
+        """How late payments are, and how old positions."""
+
+    @_abc_1.abstractmethod
+    def GetAccruals(
+        self,
+        request: _month_pb2.GetAccrualsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_month_pb2.GetAccrualsResponse, _abc.Awaitable[_month_pb2.GetAccrualsResponse]]:
+        """What windows of a month that are not stated came to so far."""
+
+    @_abc_1.abstractmethod
+    def GetPromotionCosts(
+        self,
+        request: _month_pb2.GetPromotionCostsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_month_pb2.GetPromotionCostsResponse, _abc.Awaitable[_month_pb2.GetPromotionCostsResponse]]:
+        """What promotions cost in a month, against their budgets."""
+
+    @_abc_1.abstractmethod
+    def GetCloseChecklist(
+        self,
+        request: _month_pb2.GetCloseChecklistRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_month_pb2.GetCloseChecklistResponse, _abc.Awaitable[_month_pb2.GetCloseChecklistResponse]]:
+        """Operators: what is done for a close, and what is not."""
+
+    @_abc_1.abstractmethod
+    def LockPeriod(
+        self,
+        request: _month_pb2.LockPeriodRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_month_pb2.LockPeriodResponse, _abc.Awaitable[_month_pb2.LockPeriodResponse]]:
+        """Operators: locks a day softly or a month hard. Repeating it is harmless."""
+
+    @_abc_1.abstractmethod
+    def ReopenPeriod(
+        self,
+        request: _month_pb2.ReopenPeriodRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_month_pb2.ReopenPeriodResponse, _abc.Awaitable[_month_pb2.ReopenPeriodResponse]]:
+        """Operators: begins an adjustment period for what was locked."""
+
+    @_abc_1.abstractmethod
+    def DownloadMonthPaper(
+        self,
+        request: _month_pb2.DownloadMonthPaperRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_month_pb2.DownloadMonthPaperResponse], _abc.AsyncIterator[_month_pb2.DownloadMonthPaperResponse]]:
+        """A document, balance, ageing or accruals on paper, in chunks."""
 
     @_abc_1.abstractmethod
     def GetDraft(

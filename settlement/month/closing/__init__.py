@@ -1,0 +1,1 @@
+"""The calls about the close of days and months."""

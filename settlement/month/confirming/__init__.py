@@ -1,0 +1,1 @@
+"""The calls about balances and their confirmation."""

@@ -1,0 +1,1 @@
+"""The month on paper: documents and balances as PDF, ageing and accruals as tables."""

@@ -1,0 +1,138 @@
+"""An invoice or a credit note as a paper. Pure but for the typesetter.
+
+It shows what the entry in the log says and nothing else, and its date is the log's: the same bytes
+come out whenever it is asked for.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from partners.agreement import HUB
+from partners.points import CurrencyScale, currency_scale
+from settlement.month.invoices import Document, DocumentKind, document_body, entry_key
+from settlement.month.invoicing import Mode
+from settlement.month.store import Issued
+from settlement.month.supplies import Item, SupplyType
+from settlement.reports.typesetting import count, figure, typeset
+
+TEMPLATE = Path(__file__).with_name("invoice.typ")
+SUPPLIES = {
+    SupplyType.VALUE: "Points honoured for the customer",
+    SupplyType.FEE: "Clearing of transfers of points",
+    SupplyType.PROMOTION: "Bonus points honoured for the customer",
+}
+NO_MONEY = "Nothing is to be paid on this paper: it is settled by the statements of its windows."
+
+Cells = dict[str, Any]
+
+
+def invoice_pdf(issued: Issued, operator: str) -> bytes:
+    """The document as PDF; `operator` is the operator's name."""
+    document = issued.document
+    currency = currency_scale(document.currency)
+    is_note = document.kind is DocumentKind.CREDIT_NOTE
+    data = {
+        "title": _title(document),
+        "heading": "What is credited" if is_note else "What was supplied",
+        "issuer": _issuer(document, operator),
+        "name": document.customer_name,
+        "mark": document.name,
+        "supplier_name": document.supplier_name,
+        "customer_name": document.customer_name,
+        "month": document.month,
+        "supply": SUPPLIES[document.pair.type],
+        "particulars": _particulars(document),
+        "currency": document.currency,
+        "total_text": "Total credited" if is_note else "Total",
+        "total": figure(document.total, currency),
+        "how_paid": NO_MONEY,
+        "lines": [_line(each, currency) for each in document.items],
+        "sums": _sums(document, currency),
+        "proof": _proof(issued),
+        "notes": _notes(document),
+    }
+    return typeset(TEMPLATE, data, issued.issued_at.date())
+
+
+def _title(document: Document) -> str:
+    title = "Credit note" if document.kind is DocumentKind.CREDIT_NOTE else "Invoice"
+    return f"Self-billed {title.lower()}" if document.mode is Mode.SELF_BILLED else title
+
+
+def _issuer(document: Document, operator: str) -> str:
+    if document.issuer == HUB:
+        return operator
+    by_customer = document.mode is Mode.SELF_BILLED
+    return document.customer_name if by_customer else document.supplier_name
+
+
+def _particulars(document: Document) -> list[list[str]]:
+    facts = []
+    if document.corrects:
+        facts.append(["Corrects", ", ".join(document.corrects)])
+    if document.mode is Mode.SELF_BILLED:
+        facts.append(["Self-billing", f"by the customer, under {document.agreement}"])
+    elif document.agreement:
+        facts.append(["Under", document.agreement])
+    return facts
+
+
+def _line(item: Item, currency: CurrencyScale) -> Cells:
+    title = item.title
+    reversed_ = ", reversed" if title.is_reversed else ""
+    details = [title.agreement_id]
+    if title.promotion_id:
+        details.append(f"promotion {title.promotion_id}")
+    if title.corrects:
+        details.append(f"supplied in {title.corrects}")
+    return {
+        "text": f"{title.source_program} → {title.target_program}{reversed_}",
+        "detail": ", ".join(details),
+        "count": count(item.count),
+        "points": count(item.points) if item.points else "",
+        "tax": f"{title.tax_code} {_percent(title.tax_basis_points)}" if title.tax_code else "",
+        "net": figure(item.net, currency),
+        "tax_amount": figure(item.tax, currency),
+    }
+
+
+def _percent(basis_points: int) -> str:
+    whole, rest = divmod(basis_points, 100)
+    return f"{whole}.{rest:02d} %" if rest else f"{whole} %"
+
+
+def _sums(document: Document, currency: CurrencyScale) -> list[Cells]:
+    def row(text: str, units: int) -> Cells:
+        return {"text": text, "amount": figure(units, currency)}
+
+    rows = [row("Net", document.net)]
+    for each in document.taxes:
+        base = figure(each.net, currency)
+        name = f"Tax {each.tax_code}, {_percent(each.basis_points)}"
+        rows.append(row(f"{name} of {base['figure']}{base['beyond']}", each.tax))
+    if document.rounding:
+        rows.append(row("Of it, rounding to whole minor units", document.rounding))
+    return rows
+
+
+def _proof(issued: Issued) -> list[list[str]]:
+    document = issued.document
+    return [
+        ["Settlement windows", ", ".join(document.windows)],
+        ["Entry of the log", f"{entry_key(document.invoice_id)}, leaf {issued.log_index}"],
+        ["Its body, SHA-256", hashlib.sha256(document_body(document)).hexdigest()],
+    ]
+
+
+def _notes(document: Document) -> list[str]:
+    notes = [
+        "Its lines sum the lines of both parties' settlement statements of these windows. The paler"
+        " digits are kept in the books."
+    ]
+    if document.pair.supplier == HUB:
+        notes.append(
+            "Net and each tax are rounded to whole minor units; the difference is booked on the"
+            " customer's position, and its next statement shows it."
+        )
+    return notes
