@@ -118,11 +118,18 @@ def trickle(brand: Brand, *servers: Server) -> Iterator[list[SignedEnvelope]]:
     assert not failed, failed
 
 
-def set_cut_off(operator: Connection, cut_off: str) -> None:
-    """Set a cut-off in UTC."""
+def where_it_is_noon() -> ZoneInfo:
+    """A zone in which midnight is far, so that a test's minutes are of one day."""
+    ahead = 12 - datetime.now(UTC).hour
+    # The names count westwards.
+    return ZoneInfo(f"Etc/GMT{-ahead:+d}" if ahead else "Etc/GMT")
+
+
+def set_cut_off(operator: Connection, cut_off: str, zone: str = "") -> None:
+    """Set a cut-off by a zone's clock."""
     request = scheme_pb2.SetSchemeRequest(
         change_id=uuid_utils.uuid7().bytes,
-        scheme=scheme_pb2.Scheme(currency=CURRENCY, cut_off=cut_off, due_days=1),
+        scheme=scheme_pb2.Scheme(currency=CURRENCY, cut_off=cut_off, zone=zone, due_days=1),
     )
     operator.call(operator.settlement.SetScheme, request)
 
@@ -146,6 +153,7 @@ def test_t23_windows_close_at_their_cut_off_once_and_late_rather_than_never() ->
     ):
         data_dir, operator, listen = founding.data_dir, members.operator, founding.listen
         founding.stop()
+        zone = where_it_is_noon()
 
         hurry = timedelta(seconds=(60 - LEFT_S - datetime.now(UTC).second) % 60)
         with (
@@ -155,7 +163,7 @@ def test_t23_windows_close_at_their_cut_off_once_and_late_rather_than_never() ->
         ):
             # What was never closed closes at once, and the running day's window opens.
             told = pointclear(
-                *("scheme", "set", CURRENCY, "--cut-off", "00:00", "--json"),
+                *("scheme", "set", CURRENCY, "--cut-off", "00:00", "--zone", zone.key, "--json"),
                 *("--data-dir", data_dir, "--server", second.address),
             )
             assert told.returncode == 0, told.stderr
@@ -165,9 +173,9 @@ def test_t23_windows_close_at_their_cut_off_once_and_late_rather_than_never() ->
             assert (founded, state) == (FIRST_DAY, "CLOSED")
             # It closes while orders come in.
             wait_until(lambda: today in transfers_by_window(data_dir), "a transfer is in it")
-            soon = datetime.now(UTC) + hurry + timedelta(seconds=SPARE_S)
+            soon = datetime.now(zone) + hurry + timedelta(seconds=SPARE_S)
             cut_off = soon.replace(second=0, microsecond=0) + timedelta(minutes=1)
-            set_cut_off(operator, f"{cut_off:%H:%M}")
+            set_cut_off(operator, f"{cut_off:%H:%M}", zone.key)
             wait_until(lambda: len(windows(operator)) == 3, "the cut-off passes")
             following = today + DAY
             assert windows(operator)[1:] == [(today, "CLOSED"), (following, "OPEN")]
@@ -187,7 +195,7 @@ def test_t23_windows_close_at_their_cut_off_once_and_late_rather_than_never() ->
         ahead = timedelta(days=DAYS_DOWN)
         with hurried(data_dir, ahead, listen) as late:
             wait_until(lambda: len(windows(operator)) == 5, "what was missed is closed")
-            at = CutOff(cut_off.time().replace(tzinfo=None), ZoneInfo("UTC"))
+            at = CutOff(cut_off.time().replace(tzinfo=None), zone)
             running = at.business_date(datetime.now(UTC) + ahead)
             assert windows(operator)[2:4] == [(following, "CLOSED"), (following + DAY, "CLOSED")]
             last, state = windows(operator)[4]

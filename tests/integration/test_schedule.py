@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from prometheus_client import CollectorRegistry
 
+from exchange import reads
 from exchange.batch import Ledger
 from exchange.commands import Book, CloseWindow, Command, Fact
 from exchange.outcomes import Result
@@ -130,6 +131,25 @@ def test_a_window_closed_by_hand_brings_no_other_close_forward(
 
     assert windows(database) == [(make.DAY_ONE, "CLOSED"), (date(2026, 7, 16), "OPEN")]
     assert process.closed == 0
+
+
+def test_the_first_window_opens_once_for_whoever_looks_first(
+    database: Database, clock: Clock
+) -> None:
+    with database.connection() as connection:
+        reads.QUERIES.ensure_request_partitions(connection, now=make.NOW)
+    first = Process(database, a_ledger(database, "first"), clock)
+    second = Process(database, a_ledger(database, "second"), clock)
+    founding = [each for each in make.founding(make.CAP) if each != make.OPENING]
+    first.ledger.run(founding)
+    looks(first, second)
+    assert windows(database) == []
+
+    set_scheme(first.ledger, BERLIN)
+    looks(first, second)
+    looks(second)
+
+    assert windows(database) == [(make.DAY_ONE, "OPEN")]
 
 
 def test_after_days_without_a_server_the_next_window_is_that_of_the_running_day(
