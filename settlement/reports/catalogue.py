@@ -15,6 +15,8 @@ class Kind(StrEnum):
     LINES = "lines"
     CORRIDORS = "corridors"
     JOURNAL = "journal"
+    PAYMENT_REQUEST = "payment-request"
+    REMITTANCE_ADVICE = "remittance-advice"
     NET_MATRIX = "net-matrix"
     BANK_PROOF = "bank-proof"
 
@@ -37,6 +39,8 @@ class Output:
     """Whether it is about all partners, and so for the operator alone."""
     is_versioned: bool = False
     """Whether each version of a statement has its own. What a window came to has no versions."""
+    is_occasional: bool = False
+    """Whether there is one only where a statement asks for a payment that way."""
 
 
 OUTPUTS: Mapping[Kind, Output] = MappingProxyType(
@@ -45,6 +49,8 @@ OUTPUTS: Mapping[Kind, Output] = MappingProxyType(
         Kind.LINES: Output((Format.CSV, Format.XLSX)),
         Kind.CORRIDORS: Output((Format.CSV, Format.XLSX)),
         Kind.JOURNAL: Output((Format.CSV, Format.JSON), is_versioned=True),
+        Kind.PAYMENT_REQUEST: Output((Format.PDF,), is_versioned=True, is_occasional=True),
+        Kind.REMITTANCE_ADVICE: Output((Format.PDF,), is_versioned=True, is_occasional=True),
         Kind.NET_MATRIX: Output((Format.PDF, Format.CSV, Format.XLSX), is_operators=True),
         Kind.BANK_PROOF: Output((Format.PDF, Format.CSV), is_operators=True),
     }

@@ -7,12 +7,14 @@ file again. A file that is kept is never made again.
 import hashlib
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any, Final
 
 from partners.errors import Reason, Refused
 from settlement import store as books
 from settlement.bank.matching import AccountKind
+from settlement.payouts.making import payment_requests, remittance_advices
+from settlement.payouts.papers import PaymentRequest, RemittanceAdvice
 from settlement.reports import store
 from settlement.reports.account_map import NOTHING_MAPPED, AccountMap, maps_of
 from settlement.reports.bank_proof import (
@@ -38,6 +40,7 @@ from settlement.reports.net_matrix import (
     net_matrix_pdf,
     net_matrix_xlsx,
 )
+from settlement.reports.payment_pdf import payment_request_pdf, remittance_advice_pdf
 from settlement.reports.statement_csv import statement_csv
 from settlement.reports.statement_pdf import Parties, statement_pdf
 from settlement.reports.store import PartnerNames, StoredReport
@@ -173,6 +176,18 @@ def account_map_of(connection: Any, partner: PartnerNames) -> AccountMap:
     return found[-1] if found else NOTHING_MAPPED
 
 
+def is_there(connection: Any, name: ReportName, partner_id: str, audience: str) -> bool:
+    """Whether a report can be made: an occasional one has something to tell."""
+    if not OUTPUTS[Kind(name.kind)].is_occasional:
+        return True
+    window = books.window_named(connection, name.period)
+    partner = store.partner_named(connection, partner_id)
+    subject = Subject(connection, window, partner, name.version, audience, lambda _lines: None)
+    if name.kind == Kind.PAYMENT_REQUEST:
+        return _request_of(subject) is not None
+    return _advice_of(subject) is not None
+
+
 def unknown(window_id: str) -> Refused:
     """The refusal of what was never stated."""
     return Refused(Reason.STATEMENT_UNKNOWN, "period", f"there is no such statement of {window_id}")
@@ -229,6 +244,43 @@ def _net_matrix(subject: Subject) -> NetMatrix:
     return net_matrix(window, sums, names, books.tax_codes(connection))
 
 
+def _request_of(subject: Subject) -> PaymentRequest | None:
+    found = payment_requests(
+        subject.connection, subject.window, subject.whose.partner_id, subject.audience
+    )
+    for each in found:
+        if each.paper.statement_version == subject.version:
+            return replace(each, due_date=subject.statement.due_date)
+    return None
+
+
+def _advice_of(subject: Subject) -> RemittanceAdvice | None:
+    """The advice of a payment that the bank has made."""
+    found = remittance_advices(subject.connection, subject.window, subject.whose.partner_id)
+    for each in found:
+        if each.paper.statement_version == subject.version and each.paper.paid_at is not None:
+            return each
+    return None
+
+
+def _payment_request(subject: Subject, target: IO[bytes]) -> None:
+    request = _request_of(subject)
+    if request is None:
+        raise Refused(Reason.STATEMENT_UNKNOWN, "kind", "this statement asks for no payment in")
+    day = subject.window.business_date
+    target.write(payment_request_pdf(request, subject.operator, day))
+
+
+def _remittance_advice(subject: Subject, target: IO[bytes]) -> None:
+    advice = _advice_of(subject)
+    if advice is None:
+        raise Refused(
+            Reason.STATEMENT_UNKNOWN, "kind", "the bank has shown no payment of this statement yet"
+        )
+    day = subject.window.business_date
+    target.write(remittance_advice_pdf(advice, subject.operator, day))
+
+
 def _bank_proof(subject: Subject) -> BankProof:
     connection, window = subject.connection, subject.window
     assert window.closing_tree is not None, "only closed windows are reported on"
@@ -268,6 +320,8 @@ WRITERS: Mapping[tuple[Kind, Format], Writer] = {
     (Kind.CORRIDORS, Format.XLSX): lambda of, to: to.write(corridors_xlsx(_corridors(of))),
     (Kind.JOURNAL, Format.CSV): lambda of, to: to.write(journal_csv(_journal(of))),
     (Kind.JOURNAL, Format.JSON): lambda of, to: to.write(journal_json(_journal(of))),
+    (Kind.PAYMENT_REQUEST, Format.PDF): _payment_request,
+    (Kind.REMITTANCE_ADVICE, Format.PDF): _remittance_advice,
     (Kind.BANK_PROOF, Format.PDF): lambda of, to: to.write(
         bank_proof_pdf(_bank_proof(of), of.operator)
     ),

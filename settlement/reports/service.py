@@ -50,7 +50,7 @@ class ReportService:
         period = check_id(request.period, "period")
 
         def read(connection: Any) -> list[pb.Report]:
-            return _listed(connection, period, partner_id)
+            return _listed(connection, period, partner_id, self._audience)
 
         return pb.ListReportsResponse(reports=await self._read(read))
 
@@ -164,7 +164,7 @@ class ReportService:
         return await asyncio.to_thread(in_transaction)
 
 
-def _listed(connection: Any, window_id: str, partner_id: str) -> list[pb.Report]:
+def _listed(connection: Any, window_id: str, partner_id: str, audience: str) -> list[pb.Report]:
     number = store.partner_named(connection, partner_id).number if partner_id else 0
     window = books.window_named(connection, window_id)
     newest = making.newest_version(connection, window_id, partner_id) if partner_id else 1
@@ -177,7 +177,7 @@ def _listed(connection: Any, window_id: str, partner_id: str) -> list[pb.Report]
     ]
     kept = {each.name: each for each in store.reports_of(connection, window_id, number)}
     for name in names:
-        if name not in kept:
+        if name not in kept and making.is_there(connection, name, partner_id, audience):
             kept[name] = store.found(connection, name) or StoredReport(name, b"", 0)
     return [_message(kept[name], partner_id) for name in sorted(kept, key=_place)]
 

@@ -15,6 +15,7 @@ from python_calamine import CalamineWorkbook
 
 from partners.caller import Caller
 from partners.errors import Reason, Refused
+from pointclear.settlement.v1 import approval_pb2
 from pointclear.settlement.v1 import report_pb2 as pb
 from settlement.line_file import read_line_file
 from settlement.reports import making
@@ -30,13 +31,14 @@ from tests.integration.test_settlement_cycle import (
     order,
     worked_example,
 )
+from tests.unit.test_typesetting import text_of
 
 WINDOW = "cny-2017-01-01"
 AURORA, BOREALIS = (Caller("partner", name) for name in ("aurora", "borealis"))
 PARTNERS_OUTPUTS = [
     (kind, format_)
     for kind, output in OUTPUTS.items()
-    if not output.is_operators
+    if not output.is_operators and not output.is_occasional
     for format_ in output.formats
 ]
 OPERATORS_OUTPUTS = [
@@ -110,7 +112,8 @@ def made_again(coalition: Coalition, kind: str, format_: str, partner_id: str) -
 
 
 def test_what_is_listed_is_made_when_it_is_asked_for(stated: Coalition) -> None:
-    assert {(each.kind, each.format) for each in listed(stated, AURORA)} == set(PARTNERS_OUTPUTS)
+    expected = {*PARTNERS_OUTPUTS, ("payment-request", "pdf")}
+    assert {(each.kind, each.format) for each in listed(stated, AURORA)} == expected
     # A line file is there as soon as its window is stated.
     assert made(listed(stated, AURORA)) == {("lines", "csv")}
     report, _ = download(stated, "statement", "pdf", AURORA)
@@ -328,3 +331,41 @@ def test_a_report_made_later_is_as_of_its_window(stated: Coalition) -> None:
         stated.pay(stated.settle().legs)
     late = rows_of(download(stated, "bank-proof", "csv", OPERATOR)[1])
     assert all(units(row["amount"]) == 0 for row in late if row["row"] == "BANK")
+
+
+def test_a_debtor_is_asked_by_a_paper_and_a_creditor_is_told_when_it_was_paid(
+    stated: Coalition,
+) -> None:
+    (page,) = text_of(download(stated, "payment-request", "pdf", AURORA)[1])
+    assert "CNY 6.30" in page
+    assert "pointclear-settlement-cny" in page
+    assert stated.statement("aurora").payment_reference in page.replace(" ", "")
+    for caller, kind in ((AURORA, "remittance-advice"), (BOREALIS, "payment-request")):
+        with pytest.raises(Refused) as refusal:
+            download(stated, kind, "pdf", caller)
+        assert refusal.value.reason is Reason.STATEMENT_UNKNOWN
+    with pytest.raises(Refused) as refusal:
+        download(stated, "remittance-advice", "pdf", BOREALIS)
+    assert refusal.value.reason is Reason.STATEMENT_UNKNOWN
+    for _ in range(2):
+        stated.pay(stated.settle().legs)
+    assert ("remittance-advice", "pdf") in {(r.kind, r.format) for r in listed(stated, BOREALIS)}
+    (page,) = text_of(download(stated, "remittance-advice", "pdf", BOREALIS)[1])
+    assert "CNY 6.15" in page
+    assert stated.statement("borealis").payment_reference in page.replace(" ", "")
+
+
+def test_each_version_of_a_statement_has_papers_of_its_own(stated: Coalition) -> None:
+    first = download(stated, "statement", "pdf", AURORA)
+    abort = approval_pb2.AbortWindowRequest(window_id=WINDOW, reason="the bank is closed")
+    asyncio.run(stated.service.abort_window(abort, OPERATOR))
+    report, content = download(stated, "statement", "pdf", AURORA)
+    assert (first[0].version, report.version) == (1, 2)
+    assert report.file_name == f"{WINDOW}.statement.v2.pdf"
+    text = "".join(text_of(content))
+    assert "aborted" in text
+    assert stated.statement("aurora").supersedes_sha256.hex() in text.replace("\u200b", "")
+    kept = [(r.version, r.sha256) for r in listed(stated, AURORA) if r.format == "pdf" and r.size]
+    assert kept == [(1, first[0].sha256), (2, report.sha256)]
+    booked = json.loads(download(stated, "journal", "json", AURORA)[1])
+    assert (booked["version"], {line["entry"] for line in booked["lines"]}) == (2, {"net"})
