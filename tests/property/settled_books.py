@@ -9,6 +9,7 @@ database would find again: legs and what became of them, the newest statements, 
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -101,6 +102,14 @@ class SettledBooks:
         """What was forced from each account, whatever its floor."""
         self._bank_days = count(1)
         self._ids = count(1)
+
+    def copy(self) -> "SettledBooks":
+        """The same books, for another course of events."""
+        other = copy(self)
+        # What they hold cannot change, so a copy of each collection is enough.
+        for name, value in vars(self).items():
+            setattr(other, name, copy(value))
+        return other
 
     # The books
 

@@ -434,14 +434,68 @@ def test_when_all_is_taken_back_and_paid_nothing_is_left_but_the_fees_that_are_k
     assert books.hub(HubAccount.PROMOTIONS) == 0
 
 
+@given(st.lists(ORDERS, min_size=2, max_size=8))
+def test_t32_whoever_does_not_pay_nobody_is_paid_from_anothers_money(
+    wanted: list[tuple[tuple[str, str, int], int]],
+) -> None:
+    books = SettledBooks(FIRST)
+    for number, (corridor, blocks) in enumerate(wanted, 1):
+        transfer(books, number, corridor, blocks)
+    a_day_is_stated(books)
+    for missing in [each for each in books.legs.values() if each.payment < 0]:
+        (window,) = books.windows(WindowState.PENDING_SETTLEMENT)
+        left_out = books.copy()
+        left_out.bank({missing.reference: missing.amount // MINOR})
+        left_out.advance()
+        left_out.bank({missing.reference: missing.amount // MINOR})
+        assert left_out.bank_balance >= 0
+        # Taken out of the window, what the others pay and are paid comes to what they settle
+        # among themselves and with the operator.
+        left_out.unwind(window, left_out.partner(missing.partner_id))
+        left_out.advance()
+        held = [each.amounts(1 << 60) for each in left_out.open_ones.values()]
+        assert sum(sum(each.values()) for each in held) == 0
+        left_out.bank({missing.reference: missing.amount // MINOR})
+        assert left_out.bank_balance >= 0
+
+
+@settings(max_examples=20)
+@given(st.lists(ORDERS, min_size=1, max_size=12), st.integers(100, 400))
+def test_every_transfer_is_in_exactly_one_of_hundreds_of_windows(
+    wanted: list[tuple[tuple[str, str, int], int]], closes: int
+) -> None:
+    books = SettledBooks(FIRST)
+    every = max(1, closes // len(wanted))
+    for number in range(closes):
+        if number % every == 0 and number // every < len(wanted):
+            transfer(books, 1 + number // every, *wanted[number // every])
+        books.close()
+    windows = books.windows()
+    assert len(windows) == closes + 1
+    for each in transferred(books):
+        holding = [
+            window.window_id
+            for window in windows
+            if window.opening_tree.size <= each.log_index
+            and (window.closing_tree is None or each.log_index < window.closing_tree.size)
+        ]
+        assert each.window is not None
+        assert holding == [each.window.window_id]
+
+
 def a_day_ends(books: SettledBooks) -> None:
-    """The window closes, all accept, and the bank carries everything out that it can."""
+    """The window is settled as far as the bank can carry it."""
+    a_day_is_stated(books)
+    for _ in range(2):
+        books.bank({})
+        books.advance()
+
+
+def a_day_is_stated(books: SettledBooks) -> None:
+    """The window closes, and all accept its statements."""
     books.close()
     books.state_oldest()
     for window in books.windows(WindowState.PENDING_SETTLEMENT):
         for partner in books.partners:
             books.accept(window, partner)
     books.advance()
-    for _ in range(2):
-        books.bank({})
-        books.advance()
