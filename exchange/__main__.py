@@ -96,6 +96,7 @@ def sandbox_bank(order: "BankOrder") -> tuple[bytes, Decimal]:
     for an earlier file that is none of the bank's.
     """
     from settlement.bank_simulator import (
+        Paper,
         Payer,
         PaymentRequest,
         bank_day,
@@ -116,6 +117,7 @@ def sandbox_bank(order: "BankOrder") -> tuple[bytes, Decimal]:
         booked_on(order.booking_date, Payer(order.mode)),
         opening,
         [each for each in seen if each is not None],
+        paper=Paper(order.paper),
     )
     return day.content, day.closing
 

@@ -65,7 +65,11 @@ class SettlementService:
         self.get_approval = approval.get_approval
         self.abort_window = approval.abort_window
         self.unwind_partner = approval.unwind_partner
-        self._bank = BankCalls(self._course)
+        bank = BankCalls(self._course, now)
+        self.import_bank_file = bank.import_bank_file
+        self.list_bank_files = bank.list_bank_files
+        self.list_suspense = bank.list_suspense
+        self.resolve_suspense = bank.resolve_suspense
         accounts = SettlementAccounts(self._course, audience, now)
         self.submit_settlement_account = accounts.submit_settlement_account
         self.approve_settlement_account = accounts.approve_settlement_account
@@ -194,12 +198,6 @@ class SettlementService:
         return pb.SettleWindowResponse(
             window=await self._message(request.window_id), legs=map(wire.leg_message, legs)
         )
-
-    async def import_bank_file(
-        self, request: pb.ImportBankFileRequest, caller: Caller
-    ) -> pb.ImportBankFileResponse:
-        """Book a bank file, all of it or nothing, then whatever its money makes possible."""
-        return await self._bank.import_bank_file(request, caller)
 
     # Statements
 

@@ -27,6 +27,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.adjust_commands import adjust_app
     from exchange.cli.agreement_commands import agreement_app
     from exchange.cli.approval_commands import acknowledge
+    from exchange.cli.bank_commands import bank_app
     from exchange.cli.certify_commands import certify_app
     from exchange.cli.collateral_commands import collateral_app
     from exchange.cli.delivery_commands import delivery_app
@@ -105,6 +106,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     app.add_typer(payouts_app(), name="payouts")
     app.add_typer(payments_app(), name="payments")
     app.add_typer(window_app(), name="window")
+    app.add_typer(bank_app(), name="bank")
     app.add_typer(invoice_app(), name="invoice")
     app.add_typer(month_app(), name="month")
     add_settlement_commands(app)

@@ -34,6 +34,14 @@ from exchange.cli.settlement_commands import settle_window
 from exchange.cli.simulate_command import simulate
 
 
+class Paper(StrEnum):
+    """In what the bank writes its statement."""
+
+    CSV = "csv"
+    CAMT_053 = "camt.053"
+    MT940 = "mt940"
+
+
 class Mode(StrEnum):
     """How partners pay."""
 
@@ -57,6 +65,7 @@ class BankOrder:
     """Who pays in that mode, others on time; empty for all."""
     after: str = ""
     """The bank's file before this one; empty for the first."""
+    paper: str = Paper.CSV
 
 
 SandboxBank = Callable[[BankOrder], tuple[bytes, Decimal]]
@@ -77,17 +86,18 @@ def add_bank_command(sandbox: typer.Typer, bank_of: SandboxBank) -> None:
 
     def bank(
         window_id: WindowArgument,
-        out: Annotated[Path, typer.Option(metavar="FILE.csv", help="Write the bank file here.")],
+        out: Annotated[Path, typer.Option(metavar="FILE", help="Write the bank file here.")],
         mode: Annotated[Mode, typer.Option(help="How partners pay.")] = Mode.ON_TIME,
         partner: Annotated[
             str, typer.Option(metavar="ID", help="Only this one pays so. [default: all]")
         ] = "",
         after: Annotated[
             Path | None,
-            typer.Option(
-                metavar="FILE.csv", help="The bank file before this one, if there is one."
-            ),
+            typer.Option(metavar="FILE", help="The bank file before this one, if there is one."),
         ] = None,
+        paper: Annotated[
+            Paper, typer.Option("--format", help="In what the bank writes it.")
+        ] = Paper.CSV,
         reason: ReasonOption = "",
         data_dir: DataDirOption = DEFAULT_DATA_DIR,
         profile_dir: OperatorProfileOption = None,
@@ -112,6 +122,7 @@ def add_bank_command(sandbox: typer.Typer, bank_of: SandboxBank) -> None:
             mode,
             partner,
             read_file(after).decode(errors="replace") if after else "",
+            paper,
         )
         try:
             content, closing = bank_of(order)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from exchange.cli.bank_commands import imported_document
 from exchange.cli.connection import Connection, connect
 from exchange.cli.documents import leg_document, statement_document, window_document
 from exchange.cli.files import read_file, write_output
@@ -84,12 +85,7 @@ def settle(
     document = {
         "window": window_document(response.window),
         "legs": [leg_document(leg, currency) for leg in response.legs],
-        "bank_file": imported
-        and {
-            "matched": imported.matched,
-            "unmatched": imported.unmatched,
-            "repeated": imported.repeated_entries,
-        },
+        "bank_file": imported and imported_document(imported),
     }
     if out is not None:
         write_output(out, json_text(document))

@@ -74,6 +74,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         # The bank may be making it: what is taken back here may still be paid there.
         f"{_SETTLEMENT}/RefuseWithdrawal": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
         f"{_SETTLEMENT}/BookAdjustment": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
+        f"{_SETTLEMENT}/ResolveSuspense": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
         f"{_SETTLEMENT}/ApproveSettlementAccount": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
         # Stopping cannot wait for a second person.
         f"{_SETTLEMENT}/RefuseSettlementAccount": Rule(Role.FINANCE_MAKER),

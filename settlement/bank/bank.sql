@@ -48,3 +48,9 @@ SELECT subject FROM entry_fact WHERE kind = 'bank_file' AND currency = :currency
 -- name: item_place(currency, item_id)^
 -- Where an item of suspense was booked.
 SELECT log_index, place FROM entry_fact WHERE kind = 'suspense' AND currency = :currency AND subject = :item_id;
+
+-- name: newest_files(currency, files_max)
+-- The files that were imported last, newest first. Files with several statements have several facts.
+SELECT log_index, recorded_at, entry_key, record FROM record
+WHERE log_index IN (SELECT f.log_index FROM entry_fact AS f WHERE f.kind = 'bank_file' AND f.currency = :currency)
+ORDER BY log_index DESC LIMIT :files_max;

@@ -23,6 +23,11 @@ def bank_key(currency: str, statement_id: str, kind: AccountKind = AccountKind.S
     return f"{_KEYS[kind]}/{currency}/{statement_id}"
 
 
+def kind_of(entry_key: str) -> AccountKind:
+    """Of which account the file with this key is."""
+    return next(kind for kind, start in _KEYS.items() if entry_key.startswith(f"{start}/"))
+
+
 def account_of(file: BankFile, scheme: Scheme) -> AccountKind:
     """Which of the scheme's accounts a file is of; raises Refused(BANK_FILE_REFUSED)."""
     if file.currency.code != scheme.currency:
@@ -88,6 +93,8 @@ def bank_file_entry(
         tuple(each.posting for each in bookings),
         currency,
         facts=(*facts, *taken_back, *statements),
+        # What the bank took off a partner's collateral is gone, whatever it covered.
+        forced=any(each.use is Use.WITHDRAWN for each in bookings),
     )
 
 

@@ -64,11 +64,12 @@ class BankDesk:
     ) -> TakenIn:
         """Book a bank file, all of it or nothing, and whatever its money makes possible.
 
-        `charges` names entries that are the bank's own; `partners` those of the collateral account
-        that top up or charge a partner, by its id. Raises Refused(BANK_FILE_REFUSED) with nothing
-        booked.
+        `currency` is empty where the file's own will do. `charges` names entries that are the
+        bank's own; `partners` those of the collateral account that top up or charge a partner, by
+        its id. Raises Refused(BANK_FILE_REFUSED) with nothing booked.
         """
         file = parse_bank_file(content)
+        currency = currency or file.currency.code
         async with self._course.settling():
             scheme = await self._course.read(scheme_of, currency)
             kind = account_of(file, scheme)

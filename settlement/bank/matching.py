@@ -31,6 +31,8 @@ from settlement.bank.statement import BankEntry, BankFile, EntryKind, Part, refu
 
 _NO_REFERENCE = frozenset({"", "NOTPROVIDED", "NONREF"})
 """What banks write where a payer gave none."""
+_TEXT_MIN = 5
+"""Characters of a text that says something where it stands inside another."""
 
 
 class AccountKind(StrEnum):
@@ -279,9 +281,18 @@ def _taken_back_within(file: BankFile) -> Iterator[str]:
 
 
 def _same_payment(name: str, texts: tuple[str, ...], part: Part) -> bool:
-    """Whether a part that the bank takes back is this one: it names it, or has its reference."""
-    named = {compact(each) for each in part.texts} - _NO_REFERENCE
-    return compact(name) in named or not named.isdisjoint(map(compact, texts))
+    """Whether a part that the bank takes back is this one: it names it, or has its reference.
+
+    Banks repeat a text with more or less around it, so that one within the other will do; the
+    amounts are equal anyway.
+    """
+    said = {compact(each) for each in part.texts} - _NO_REFERENCE
+    known = {compact(each) for each in (name, *texts)} - _NO_REFERENCE
+    return any(
+        one == other or (min(len(one), len(other)) >= _TEXT_MIN and (one in other or other in one))
+        for one in said
+        for other in known
+    )
 
 
 def _found_in(part: Part, references: Iterable[str]) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
 """Reads what the bank's room needs. All functions take a psycopg2 connection."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ from exchange.ledger.accounts import hub_account, party_of
 from exchange.ledger.postings import Code, Phase, Posting, PostingRef
 from exchange.wire.records import entry_body
 from partners.queries import load_queries
-from settlement.bank.booking import bank_key, uses_on
+from settlement.bank.booking import bank_key, kind_of, uses_on
 from settlement.bank.matching import Account, AccountKind, Expected, InSuspense
 from settlement.bank.reading import parse_bank_file
 from settlement.bank.statement import BankFile, Part
@@ -126,3 +128,24 @@ def item_place(connection: Any, currency: str, item_id: str) -> tuple[int, int] 
     """Where an item that lies or lay in suspense was booked."""
     row = QUERIES.item_place(connection, currency=currency, item_id=item_id)
     return (row[0], row[1]) if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedFile:
+    """A file that was booked."""
+
+    log_index: int
+    recorded_at: datetime
+    kind: AccountKind
+    file: BankFile
+
+
+def newest_files(connection: Any, currency: str, files_max: int) -> tuple[ImportedFile, ...]:
+    """The files of a currency that were imported last, newest first."""
+    rows = QUERIES.newest_files(connection, currency=currency, files_max=files_max)
+    return tuple(
+        ImportedFile(
+            log_index, recorded_at, kind_of(key), parse_bank_file(entry_body(bytes(record)))
+        )
+        for log_index, recorded_at, key, record in rows
+    )

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from pointclear.common.v1 import envelope_pb2 as _envelope_pb2
+from pointclear.settlement.v1 import bank_pb2 as _bank_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -448,19 +449,31 @@ class ImportBankFileRequest(_message.Message):
 
     CURRENCY_FIELD_NUMBER: _builtins.int
     CONTENT_FIELD_NUMBER: _builtins.int
+    CHARGE_ENTRIES_FIELD_NUMBER: _builtins.int
+    OWNERS_FIELD_NUMBER: _builtins.int
     currency: _builtins.str
-    """ISO 4217 code of the settlement account."""
+    """ISO 4217 code of the account; empty: the file's own."""
     content: _builtins.bytes
-    """The file's bytes, CSV."""
+    """The file's bytes."""
+    @_builtins.property
+    def charge_entries(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Entries that are the bank's own charges or interest and are not coded so; only of the settlement account."""
+
+    @_builtins.property
+    def owners(self) -> _containers.RepeatedCompositeFieldContainer[_bank_pb2.EntryOwner]:
+        """Whose the entries of the collateral account are that no reference tells of."""
+
     def __init__(
         self,
         *,
         currency: _builtins.str = ...,
         content: _builtins.bytes = ...,
+        charge_entries: _abc.Iterable[_builtins.str] | None = ...,
+        owners: _abc.Iterable[_bank_pb2.EntryOwner] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "currency", b"currency"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_entries", b"charge_entries", "content", b"content", "currency", b"currency", "owners", b"owners"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -475,22 +488,40 @@ class ImportBankFileResponse(_message.Message):
     MATCHED_FIELD_NUMBER: _builtins.int
     UNMATCHED_FIELD_NUMBER: _builtins.int
     REPEATED_ENTRIES_FIELD_NUMBER: _builtins.int
+    CHARGES_FIELD_NUMBER: _builtins.int
+    COLLATERAL_FIELD_NUMBER: _builtins.int
+    TAKEN_BACK_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
     matched: _builtins.int
     """Entries that confirmed a leg."""
     unmatched: _builtins.int
     """Entries that fit no leg and lie in suspense."""
     repeated_entries: _builtins.int
     """Entries that had been imported before."""
+    charges: _builtins.int
+    """Entries that are the bank's own charges and interest."""
+    collateral: _builtins.int
+    """Entries that topped up a partner's collateral, or that the bank took off it."""
+    taken_back: _builtins.int
+    """Entries by which the bank took back what lay in suspense."""
+    @_builtins.property
+    def file(self) -> _bank_pb2.BankFile:
+        """What was read."""
+
     def __init__(
         self,
         *,
         matched: _builtins.int = ...,
         unmatched: _builtins.int = ...,
         repeated_entries: _builtins.int = ...,
+        charges: _builtins.int = ...,
+        collateral: _builtins.int = ...,
+        taken_back: _builtins.int = ...,
+        file: _bank_pb2.BankFile | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["file", b"file"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["matched", b"matched", "repeated_entries", b"repeated_entries", "unmatched", b"unmatched"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charges", b"charges", "collateral", b"collateral", "file", b"file", "matched", b"matched", "repeated_entries", b"repeated_entries", "taken_back", b"taken_back", "unmatched", b"unmatched"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -6,6 +6,7 @@ import warnings
 from pointclear.settlement.v1 import account_pb2 as pointclear_dot_settlement_dot_v1_dot_account__pb2
 from pointclear.settlement.v1 import adjustment_pb2 as pointclear_dot_settlement_dot_v1_dot_adjustment__pb2
 from pointclear.settlement.v1 import approval_pb2 as pointclear_dot_settlement_dot_v1_dot_approval__pb2
+from pointclear.settlement.v1 import bank_pb2 as pointclear_dot_settlement_dot_v1_dot_bank__pb2
 from pointclear.settlement.v1 import collateral_pb2 as pointclear_dot_settlement_dot_v1_dot_collateral__pb2
 from pointclear.settlement.v1 import month_pb2 as pointclear_dot_settlement_dot_v1_dot_month__pb2
 from pointclear.settlement.v1 import payout_pb2 as pointclear_dot_settlement_dot_v1_dot_payout__pb2
@@ -364,6 +365,21 @@ class SettlementServiceStub:
                 request_serializer=pointclear_dot_settlement_dot_v1_dot_adjustment__pb2.ListAdjustmentsRequest.SerializeToString,
                 response_deserializer=pointclear_dot_settlement_dot_v1_dot_adjustment__pb2.ListAdjustmentsResponse.FromString,
                 _registered_method=True)
+        self.ListBankFiles = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/ListBankFiles',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_bank__pb2.ListBankFilesRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_bank__pb2.ListBankFilesResponse.FromString,
+                _registered_method=True)
+        self.ListSuspense = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/ListSuspense',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_bank__pb2.ListSuspenseRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_bank__pb2.ListSuspenseResponse.FromString,
+                _registered_method=True)
+        self.ResolveSuspense = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/ResolveSuspense',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_bank__pb2.ResolveSuspenseRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_bank__pb2.ResolveSuspenseResponse.FromString,
+                _registered_method=True)
 
 
 class SettlementServiceServicer:
@@ -399,7 +415,7 @@ class SettlementServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ImportBankFile(self, request, context):
-        """Operators: imports a bank statement of the settlement account, all of it or nothing.
+        """Operators: imports a bank statement of either account, all of it or nothing: camt.053, MT940 or CSV, told by content.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -830,6 +846,28 @@ class SettlementServiceServicer:
 
     def ListAdjustments(self, request, context):
         """Adjustments, oldest first; a partner sees those that move its own position.
+        The bank: `bank.proto`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBankFiles(self, request, context):
+        """Operators: the bank files that were imported, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSuspense(self, request, context):
+        """Operators: money that came in and that nobody knows yet, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveSuspense(self, request, context):
+        """Operators: money in suspense pays a leg, or goes back to who paid it. Repeating it is harmless.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1157,6 +1195,21 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.ListAdjustments,
                     request_deserializer=pointclear_dot_settlement_dot_v1_dot_adjustment__pb2.ListAdjustmentsRequest.FromString,
                     response_serializer=pointclear_dot_settlement_dot_v1_dot_adjustment__pb2.ListAdjustmentsResponse.SerializeToString,
+            ),
+            'ListBankFiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBankFiles,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_bank__pb2.ListBankFilesRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_bank__pb2.ListBankFilesResponse.SerializeToString,
+            ),
+            'ListSuspense': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSuspense,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_bank__pb2.ListSuspenseRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_bank__pb2.ListSuspenseResponse.SerializeToString,
+            ),
+            'ResolveSuspense': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveSuspense,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_bank__pb2.ResolveSuspenseRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_bank__pb2.ResolveSuspenseResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -2888,6 +2941,87 @@ class SettlementService:
             '/pointclear.settlement.v1.SettlementService/ListAdjustments',
             pointclear_dot_settlement_dot_v1_dot_adjustment__pb2.ListAdjustmentsRequest.SerializeToString,
             pointclear_dot_settlement_dot_v1_dot_adjustment__pb2.ListAdjustmentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBankFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/ListBankFiles',
+            pointclear_dot_settlement_dot_v1_dot_bank__pb2.ListBankFilesRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_bank__pb2.ListBankFilesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSuspense(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/ListSuspense',
+            pointclear_dot_settlement_dot_v1_dot_bank__pb2.ListSuspenseRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_bank__pb2.ListSuspenseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveSuspense(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/ResolveSuspense',
+            pointclear_dot_settlement_dot_v1_dot_bank__pb2.ResolveSuspenseRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_bank__pb2.ResolveSuspenseResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,6 +8,7 @@ from grpc import aio as _aio
 from pointclear.settlement.v1 import account_pb2 as _account_pb2
 from pointclear.settlement.v1 import adjustment_pb2 as _adjustment_pb2
 from pointclear.settlement.v1 import approval_pb2 as _approval_pb2
+from pointclear.settlement.v1 import bank_pb2 as _bank_pb2
 from pointclear.settlement.v1 import collateral_pb2 as _collateral_pb2
 from pointclear.settlement.v1 import month_pb2 as _month_pb2
 from pointclear.settlement.v1 import payout_pb2 as _payout_pb2
@@ -51,7 +52,7 @@ class SettlementServiceStub:
     SettleWindow: _grpc.UnaryUnaryMultiCallable[_settlement_service_pb2.SettleWindowRequest, _settlement_service_pb2.SettleWindowResponse]
     """Operators: states a closed window and records the legs that can be recorded. Repeating it is harmless."""
     ImportBankFile: _grpc.UnaryUnaryMultiCallable[_settlement_service_pb2.ImportBankFileRequest, _settlement_service_pb2.ImportBankFileResponse]
-    """Operators: imports a bank statement of the settlement account, all of it or nothing."""
+    """Operators: imports a bank statement of either account, all of it or nothing: camt.053, MT940 or CSV, told by content."""
     GetStatement: _grpc.UnaryUnaryMultiCallable[_settlement_service_pb2.GetStatementRequest, _settlement_service_pb2.GetStatementResponse]
     """A partner's statement of a window."""
     DownloadLineFile: _grpc.UnaryStreamMultiCallable[_settlement_service_pb2.DownloadLineFileRequest, _settlement_service_pb2.DownloadLineFileResponse]
@@ -195,7 +196,15 @@ class SettlementServiceStub:
     Operators, two of them: book a journal in the open window. No cap refuses it. The same action again changes nothing.
     """
     ListAdjustments: _grpc.UnaryUnaryMultiCallable[_adjustment_pb2.ListAdjustmentsRequest, _adjustment_pb2.ListAdjustmentsResponse]
-    """Adjustments, oldest first; a partner sees those that move its own position."""
+    """Adjustments, oldest first; a partner sees those that move its own position.
+    The bank: `bank.proto`.
+    """
+    ListBankFiles: _grpc.UnaryUnaryMultiCallable[_bank_pb2.ListBankFilesRequest, _bank_pb2.ListBankFilesResponse]
+    """Operators: the bank files that were imported, newest first."""
+    ListSuspense: _grpc.UnaryUnaryMultiCallable[_bank_pb2.ListSuspenseRequest, _bank_pb2.ListSuspenseResponse]
+    """Operators: money that came in and that nobody knows yet, oldest first."""
+    ResolveSuspense: _grpc.UnaryUnaryMultiCallable[_bank_pb2.ResolveSuspenseRequest, _bank_pb2.ResolveSuspenseResponse]
+    """Operators: money in suspense pays a leg, or goes back to who paid it. Repeating it is harmless."""
 
 @_typing.type_check_only
 class SettlementServiceAsyncStub(SettlementServiceStub):
@@ -211,7 +220,7 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     SettleWindow: _aio.UnaryUnaryMultiCallable[_settlement_service_pb2.SettleWindowRequest, _settlement_service_pb2.SettleWindowResponse]  # type: ignore[assignment]
     """Operators: states a closed window and records the legs that can be recorded. Repeating it is harmless."""
     ImportBankFile: _aio.UnaryUnaryMultiCallable[_settlement_service_pb2.ImportBankFileRequest, _settlement_service_pb2.ImportBankFileResponse]  # type: ignore[assignment]
-    """Operators: imports a bank statement of the settlement account, all of it or nothing."""
+    """Operators: imports a bank statement of either account, all of it or nothing: camt.053, MT940 or CSV, told by content."""
     GetStatement: _aio.UnaryUnaryMultiCallable[_settlement_service_pb2.GetStatementRequest, _settlement_service_pb2.GetStatementResponse]  # type: ignore[assignment]
     """A partner's statement of a window."""
     DownloadLineFile: _aio.UnaryStreamMultiCallable[_settlement_service_pb2.DownloadLineFileRequest, _settlement_service_pb2.DownloadLineFileResponse]  # type: ignore[assignment]
@@ -355,7 +364,15 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     Operators, two of them: book a journal in the open window. No cap refuses it. The same action again changes nothing.
     """
     ListAdjustments: _aio.UnaryUnaryMultiCallable[_adjustment_pb2.ListAdjustmentsRequest, _adjustment_pb2.ListAdjustmentsResponse]  # type: ignore[assignment]
-    """Adjustments, oldest first; a partner sees those that move its own position."""
+    """Adjustments, oldest first; a partner sees those that move its own position.
+    The bank: `bank.proto`.
+    """
+    ListBankFiles: _aio.UnaryUnaryMultiCallable[_bank_pb2.ListBankFilesRequest, _bank_pb2.ListBankFilesResponse]  # type: ignore[assignment]
+    """Operators: the bank files that were imported, newest first."""
+    ListSuspense: _aio.UnaryUnaryMultiCallable[_bank_pb2.ListSuspenseRequest, _bank_pb2.ListSuspenseResponse]  # type: ignore[assignment]
+    """Operators: money that came in and that nobody knows yet, oldest first."""
+    ResolveSuspense: _aio.UnaryUnaryMultiCallable[_bank_pb2.ResolveSuspenseRequest, _bank_pb2.ResolveSuspenseResponse]  # type: ignore[assignment]
+    """Operators: money in suspense pays a leg, or goes back to who paid it. Repeating it is harmless."""
 
 class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
     """Windows, statements, legs and bank files."""
@@ -398,7 +415,7 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _settlement_service_pb2.ImportBankFileRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_settlement_service_pb2.ImportBankFileResponse, _abc.Awaitable[_settlement_service_pb2.ImportBankFileResponse]]:
-        """Operators: imports a bank statement of the settlement account, all of it or nothing."""
+        """Operators: imports a bank statement of either account, all of it or nothing: camt.053, MT940 or CSV, told by content."""
 
     @_abc_1.abstractmethod
     def GetStatement(
@@ -896,6 +913,32 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _adjustment_pb2.ListAdjustmentsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_adjustment_pb2.ListAdjustmentsResponse, _abc.Awaitable[_adjustment_pb2.ListAdjustmentsResponse]]:
-        """Adjustments, oldest first; a partner sees those that move its own position."""
+        """Adjustments, oldest first; a partner sees those that move its own position.
+        The bank: `bank.proto`.
+        """
+
+    @_abc_1.abstractmethod
+    def ListBankFiles(
+        self,
+        request: _bank_pb2.ListBankFilesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_bank_pb2.ListBankFilesResponse, _abc.Awaitable[_bank_pb2.ListBankFilesResponse]]:
+        """Operators: the bank files that were imported, newest first."""
+
+    @_abc_1.abstractmethod
+    def ListSuspense(
+        self,
+        request: _bank_pb2.ListSuspenseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_bank_pb2.ListSuspenseResponse, _abc.Awaitable[_bank_pb2.ListSuspenseResponse]]:
+        """Operators: money that came in and that nobody knows yet, oldest first."""
+
+    @_abc_1.abstractmethod
+    def ResolveSuspense(
+        self,
+        request: _bank_pb2.ResolveSuspenseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_bank_pb2.ResolveSuspenseResponse, _abc.Awaitable[_bank_pb2.ResolveSuspenseResponse]]:
+        """Operators: money in suspense pays a leg, or goes back to who paid it. Repeating it is harmless."""
 
 def add_SettlementServiceServicer_to_server(servicer: SettlementServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
