@@ -518,8 +518,10 @@ def _ended(
     )
 
 
-def window_of_transfer(record: bytes) -> str:
-    """The window that counts a committed transfer, from its record."""
+def window_of_record(kind: int, record: bytes) -> str:
+    """The window that counts a committed transfer or reversal, by its leaf's kind."""
+    if kind == LeafKind.REVERSAL:
+        return transfer_pb2.ReversalRecord.FromString(record).window_id
     return transfer_pb2.TransferRecord.FromString(record).window_id
 
 

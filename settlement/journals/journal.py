@@ -68,6 +68,8 @@ class Journal:
     checker: str
     """Empty where one person may do it alone."""
     action_id: str
+    adjustment_period: str = ""
+    """Of the locked and reopened month to which it relates, such as `2017-01/1`; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ Maker, checker and reason are those of the signed action that orders the journal
 in the trail, never stated beside it.
 """
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from settlement.journals.journal import (
     journal_entry,
 )
 from settlement.journals.store import journal_of, journals, parties
+from settlement.month.relating import adjustment_period
 
 
 class Journals:
@@ -40,9 +42,12 @@ class Journals:
         if caller.action_id is None:
             raise Refused(Reason.ACTION_REQUIRED, "", "a journal is ordered by a signed action")
         action_id = caller.action_id
-        entry = await self._course.read(_entry, request, action_id)
-        # A repeat has the same body, and is answered with what was booked first.
-        await self._course.book(entry)
+        # A repeat is answered with what was booked first, whatever was locked since.
+        if await self._course.read(journal_of, str(action_id)) is None:
+            # Under the turn: no period is locked between the look at its lock and the posting.
+            async with self._course.settling():
+                entry = await self._course.read(_entry, request, action_id)
+                await self._course.book(entry)
         booked = await self._course.read(journal_of, str(action_id))
         assert booked is not None, "it was booked just now, or before"
         return pb.BookAdjustmentResponse(adjustment=adjustment_message(booked))
@@ -99,6 +104,14 @@ def _entry(connection: Any, request: pb.BookAdjustmentRequest, action_id: UUID) 
             str(action_id),
         )
     )
+    period = adjustment_period(
+        connection,
+        journal.currency,
+        journal.relates_to,
+        (journal.payer, journal.payee),
+        journal.reason,
+    )
+    journal = replace(journal, adjustment_period=period)
     return journal_entry(journal, *parties(connection, journal.currency))
 
 
@@ -119,4 +132,5 @@ def adjustment_message(booked: BookedJournal, *, shows_people: bool = True) -> p
         window_id=booked.window_id,
         log_index=booked.log_index,
         booked_at=time_to_proto(booked.booked_at),
+        adjustment_period=journal.adjustment_period,
     )

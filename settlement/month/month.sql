@@ -121,3 +121,23 @@ WHERE f.kind = 'withholding' AND f.currency = :currency AND NOT EXISTS (
 -- Differences of partners' own files in a period that nobody has explained or resolved.
 SELECT count(*) FROM recon_break AS b JOIN settlement_window AS w USING (window_number)
 WHERE w.currency = :currency AND w.business_date BETWEEN :first AND :last AND b.state = 'OPEN';
+
+-- name: day_related_to(relates_to, parties)$
+-- The business date of a window, of a dispute's earliest line, or of a break of one of these partners.
+SELECT min(found.day) FROM (
+    SELECT w.business_date FROM settlement_window AS w WHERE w.window_id = :relates_to
+    UNION ALL
+    SELECT w.business_date
+    FROM entry_fact AS d
+    JOIN entry_fact AS l USING (log_index)
+    JOIN settlement_window AS w ON w.window_number = l.window_number
+    WHERE d.kind = 'withholding' AND d.subject IN (:relates_to, 'dispute/' || :relates_to) AND l.kind = 'disputed-line'
+    UNION ALL
+    SELECT w.business_date
+    FROM recon_break AS b JOIN settlement_window AS w USING (window_number) JOIN partner AS p USING (partner_number)
+    WHERE 'B' || b.break_number = :relates_to AND p.partner_id = ANY (:parties)
+) AS found (day);
+
+-- name: committed(transfer_id)^
+-- The record of a transfer or a reversal that was committed.
+SELECT kind, record FROM record WHERE transfer_id = :transfer_id AND kind IN (1, 6);

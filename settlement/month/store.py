@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from exchange.ledger.postings import Code
+from exchange.seal import LeafKind
 from exchange.wire.records import entry_body
 from partners.agreement import HUB
 from partners.errors import Reason, Refused
@@ -25,7 +26,7 @@ from settlement.month.supplies import Original
 from settlement.scheme import scheme_of
 from settlement.statement import Statement
 from settlement.windows import WindowState
-from settlement.wire import window_of_transfer
+from settlement.wire import window_of_record
 
 QUERIES = load_queries(Path(__file__).with_name("month.sql"))
 
@@ -79,7 +80,10 @@ def originals_of(connection: Any, transfer_ids: Iterable[UUID]) -> dict[UUID, Or
     if not wanted:
         return {}
     found = {
-        UUID(str(transfer_id)): (window_of_transfer(bytes(record)), utc(recorded_at))
+        UUID(str(transfer_id)): (
+            window_of_record(LeafKind.TRANSFER, bytes(record)),
+            utc(recorded_at),
+        )
         for transfer_id, recorded_at, record in QUERIES.transfers(connection, transfer_ids=wanted)
     }
     names = sorted({window_id for window_id, _ in found.values()})

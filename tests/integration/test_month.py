@@ -33,6 +33,7 @@ from settlement.bank_simulator import PaymentRequest, bank_day
 from settlement.invariants import check_books
 from settlement.month.locks import Standing, check_unlocked, lock_entry
 from settlement.month.period import Period
+from settlement.month.relating import adjustment_period, day_related_to
 from settlement.service import SettlementService
 from settlement.statement import Statement
 from tests import factories as make
@@ -615,3 +616,26 @@ def test_papers_are_the_same_bytes_whenever_they_are_asked_for(office: Office) -
     with pytest.raises(Refused) as refused:
         paper(office, "INVOICE", "PDF", asked[0][2], Caller("partner", "grocery"))
     assert refused.value.reason is Reason.INVOICE_UNKNOWN
+
+
+def test_whatever_a_posting_relates_to_has_a_day(office: Office) -> None:
+    office.issue()
+    july, august = date(2026, 7, 15), date(2026, 8, 3)
+    found = {
+        WINDOWS[0]: july,
+        str(make.transfer_id(1)): july,
+        str(make.reversal_id(11)): august,
+        "hub/FEE/1": date(2026, 7, 1),
+        "2026-08-03": august,
+        JULY: date(2026, 7, 1),
+        str(make.transfer_id(999)): None,
+        "a telephone call": None,
+    }
+    for relates_to, day in found.items():
+        assert office.read(day_related_to, relates_to, ("fuel", "deli")) == day, relates_to
+    office.run(lock_entry(make.CURRENCY, Standing(Period.holding(july), 0, 0), {}))
+    asked = (make.CURRENCY, str(make.transfer_id(1)), ("fuel", "deli"), "their mistake")
+    with pytest.raises(Refused, match="2026-07 is locked"):
+        office.read(adjustment_period, *asked)
+    reopen(office)
+    assert office.read(adjustment_period, *asked) == "2026-07/1"

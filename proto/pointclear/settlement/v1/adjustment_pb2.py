@@ -25,23 +25,23 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)pointclear/settlement/v1/adjustment.proto\x12\x18pointclear.settlement.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\x02\n\nAdjustment\x12\x15\n\radjustment_id\x18\x01 \x01(\x0c\x12\x36\n\x04kind\x18\x02 \x01(\x0e\x32(.pointclear.settlement.v1.AdjustmentKind\x12\x10\n\x08\x63urrency\x18\x03 \x01(\t\x12\r\n\x05payer\x18\x04 \x01(\t\x12\r\n\x05payee\x18\x05 \x01(\t\x12\x0e\n\x06\x61mount\x18\x06 \x01(\x03\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x12\n\nrelates_to\x18\x08 \x01(\t\x12\r\n\x05maker\x18\t \x01(\t\x12\x0f\n\x07\x63hecker\x18\n \x01(\t\x12\x11\n\twindow_id\x18\x0b \x01(\t\x12\x11\n\tlog_index\x18\x0c \x01(\x03\x12-\n\tbooked_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa3\x01\n\x15\x42ookAdjustmentRequest\x12\x36\n\x04kind\x18\x01 \x01(\x0e\x32(.pointclear.settlement.v1.AdjustmentKind\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12\r\n\x05payer\x18\x03 \x01(\t\x12\r\n\x05payee\x18\x04 \x01(\t\x12\x0e\n\x06\x61mount\x18\x05 \x01(\x03\x12\x12\n\nrelates_to\x18\x06 \x01(\t\"R\n\x16\x42ookAdjustmentResponse\x12\x38\n\nadjustment\x18\x01 \x01(\x0b\x32$.pointclear.settlement.v1.Adjustment\"R\n\x16ListAdjustmentsRequest\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\x12\x12\n\nrelates_to\x18\x03 \x01(\t\"T\n\x17ListAdjustmentsResponse\x12\x39\n\x0b\x61\x64justments\x18\x01 \x03(\x0b\x32$.pointclear.settlement.v1.Adjustment*p\n\x0e\x41\x64justmentKind\x12\x1f\n\x1b\x41\x44JUSTMENT_KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x41\x44JUSTMENT_KIND_ADJUSTMENT\x10\x01\x12\x1d\n\x19\x41\x44JUSTMENT_KIND_WRITE_OFF\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)pointclear/settlement/v1/adjustment.proto\x12\x18pointclear.settlement.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcf\x02\n\nAdjustment\x12\x15\n\radjustment_id\x18\x01 \x01(\x0c\x12\x36\n\x04kind\x18\x02 \x01(\x0e\x32(.pointclear.settlement.v1.AdjustmentKind\x12\x10\n\x08\x63urrency\x18\x03 \x01(\t\x12\r\n\x05payer\x18\x04 \x01(\t\x12\r\n\x05payee\x18\x05 \x01(\t\x12\x0e\n\x06\x61mount\x18\x06 \x01(\x03\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x12\n\nrelates_to\x18\x08 \x01(\t\x12\r\n\x05maker\x18\t \x01(\t\x12\x0f\n\x07\x63hecker\x18\n \x01(\t\x12\x11\n\twindow_id\x18\x0b \x01(\t\x12\x11\n\tlog_index\x18\x0c \x01(\x03\x12-\n\tbooked_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x61\x64justment_period\x18\x0e \x01(\t\"\xa3\x01\n\x15\x42ookAdjustmentRequest\x12\x36\n\x04kind\x18\x01 \x01(\x0e\x32(.pointclear.settlement.v1.AdjustmentKind\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12\r\n\x05payer\x18\x03 \x01(\t\x12\r\n\x05payee\x18\x04 \x01(\t\x12\x0e\n\x06\x61mount\x18\x05 \x01(\x03\x12\x12\n\nrelates_to\x18\x06 \x01(\t\"R\n\x16\x42ookAdjustmentResponse\x12\x38\n\nadjustment\x18\x01 \x01(\x0b\x32$.pointclear.settlement.v1.Adjustment\"R\n\x16ListAdjustmentsRequest\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\x12\x12\n\nrelates_to\x18\x03 \x01(\t\"T\n\x17ListAdjustmentsResponse\x12\x39\n\x0b\x61\x64justments\x18\x01 \x03(\x0b\x32$.pointclear.settlement.v1.Adjustment*p\n\x0e\x41\x64justmentKind\x12\x1f\n\x1b\x41\x44JUSTMENT_KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x41\x44JUSTMENT_KIND_ADJUSTMENT\x10\x01\x12\x1d\n\x19\x41\x44JUSTMENT_KIND_WRITE_OFF\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pointclear.settlement.v1.adjustment_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ADJUSTMENTKIND']._serialized_start=835
-  _globals['_ADJUSTMENTKIND']._serialized_end=947
+  _globals['_ADJUSTMENTKIND']._serialized_start=862
+  _globals['_ADJUSTMENTKIND']._serialized_end=974
   _globals['_ADJUSTMENT']._serialized_start=105
-  _globals['_ADJUSTMENT']._serialized_end=413
-  _globals['_BOOKADJUSTMENTREQUEST']._serialized_start=416
-  _globals['_BOOKADJUSTMENTREQUEST']._serialized_end=579
-  _globals['_BOOKADJUSTMENTRESPONSE']._serialized_start=581
-  _globals['_BOOKADJUSTMENTRESPONSE']._serialized_end=663
-  _globals['_LISTADJUSTMENTSREQUEST']._serialized_start=665
-  _globals['_LISTADJUSTMENTSREQUEST']._serialized_end=747
-  _globals['_LISTADJUSTMENTSRESPONSE']._serialized_start=749
-  _globals['_LISTADJUSTMENTSRESPONSE']._serialized_end=833
+  _globals['_ADJUSTMENT']._serialized_end=440
+  _globals['_BOOKADJUSTMENTREQUEST']._serialized_start=443
+  _globals['_BOOKADJUSTMENTREQUEST']._serialized_end=606
+  _globals['_BOOKADJUSTMENTRESPONSE']._serialized_start=608
+  _globals['_BOOKADJUSTMENTRESPONSE']._serialized_end=690
+  _globals['_LISTADJUSTMENTSREQUEST']._serialized_start=692
+  _globals['_LISTADJUSTMENTSREQUEST']._serialized_end=774
+  _globals['_LISTADJUSTMENTSRESPONSE']._serialized_start=776
+  _globals['_LISTADJUSTMENTSRESPONSE']._serialized_end=860
 # @@protoc_insertion_point(module_scope)

@@ -63,6 +63,7 @@ class Adjustment(_message.Message):
     WINDOW_ID_FIELD_NUMBER: _builtins.int
     LOG_INDEX_FIELD_NUMBER: _builtins.int
     BOOKED_AT_FIELD_NUMBER: _builtins.int
+    ADJUSTMENT_PERIOD_FIELD_NUMBER: _builtins.int
     adjustment_id: _builtins.bytes
     """Names it: the action by which it was booked, 16 bytes."""
     kind: Global___AdjustmentKind.ValueType
@@ -87,6 +88,8 @@ class Adjustment(_message.Message):
     """The window that counts it."""
     log_index: _builtins.int
     """Log index of its entry."""
+    adjustment_period: _builtins.str
+    """Of the locked and reopened month to which it relates, such as `2017-01/1`; empty for none."""
     @_builtins.property
     def booked_at(self) -> _timestamp_pb2.Timestamp:
         """When it was booked."""
@@ -107,10 +110,11 @@ class Adjustment(_message.Message):
         window_id: _builtins.str = ...,
         log_index: _builtins.int = ...,
         booked_at: _timestamp_pb2.Timestamp | None = ...,
+        adjustment_period: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["booked_at", b"booked_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment_id", b"adjustment_id", "amount", b"amount", "booked_at", b"booked_at", "checker", b"checker", "currency", b"currency", "kind", b"kind", "log_index", b"log_index", "maker", b"maker", "payee", b"payee", "payer", b"payer", "reason", b"reason", "relates_to", b"relates_to", "window_id", b"window_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment_id", b"adjustment_id", "adjustment_period", b"adjustment_period", "amount", b"amount", "booked_at", b"booked_at", "checker", b"checker", "currency", b"currency", "kind", b"kind", "log_index", b"log_index", "maker", b"maker", "payee", b"payee", "payer", b"payer", "reason", b"reason", "relates_to", b"relates_to", "window_id", b"window_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
