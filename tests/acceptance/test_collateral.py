@@ -182,7 +182,7 @@ def test_a_brand_sees_its_own_collateral_and_journals_and_nobody_elses(members: 
     journals = adjustment_pb2.ListAdjustmentsRequest(partner_id="aurora")
     assert refused(settlement.ListAdjustments, journals).reason is Reason.PARTNER_UNKNOWN
     booking = adjustment_pb2.BookAdjustmentRequest()
-    assert refused(settlement.BookAdjustment, booking).reason is Reason.CALLER_UNKNOWN
+    assert refused(settlement.BookAdjustment, booking).reason is Reason.ROLE_MISSING
 
 
 def test_a_journal_is_booked_in_the_open_window_past_any_cap_and_says_why(
