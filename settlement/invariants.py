@@ -35,6 +35,8 @@ RULES = (
     "window_credits_are_their_postings",
     "credits_that_wait_are_unsettled",
     "postings_have_their_accounts",
+    "adjustments_were_ordered",
+    "withdrawals_were_asked_for",
     "bank_collateral_is_the_partners",
     "bank_settlement_is_positions_and_hub",
     "records_are_gapless",

@@ -221,6 +221,24 @@ WHERE NOT CASE code
     WHEN 26 THEN (from_position AND c = 7) OR (d = 7 AND to_position)
 END;
 
+-- name: adjustments_were_ordered()
+-- Every journal that finance booked by hand is that of an action which has the signatures that it needs.
+SELECT r.entry_key, CASE WHEN a.action_id IS NULL THEN 'no such action' ELSE 'nobody has checked it' END
+FROM entry_fact AS f
+JOIN record AS r USING (log_index)
+LEFT JOIN operator_action AS a ON 'adjustment/' || a.action_id = r.entry_key
+    AND a.method = 'pointclear.settlement.v1.SettlementService/BookAdjustment' AND a.log_index < r.log_index
+LEFT JOIN action_approval AS c ON c.action_id = a.action_id AND c.log_index < r.log_index
+WHERE f.kind = 'adjustment-relates-to' AND (a.action_id IS NULL OR (a.two_person AND c.action_id IS NULL));
+
+-- name: withdrawals_were_asked_for()
+-- Every withdrawal that was let go was asked for before, by the same partner.
+SELECT f.subject, concat('let go at ', f.log_index, ' for partner ', f.partner_number)
+FROM entry_fact AS f
+WHERE f.kind = 'withdrawal-approved' AND NOT EXISTS (
+    SELECT FROM entry_fact AS a WHERE a.kind = 'withdrawal-requested' AND a.subject = f.subject
+        AND a.partner_number = f.partner_number AND a.log_index < f.log_index);
+
 -- name: bank_collateral_is_the_partners()
 -- What the bank holds as collateral is the sum of the partners' collateral.
 SELECT u.name, sum(b.credits_posted - b.debits_posted)::text
