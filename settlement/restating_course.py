@@ -8,6 +8,7 @@ from partners.registry import Partner
 from settlement import facts, settling, store, wire
 from settlement.approval.draft import draft_from, draft_key
 from settlement.approval.withholding import withheld
+from settlement.overdue.drawing import drawn_references
 from settlement.payouts.store import files_of, references_in
 from settlement.restating import (
     KIND,
@@ -113,10 +114,10 @@ def is_carried_out(connection: Any, window: SettlementWindow, restating: Restati
 
 
 def to_cancel(connection: Any, window: SettlementWindow, restating: Restating) -> tuple[Leg, ...]:
-    """The legs of earlier versions that nobody has paid. What a pay-out file has told the bank to
-    pay cannot be taken back here: it counts as paid.
+    """The legs of earlier versions that nobody has paid. What is on its way cannot be taken back
+    here: it counts as paid.
     """
-    instructed = references_in(files_of(connection, window))
+    instructed = on_their_way(connection, window)
     return tuple(
         leg
         for leg in store.legs(connection, window)
@@ -127,13 +128,20 @@ def to_cancel(connection: Any, window: SettlementWindow, restating: Restating) -
     )
 
 
+def on_their_way(connection: Any, window: SettlementWindow) -> frozenset[str]:
+    """The references of legs that a pay-out file has told the bank to pay, or that a draw on
+    collateral pays.
+    """
+    return references_in(files_of(connection, window)) | drawn_references(connection, window)
+
+
 def keep_next(
     connection: Any, window: SettlementWindow, restating: Restating
 ) -> tuple[tuple[int, Statement], ...]:
     """The next version of each statement that is not booked yet, with the partner's number; their
     legs are kept.
     """
-    instructed = references_in(files_of(connection, window))
+    instructed = on_their_way(connection, window)
     paid: dict[str, int] = {}
     for kept in store.legs(connection, window):
         if kept.state is LegState.CONFIRMED or kept.reference in instructed:

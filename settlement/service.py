@@ -29,6 +29,7 @@ from settlement.collateral.service import CollateralCalls
 from settlement.course import Course
 from settlement.journals.service import Journals
 from settlement.month.service import Month
+from settlement.overdue.service import OverduePayments
 from settlement.payouts.service import PayOuts
 from settlement.reconciliation.service import ReconciliationService
 from settlement.reports.service import ReportService
@@ -87,6 +88,10 @@ class SettlementService:
         self.comment_break = reconciliation.comment_break
         self.resolve_break = reconciliation.resolve_break
         self.write_off_break = reconciliation.write_off_break
+        overdue = OverduePayments(self._course, now)
+        self.list_overdue = overdue.list_overdue
+        self.draw_collateral = overdue.draw_collateral
+        self.get_unwind_report = overdue.get_unwind_report
         pay_outs = PayOuts(self._course, audience, now)
         self.make_pay_out_file = pay_outs.make_pay_out_file
         self.get_pay_out_file = pay_outs.get_pay_out_file

@@ -835,16 +835,21 @@ CREATE VIEW window_net AS
 SELECT window_number, party, sum(amount)::bigint AS net
 FROM window_sum WHERE code NOT IN (18, 19, 20, 21, 22) GROUP BY window_number, party;
 
--- Each leg with what became of it: recorded, then confirmed by the bank or paid from suspense; or cancelled.
+-- Each leg with what became of it: recorded, then confirmed by the bank, paid from suspense or by a draw on collateral;
+-- or cancelled.
 CREATE VIEW leg_state AS
 SELECT leg.window_number, leg.partner_number, leg.reference, leg.amount, leg.version, asked.log_index,
-    coalesce(confirmed.log_index, allocated.log_index) AS confirmed_index, cancelled.log_index AS cancelled_index
+    coalesce(confirmed.log_index, allocated.log_index, arrived.log_index) AS confirmed_index,
+    cancelled.log_index AS cancelled_index
 FROM leg
 LEFT JOIN record AS asked ON asked.entry_key = 'leg/' || leg.reference
 LEFT JOIN posting AS confirmed
     ON confirmed.resolves_index = asked.log_index AND confirmed.resolves_place = 0 AND confirmed.phase = 3
 LEFT JOIN record AS allocated ON allocated.entry_key = 'allocated/' || leg.reference
-LEFT JOIN record AS cancelled ON cancelled.entry_key = 'cancelled/' || leg.reference;
+LEFT JOIN record AS cancelled ON cancelled.entry_key = 'cancelled/' || leg.reference
+LEFT JOIN entry_fact AS drawn ON drawn.kind = 'leg-drawn' AND drawn.subject = leg.reference
+LEFT JOIN posting AS arrived
+    ON arrived.resolves_index = drawn.log_index AND arrived.resolves_place = 1 AND arrived.phase = 3;
 
 -- Grants ---------------------------------------------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ from partners.operators.roles import ALL_ROLES, Role
 from settlement.approval.silence import Silence, awaiting_silence
 from settlement.calendar.metrics import WindowMetrics
 from settlement.calendar.scheduler import Scheduler, scheduling
+from settlement.overdue.reminding import OverdueMetrics, Reminding, reminding
 
 
 async def serve_until_told(deployment: Deployment) -> None:
@@ -104,6 +105,7 @@ async def serve_until_told(deployment: Deployment) -> None:
             delivering(engine),
             scheduling(Scheduler(exchange.engine, exchange.submit, window_metrics)),
             awaiting_silence(Silence(course_of(exchange))),
+            reminding(Reminding(course_of(exchange), server.now, OverdueMetrics(metrics.registry))),
             visiting(visits),
             listening(
                 handlers(

@@ -66,7 +66,7 @@ WRITING = (
     *("ActivatePartner", "SuspendPartner", "ResumePartner", "ExitPartner"),
     *("RequestWithdrawal", "ApproveWithdrawal", "RefuseWithdrawal", "BookAdjustment"),
     *("SubmitSettlementAccount", "ApproveSettlementAccount", "RefuseSettlementAccount"),
-    *("MakePayOutFile", "RejectPayOutFile"),
+    *("MakePayOutFile", "RejectPayOutFile", "DrawCollateral"),
 )
 NEEDLESS = {Reason.TRY_LATER, Reason.QUEUE_FULL, Reason.RATE_LIMITED, Reason.CALLER_UNKNOWN}
 """Nobody is in the way here, so whatever is answered with these was misunderstood."""

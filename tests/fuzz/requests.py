@@ -55,6 +55,7 @@ from pointclear.settlement.v1 import account_pb2 as accounts
 from pointclear.settlement.v1 import adjustment_pb2 as adjustments
 from pointclear.settlement.v1 import collateral_pb2 as collateral
 from pointclear.settlement.v1 import month_pb2 as month
+from pointclear.settlement.v1 import overdue_pb2 as overdue
 from pointclear.settlement.v1 import payout_pb2 as payouts
 from pointclear.settlement.v1 import scheme_pb2 as scheme
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement
@@ -428,6 +429,7 @@ WITHOUT_MONEY = MappingProxyType(
         "MakePayOutFile": Reason.LEG_STATE,
         "GetPayOutFile": Reason.FIELD_INVALID,
         "RejectPayOutFile": Reason.FIELD_INVALID,
+        "DrawCollateral": Reason.LEG_STATE,
     }
 )
 """How good requests are answered that need money at the bank, of which the history has none."""
@@ -719,6 +721,13 @@ def good_requests() -> dict[str, Message]:
             window_id=make.WINDOW, partner_id="grocery"
         ),
         "GetRemittanceAdvice": payouts.GetRemittanceAdviceRequest(
+            window_id=make.WINDOW, partner_id="grocery"
+        ),
+        "ListOverdue": overdue.ListOverdueRequest(currency=make.CURRENCY),
+        "DrawCollateral": overdue.DrawCollateralRequest(
+            window_id=make.WINDOW, reference="RF25W000001P0001"
+        ),
+        "GetUnwindReport": overdue.GetUnwindReportRequest(
             window_id=make.WINDOW, partner_id="grocery"
         ),
         "GetBalanceConfirmation": month.GetBalanceConfirmationRequest(

@@ -27,6 +27,7 @@ READINGS = {
     *("GetPaymentRequest", "GetRemittanceAdvice"),
     *("ListSettlementAccounts",),
     *("ListCollateral", "ListAdjustments"),
+    *("GetPaymentRequest", "GetRemittanceAdvice", "ListOverdue", "GetUnwindReport"),
     *("GetScheme", "ListSchemes"),
     *("GetDraft", "ListDisputes", "GetApproval"),
     *("GetColumnMapping", "GetReconciliation", "ListBreaks", "GetBreak"),

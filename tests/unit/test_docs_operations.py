@@ -9,6 +9,7 @@ from exchange.outbound.watch import ProgramMetrics
 from exchange.settings import Settings
 from partners.actions.rules import RULES
 from settlement.calendar.metrics import WindowMetrics
+from settlement.overdue.reminding import OverdueMetrics
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
 
@@ -32,6 +33,7 @@ def metrics_table() -> str:
     registry = Metrics().registry
     DeliveryMetrics(registry)
     WindowMetrics(registry)
+    OverdueMetrics(registry)
     ProgramMetrics(registry)
     for each in registry.collect():
         if each.name.startswith("pointclear_"):
@@ -54,6 +56,8 @@ LABELS = {
     "pointclear_window_age_seconds": "currency",
     "pointclear_windows_closed_by_schedule_total": "currency",
     "pointclear_window_overdue_seconds": "currency",
+    "pointclear_overdue_payments": "currency",
+    "pointclear_overdue_steps": "currency, step",
     "pointclear_delivery_answers_total": "program, kind, outcome",
     "pointclear_delivery_handed_out_total": "program",
     "pointclear_delivery_contradictions_total": "program",

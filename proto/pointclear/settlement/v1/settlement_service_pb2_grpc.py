@@ -9,6 +9,7 @@ from pointclear.settlement.v1 import approval_pb2 as pointclear_dot_settlement_d
 from pointclear.settlement.v1 import bank_pb2 as pointclear_dot_settlement_dot_v1_dot_bank__pb2
 from pointclear.settlement.v1 import collateral_pb2 as pointclear_dot_settlement_dot_v1_dot_collateral__pb2
 from pointclear.settlement.v1 import month_pb2 as pointclear_dot_settlement_dot_v1_dot_month__pb2
+from pointclear.settlement.v1 import overdue_pb2 as pointclear_dot_settlement_dot_v1_dot_overdue__pb2
 from pointclear.settlement.v1 import payout_pb2 as pointclear_dot_settlement_dot_v1_dot_payout__pb2
 from pointclear.settlement.v1 import reconciliation_pb2 as pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2
 from pointclear.settlement.v1 import report_pb2 as pointclear_dot_settlement_dot_v1_dot_report__pb2
@@ -379,6 +380,21 @@ class SettlementServiceStub:
                 '/pointclear.settlement.v1.SettlementService/ResolveSuspense',
                 request_serializer=pointclear_dot_settlement_dot_v1_dot_bank__pb2.ResolveSuspenseRequest.SerializeToString,
                 response_deserializer=pointclear_dot_settlement_dot_v1_dot_bank__pb2.ResolveSuspenseResponse.FromString,
+                _registered_method=True)
+        self.ListOverdue = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/ListOverdue',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_overdue__pb2.ListOverdueRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_overdue__pb2.ListOverdueResponse.FromString,
+                _registered_method=True)
+        self.DrawCollateral = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/DrawCollateral',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_overdue__pb2.DrawCollateralRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_overdue__pb2.DrawCollateralResponse.FromString,
+                _registered_method=True)
+        self.GetUnwindReport = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/GetUnwindReport',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_overdue__pb2.GetUnwindReportRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_overdue__pb2.GetUnwindReportResponse.FromString,
                 _registered_method=True)
 
 
@@ -873,6 +889,29 @@ class SettlementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListOverdue(self, request, context):
+        """What follows where a partner does not pay.
+
+        What was not paid in time, with the steps that are due; a partner sees its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DrawCollateral(self, request, context):
+        """Operators, two of them: a partner's collateral pays what it has not. Repeating it is harmless.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUnwindReport(self, request, context):
+        """Operators: what a stated window would come to without a partner.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SettlementServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -1210,6 +1249,21 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.ResolveSuspense,
                     request_deserializer=pointclear_dot_settlement_dot_v1_dot_bank__pb2.ResolveSuspenseRequest.FromString,
                     response_serializer=pointclear_dot_settlement_dot_v1_dot_bank__pb2.ResolveSuspenseResponse.SerializeToString,
+            ),
+            'ListOverdue': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOverdue,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_overdue__pb2.ListOverdueRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_overdue__pb2.ListOverdueResponse.SerializeToString,
+            ),
+            'DrawCollateral': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrawCollateral,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_overdue__pb2.DrawCollateralRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_overdue__pb2.DrawCollateralResponse.SerializeToString,
+            ),
+            'GetUnwindReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUnwindReport,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_overdue__pb2.GetUnwindReportRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_overdue__pb2.GetUnwindReportResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -3022,6 +3076,87 @@ class SettlementService:
             '/pointclear.settlement.v1.SettlementService/ResolveSuspense',
             pointclear_dot_settlement_dot_v1_dot_bank__pb2.ResolveSuspenseRequest.SerializeToString,
             pointclear_dot_settlement_dot_v1_dot_bank__pb2.ResolveSuspenseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOverdue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/ListOverdue',
+            pointclear_dot_settlement_dot_v1_dot_overdue__pb2.ListOverdueRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_overdue__pb2.ListOverdueResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrawCollateral(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/DrawCollateral',
+            pointclear_dot_settlement_dot_v1_dot_overdue__pb2.DrawCollateralRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_overdue__pb2.DrawCollateralResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUnwindReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/GetUnwindReport',
+            pointclear_dot_settlement_dot_v1_dot_overdue__pb2.GetUnwindReportRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_overdue__pb2.GetUnwindReportResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -11,6 +11,7 @@ from pointclear.settlement.v1 import approval_pb2 as _approval_pb2
 from pointclear.settlement.v1 import bank_pb2 as _bank_pb2
 from pointclear.settlement.v1 import collateral_pb2 as _collateral_pb2
 from pointclear.settlement.v1 import month_pb2 as _month_pb2
+from pointclear.settlement.v1 import overdue_pb2 as _overdue_pb2
 from pointclear.settlement.v1 import payout_pb2 as _payout_pb2
 from pointclear.settlement.v1 import reconciliation_pb2 as _reconciliation_pb2
 from pointclear.settlement.v1 import report_pb2 as _report_pb2
@@ -205,6 +206,15 @@ class SettlementServiceStub:
     """Operators: money that came in and that nobody knows yet, oldest first."""
     ResolveSuspense: _grpc.UnaryUnaryMultiCallable[_bank_pb2.ResolveSuspenseRequest, _bank_pb2.ResolveSuspenseResponse]
     """Operators: money in suspense pays a leg, or goes back to who paid it. Repeating it is harmless."""
+    ListOverdue: _grpc.UnaryUnaryMultiCallable[_overdue_pb2.ListOverdueRequest, _overdue_pb2.ListOverdueResponse]
+    """What follows where a partner does not pay.
+
+    What was not paid in time, with the steps that are due; a partner sees its own.
+    """
+    DrawCollateral: _grpc.UnaryUnaryMultiCallable[_overdue_pb2.DrawCollateralRequest, _overdue_pb2.DrawCollateralResponse]
+    """Operators, two of them: a partner's collateral pays what it has not. Repeating it is harmless."""
+    GetUnwindReport: _grpc.UnaryUnaryMultiCallable[_overdue_pb2.GetUnwindReportRequest, _overdue_pb2.GetUnwindReportResponse]
+    """Operators: what a stated window would come to without a partner."""
 
 @_typing.type_check_only
 class SettlementServiceAsyncStub(SettlementServiceStub):
@@ -373,6 +383,15 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     """Operators: money that came in and that nobody knows yet, oldest first."""
     ResolveSuspense: _aio.UnaryUnaryMultiCallable[_bank_pb2.ResolveSuspenseRequest, _bank_pb2.ResolveSuspenseResponse]  # type: ignore[assignment]
     """Operators: money in suspense pays a leg, or goes back to who paid it. Repeating it is harmless."""
+    ListOverdue: _aio.UnaryUnaryMultiCallable[_overdue_pb2.ListOverdueRequest, _overdue_pb2.ListOverdueResponse]  # type: ignore[assignment]
+    """What follows where a partner does not pay.
+
+    What was not paid in time, with the steps that are due; a partner sees its own.
+    """
+    DrawCollateral: _aio.UnaryUnaryMultiCallable[_overdue_pb2.DrawCollateralRequest, _overdue_pb2.DrawCollateralResponse]  # type: ignore[assignment]
+    """Operators, two of them: a partner's collateral pays what it has not. Repeating it is harmless."""
+    GetUnwindReport: _aio.UnaryUnaryMultiCallable[_overdue_pb2.GetUnwindReportRequest, _overdue_pb2.GetUnwindReportResponse]  # type: ignore[assignment]
+    """Operators: what a stated window would come to without a partner."""
 
 class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
     """Windows, statements, legs and bank files."""
@@ -940,5 +959,32 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_bank_pb2.ResolveSuspenseResponse, _abc.Awaitable[_bank_pb2.ResolveSuspenseResponse]]:
         """Operators: money in suspense pays a leg, or goes back to who paid it. Repeating it is harmless."""
+
+    @_abc_1.abstractmethod
+    def ListOverdue(
+        self,
+        request: _overdue_pb2.ListOverdueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_overdue_pb2.ListOverdueResponse, _abc.Awaitable[_overdue_pb2.ListOverdueResponse]]:
+        """What follows where a partner does not pay.
+
+        What was not paid in time, with the steps that are due; a partner sees its own.
+        """
+
+    @_abc_1.abstractmethod
+    def DrawCollateral(
+        self,
+        request: _overdue_pb2.DrawCollateralRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_overdue_pb2.DrawCollateralResponse, _abc.Awaitable[_overdue_pb2.DrawCollateralResponse]]:
+        """Operators, two of them: a partner's collateral pays what it has not. Repeating it is harmless."""
+
+    @_abc_1.abstractmethod
+    def GetUnwindReport(
+        self,
+        request: _overdue_pb2.GetUnwindReportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_overdue_pb2.GetUnwindReportResponse, _abc.Awaitable[_overdue_pb2.GetUnwindReportResponse]]:
+        """Operators: what a stated window would come to without a partner."""
 
 def add_SettlementServiceServicer_to_server(servicer: SettlementServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

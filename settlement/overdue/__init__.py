@@ -1,0 +1,1 @@
+"""What follows where a partner does not pay: reminders, draws, holds and unwinds."""
