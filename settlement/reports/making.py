@@ -17,6 +17,7 @@ from settlement.payouts.making import payment_requests, remittance_advices
 from settlement.payouts.papers import PaymentRequest, RemittanceAdvice
 from settlement.reports import store
 from settlement.reports.account_map import NOTHING_MAPPED, AccountMap, maps_of
+from settlement.reports.apart import write_apart
 from settlement.reports.bank_proof import (
     BankProof,
     bank_proof,
@@ -52,6 +53,9 @@ from settlement.wire import parse_statement
 
 IN_MEMORY_MAX: Final = 8 << 20
 """A larger file lies on disk while it is made."""
+
+APART_FROM_LINES: Final = 20_000
+"""So many take seconds: they are written beside the server, not in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +213,8 @@ def _lines_csv(subject: Subject, target: IO[bytes]) -> None:
 
 def _lines_xlsx(subject: Subject, target: IO[bytes]) -> None:
     window, lines = subject.window, subject.lines
-    write_line_workbook(
+    write = write_line_workbook if subject.statement.line_count < APART_FROM_LINES else write_apart
+    write(
         target,
         lines.parts(subject.connection),
         lines.sha256,

@@ -14,6 +14,7 @@ ever lost. A sheet has room for 1,048,576 rows; what does not fit goes on in the
 
 import csv
 import io
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -80,21 +81,29 @@ def write_workbook(target: IO[bytes], sheets: Iterable[Sheet], title: str, day: 
     """Write an XLSX file; `day` is its date. Rows are taken one by one: a million need no more room
     in memory than a hundred.
     """
-    book = xlsxwriter.Workbook(
-        target,
-        {
-            "constant_memory": True,
-            "strings_to_formulas": False,
-            "strings_to_urls": False,
-            "strings_to_numbers": False,
-        },
-    )
-    created = datetime.combine(day, time(), UTC).replace(tzinfo=None)
-    book.set_properties({"title": title, "author": "Pointclear", "created": created})
-    styles = _Styles(book)
-    for sheet in sheets:
-        _write_sheet(book, styles, sheet)
-    book.close()
+    with tempfile.TemporaryDirectory(prefix="pointclear-workbook-") as folder:
+        book = xlsxwriter.Workbook(
+            target,
+            {
+                "constant_memory": True,
+                "tmpdir": folder,
+                "strings_to_formulas": False,
+                "strings_to_urls": False,
+                "strings_to_numbers": False,
+            },
+        )
+        try:
+            created = datetime.combine(day, time(), UTC).replace(tzinfo=None)
+            book.set_properties({"title": title, "author": "Pointclear", "created": created})
+            styles = _Styles(book)
+            for sheet in sheets:
+                _write_sheet(book, styles, sheet)
+            book.close()
+        except BaseException:
+            # Its rows lie in files that only a workbook which is written whole closes.
+            for page in book.worksheets():
+                page.row_data_fh.close()
+            raise
 
 
 def workbook(sheets: Iterable[Sheet], title: str, day: date) -> bytes:
