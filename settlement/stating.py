@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from exchange.fold import InvariantBroken
-from partners.limits.values import PartnerLimits
+from partners.limits.values import Funding, PartnerLimits
 from partners.registry import Partner
 from settlement import store
 from settlement.approval.draft import Draft, Stood
@@ -54,7 +54,8 @@ def draft_of(connection: Any, window: SettlementWindow, signing_key_id: str) -> 
             stands[name].collateral,
             reserved.get(name, 0),
             limit.funding,
-            limit.net_debit_cap,
+            # Of a PREPAID partner the collateral is the cap.
+            stands[name].collateral if limit.funding is Funding.PREPAID else limit.net_debit_cap,
             signing_key_id,
         )
 

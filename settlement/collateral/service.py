@@ -96,7 +96,7 @@ class CollateralCalls:
                 return asked, None
         check_free(asked.amount, standing(connection, of).free)
         return asked, Book(
-            f"withdrawal/{asked.withdrawal_id}",
+            f"collateral-withdrawal/{asked.withdrawal_id}",
             ENVELOPE_BODY,
             to_json(envelope).encode(),
             facts=(Fact(REQUESTED, of.currency, of.number, None, asked.withdrawal_id),),

@@ -2,12 +2,15 @@
 is written, loaded again by another process, and held by the database's last line.
 """
 
+from pathlib import Path
 from random import Random
 
 import psycopg2
 import pytest
 
-from exchange.commands import Book, Command
+from exchange.commands import Book, CloseWindow, Command
+from exchange.embedded_postgres import OWNER_ROLE
+from exchange.ledger import migration
 from exchange.ledger.accounts import HubAccount, collateral_account, hub_account
 from exchange.ledger.postings import Code, Posting
 from exchange.reading.position import read_position
@@ -94,6 +97,53 @@ def test_a_prepaid_partner_goes_as_far_as_its_collateral_and_the_database_holds_
         # No bank file tells of the top-up here.
         rules = {each.rule for each in check_books(connection)}
     assert rules == {"mirror_is_the_banks_closing"}
+
+
+def section_of_the_migration() -> str:
+    """What revision 18 does about credits that wait."""
+    text = (Path(migration.__file__).parent / "migrations/0018_finance.sql").read_text("utf-8")
+    begins = text.index("-- Credits that wait until their window is settled")
+    last = "ADD CONSTRAINT balance_floor"
+    return text[begins : text.index(";", text.index(last, begins)) + 1]
+
+
+def test_a_database_from_before_counts_the_credits_that_its_journal_has(
+    database: Database,
+) -> None:
+    ledger = found(database)
+    ledger.run(
+        [
+            make.set_limits(1, PartnerLimits("grocery", Funding.PREPAID, transfers_per_day=500)),
+            make.set_limits(2, PartnerLimits("deli", Funding.POSTPAID)),
+            make.set_limits(3, PartnerLimits("fuel", Funding.POSTPAID, 2 * make.CAP)),
+            top_up(1, "grocery", make.CAP),
+        ]
+    )
+    under = (("grocery", "fuel"), ("fuel", "grocery"), ("deli", "grocery"))
+    ledger.run([make.an_order(n, make.terms(*pair)) for n, pair in enumerate(under, 1)])
+    ledger.run([CloseWindow(make.WINDOW, None), make.an_order(9, make.terms("fuel", "grocery"))])
+    ledger.run([make.reverse(points=20)])
+    kept, credits_ = balances(database), sums(database)
+    assert any(each.credits_held for each in kept.values())
+    undo = (
+        "ALTER TABLE balance DROP CONSTRAINT balance_floor; DROP TABLE window_credit;"
+        " ALTER TABLE balance DROP COLUMN credits_held;"
+        # As a POSTPAID partner stood then.
+        " UPDATE balance SET floor = 0, lowest = credits_posted - debits_posted - debits_pending"
+        " FROM account AS a WHERE a.account_number = balance.account_number"
+        " AND a.name = 'deli.position';"
+        " ALTER TABLE balance ADD CONSTRAINT balance_floor"
+        " CHECK (credits_posted - debits_posted - debits_pending >= lowest);"
+    )
+    database.tell(undo, role=OWNER_ROLE)
+    database.tell(section_of_the_migration(), role=OWNER_ROLE)
+    assert balances(database) == kept
+    assert sums(database) == credits_
+    # And it goes on from there.
+    (decided,) = a_ledger(database, "later").run([make.an_order(10)])
+    assert decided.refusal is None
+    with database.connection() as connection:
+        assert OURS.isdisjoint(each.rule for each in check_books(connection))
 
 
 def test_a_postpaid_partner_has_no_cap_unless_one_is_set(database: Database) -> None:
