@@ -156,6 +156,15 @@ def spare_the_collector() -> None:
     gc.set_threshold(YOUNG_MAX)
 
 
+def leave_to_the_collector() -> None:
+    """Undo `spare_the_collector`; call it when the server ends.
+
+    Some libraries count at the interpreter's end what was left of them, and write about it on
+    standard error, where every line is a log line.
+    """
+    gc.unfreeze()
+
+
 async def register_host_keys(opened: Exchange, roles: frozenset[Role]) -> None:
     """Register the host's own keys, and the operators whom it vouches for in these roles.
 

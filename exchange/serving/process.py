@@ -133,6 +133,7 @@ async def serve_until_told(deployment: Deployment) -> None:
             await told.wait()
             readiness.stops()
             log.info("stopping", calls=door.under_way.calls)
+    server.leave_to_the_collector()
 
 
 def vouched_roles(environment: Environment) -> frozenset[Role]:
