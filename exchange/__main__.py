@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from exchange.cli.sample_commands import SampleOrder, SamplePapers
     from exchange.cli.sandbox_commands import BankOrder
 
+CENT = Decimal("0.01")
+"""The least that the demo's bank pays."""
+
 
 def main() -> None:
     """Run the command line."""
@@ -79,16 +82,20 @@ def conform(order: "ConformanceOrder") -> "list[Checked]":
 
 def simulated_bank(
     statement_id: str, booking_date: date, opening: Decimal, payments: "Sequence[Payment]"
-) -> tuple[bytes, Decimal]:
-    """The bank that the demo settles through: it books whatever it is asked to."""
-    from settlement.bank_simulator import PaymentRequest, bank_day
+) -> tuple[bytes, Decimal, str]:
+    """The bank that the demo settles through: it books whatever it is asked to, and tells of what
+    came in camt.053, of what went in MT940.
+    """
+    from settlement.bank_simulator import Paper, PaymentRequest, bank_day
 
     requests = [
-        PaymentRequest(each.direction, each.amount, each.reference, each.partner)
+        PaymentRequest(each.direction, each.amount.quantize(CENT), each.reference, each.partner)
         for each in payments
     ]
-    day = bank_day(statement_id, CURRENCY, booking_date, opening, requests)
-    return day.content, day.closing
+    came = any(each.direction == "PAY_IN" for each in payments)
+    paper = Paper.CAMT_053 if came else Paper.MT940
+    day = bank_day(statement_id, CURRENCY, booking_date, opening, requests, paper=paper)
+    return day.content, day.closing, paper.suffix
 
 
 def sandbox_bank(order: "BankOrder") -> tuple[bytes, Decimal]:

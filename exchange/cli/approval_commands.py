@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from exchange.cli.connection import connect
+from exchange.cli.connection import Connection, connect
 from exchange.cli.dispute_commands import dispute_document
 from exchange.cli.documents import instant, money
 from exchange.cli.options import (
@@ -151,30 +151,8 @@ def acknowledge(
 
     Look at it first with `statement`. Repeating it is harmless.
     """
-    profile = partner_profile(profile_dir, server)
-    name = profile.caller.name
-    with connect(profile) as connection:
-        response: GetStatementResponse = connection.call(
-            connection.settlement.GetStatement, GetStatementRequest(window_id=window_id)
-        )
-        envelope = envelope_from_proto(response.statement)
-        keys = connection.exchange_keys(Purpose.STATEMENTS)
-        stated = read_statement(envelope, keys, profile.audience, name)
-        digest = hashlib.sha256(envelope.payload).digest()
-        payload = StatementAcknowledgement(
-            audience=profile.audience,
-            partner_id=name,
-            window_id=window_id,
-            statement_sha256=digest,
-            issued_at_us=time.time_ns() // 1000,
-        ).SerializeToString(deterministic=True)
-        signed = sign(profile.signer(Purpose.AGREEMENTS), STATEMENT_ACKNOWLEDGEMENT, payload)
-        connection.call(
-            connection.settlement.AcknowledgeStatement,
-            AcknowledgeStatementRequest(acknowledgement=envelope_to_proto(signed)),
-            SETTLE_TIMEOUT_S,
-        )
-    version = stated.version or 1
+    with connect(partner_profile(profile_dir, server)) as connection:
+        version, digest = counter_sign_statement(connection, window_id)
     answer(
         as_json,
         {"window_id": window_id, "version": version, "statement_sha256": digest.hex()},
@@ -233,3 +211,31 @@ def unwind(
         table(("partner", "withheld"), amounts, right=("withheld",)),
         f"{partner} is taken out of {window_id}: {document['subject']}",
     )
+
+
+def counter_sign_statement(connection: Connection, window_id: str) -> tuple[int, bytes]:
+    """Counter-sign the newest version of the caller's statement, once it verifies; its number and
+    digest. Raises Failed.
+    """
+    profile = connection.profile
+    response: GetStatementResponse = connection.call(
+        connection.settlement.GetStatement, GetStatementRequest(window_id=window_id)
+    )
+    envelope = envelope_from_proto(response.statement)
+    keys = connection.exchange_keys(Purpose.STATEMENTS)
+    stated = read_statement(envelope, keys, profile.audience, profile.caller.name)
+    digest = hashlib.sha256(envelope.payload).digest()
+    payload = StatementAcknowledgement(
+        audience=profile.audience,
+        partner_id=profile.caller.name,
+        window_id=window_id,
+        statement_sha256=digest,
+        issued_at_us=time.time_ns() // 1000,
+    ).SerializeToString(deterministic=True)
+    signed = sign(profile.signer(Purpose.AGREEMENTS), STATEMENT_ACKNOWLEDGEMENT, payload)
+    connection.call(
+        connection.settlement.AcknowledgeStatement,
+        AcknowledgeStatementRequest(acknowledgement=envelope_to_proto(signed)),
+        SETTLE_TIMEOUT_S,
+    )
+    return stated.version or 1, digest

@@ -8,7 +8,7 @@ from uuid import UUID
 import typer
 import uuid_utils
 
-from exchange.cli.connection import connect
+from exchange.cli.connection import Connection, connect
 from exchange.cli.documents import instant, money
 from exchange.cli.options import (
     DEFAULT_DATA_DIR,
@@ -120,17 +120,23 @@ def withdraw(
 
 
 def _send(profile: Profile, message: LineDispute, as_json: bool) -> None:
+    with connect(profile) as connection:
+        dispute = send_dispute(connection, message)
+    _show([dispute], {"dispute": dispute_document(dispute)}, as_json)
+
+
+def send_dispute(connection: Connection, message: LineDispute) -> Dispute:
+    """Sign a dispute as the caller's, or its end, and send it. Raises Failed."""
+    profile = connection.profile
     message.audience = profile.audience
     message.partner_id = profile.caller.name
     message.issued_at_us = time.time_ns() // 1000
     payload = message.SerializeToString(deterministic=True)
     signed = sign(profile.signer(Purpose.AGREEMENTS), DISPUTE, payload)
-    with connect(profile) as connection:
-        response: DisputeLinesResponse = connection.call(
-            connection.settlement.DisputeLines,
-            DisputeLinesRequest(dispute=envelope_to_proto(signed)),
-        )
-    _show([response.dispute], {"dispute": dispute_document(response.dispute)}, as_json)
+    response: DisputeLinesResponse = connection.call(
+        connection.settlement.DisputeLines, DisputeLinesRequest(dispute=envelope_to_proto(signed))
+    )
+    return response.dispute
 
 
 def list_disputes(

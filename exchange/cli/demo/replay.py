@@ -5,6 +5,7 @@ one, and all of it verified.
 from contextlib import ExitStack
 
 from exchange.cli.connection import connect
+from exchange.cli.demo.approval import Approval
 from exchange.cli.demo.archive import write_archive
 from exchange.cli.demo.clients import client_processes
 from exchange.cli.demo.coalition import BRANDS, agreed_corridors
@@ -57,7 +58,8 @@ def replay(wanted: Replay, bank: Bank, progress: Progress) -> Figures:
         # that the operator could pay its share of bonuses from.
         middle = wanted.days // 2
         downtime = Downtime(programs[DOWN], deliveries, middle, min(middle + 1, wanted.days - 1))
-        players = Players(operators.together, brands, clients, bank, deliveries, downtime)
+        approval = Approval(operators.together, brands, middle)
+        players = Players(operators.together, brands, clients, bank, deliveries, downtime, approval)
         week = play_all(wanted, players, progress)
         corridor = agreed_corridors()["grocery", "fuel"]
         source, target = (brands[e.partner_id] for e in (corridor.source, corridor.target))

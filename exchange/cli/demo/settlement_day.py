@@ -1,4 +1,6 @@
-"""One settlement day: close, state, ask for payments, import what the bank booked, pay, settle."""
+"""One settlement day: close, look at the draft and approve it, have it accepted, ask for payments,
+import what the bank booked, pay, settle.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from exchange.cli.failure import unavailable
 from exchange.cli.files import write_output
 from partners.points import format_amount
 from pointclear.settlement.v1 import settlement_service_pb2 as pb
+from pointclear.settlement.v1.approval_pb2 import GetDraftRequest, GetDraftResponse
 
 SETTLE_TIMEOUT_S = 300.0
 
@@ -32,9 +35,9 @@ class Payment:
     partner: str
 
 
-Bank = Callable[[str, date, Decimal, Sequence[Payment]], tuple[bytes, Decimal]]
-"""Books payments: statement id, booking date, opening balance and payments to the statement file
-and closing balance.
+Bank = Callable[[str, date, Decimal, Sequence[Payment]], tuple[bytes, Decimal, str]]
+"""Books payments: statement id, booking date, opening balance and payments to the statement file,
+the closing balance, and the suffix of such a file's name.
 """
 
 
@@ -44,6 +47,7 @@ class SettledDay:
 
     window: pb.Window
     legs: tuple[pb.Leg, ...]
+    """Those that were paid."""
     bank_balance: Decimal
     """What the settlement account holds afterwards."""
 
@@ -55,8 +59,10 @@ def settle_day(
     window_id: str,
     days: tuple[date, date],
     opening: Decimal,
+    accept: Callable[[str], None],
 ) -> SettledDay:
-    """Close the window and bring it to SETTLED. `days` are its business date and the next window's.
+    """Close the window and bring it to SETTLED. `days` are its business date and the next window's;
+    `accept` has the brands accept its statements.
 
     The bank books the payments in first: payments out are instructed only when they are covered.
     """
@@ -64,20 +70,32 @@ def settle_day(
     close = pb.CloseWindowRequest(window_id=window_id, next_business_date=tomorrow.isoformat())
     operator.call(operator.settlement.CloseWindow, close)
     balance = opening
+    approve(operator, window_id)
+    accept(window_id)
     stated = settle(operator, window_id)
     for direction in DIRECTIONS:
         payments = pending(stated.legs, direction)
         if payments:
             statement_id = f"{window_id}-{direction.lower().replace('_', '-')}"
-            content, balance = bank(statement_id, today, balance, payments)
-            write_output(bank_folder / f"{statement_id}.bank.csv", content)
+            content, balance, suffix = bank(statement_id, today, balance, payments)
+            write_output(bank_folder / f"{statement_id}.bank{suffix}", content)
             imported = pb.ImportBankFileRequest(currency=CURRENCY, content=content)
             operator.call(operator.settlement.ImportBankFile, imported, SETTLE_TIMEOUT_S)
             stated = settle(operator, window_id)
     if stated.window.state != pb.WINDOW_STATE_SETTLED:
         name = pb.WindowState.Name(stated.window.state)
         raise unavailable(f"{window_id} did not settle: it is {name}", "This is a bug.")
-    return SettledDay(stated.window, tuple(stated.legs), balance)
+    paid = tuple(leg for leg in stated.legs if leg.state == pb.LEG_STATE_CONFIRMED)
+    return SettledDay(stated.window, paid, balance)
+
+
+def approve(operator: Connection, window_id: str) -> None:
+    """State the window as its draft says: both people of finance sign for that draft alone."""
+    draft: GetDraftResponse = operator.call(
+        operator.settlement.GetDraft, GetDraftRequest(window_id=window_id), SETTLE_TIMEOUT_S
+    )
+    request = pb.SettleWindowRequest(window_id=window_id, draft_sha256=draft.draft_sha256)
+    operator.call(operator.settlement.SettleWindow, request, SETTLE_TIMEOUT_S)
 
 
 def settle(operator: Connection, window_id: str) -> pb.SettleWindowResponse:

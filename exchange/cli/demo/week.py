@@ -17,6 +17,7 @@ from typing import Protocol
 from uuid import UUID
 
 from exchange.cli.connection import Connection
+from exchange.cli.demo.approval import Approval
 from exchange.cli.demo.brand_client import COMMITTED, RESERVED, Outcome, Wish
 from exchange.cli.demo.clients import ClientProcess, order_all
 from exchange.cli.demo.coalition import CURRENCY, SCALE, agreed_corridors
@@ -68,6 +69,7 @@ class Players:
     bank: Bank
     deliveries: Deliveries
     downtime: Downtime
+    approval: Approval
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,7 @@ class Week:
         wishes = tuple(
             wish_of(each, self._agreed, left, self.linked) for each in planned.conversions
         )
+        players.approval.begins(place)
         players.downtime.begins(place)
         started = time.perf_counter()
         outcomes = tuple(order_all(players.clients, wishes))
@@ -160,6 +163,7 @@ class Week:
             f"{CURRENCY.lower()}-{day}",
             (day, day + timedelta(days=1)),
             self.bank_balance,
+            lambda window_id: players.approval.accept(window_id, place),
         )
         self.bank_balance = settled.bank_balance
         self._played.append(Played(planned.conversions, wishes, outcomes, settled, ordering_s))
@@ -203,6 +207,7 @@ def play_all(wanted: Replay, players: Players, progress: Progress) -> Week:
     operator = players.operator
     request = pb.OpenWindowRequest(currency=CURRENCY, business_date=wanted.first_day.isoformat())
     operator.call(operator.settlement.OpenWindow, request)
+    players.approval.agree()
     progress.begin("replaying days of purchases", wanted.days)
     week = Week(wanted, players)
     for day in (wanted.first_day + timedelta(days=n) for n in range(wanted.days)):
