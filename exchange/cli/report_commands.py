@@ -66,7 +66,7 @@ def list_reports(
 ) -> None:
     """List the reports of a window, those too that nobody has asked for yet."""
     with connect(either_profile(profile_dir, data_dir, server)) as connection:
-        reports = _reports(connection, window_id, partner or "")
+        reports = reports_of(connection, window_id, partner or "")
     documents = [_document(each) for each in reports]
     answer(
         as_json,
@@ -111,7 +111,7 @@ def get(
     ):
         wanted = [
             each
-            for each in _reports(connection, window_id, partner or "")
+            for each in reports_of(connection, window_id, partner or "")
             if every or (each.kind == kind and format_ in ("", each.format))
         ]
         if not wanted:
@@ -229,7 +229,8 @@ def _tell(shown: Progress, task: Any, step: DownloadReportResponse) -> None:
         shown.advance(task, len(step.chunk))
 
 
-def _reports(connection: Connection, window_id: str, partner_id: str) -> list[Report]:
+def reports_of(connection: Connection, window_id: str, partner_id: str) -> list[Report]:
+    """What there is of a window, for a partner or for the operator itself. Raises Failed."""
     response: ListReportsResponse = connection.call(
         connection.settlement.ListReports,
         ListReportsRequest(period=window_id, partner_id=partner_id),

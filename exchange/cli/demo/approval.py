@@ -19,7 +19,7 @@ from pointclear.settlement.v1 import approval_pb2 as pb
 from pointclear.settlement.v1 import scheme_pb2
 from pointclear.settlement.v1.statement_pb2 import DISPUTE_REASON_NOT_CREDITED, LineDispute
 
-DISPUTES = "fuel"
+DISPUTES = "produce"
 """The brand that has not found a credit, until it looks again."""
 CLOCK_MINUTES = 60
 """For so long silence does not accept; nobody is silent here."""

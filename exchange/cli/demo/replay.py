@@ -17,6 +17,8 @@ from exchange.cli.demo.mishaps import send_mishaps
 from exchange.cli.demo.onboarding import onboard
 from exchange.cli.demo.operators import OPERATORS, both_operators, read_trail
 from exchange.cli.demo.outage import Downtime
+from exchange.cli.demo.own_books import RECONCILES, reconcile
+from exchange.cli.demo.papers import fetch_papers
 from exchange.cli.demo.planted import plant
 from exchange.cli.demo.programs import running_programs, set_routes
 from exchange.cli.demo.promotion_costs import read_costs
@@ -66,6 +68,12 @@ def replay(wanted: Replay, bank: Bank, progress: Progress) -> Figures:
         mishaps = send_mishaps(source, corridor) + plant(operators, source, target, corridor)
         progress.begin("fetching receipts and statements", len(profiles) * len(week.window_ids))
         write_archive(profiles, week.window_ids, wanted.out, progress.step)
+        progress.begin("fetching papers, and reconciling a brand's own file", len(brands) + 2)
+        last = week.window_ids[-1]
+        papers = fetch_papers(operators.maker, brands, last, wanted.out, progress.step)
+        own, kept = brands[RECONCILES], wanted.out / RECONCILES
+        reconciled = reconcile(own, week.window_ids, week.members, kept)
+        progress.step(RECONCILES)
         seen = tuple(sights(week.linked, folder)) if week.linked else ()
         acted = read_trail(operators.maker)
         # What was promised is still told: last of all by files, whose results are asked for later.
@@ -85,4 +93,8 @@ def replay(wanted: Replay, bank: Bank, progress: Progress) -> Figures:
         acted=acted,
         reached=reached,
         outage=downtime.outage(),
+        acknowledged=approval.acknowledged,
+        disputed=approval.disputed,
+        papers=papers,
+        reconciled=reconciled,
     )

@@ -78,7 +78,8 @@ def page(figures: Figures) -> str:
         verified=figures.verified,
         brands=tables.brand_table(totals),
         drawings=tuple(drawings(figures)),
-        notes=tuple(notes(figures)),
+        notes=(*notes(figures), *finance_notes(figures)),
+        reconciled=figures.is_reconciled,
     )
 
 
@@ -240,6 +241,35 @@ def notes(figures: Figures) -> Iterator[Note]:
             f" moves money takes two: {count(together)} times one operator made it and another"
             " approved the very bytes. What nobody has approved waits, and has changed nothing.",
             tables.operator_table(figures.acted),
+        )
+
+
+def finance_notes(figures: Figures) -> Iterator[Note]:
+    """How the days were closed, in tables."""
+    if figures.disputed is not None:
+        yield Note(
+            "A line in dispute",
+            "Two people of finance approve each day's draft by its digest; then every brand looks"
+            f" at its statement and counter-signs it: {count(figures.acknowledged)} times. On one"
+            " day a brand did not find a credit. Its line was withheld on both sides, the two"
+            " statements were stated again, and nobody else waited.",
+            tables.dispute_table(figures.disputed),
+        )
+    if figures.reconciled is not None:
+        found = figures.reconciled
+        yield Note(
+            "A brand's own file, reconciled",
+            f"{NAMES[found.brand]} held its own file of {count(found.rows)} rows against the"
+            f" exchange's {count(found.lines)} lines of {found.window_id}. One difference of every"
+            " kind had been planted into it.",
+            tables.reconciled_table(found),
+        )
+    if figures.papers:
+        yield Note(
+            "Papers of the last day",
+            "A statement as PDF and the lines as a workbook for every brand, and for the operator"
+            " who owes whom and the proof that the bank holds it. The same bytes come out again.",
+            tables.paper_table(figures.papers),
         )
 
 

@@ -4,12 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from exchange.cli.demo.approval import Disputed
 from exchange.cli.demo.chart_parts import HUB_NAME, NAMES
 from exchange.cli.demo.coalition import BRANDS, CURRENCY, SCALE
 from exchange.cli.demo.linked import Sight
 from exchange.cli.demo.mishaps import Refusal
 from exchange.cli.demo.operators import Acted
 from exchange.cli.demo.outage import Outage
+from exchange.cli.demo.own_books import Reconciled
+from exchange.cli.demo.papers import Paper
 from exchange.cli.demo.promotion_costs import PromotionCost
 from exchange.cli.demo.reached import Reached
 from exchange.cli.demo.totals import HUB, Totals
@@ -19,6 +22,21 @@ BRAND_IDS = tuple(brand.partner_id for brand in BRANDS)
 REPLAYED = "replayed purchases"
 STATES = {"CARRIED_OUT": "was done", "REFUSED": "was refused", "PENDING": "waits"}
 """Of an operator's action, for people."""
+NEXT_STEPS = {
+    "MISSING_AT_PARTNER": "look it up; dispute it where nobody was credited",
+    "MISSING_AT_EXCHANGE": "a stray row: take it out, or order a transfer",
+    "POINTS_MISMATCH": "compare with the agreement version",
+    "MONEY_MISMATCH": "compare price and rounding",
+    "RATE_MISMATCH": "compare with the agreement version",
+    "FEE_MISMATCH": "compare the fee's terms",
+    "TAX_MISMATCH": "compare the tax code and its rate",
+    "STATUS_MISMATCH": "can end a transfer in doubt",
+    "DUPLICATE_AT_PARTNER": "reverse one",
+    "TIMING": "clears itself with the other day's file",
+    "MEMBER_MISMATCH": "compare by digests, never by references",
+    "ROUNDING": "explained, never dropped",
+}
+"""What to do about a break, for people."""
 WAYS = {
     "PULL": "fetches",
     "GRPC": "is called over gRPC",
@@ -220,6 +238,46 @@ def outage_table(outage: Outage) -> Table:
     ]
     columns = ("second", f"wait for {outage.brand}", "of these in doubt", "wait for other brands")
     return Table(columns, tuple(rows))
+
+
+def reconciled_table(reconciled: Reconciled) -> Table:
+    """What was planted into a brand's own file, and what was found in it."""
+    rows = [
+        (
+            category,
+            count(reconciled.planted.get(category, 0)),
+            count(reconciled.found.get(category, 0)),
+            NEXT_STEPS.get(category, ""),
+        )
+        for category in sorted({*reconciled.planted, *reconciled.found})
+    ]
+    columns = (f"break in {reconciled.brand}'s own file", "planted", "found", "next step")
+    return Table(columns, tuple(rows), words=True)
+
+
+def paper_table(papers: Sequence[Paper]) -> Table:
+    """What the last day produced for people."""
+    rows = [
+        (NAMES.get(each.whose, HUB_NAME), each.name, count(each.size), each.sha256[:16])
+        for each in papers
+    ]
+    return Table(("whose", "file", "bytes", "SHA-256 begins with"), tuple(rows), words=True)
+
+
+def dispute_table(disputed: Disputed) -> Table:
+    """What was in dispute for a day."""
+    rows = (
+        (
+            disputed.window_id,
+            NAMES[disputed.brand],
+            NAMES.get(disputed.other, disputed.other),
+            amount(disputed.amount),
+            ", ".join(NAMES[name] for name, n in disputed.versions.items() if n > 1),
+            "withdrawn the next day" if disputed.withdrawn else "not decided yet",
+        ),
+    )
+    columns = ("window", "disputed by", "with", f"withheld {CURRENCY}", "stated again", "then")
+    return Table(columns, rows, words=True)
 
 
 def count(number: int) -> str:

@@ -5,15 +5,18 @@ from dataclasses import asdict
 
 from rich.console import RenderableType
 
+from exchange.cli.demo.approval import Disputed
 from exchange.cli.demo.coalition import BRANDS, CURRENCY, SCALE
 from exchange.cli.demo.figures import Figures
 from exchange.cli.demo.linked import Sight
 from exchange.cli.demo.offers import OFFERS, TIERS
 from exchange.cli.demo.operators import Acted
 from exchange.cli.demo.outage import Outage
+from exchange.cli.demo.own_books import Reconciled
+from exchange.cli.demo.papers import Paper
 from exchange.cli.demo.promotion_costs import PromotionCost
 from exchange.cli.demo.reached import Reached
-from exchange.cli.demo.report_tables import reached_table
+from exchange.cli.demo.report_tables import reached_table, reconciled_table
 from exchange.cli.demo.totals import HUB, Totals
 from exchange.cli.output import pairs, table
 from partners.points import format_amount
@@ -45,6 +48,10 @@ def document(figures: Figures) -> dict[str, object]:
         "operators": [asdict(each) for each in figures.acted],
         "programs": {each.brand: asdict(each) for each in figures.reached},
         "outage": outage_document(figures.outage),
+        "statements_acknowledged": figures.acknowledged,
+        "disputed": disputed_document(figures.disputed),
+        "papers": [asdict(each) for each in figures.papers],
+        "reconciled": reconciled_document(figures.reconciled),
         "currency": CURRENCY,
         "bank_balance": figures.bank_balance,
         "refused_on_purpose": [asdict(each) for each in figures.mishaps],
@@ -65,6 +72,18 @@ def outage_document(outage: Outage | None) -> dict[str, object] | None:
         "left_in_window": outage.left_in_window,
         "caught_up_after_seconds": round(outage.drained_at - outage.back_at, 1),
     }
+
+
+def disputed_document(disputed: Disputed | None) -> dict[str, object] | None:
+    """What was withheld for a day."""
+    if disputed is None:
+        return None
+    return {**asdict(disputed), "amount": format_amount(disputed.amount, SCALE)}
+
+
+def reconciled_document(reconciled: Reconciled | None) -> dict[str, object] | None:
+    """What was found in a brand's own file."""
+    return None if reconciled is None else asdict(reconciled)
 
 
 def promotions_document(
@@ -101,6 +120,7 @@ def render(figures: Figures) -> tuple[RenderableType, ...]:
             right=("by link",),
         ),
         programs_table(figures.reached),
+        *([breaks_table(figures.reconciled)] if figures.reconciled else ()),
         table(("refused on purpose", "reason", "signed receipt"), on_purpose),
         pairs(
             (
@@ -109,6 +129,9 @@ def render(figures: Figures) -> tuple[RenderableType, ...]:
                 ("committed", f"{totals.committed} ({totals.quoted} at quotes)"),
                 ("refused", reasons(totals)),
                 ("bank balance", f"{figures.bank_balance} {CURRENCY}"),
+                ("statements acknowledged", figures.acknowledged),
+                *(withheld(figures.disputed) if figures.disputed else ()),
+                *(printed(figures.papers) if figures.papers else ()),
                 ("operators signed", signed(figures.acted)),
                 *(down(figures.outage) if figures.outage else ()),
                 *verified,
@@ -156,6 +179,27 @@ def programs_table(reached: Sequence[Reached]) -> RenderableType:
     every = reached_table(reached)
     rows = [(each.brand, *row[1:]) for each, row in zip(reached, every.rows, strict=True)]
     return table(every.columns, rows, right=every.columns[2:])
+
+
+def breaks_table(reconciled: Reconciled) -> RenderableType:
+    """What was planted into a brand's own file, and what was found in it."""
+    every = reconciled_table(reconciled)
+    return table(every.columns, every.rows, right=every.columns[1:3])
+
+
+def withheld(disputed: Disputed) -> tuple[tuple[str, str], ...]:
+    """What was in dispute for a day."""
+    versions = sum(each > 1 for each in disputed.versions.values())
+    ended = "withdrawn the next day" if disputed.withdrawn else "not decided yet"
+    amount = f"{format_amount(disputed.amount, SCALE)} {CURRENCY}"
+    said = f"{amount} between {disputed.other} and {disputed.brand}, {versions} statements again"
+    return (("in dispute", f"{said}, {ended}"),)
+
+
+def printed(papers: Sequence[Paper]) -> tuple[tuple[str, str], ...]:
+    """How many papers there are."""
+    pdf = sum(each.name.endswith(".pdf") for each in papers)
+    return (("papers of the last day", f"{pdf} PDF, {len(papers) - pdf} XLSX"),)
 
 
 def down(outage: Outage) -> tuple[tuple[str, str], ...]:

@@ -117,6 +117,16 @@ class Week:
         return tuple(each.settled.window.window_id for each in self._played)
 
     @property
+    def members(self) -> dict[str, str]:
+        """By transfer, what its brands call the member; without those who are known by a link."""
+        return {
+            outcome.transfer_id: wish.member
+            for played in self._played
+            for wish, outcome in zip(played.wishes, played.outcomes, strict=True)
+            if not wish.link_id
+        }
+
+    @property
     def instructions(self) -> Counter[str]:
         """By target, the transfers of which its program was to be told."""
         return Counter(
