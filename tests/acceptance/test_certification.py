@@ -336,6 +336,10 @@ def test_the_simulated_bank_takes_only_its_own_files(newcomer: Newcomer) -> None
     right = newcomer.run(*bank, "--after", "full.csv")
     assert json.loads(right.stdout)["mode"] == "late", right.stderr
     assert (newcomer.home / "late.csv").read_text().startswith("POINTCLEAR-BANK-STATEMENT,1")
+    for form, start in (("camt.053", "<?xml"), ("mt940", "{1:")):
+        written = newcomer.run(*bank, "--after", "full.csv", "--format", form)
+        assert written.returncode == 0, written.stderr
+        assert (newcomer.home / "late.csv").read_text().startswith(start)
 
 
 def test_a_seed_gives_the_same_papers_again_and_no_folder_is_written_over(
