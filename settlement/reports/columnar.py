@@ -10,8 +10,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-import duckdb
-
 from settlement.line_file import COLUMNS as LINE_COLUMNS
 
 MEMORY_MAX: Final = "512MB"
@@ -90,6 +88,9 @@ def _csv(sources: Sequence[Path], *, named: bool = False) -> str:
 
 def _copy(query: str, target: Path, format_: str) -> None:
     shape = "FORMAT parquet, COMPRESSION zstd" if format_ == "parquet" else "FORMAT json"
+    # Loaded when it is needed: every server starts, few export.
+    import duckdb
+
     with duckdb.connect() as database:
         database.execute("SET threads = 1")
         database.execute("SET TimeZone = 'UTC'")

@@ -18,11 +18,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from typing import IO, Final
-
-import xlsxwriter
-from xlsxwriter.format import Format
-from xlsxwriter.worksheet import Worksheet
+from typing import IO, Any, Final
 
 from partners.cells import neutralised
 from partners.points import format_amount
@@ -81,6 +77,9 @@ def write_workbook(target: IO[bytes], sheets: Iterable[Sheet], title: str, day: 
     """Write an XLSX file; `day` is its date. Rows are taken one by one: a million need no more room
     in memory than a hundred.
     """
+    # Loaded when it is needed: every server starts, few write workbooks.
+    import xlsxwriter
+
     with tempfile.TemporaryDirectory(prefix="pointclear-workbook-") as folder:
         book = xlsxwriter.Workbook(
             target,
@@ -116,16 +115,16 @@ def workbook(sheets: Iterable[Sheet], title: str, day: date) -> bytes:
 class _Styles:
     """How cells look."""
 
-    def __init__(self, book: xlsxwriter.Workbook) -> None:
-        self.head: Format = book.add_format({"bold": True, "bottom": 1, "text_wrap": True})
-        self.count: Format = book.add_format({"num_format": "#,##0"})
-        self.text: Format = book.add_format({"num_format": "@"})
-        self.long: Format = book.add_format({"num_format": "@", "align": "right"})
-        self.quoted: Format = book.add_format({"num_format": "@", "quote_prefix": True})
-        self._money: dict[int, Format] = {}
+    def __init__(self, book: Any) -> None:
+        self.head: Any = book.add_format({"bold": True, "bottom": 1, "text_wrap": True})
+        self.count: Any = book.add_format({"num_format": "#,##0"})
+        self.text: Any = book.add_format({"num_format": "@"})
+        self.long: Any = book.add_format({"num_format": "@", "align": "right"})
+        self.quoted: Any = book.add_format({"num_format": "@", "quote_prefix": True})
+        self._money: dict[int, Any] = {}
         self._book = book
 
-    def money(self, scale: int) -> Format:
+    def money(self, scale: int) -> Any:
         """Amounts with all digits of a scale."""
         if scale not in self._money:
             shown = "#,##0." + "0" * scale if scale else "#,##0"
@@ -133,7 +132,7 @@ class _Styles:
         return self._money[scale]
 
 
-def _write_sheet(book: xlsxwriter.Workbook, styles: _Styles, sheet: Sheet) -> None:
+def _write_sheet(book: Any, styles: _Styles, sheet: Sheet) -> None:
     page, place, number = _new_page(book, styles, sheet, 1), 1, 1
     for row in sheet.rows:
         if place == SHEET_ROWS_MAX:
@@ -144,8 +143,8 @@ def _write_sheet(book: xlsxwriter.Workbook, styles: _Styles, sheet: Sheet) -> No
         place += 1
 
 
-def _new_page(book: xlsxwriter.Workbook, styles: _Styles, sheet: Sheet, number: int) -> Worksheet:
-    page: Worksheet = book.add_worksheet(sheet.name if number == 1 else f"{sheet.name} {number}")
+def _new_page(book: Any, styles: _Styles, sheet: Sheet, number: int) -> Any:
+    page: Any = book.add_worksheet(sheet.name if number == 1 else f"{sheet.name} {number}")
     page.freeze_panes(1, 0)
     for column, name in enumerate(sheet.columns):
         width = sheet.widths[column] if sheet.widths else max(10.0, len(name) + 2.0)
@@ -154,7 +153,7 @@ def _new_page(book: xlsxwriter.Workbook, styles: _Styles, sheet: Sheet, number: 
     return page
 
 
-def _write_cell(page: Worksheet, styles: _Styles, place: int, column: int, cell: Cell) -> None:
+def _write_cell(page: Any, styles: _Styles, place: int, column: int, cell: Cell) -> None:
     if isinstance(cell, Money):
         if abs(cell.units) <= EXACT_MAX:
             number = float(cell.text)

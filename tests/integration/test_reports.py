@@ -11,8 +11,11 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from psycopg2 import errors
 from python_calamine import CalamineWorkbook
 
+from exchange.embedded_postgres import OWNER_ROLE
+from exchange.fold import InvariantBroken
 from partners.caller import Caller
 from partners.errors import Reason, Refused
 from pointclear.settlement.v1 import approval_pb2
@@ -20,12 +23,14 @@ from pointclear.settlement.v1 import report_pb2 as pb
 from settlement.line_file import read_line_file
 from settlement.reports import making
 from settlement.reports.catalogue import OUTPUTS, ReportName, output_of
+from settlement.service import SettlementService
 from tests.database import Database
 from tests.integration.test_settlement_cycle import (
     AUDIENCE,
     CNY,
     FIRST,
     OPERATOR,
+    SIGNERS,
     Coalition,
     found,
     order,
@@ -369,3 +374,51 @@ def test_each_version_of_a_statement_has_papers_of_its_own(stated: Coalition) ->
     assert kept == [(1, first[0].sha256), (2, report.sha256)]
     booked = json.loads(download(stated, "journal", "json", AURORA)[1])
     assert (booked["version"], {line["entry"] for line in booked["lines"]}) == (2, {"net"})
+
+
+def test_t08_a_report_that_was_altered_is_noticed(fresh_database: Callable[[], Database]) -> None:
+    database = fresh_database()
+    coalition = found(database.engine(), 1000 * CNY)
+    worked_example(coalition)
+    coalition.settle()
+    download(coalition, "statement", "csv", AURORA)
+    with pytest.raises(errors.InsufficientPrivilege):
+        database.tell("UPDATE report_part SET content = ''", role=OWNER_ROLE)
+    database.tell("ALTER TABLE report_part DISABLE TRIGGER append_only", role=OWNER_ROLE)
+    database.tell("UPDATE report_part SET content = content || 'x'::bytea", role=OWNER_ROLE)
+    with pytest.raises(InvariantBroken, match="altered"):
+        download(coalition, "statement", "csv", AURORA)
+
+
+def test_two_who_ask_at_once_get_the_same_file(stated: Coalition) -> None:
+    async def ask() -> list[bytes]:
+        request = pb.DownloadReportRequest(period=WINDOW, kind="statement", format="pdf")
+        services = [
+            stated.service,
+            SettlementService(stated.engine, stated.submit, AUDIENCE, SIGNERS),
+        ]
+
+        async def one(service: SettlementService) -> bytes:
+            steps = [each async for each in service.download_report(request, AURORA)]
+            return b"".join(each.chunk for each in steps)
+
+        return await asyncio.gather(*map(one, services))
+
+    first, second = asyncio.run(ask())
+    assert first == second
+
+
+def test_large_files_come_in_parts(stated: Coalition, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("settlement.reports.store.PART_BYTES", 1000)
+    monkeypatch.setattr("settlement.reports.service.CHUNK_BYTES_MAX", 300)
+    _, content = download(stated, "statement", "pdf", AURORA)
+    assert len(content) > 10_000
+    assert content.startswith(b"%PDF-")
+
+
+def test_lines_beyond_a_few_are_written_by_another_process(
+    stated: Coalition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = made_again(stated, "lines", "xlsx", "aurora")
+    monkeypatch.setattr("settlement.reports.making.APART_FROM_LINES", 1)
+    assert download(stated, "lines", "xlsx", AURORA)[1] == here
