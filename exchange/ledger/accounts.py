@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 UNIT_SHIFT = 20
+_IN_UNIT = (1 << UNIT_SHIFT) - 1
 _TAX_FIRST = 0x100
 _PARTNER_FIRST = 0x1000
 TAX_NUMBER_MAX = _PARTNER_FIRST - _TAX_FIRST - 1
@@ -109,14 +110,12 @@ def party_of(account: int) -> int:
 
 def is_position(account: int) -> bool:
     """Whether a currency account is a partner's position."""
-    n = account & ((1 << UNIT_SHIFT) - 1)
-    return n >= _PARTNER_FIRST and n % 2 == 0
+    return account & _IN_UNIT >= _PARTNER_FIRST and not account & 1
 
 
 def is_collateral(account: int) -> bool:
     """Whether a currency account is a partner's collateral."""
-    n = account & ((1 << UNIT_SHIFT) - 1)
-    return n >= _PARTNER_FIRST and n % 2 == 1
+    return account & _IN_UNIT >= _PARTNER_FIRST and bool(account & 1)
 
 
 def tax_number_of(account: int) -> int:

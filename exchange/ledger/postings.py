@@ -69,8 +69,6 @@ COLLATERAL_CODES = frozenset({Code.TOP_UP, Code.WITHDRAW})
 OUTSIDE_NETS = PAYMENT_CODES | COLLATERAL_CODES
 """What a window counts and its nets leave out."""
 
-_NEVER_WAITS = OUTSIDE_NETS | POINTS_CODES
-
 
 class Phase(IntEnum):
     """Where a posting stands in the life of a hold."""
@@ -82,6 +80,8 @@ class Phase(IntEnum):
     VOIDS = 4
     """Releases an earlier pending posting."""
 
+
+_POSTED, _CONFIRMS = Phase.POSTED, Phase.CONFIRMS
 
 COUNTER_MAX = 2**62 - 1
 """Most that a balance's counter may hold: the database adds two of them in 64 bits."""
@@ -221,14 +221,17 @@ def waiting_credits(postings: Iterable[Posting]) -> dict[int, int]:
     """What an entry credits to each position beyond what it debits, by account: a credit, its own
     fee left out, that some partners may use only when its window is settled. Payments are none.
     """
+    # Every transfer comes by here, so accounts are looked at first, and enum members not looked up.
     net: dict[int, int] = {}
+    posted, confirms = _POSTED, _CONFIRMS
     for each in postings:
-        if each.code in _NEVER_WAITS:
+        credit, debit, phase = each.credit, each.debit, each.phase
+        if not (is_position(credit) or is_position(debit)) or each.code in OUTSIDE_NETS:
             continue
-        if each.phase in (Phase.POSTED, Phase.CONFIRMS) and is_position(each.credit):
-            net[each.credit] = net.get(each.credit, 0) + each.amount
-        if each.phase is Phase.POSTED and is_position(each.debit):
-            net[each.debit] = net.get(each.debit, 0) - each.amount
+        if (phase is posted or phase is confirms) and is_position(credit):
+            net[credit] = net.get(credit, 0) + each.amount
+        if phase is posted and is_position(debit):
+            net[debit] = net.get(debit, 0) - each.amount
     return {account: credit for account, credit in net.items() if credit > 0}
 
 
