@@ -97,12 +97,12 @@ FROM stream_entry WHERE log_index >= :first_index AND log_index < :end_index
 GROUP BY partner_number;
 
 -- name: stream_payloads(partner_number, first_seq, last_seq)
--- A part of a partner's stream, with its own orders while they are stored.
+-- A part of a partner's stream, with its own orders while they are stored. For what it was told and did not order itself
+-- neither record nor order is looked up.
 SELECT s.payload_kind, s.payload, q.payload
 FROM stream_entry AS s
-JOIN record AS r USING (log_index)
-LEFT JOIN request AS q
-    ON s.payload_kind IN (1, 4) AND q.transfer_id = r.transfer_id AND q.partner_number = s.partner_number
+LEFT JOIN record AS r ON r.log_index = CASE WHEN s.payload_kind IN (1, 4) THEN s.log_index END
+LEFT JOIN request AS q ON q.transfer_id = r.transfer_id AND q.partner_number = s.partner_number
 WHERE s.partner_number = :partner_number AND s.stream_seq BETWEEN :first_seq AND :last_seq
 ORDER BY s.stream_seq;
 

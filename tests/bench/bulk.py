@@ -55,6 +55,8 @@ AUDIENCE = "pointclear.local/bulk"
 BATCH = 1000
 """Commands in one transaction, as many as the sequencer takes."""
 REVERSED_EVERY = 50
+BLOCKS = 991
+"""Amounts go round with this many on each corridor: about 12,000 figures of money in a day."""
 BYTES_PER_TRANSFER = 4_000
 """What one takes on disk at most, bloat and the write-ahead log's share among it; 2,600 stay."""
 SPARE_BYTES = 3_000_000_000
@@ -178,7 +180,7 @@ def make(data_dir: Path, brands: Path, log: Path) -> None:
 
 def orders(profiles: list[Profile], signers: dict[str, Signer]) -> Iterator[Order]:
     """Orders without end, the brands by turns, as admission lets them through."""
-    for source in cycle([orders_of(each, signers[each.caller.name]) for each in profiles]):
+    for source in cycle([orders_of(each, signers[each.caller.name], BLOCKS) for each in profiles]):
         envelope = envelope_from_proto(next(source))
         yield order_from_proto(parse_order(envelope), envelope)
 

@@ -100,20 +100,23 @@ def agree(operator: Connection, directories: list[Path]) -> None:
             )
 
 
-def orders_of(profile: Profile, signer: Signer | None = None) -> Iterator[SignedEnvelope]:
-    """Signed orders of a brand without end, going round its corridors; its own key signs them
-    unless told.
+def orders_of(
+    profile: Profile, signer: Signer | None = None, blocks: int = BLOCKS
+) -> Iterator[SignedEnvelope]:
+    """Signed orders of a brand without end, going round its corridors and so many amounts; its own
+    key signs them unless told.
     """
     signer = signer or profile.signer(Purpose.ORDERS)
     brand = profile.caller.name
     own = [each for each in CORRIDORS if each.source.partner_id == brand]
     now = datetime.now(UTC)
     for number in count():
-        yield sign_order(signer, _payload(own[number % len(own)], profile.audience, number, now))
+        payload = _payload(own[number % len(own)], profile.audience, number, blocks, now)
+        yield sign_order(signer, payload)
 
 
-def _payload(corridor: Corridor, audience: str, number: int, now: datetime) -> bytes:
-    points = BLOCK_POINTS * (1 + number % BLOCKS)
+def _payload(corridor: Corridor, audience: str, number: int, blocks: int, now: datetime) -> bytes:
+    points = BLOCK_POINTS * (1 + number % blocks)
     member = f"household-{number % MEMBERS:04d}"
     return build_order(
         audience=audience,
