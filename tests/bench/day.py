@@ -1,10 +1,11 @@
-"""What the papers of a day of a million transfers take: `reports_1e6`.
+"""What the papers of a day of a million transfers take: `stating_1e6` and `reports_1e6`.
 
 A window that is filled by `tests.bench.bulk` and closed is stated through the front door of a
 server that does nothing else, as `pointclear settle` does it: every partner's line file and
-statement are written, kept, booked and signed. Measured are the time until the answer, and the most
-memory that the server ever had. The baseline is reading the same streams once, with nothing done to
-what is read.
+statement are written, kept, booked and signed. Then every report that there is of the window, the
+operator's and each partner's in each format, is made and fetched. Measured are the times until the
+answers, and the most memory that the server ever had. The baseline of both is reading the same
+streams once, with nothing done to what is read.
 
 `python -m tests.bench.day --transfers 1000000` measures this and `close_1e6_vs_1e4`.
 """
@@ -19,48 +20,88 @@ from typing import Annotated, Any
 
 import typer
 
-from exchange.cli.connection import connect
+from exchange.cli.connection import Connection, connect
 from exchange.cli.demo.host import serve_command
 from exchange.cli.output import Command
 from exchange.cli.profile import load_profile
 from exchange.cli.settlement_commands import settle_window
+from pointclear.settlement.v1.report_pb2 import DownloadReportRequest, ListReportsRequest
 from tests.bench import storage
 from tests.bench.bulk import Bulk, bulk, check_disk, shown
 from tests.bench.closing import QUERIES, SMALL, close_pairs
-from tests.bench.measures import Pair, Result, result_of
+from tests.bench.coalition import PARTNERS
+from tests.bench.measures import Pair, Result, result_of, rounded
 from tests.bench.processes import child
 from tests.bench.report import RESULTS_FILE, report
 
+REPORT_TIMEOUT_S = 3600.0
+
 
 @dataclass(frozen=True, slots=True)
-class Stated:
-    """What stating a window took."""
+class Papers:
+    """What the papers of a window took."""
 
-    seconds: float
+    stating_s: float
+    reports_s: float
+    slowest: dict[str, float]
+    """Seconds of all reports of a kind and format together, the longest first."""
     reading_s: float
-    """Of reading its streams once."""
-    rss_before_mb: float
-    rss_most_mb: float
+    """Of reading the window's streams once."""
+    before_mb: float
+    """The server's memory before."""
+    stated_mb: float
+    """The most that it had by then."""
+    most_mb: float
+    """The most that it had by the end."""
 
 
-def state_day(bulk: Bulk, window: str, log: Path) -> Stated:
-    """State a closed window; those before it are stated first, unmeasured."""
+def papers_of(bulk: Bulk, window: str, log: Path) -> Papers:
+    """State a closed window and fetch its reports; those before it are stated first, unmeasured."""
     reading_s = read_once(bulk, window)
     bulk.ledger.close()
+    closed = closed_windows(bulk)
     with child(serve_command(bulk.data_dir), log) as server:
         address = server.answer()["address"]
         with connect(load_profile(bulk.data_dir / "operator", address)) as operator:
-            with bulk.engine.connect() as connection:
-                rows = QUERIES.closed_windows(connection.connection.dbapi_connection)
-                closed = [row[0] for row in rows]
             for earlier in closed[: closed.index(window)]:
                 settle_window(operator, earlier)
             before = storage.memory_mb(server.pid)["VmRSS"]
             began = time.perf_counter()
             settle_window(operator, window)
-            took_s = time.perf_counter() - began
+            stating_s = time.perf_counter() - began
+            stated = storage.memory_mb(server.pid)["VmHWM"]
+            took = fetch_reports(operator, window)
             most = storage.memory_mb(server.pid)["VmHWM"]
-    return Stated(took_s, reading_s, before, most)
+    return Papers(stating_s, sum(took.values()), took, reading_s, before, stated, most)
+
+
+def fetch_reports(operator: Connection, window: str) -> dict[str, float]:
+    """Have every report of a window made, and fetch it; seconds by kind and format."""
+    took: dict[str, float] = {}
+    for name in ("", *(each.partner_id for each in PARTNERS)):
+        wanted = ListReportsRequest(period=window, partner_id=name)
+        for each in operator.call(operator.settlement.ListReports, wanted).reports:
+            began = time.perf_counter()
+            request = DownloadReportRequest(
+                period=window,
+                partner_id=name,
+                kind=each.kind,
+                format=each.format,
+                version=each.version,
+            )
+            for _part in operator.stream(
+                operator.settlement.DownloadReport, request, REPORT_TIMEOUT_S
+            ):
+                pass
+            title = f"{each.kind} {each.format}"
+            took[title] = took.get(title, 0) + time.perf_counter() - began
+    return dict(sorted(took.items(), key=lambda each: -each[1]))
+
+
+def closed_windows(bulk: Bulk) -> list[str]:
+    """Those that are closed and not stated, oldest first."""
+    with bulk.engine.connect() as connection:
+        return [row[0] for row in QUERIES.closed_windows(connection.connection.dbapi_connection)]
 
 
 def read_once(bulk: Bulk, window: str) -> float:
@@ -80,23 +121,23 @@ def results(folder: Path, transfers: int, told: Callable[[int], None]) -> list[R
     """Fill windows in `folder`, close and state them; `told` hears of each batch of transfers."""
     with bulk(folder) as filled:
         closing = close_pairs(filled, transfers, told)
-        with filled.engine.connect() as connection:
-            rows = QUERIES.closed_windows(connection.connection.dbapi_connection)
-            large = [row[0] for row in rows][-2]
-        stated = state_day(filled, large, folder / "processes.log")
+        large = closed_windows(filled)[-2]
+        papers = papers_of(filled, large, folder / "processes.log")
     how = {"transfers": transfers, "of_small": SMALL, "baseline": "closing the small window"}
-    read = {
-        "transfers": transfers,
-        "transfers_per_s": round(transfers / stated.seconds),
-        "baseline": "reading the same streams once",
-    }
+    read = {"transfers": transfers, "baseline": "reading the same streams once"}
     memory = {"transfers": transfers, "baseline": "the server before"}
+    kinds = {title: rounded(seconds) for title, seconds in papers.slowest.items()}
     return [
         result_of("close_1e6_vs_1e4", "ms", closing, how),
-        result_of("reports_1e6", "s", [Pair(stated.seconds, stated.reading_s)], read),
+        result_of("stating_1e6", "s", [Pair(papers.stating_s, papers.reading_s)], read),
+        result_of("stating_1e6_memory", "MB", [Pair(papers.stated_mb, papers.before_mb)], memory),
         result_of(
-            "reports_1e6_memory", "MB", [Pair(stated.rss_most_mb, stated.rss_before_mb)], memory
+            "reports_1e6",
+            "s",
+            [Pair(papers.reports_s, papers.reading_s)],
+            {**read, "seconds": kinds},
         ),
+        result_of("reports_1e6_memory", "MB", [Pair(papers.most_mb, papers.before_mb)], memory),
     ]
 
 
