@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from typing import Any
 from uuid import UUID
 
 from pointclear.common.v1.refusal_pb2 import Reason
@@ -33,7 +34,12 @@ from pointclear.partners.v1.agreement_pb2 import (
     Promotion,
     RateAgreement,
 )
-from pointclear.partners.v1.limits_pb2 import Limits, Switches
+from pointclear.partners.v1.limits_pb2 import (
+    FUNDING_CAPPED,
+    HEADROOM_WHEN_SETTLED,
+    Limits,
+    Switches,
+)
 from pointclear.partners.v1.partners_service_pb2 import Partner, TaxRate
 from pointclear.settlement.v1.statement_pb2 import SettlementStatement
 
@@ -48,6 +54,7 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 UNCOUNTED = (
     *("key", "revoke-key", "action", "operator", "partner-state", "stated", "settled"),
     *("proposal", "signature", "withdrawal"),
+    *("scheme", "approved", "acknowledged", "payable", "collateral-withdrawal"),
 )
 """Kinds of entries that neither books nor terms depend on: here nobody is suspended."""
 
@@ -166,6 +173,8 @@ class Model:
     """Committed transfers, by id."""
     refused: dict[bytes, str] = field(default_factory=dict)
     """Who sent those that were not, by id."""
+    accepted: set[tuple[str, str]] = field(default_factory=set)
+    """Windows and the partners that have accepted their statements."""
     legs: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Partner and amount (positive into the account) of every leg that waits, by reference."""
 
@@ -268,6 +277,9 @@ class Model:
         given = back["points", "IN"] + back["points", "BONUS_IN"]
         assert given == order.target_points
         self.move(f"{into}.members", f"{into}.granted", given)
+        # What brands have confirmed comes back from their issuers.
+        self.move(f"{out}.issuer", f"{out}.redeemed", max(0, -self.posted[f"{out}.redeemed"]))
+        self.move(f"{into}.granted", f"{into}.issuer", max(0, self.posted[f"{into}.granted"]))
         for (kind, *names), amount in back.items():
             if kind == "points":
                 program = out if names == ["OUT"] else into
@@ -461,6 +473,8 @@ class Model:
         elif kind == "limits":
             limits = Limits.FromString(entry.body)
             if limits.HasField("partner"):
+                assert limits.partner.funding == FUNDING_CAPPED, "the model knows caps alone"
+                assert limits.partner.headroom != HEADROOM_WHEN_SETTLED
                 self.caps[limits.partner.partner_id] = limits.partner.net_debit_cap
         elif kind == "link":
             link_id, step = name.split("/")[:2]
@@ -476,6 +490,11 @@ class Model:
             self.statement(SettlementStatement.FromString(entry.body))
         elif kind == "leg":
             self.leg(json.loads(entry.body))
+        elif kind == "accepted":
+            window, partner_id = name.split("/")
+            self.accept(window, partner_id, entry)
+        elif kind == "adjustment":
+            self.adjustment(json.loads(entry.body))
         elif kind == "bank":
             self.bank(name.partition("/")[0], entry.body.decode())
         else:
@@ -521,6 +540,41 @@ class Model:
         assert stated.carried_forward == due - payment
         self.carried[partner] = due - payment
         self.payments[window, partner] = payment
+
+    def accept(self, window: str, partner: str, entry: EntryRecord) -> None:
+        """A brand has accepted a window: its points go on but for those that windows count which it
+        has not accepted.
+        """
+        self.accepted.add((window, partner))
+        expected: Counter[tuple[str, str, str]] = Counter()
+        for program in (each for each, brand in self.brands.items() if brand == partner):
+            waits = Counter[str]()
+            for (of, counted, code), points in self.points.items():
+                if counted == program and (of, partner) not in self.accepted:
+                    side = "out" if code.endswith("OUT") else "in"
+                    waits[side] += -points if code.startswith("REV_") else points
+            redeemed, granted = (
+                self.posted[f"{program}.redeemed"],
+                -self.posted[f"{program}.granted"],
+            )
+            retired = max(0, min(redeemed, redeemed - waits["out"]))
+            issued = max(0, min(granted, granted - waits["in"]))
+            expected["RETIRE", f"{program}.redeemed", f"{program}.issuer"] = retired
+            expected["ISSUE", f"{program}.issuer", f"{program}.granted"] = issued
+        assert {name: points for name, points in expected.items() if points} == {
+            (each.code, each.debit_account, each.credit_account): each.amount
+            for each in entry.postings
+        }
+        for (_, debit, credit), points in expected.items():
+            self.move(debit, credit, points)
+
+    def adjustment(self, journal: dict[str, Any]) -> None:
+        """A journal that finance booked by hand."""
+        window, sides = self.window[journal["currency"]], (journal["payer"], journal["payee"])
+        debit, credit = (each if each.startswith("hub.") else f"{each}.position" for each in sides)
+        self.move(debit, credit, journal["amount"])
+        payer, payee = (HUB if each.startswith("hub.") else each for each in sides)
+        self.count(window, payer, payee, journal["kind"], journal["amount"])
 
     def leg(self, leg: dict[str, str | int]) -> None:
         """A payment is asked for or instructed: nothing moves, but a payment out is held."""
