@@ -218,7 +218,9 @@ def order(source: str, target: str, points: int, target_points: int, reference: 
     )
 
 
-def agreement(source: str, target: str, rate: tuple[int, int], price: int) -> Envelope:
+def agreement(
+    source: str, target: str, rate: tuple[int, int], price: int, currency: str = "CNY"
+) -> Envelope:
     """The terms of the worked example, signed by both brands."""
     payload = agreement_pb2.RateAgreement(
         audience=AUDIENCE,
@@ -232,7 +234,7 @@ def agreement(source: str, target: str, rate: tuple[int, int], price: int) -> En
         minimum_source_points=rate[0],
         maximum_source_points=1_000_000,
         increment_source_points=rate[0],
-        settlement_currency="CNY",
+        settlement_currency=currency,
         price_per_target_point=price,
         fee_basis_points=100,
         fee_bearer=agreement_pb2.BEARER_SOURCE,
@@ -302,26 +304,29 @@ def found(engine: Engine, cap: int) -> Coalition:
         agreement("aurora", "borealis", (2, 1), 19_600),
         agreement("borealis", "aurora", (10, 19), 9_500),
     ):
-        terms = terms_from_payload(envelope, AUDIENCE)
-        by_source, by_target = envelope.signatures
-        coalition.run(
-            Propose(
-                terms,
-                terms.source_partner,
-                by_source.key_id,
-                by_source.signature,
-                envelope.payload,
-                False,
-                b"proposed",
-            )
-        )
-        coalition.run(
-            CounterSign(
-                terms, terms.target_partner, by_target.key_id, by_target.signature, b"signed"
-            )
-        )
-        coalition.run(Activate(terms, activation_body(envelope, None, None)))
+        put_in_force(coalition, envelope)
     return coalition
+
+
+def put_in_force(coalition: Coalition, envelope: Envelope) -> None:
+    """Propose, counter-sign and activate."""
+    terms = terms_from_payload(envelope, AUDIENCE)
+    by_source, by_target = envelope.signatures
+    coalition.run(
+        Propose(
+            terms,
+            terms.source_partner,
+            by_source.key_id,
+            by_source.signature,
+            envelope.payload,
+            False,
+            b"proposed",
+        )
+    )
+    coalition.run(
+        CounterSign(terms, terms.target_partner, by_target.key_id, by_target.signature, b"signed")
+    )
+    coalition.run(Activate(terms, activation_body(envelope, None, None)))
 
 
 def worked_example(coalition: Coalition) -> None:
