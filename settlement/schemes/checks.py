@@ -13,7 +13,7 @@ from partners.errors import Reason, Refused
 from partners.points import POINTS_MAX, currency_scale
 from settlement.calendar.banking import DUE_DAYS_MAX, parse_calendar
 from settlement.calendar.cut_off import parse_cut_off, parse_zone
-from settlement.scheme import Scheme
+from settlement.scheme import CashLegs, Scheme
 
 MINUTES_MAX = 14 * 24 * 60
 """Of the clock of a statement."""
@@ -34,6 +34,9 @@ def check_scheme(scheme: Scheme) -> None:
     currency_scale(scheme.currency, "scheme.currency")
     if scheme.cut_off:
         parse_cut_off(scheme.cut_off, "scheme.cut_off")
+    if scheme.cash_legs is CashLegs.BILATERAL:
+        # Taken and settled over the bank all the same it would be worse than refused.
+        raise _invalid("cash_legs", "partners cannot pay each other yet: settle MULTILATERAL")
     parse_zone(scheme.zone, "scheme.zone")
     parse_calendar(scheme.banking_calendar, "scheme.banking_calendar")
     _check_range(scheme.due_days, DUE_DAYS_MAX, "due_days")

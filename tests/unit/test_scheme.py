@@ -19,7 +19,6 @@ EURO = Scheme(
     due_days=2,
     minimum_payout=5_000_000,
     acknowledge_minutes=60,
-    cash_legs=CashLegs.BILATERAL,
     remind_after_hours=4,
     draw_after_days=1,
     hold_after_days=2,
@@ -56,6 +55,7 @@ def test_a_scheme_that_can_be_kept_to_is_taken(changes: dict[str, Any]) -> None:
     [
         ({"currency": "EURO"}, "currency", "ISO 4217"),
         ({"cut_off": "25:00"}, "cut_off", "17:30"),
+        ({"cash_legs": CashLegs.BILATERAL}, "cash_legs", "MULTILATERAL"),
         ({"zone": "Europe/Bonn"}, "zone", "IANA"),
         ({"zone": ""}, "zone", "IANA"),
         ({"banking_calendar": "TARGET2"}, "banking_calendar", "XECB"),
@@ -91,7 +91,11 @@ def test_what_cannot_be_kept_to_is_refused_by_its_field(
     assert says in refused.value.text
 
 
-@pytest.mark.parametrize("scheme", [EURO, Scheme("USD")], ids=["all", "none"])
+@pytest.mark.parametrize(
+    "scheme",
+    [EURO, replace(EURO, cash_legs=CashLegs.BILATERAL), Scheme("USD")],
+    ids=["all", "bilateral", "none"],
+)
 def test_the_wire_says_all_of_a_scheme(scheme: Scheme) -> None:
     assert scheme_from_proto(scheme_to_proto(scheme)) == scheme
     assert scheme_from(scheme_body(scheme)) == scheme
