@@ -285,9 +285,15 @@ def hold_credits(
 def leaves_bounds(before: Balance, after: Balance) -> bool:
     """Whether a balance has moved towards a bound and past it. One that stands outside already, as
     when a cap was lowered, may always come back.
+
+    A floor bounds what is available, too: a pay-out takes nothing off what is usable where it comes
+    from credits that wait, and still is not made to who owes more than its bound.
     """
-    if after.floor is not None and after.usable < min(after.floor, before.usable):
-        return True
+    if after.floor is not None:
+        if after.usable < min(after.floor, before.usable):
+            return True
+        if after.available < min(after.floor, before.available):
+            return True
     if after.ceiling is None:
         return False
     return after.at_most > max(after.ceiling, before.at_most)

@@ -222,6 +222,7 @@ class Story:
         """Fold one command, follow it, and hold the law against both."""
         second = self.second
         owed = {brand: -second.usable(brand) for brand in BRANDS}
+        had = {brand: second.available[brand] for brand in BRANDS}
         folded = make.fold_one(self.state, command)
         outcome = folded.outcomes[0] if folded.outcomes else None
         self.state = folded.state
@@ -239,6 +240,9 @@ class Story:
         self.follow(outcome, pays)
         for brand in BRANDS:
             self.hold(brand, owed[brand], outcome, is_forced=forced)
+            # Credits that wait are no reason to pay who owes more than its bound.
+            least = min(-second.cap(brand), had[brand])
+            assert forced or second.available[brand] >= least
 
     def follow(self, outcome: object, pays: int | None) -> None:
         """What an entry changes besides postings."""

@@ -7,7 +7,7 @@ from hypothesis import given
 
 from exchange.commands import Command
 from exchange.fold import fold
-from exchange.ledger.postings import PAYMENT_CODES, MoneyCell
+from exchange.ledger.postings import OUTSIDE_NETS, MoneyCell
 from exchange.outcomes import Booked, Recorded, Reversed, WindowClosed
 from tests import factories as make
 from tests.property.histories import FIRST, histories
@@ -62,7 +62,7 @@ def test_the_nets_at_a_close_sum_to_zero_and_are_what_the_window_ends_with(
         ended: Counter[int] = Counter()
         for (number, cell), amount in folded.state.window_sums.items():
             if number == outcome.effect.closed.number and isinstance(cell, MoneyCell):
-                ended[cell.party] += 0 if cell.code in PAYMENT_CODES else amount
+                ended[cell.party] += 0 if cell.code in OUTSIDE_NETS else amount
         assert {party: net for party, net in nets.items() if net} == {
             party: net for party, net in ended.items() if net
         }
