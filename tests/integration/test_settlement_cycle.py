@@ -3,6 +3,7 @@ bounds.
 """
 
 import asyncio
+import hashlib
 import itertools
 import json
 import secrets
@@ -393,6 +394,33 @@ def test_a_statement_is_the_sum_of_its_line_file(coalition: Coalition) -> None:
     own = read_line_file(coalition.line_file("aurora")).lines[0]
     assert own.own_reference == "=own-1"
     assert b",'=own-1," in coalition.line_file("aurora")
+
+
+def test_a_line_file_of_many_parts_is_kept_once_and_comes_out_whole(
+    coalition: Coalition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("settlement.line_file.PART_CHARS", 300)
+    coalition.open()
+    for _ in range(9):
+        coalition.transfer("aurora", 1000)
+    coalition.close(FIRST)
+    # What a crash leaves, kept and named by no statement, is found equal.
+    coalition.crash_after = coalition.submitted + 1
+    with pytest.raises(Crash):
+        coalition.settle()
+    coalition.crash_after = None
+    coalition.settle()
+    for partner_id in BRANDS:
+        content = coalition.line_file(partner_id)
+        statement = coalition.statement(partner_id)
+        assert hashlib.sha256(content).digest() == statement.line_file_sha256
+        assert len(read_line_file(content).lines) == statement.line_count == 9
+    with coalition.engine.connect() as connection:
+        parts = connection.exec_driver_sql(
+            "SELECT partner_number, array_agg(part ORDER BY part) FROM line_file_part GROUP BY 1"
+        ).all()
+    assert [list(range(len(each))) for _, each in parts] == [each for _, each in parts]
+    assert min(len(each) for _, each in parts) > 5
 
 
 def test_what_is_carried_forward_is_brought_forward_by_the_next_window(

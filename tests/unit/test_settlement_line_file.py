@@ -1,5 +1,6 @@
 """The line file: one form, read whole or not at all, and nothing that a spreadsheet would run."""
 
+import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
@@ -8,14 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from settlement import line_file
 from settlement.line_file import (
     COLUMNS,
     Line,
     LineFile,
+    LineFileWriter,
     LineFileWrong,
     Role,
     Share,
     Totals,
+    line_sums,
     read_line_file,
     write_line_file,
 )
@@ -159,3 +163,23 @@ def test_a_file_cut_anywhere_is_refused(data: st.DataObject) -> None:
 def test_any_other_bytes_are_refused_and_nothing_else_is_raised(content: bytes) -> None:
     with pytest.raises(LineFileWrong):
         read_line_file(content)
+
+
+@given(st.lists(LINES, max_size=6), st.integers(1, 400))
+def test_a_file_is_the_same_in_however_many_parts_it_is_written(
+    lines: list[Line], part_chars: int
+) -> None:
+    file = replace(FILE, lines=tuple(lines))
+    parts: list[bytes] = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(line_file, "PART_CHARS", part_chars)
+        writer = LineFileWriter(file.window_id, file.partner_id, file.scale, parts.append)
+        writer.write(file.lines)
+        sums = writer.end()
+    content = write_line_file(file)
+    assert b"".join(parts) == content
+    assert sums == line_sums(file)
+    assert sums.sha256 == hashlib.sha256(content).digest()
+    assert sums.line_count == len(lines)
+    assert sums.roles == file.roles
+    assert {role: sums.totals(role) for role in Role} == {role: file.totals(role) for role in Role}
