@@ -47,6 +47,7 @@ RULES = (
     "bonuses_are_what_promotions_granted",
     "reversals_are_their_postings",
     "keys_are_as_recorded",
+    "invoices_are_gapless",
 )
 """Names of the queries, in the order in which they are asked."""
 

@@ -308,6 +308,18 @@ LEFT JOIN line_file AS f USING (window_number, partner_number)
 LEFT JOIN record AS r ON r.entry_key = 'statement/' || w.window_id || '/' || p.partner_id
 WHERE w.state IN ('PENDING_SETTLEMENT', 'SETTLED', 'ABORTED') AND (f.sha256 IS NULL OR r.log_index IS NULL);
 
+-- name: invoices_are_gapless()
+-- Each series of invoices counts from 1 in the order of the log, and no month, pair and type has two invoices.
+SELECT numbered.subject, 'number ' || numbered.number || ' stands where ' || numbered.place || ' should'
+FROM (
+    SELECT f.subject, split_part(r.entry_key, '/', 4) AS number, row_number() OVER (PARTITION BY f.subject ORDER BY f.log_index) AS place
+    FROM entry_fact AS f JOIN record AS r USING (log_index) WHERE f.kind = 'invoice-number'
+) AS numbered
+WHERE numbered.number <> numbered.place::text
+UNION ALL
+SELECT f.subject, count(DISTINCT f.log_index) || ' documents are about it'
+FROM entry_fact AS f WHERE f.kind = 'invoice' GROUP BY f.currency, f.subject HAVING count(DISTINCT f.log_index) > 1;
+
 -- name: keys_are_as_recorded()
 -- A key's force begins and ends where the log has its events, whatever its row says.
 SELECT k.key_id,

@@ -28,6 +28,7 @@ from settlement.bank.service import BankCalls
 from settlement.collateral.service import CollateralCalls
 from settlement.course import Course
 from settlement.journals.service import Journals
+from settlement.month.audit.service import AuditExport
 from settlement.month.service import Month
 from settlement.overdue.service import OverduePayments
 from settlement.payouts.service import PayOuts
@@ -132,6 +133,7 @@ class SettlementService:
         self.lock_period = month.lock_period
         self.reopen_period = month.reopen_period
         self.download_month_paper = month.download_month_paper
+        self.export_audit = AuditExport(engine, audience, signers).export_audit
 
     # Windows
 

@@ -525,6 +525,17 @@ def window_of_record(kind: int, record: bytes) -> str:
     return transfer_pb2.TransferRecord.FromString(record).window_id
 
 
+def recorded_order(record: bytes, kind: int) -> tuple[bytes, str]:
+    """The digest of the order that a record of a transfer or reversal answers, and how it ended."""
+    message: transfer_pb2.TransferRecord | transfer_pb2.ReversalRecord
+    if kind in (LeafKind.REVERSAL, LeafKind.REVERSAL_REFUSAL, LeafKind.REVERSAL_REQUEST):
+        message = transfer_pb2.ReversalRecord.FromString(record)
+    else:
+        message = transfer_pb2.TransferRecord.FromString(record)
+    state = transfer_pb2.TransferState.Name(message.state).removeprefix("TRANSFER_STATE_")
+    return message.order_sha256, state
+
+
 def rate_of_body(body: bytes) -> tuple[str, datetime, int]:
     """Code, instant and basis points of the rate that an entry's body states."""
     rate = partners_service_pb2.TaxRate.FromString(body)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TransferSpeedColumn
 
+from exchange.cli.audit_export import fetch_audit
 from exchange.cli.connection import connect
 from exchange.cli.files import write_chunks
 from exchange.cli.options import (
@@ -31,18 +32,37 @@ def add_export_command(app: typer.Typer) -> None:
 
 
 def export(
-    format_: Annotated[str, typer.Option("--format", help="beancount, parquet or json.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write the files.")],
+    what: Annotated[
+        str, typer.Argument(metavar="[books|audit]", help="The books, or an auditor's folder.")
+    ] = "books",
+    format_: Annotated[
+        str, typer.Option("--format", help="Of the books: beancount, parquet or json.")
+    ] = "",
+    first_day: Annotated[
+        str, typer.Option("--from", metavar="YYYY-MM-DD", help="Of an audit: the first day.")
+    ] = "",
+    last_day: Annotated[
+        str, typer.Option("--to", metavar="YYYY-MM-DD", help="Of an audit: the last day.")
+    ] = "",
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     profile_dir: OperatorProfileOption = None,
     server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Export the whole books as they stand.
+    """Export the whole books as they stand, or what an auditor needs of a time.
 
-    `beancount` writes one file that `bean-check` holds against the books' own balances; `parquet`
-    and `json` write journal, lines and statements as tables.
+    Of the books, `beancount` writes one file that `bean-check` holds against their own balances;
+    `parquet` and `json` write journal, lines and statements as tables. `export audit --from --to`
+    writes the log, receipts, statements, approvals, bank files, invoices and disputes with a
+    manifest of digests: `pointclear verify` checks the folder.
     """
+    if what not in ("books", "audit"):
+        raise typer.BadParameter("one of books, audit", param_hint="WHAT")
+    if what == "audit" and not (first_day and last_day):
+        raise typer.BadParameter("an audit has --from and --to")
+    if what == "books" and not format_:
+        raise typer.BadParameter("say which format", param_hint="--format")
     written = []
     console = console_of(sys.stderr)
     with (
@@ -63,11 +83,19 @@ def export(
                 shown.advance(task, len(each.chunk))
                 yield each.chunk
 
-        answers = connection.stream(
-            connection.settlement.ExportBooks,
-            ExportBooksRequest(format=format_),
-            EXPORT_TIMEOUT_S,
-        )
+        if what == "audit":
+
+            def told(size: int) -> None:
+                shown.advance(task, size)
+
+            written = fetch_audit(connection, first_day, last_day, out, told)
+            answers: Iterator[ExportBooksResponse] = iter(())
+        else:
+            answers = connection.stream(
+                connection.settlement.ExportBooks,
+                ExportBooksRequest(format=format_),
+                EXPORT_TIMEOUT_S,
+            )
         made = (each for each in answers if each.file_name)
         for name, of_file in groupby(made, lambda each: each.file_name):
             shown.update(task, description=name)

@@ -22,6 +22,7 @@ from exchange.cli.checks.archive import (
     merged,
     window_of,
 )
+from exchange.cli.checks.audit import MANIFEST, check_audit
 from exchange.cli.checks.document import check_document, check_pem
 from exchange.cli.checks.verification import Broken, Fault, KeySet, read_keys
 from exchange.cli.failure import ExitCode
@@ -114,7 +115,10 @@ def check_folder(
         task = progress.add_task("verifying", total=sum(files.steps for files in partners))
         report = check_archive(partners, keys, start_seq, lambda: progress.advance(task))
     pem_faults = tuple(_pem_faults(folder, keys))
-    return Report((*pem_faults, *report.faults), report.checked, report.not_checked)
+    checked = dict(report.checked)
+    is_export = (folder / MANIFEST).exists()
+    audit_faults = tuple(check_audit(folder, checked)) if is_export else ()
+    return Report((*audit_faults, *pem_faults, *report.faults), checked, report.not_checked)
 
 
 def read_partner(home: Path) -> PartnerFiles:

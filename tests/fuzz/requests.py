@@ -750,6 +750,7 @@ def good_requests() -> dict[str, Message]:
         "ReopenPeriod": month.ReopenPeriodRequest(
             currency=make.CURRENCY, period="2026-07", reason="an invoice of theirs came late"
         ),
+        "ExportAudit": month.ExportAuditRequest(first_day="2026-07-01", last_day="2026-07-31"),
         "DownloadMonthPaper": month.DownloadMonthPaperRequest(
             paper=month.MONTH_PAPER_AGEING,
             format=month.MONTH_FORMAT_CSV,

@@ -9,12 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from exchange import reads
 from exchange.batch import Decided, Ledger
+from exchange.cli.checks.audit import check_audit
+from exchange.cli.verify import check_folder
 from exchange.commands import Book, CloseWindow, Command
 from exchange.fold import InvariantBroken
 from exchange.outcomes import Result
@@ -31,6 +34,7 @@ from pointclear.settlement.v1 import settlement_service_pb2 as settlement_pb
 from settlement import store
 from settlement.bank_simulator import PaymentRequest, bank_day
 from settlement.invariants import check_books
+from settlement.month.audit.export import export_audit
 from settlement.month.locks import Standing, check_unlocked, lock_entry
 from settlement.month.period import Period
 from settlement.month.relating import adjustment_period, day_related_to
@@ -639,3 +643,31 @@ def test_whatever_a_posting_relates_to_has_a_day(office: Office) -> None:
         office.read(adjustment_period, *asked)
     reopen(office)
     assert office.read(adjustment_period, *asked) == "2026-07/1"
+
+
+def test_an_audit_export_holds_what_is_about_its_windows(office: Office, tmp_path: Path) -> None:
+    office.run(make.add_key("exchange", Purpose.RECEIPTS))
+    everybody(office)
+    office.issue()
+    for window_id in WINDOWS[:2]:
+        office.settle(window_id)
+    signers = Signers({Purpose.STATEMENTS: (STATEMENTS,), Purpose.RECEIPTS: (make.RECEIPTS,)})
+    engine = office.database.engine()
+    asked = (engine, signers, make.AUDIENCE, date(2026, 7, 1), date(2026, 7, 31))
+    paths = export_audit(*asked, tmp_path)
+    names = {path.relative_to(tmp_path).as_posix() for path in paths}
+    assert {f"{brand}/{each}.statement.json" for brand in make.BRANDS for each in WINDOWS[:2]} <= (
+        names
+    )
+    assert not any(WINDOWS[2] in name for name in names)
+    documents = {each.invoice_id.replace("/", "-") for each in office.invoices(month=JULY)}
+    assert {f"_settlement/invoices/{each}.json" for each in documents} <= names
+    assert len([name for name in names if name.startswith("_settlement/bank/")]) == office.bank_days
+    counts: dict[str, int] = {}
+    assert not list(check_audit(tmp_path, counts))
+    assert counts["files"] == len(paths) - 1
+    report = check_folder(tmp_path, quiet=True)
+    assert not report.faults
+    # Members' references are nowhere in it.
+    everything = b"".join(path.read_bytes() for path in paths)
+    assert not any(f"{brand}-member".encode() in everything for brand in make.BRANDS)

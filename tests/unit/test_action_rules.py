@@ -34,7 +34,7 @@ READINGS = {
     *("ListReports", "DownloadReport", "GetAccountMap", "ExportBooks"),
     *("ListInvoicing", "ListInvoices", "GetInvoice", "GetBalanceConfirmation"),
     *("GetAgeing", "GetAccruals", "GetPromotionCosts", "DownloadMonthPaper"),
-    *("GetCloseChecklist",),
+    *("GetCloseChecklist", "ExportAudit"),
 }
 """Whoever may call them changes nothing."""
 PARTNERS_OWN = {

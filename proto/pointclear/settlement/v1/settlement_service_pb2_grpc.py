@@ -211,6 +211,11 @@ class SettlementServiceStub:
                 request_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.DownloadMonthPaperRequest.SerializeToString,
                 response_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.DownloadMonthPaperResponse.FromString,
                 _registered_method=True)
+        self.ExportAudit = channel.unary_stream(
+                '/pointclear.settlement.v1.SettlementService/ExportAudit',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.ExportAuditRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.ExportAuditResponse.FromString,
+                _registered_method=True)
         self.GetDraft = channel.unary_unary(
                 '/pointclear.settlement.v1.SettlementService/GetDraft',
                 request_serializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.GetDraftRequest.SerializeToString,
@@ -636,6 +641,13 @@ class SettlementServiceServicer:
 
     def DownloadMonthPaper(self, request, context):
         """A document, balance, ageing or accruals on paper, in chunks.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportAudit(self, request, context):
+        """Operators: all that an auditor needs of a time, file by file.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1079,6 +1091,11 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.DownloadMonthPaper,
                     request_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.DownloadMonthPaperRequest.FromString,
                     response_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.DownloadMonthPaperResponse.SerializeToString,
+            ),
+            'ExportAudit': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportAudit,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.ExportAuditRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.ExportAuditResponse.SerializeToString,
             ),
             'GetDraft': grpc.unary_unary_rpc_method_handler(
                     servicer.GetDraft,
@@ -2158,6 +2175,33 @@ class SettlementService:
             '/pointclear.settlement.v1.SettlementService/DownloadMonthPaper',
             pointclear_dot_settlement_dot_v1_dot_month__pb2.DownloadMonthPaperRequest.SerializeToString,
             pointclear_dot_settlement_dot_v1_dot_month__pb2.DownloadMonthPaperResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportAudit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/ExportAudit',
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.ExportAuditRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_month__pb2.ExportAuditResponse.FromString,
             options,
             channel_credentials,
             insecure,

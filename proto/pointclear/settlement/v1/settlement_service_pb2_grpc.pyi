@@ -122,6 +122,8 @@ class SettlementServiceStub:
     """Operators: begins an adjustment period for what was locked."""
     DownloadMonthPaper: _grpc.UnaryStreamMultiCallable[_month_pb2.DownloadMonthPaperRequest, _month_pb2.DownloadMonthPaperResponse]
     """A document, balance, ageing or accruals on paper, in chunks."""
+    ExportAudit: _grpc.UnaryStreamMultiCallable[_month_pb2.ExportAuditRequest, _month_pb2.ExportAuditResponse]
+    """Operators: all that an auditor needs of a time, file by file."""
     GetDraft: _grpc.UnaryUnaryMultiCallable[_approval_pb2.GetDraftRequest, _approval_pb2.GetDraftResponse]
     """Drafts, acceptance, disputes.
 
@@ -299,6 +301,8 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     """Operators: begins an adjustment period for what was locked."""
     DownloadMonthPaper: _aio.UnaryStreamMultiCallable[_month_pb2.DownloadMonthPaperRequest, _month_pb2.DownloadMonthPaperResponse]  # type: ignore[assignment]
     """A document, balance, ageing or accruals on paper, in chunks."""
+    ExportAudit: _aio.UnaryStreamMultiCallable[_month_pb2.ExportAuditRequest, _month_pb2.ExportAuditResponse]  # type: ignore[assignment]
+    """Operators: all that an auditor needs of a time, file by file."""
     GetDraft: _aio.UnaryUnaryMultiCallable[_approval_pb2.GetDraftRequest, _approval_pb2.GetDraftResponse]  # type: ignore[assignment]
     """Drafts, acceptance, disputes.
 
@@ -671,6 +675,14 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_month_pb2.DownloadMonthPaperResponse], _abc.AsyncIterator[_month_pb2.DownloadMonthPaperResponse]]:
         """A document, balance, ageing or accruals on paper, in chunks."""
+
+    @_abc_1.abstractmethod
+    def ExportAudit(
+        self,
+        request: _month_pb2.ExportAuditRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_month_pb2.ExportAuditResponse], _abc.AsyncIterator[_month_pb2.ExportAuditResponse]]:
+        """Operators: all that an auditor needs of a time, file by file."""
 
     @_abc_1.abstractmethod
     def GetDraft(

@@ -1,0 +1,1 @@
+"""What an auditor needs of a time, as a folder of files."""
