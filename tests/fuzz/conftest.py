@@ -7,7 +7,7 @@ import pytest
 from tests.fuzz.founding import house
 from tests.fuzz.house import AN_OPERATOR, PARTNER, House
 from tests.fuzz.oracle import judge
-from tests.fuzz.requests import PARTNERS_OWN, STATEMENTS, WITHOUT_MONEY, good_requests
+from tests.fuzz.requests import PARTNERS_OWN, STATEMENTS, WITHOUT_MONEY, good_requests, top_up
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +16,9 @@ def exchange() -> Iterator[House]:
     a window that was stated, a bank file.
     """
     with pytest.MonkeyPatch.context() as patch, house(patch) as opened:
-        for name in ("CreateTransfer", "BatchCreateTransfers"):
+        brought = top_up().SerializeToString()
+        assert judge(opened.call("ImportBankFile", AN_OPERATOR, brought)) == {None}
+        for name in ("CreateTransfer", "BatchCreateTransfers", "RequestWithdrawal"):
             statement = STATEMENTS[name]
             for payload in statement.payloads:
                 request = statement.request(payload, statement.payload_type, statement.signers)
@@ -24,5 +26,5 @@ def exchange() -> Iterator[House]:
         for name, request in good_requests().items():
             caller = PARTNER if name in PARTNERS_OWN else AN_OPERATOR
             answered = judge(opened.call(name, caller, request.SerializeToString()))
-            assert answered == {WITHOUT_MONEY.get(name)}
+            assert answered == {WITHOUT_MONEY.get(name)}, name
         yield opened

@@ -52,6 +52,7 @@ WRITING = (
     *("StartLink", "ConfirmLink", "RevokeLink", "FreezeLink", "UnfreezeLink", "RequireLinks"),
     *("ValidateMember", "EraseMember", "CreateQuote"),
     *("OpenWindow", "CloseWindow", "SettleWindow", "ImportBankFile", "SetScheme"),
+    "ResolveSuspense",
     *("SetInvoicing", "IssueInvoices", "LockPeriod", "ReopenPeriod", "ConfirmBalance"),
     *("Act", "AddOperator", "GrantRole", "WithdrawRole"),
     *(

@@ -53,6 +53,7 @@ from pointclear.partners.v1.agreement_pb2 import RateAgreement
 from pointclear.partners.v1.operator_action_pb2 import OperatorAction
 from pointclear.settlement.v1 import account_pb2 as accounts
 from pointclear.settlement.v1 import adjustment_pb2 as adjustments
+from pointclear.settlement.v1 import bank_pb2 as bank
 from pointclear.settlement.v1 import collateral_pb2 as collateral
 from pointclear.settlement.v1 import month_pb2 as month
 from pointclear.settlement.v1 import overdue_pb2 as overdue
@@ -430,9 +431,26 @@ WITHOUT_MONEY = MappingProxyType(
         "GetPayOutFile": Reason.FIELD_INVALID,
         "RejectPayOutFile": Reason.FIELD_INVALID,
         "DrawCollateral": Reason.LEG_STATE,
+        "IssueInvoices": Reason.WINDOW_STATE,
+        "GetInvoice": Reason.INVOICE_UNKNOWN,
+        "GetBalanceConfirmation": Reason.WINDOW_STATE,
+        "ConfirmBalance": Reason.FIELD_INVALID,
+        "LockPeriod": Reason.PERIOD_STATE,
+        "ReopenPeriod": Reason.PERIOD_STATE,
     }
 )
-"""How good requests are answered that need money at the bank, of which the history has none."""
+"""How good requests are answered that need money at the bank or a month that is over, of which the
+history has none.
+"""
+
+
+def top_up() -> settlement.ImportBankFileRequest:
+    """What grocery has put up, so that it can ask for some of it back."""
+    entry = ("c-1", "2026-07-14", "50.00", "collateral", "Grocery")
+    content = bank_file("0", [entry], "50.00", Scheme(make.CURRENCY).collateral_account_id)
+    owners = [bank.EntryOwner(entry_id="c-1", partner_id="grocery")]
+    return settlement.ImportBankFileRequest(content=content.encode(), owners=owners)
+
 
 PARTNERS_OWN = frozenset(
     {
@@ -471,12 +489,17 @@ def balance_confirmation() -> SignedEnvelope:
     return envelope_to_proto(signed)
 
 
-def bank_file(opening: str = "0", entries: Sequence[Sequence[str]] = (), closing: str = "0") -> str:
+def bank_file(
+    opening: str = "0",
+    entries: Sequence[Sequence[str]] = (),
+    closing: str = "0",
+    account: str = Scheme(make.CURRENCY).settlement_account_id,
+) -> str:
     """A bank file of the coalition's currency."""
     rows = (
         ("POINTCLEAR-BANK-STATEMENT", "1"),
         ("STATEMENT", "day-1"),
-        ("ACCOUNT", Scheme(make.CURRENCY).settlement_account_id),
+        ("ACCOUNT", account),
         ("CURRENCY", make.CURRENCY),
         ("OPENING", opening),
         *(("ENTRY", *each) for each in entries),
@@ -649,6 +672,13 @@ def good_requests() -> dict[str, Message]:
         "ImportBankFile": settlement.ImportBankFileRequest(
             currency=make.CURRENCY,
             content=bank_file("0", [entry], "12.30").encode(),
+        ),
+        "ListBankFiles": bank.ListBankFilesRequest(currency=make.CURRENCY, page_size=2),
+        "ListSuspense": bank.ListSuspenseRequest(currency=make.CURRENCY),
+        "ResolveSuspense": bank.ResolveSuspenseRequest(
+            currency=make.CURRENCY,
+            item_ids=["e-1"],
+            payee=bank.Payee(name="Somebody", account="DE89370400440532013000"),
         ),
         "SetScheme": scheme.SetSchemeRequest(
             change_id=make.transfer_id(74).bytes,
