@@ -371,6 +371,21 @@ class Settlements(RuleBasedStateMachine):
             assert counted[partner.number] == given[partner.number] - paid
 
     @invariant()
+    def what_a_position_may_not_use_is_what_waits_of_windows_that_are_not_settled(self) -> None:
+        state = self.books.state
+        settled = {each.number for each in self.books.windows(WindowState.SETTLED)}
+        for partner in self.books.partners:
+            waits = sum(
+                max(0, amount)
+                for (number, cell), amount in state.window_sums.items()
+                if isinstance(cell, CreditCell)
+                and cell.party == partner.number
+                and number not in settled
+            )
+            balance = state.balances[position_account(self.books.unit, partner.number)]
+            assert balance.credits_held in (None, waits)
+
+    @invariant()
     def t33_nobody_goes_further_than_its_bound_but_by_what_is_forced(self) -> None:
         books = self.books
         for partner in books.partners:
