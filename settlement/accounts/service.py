@@ -9,14 +9,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from exchange.commands import Book
-from partners import store as partner_store
 from partners.caller import Caller
 from partners.envelope import SETTLEMENT_ACCOUNT, Envelope, payload_digest
 from partners.errors import Reason, Refused
-from partners.keys import Purpose
 from partners.points import check_id
-from partners.registry import Registry
-from partners.signing import verified_signer
 from partners.wire import envelope_from_proto
 from pointclear.settlement.v1 import account_pb2 as pb
 from settlement.accounts.account import AccountEvent
@@ -31,6 +27,7 @@ from settlement.accounts.versions import (
 from settlement.accounts.wire import event_from_payload, version_message
 from settlement.course import Course
 from settlement.scheme import scheme_of
+from settlement.signed import check_signed_by
 
 
 class SettlementAccounts:
@@ -69,20 +66,12 @@ class SettlementAccounts:
 
     def _verified(self, connection: Any, envelope: Envelope, caller: Caller) -> AccountEvent:
         """The event in an envelope that the caller signed with a key in force; raises Refused."""
-        revision = partner_store.QUERIES.terms_revision(connection)
-        registry: Registry = partner_store.load_registry(connection, revision, self._audience)
-        key = verified_signer(envelope, SETTLEMENT_ACCOUNT, Purpose.AGREEMENTS, registry)
-        if key.holder != caller.holder:
-            raise Refused(Reason.SIGNER_NOT_CALLER, "signatures", "the signing key is another's")
+        # A key that is revoked just now is seen again when the version would take effect.
+        now = self._now()
+        check_signed_by(connection, envelope, SETTLEMENT_ACCOUNT, caller, self._audience, now)
         event = event_from_payload(envelope.payload, self._audience)
         if caller.holder != f"partner/{event.partner_id}":
             raise Refused(Reason.SIGNER_NOT_CALLER, "signatures", "the account is another's")
-        # A key that is revoked just now is seen again when the version would take effect.
-        now = self._now()
-        if key.revoked_index is not None or not key.valid_from <= now < key.valid_until:
-            raise Refused(
-                Reason.KEY_NOT_IN_FORCE, "signatures", f"key {key.key_id} is not in force"
-            )
         return event
 
     async def approve_settlement_account(

@@ -9,26 +9,29 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from exchange.commands import Book
 from partners.actions.verification import check_free_text
 from partners.caller import Caller
 from partners.envelope import (
     DISPUTE,
     STATEMENT_ACKNOWLEDGEMENT,
     Envelope,
-    to_json,
 )
 from partners.errors import Reason, Refused
 from partners.points import check_id
 from partners.wire import envelope_from_proto, time_to_proto
 from pointclear.settlement.v1 import approval_pb2 as pb
 from settlement import facts, store
-from settlement.approval.acceptance import ACCEPTED, ACKNOWLEDGED, acknowledgement_entry
+from settlement.approval.acceptance import ACCEPTED, ACKNOWLEDGED
 from settlement.approval.accepting import clock, partners_with, payable
-from settlement.approval.unwinding import unwind_of
+from settlement.approval.deciding import (
+    acknowledgement_of,
+    dispute_of,
+    held_under,
+    is_open,
+    taken_out,
+    withdrawal_of,
+)
 from settlement.approval.wire import (
-    Acknowledged,
-    Disputed,
     acknowledged_from,
     dispute_message,
     disputed_from,
@@ -37,15 +40,11 @@ from settlement.approval.wire import (
 from settlement.approval.withholding import (
     END_KIND,
     KIND,
-    DisputedLine,
-    Withholding,
     end_entry,
-    withholding_entry,
     withholding_from,
 )
 from settlement.course import Course
 from settlement.signed import check_signed_by
-from settlement.windows import SettlementWindow, WindowState
 
 
 class Approval:
@@ -73,7 +72,7 @@ class Approval:
 
         async def acknowledge() -> None:
             async with self._course.settling():
-                entry = await self._course.read(_acknowledgement, said, envelope)
+                entry = await self._course.read(acknowledgement_of, said, envelope)
                 if entry is not None:
                     await self._course.book(entry)
             window = await self._course.read(store.window_named, said.window_id)
@@ -94,7 +93,7 @@ class Approval:
 
         async def dispute() -> None:
             async with self._course.settling():
-                read = _withdrawal if said.is_withdrawn else _dispute
+                read = withdrawal_of if said.is_withdrawn else dispute_of
                 entry = await self._course.read(read, said, envelope)
                 if entry is not None:
                     await self._course.book(entry)
@@ -138,8 +137,8 @@ class Approval:
 
         async def end() -> None:
             async with self._course.settling():
-                held = await self._course.read(_held, request.subject)
-                if await self._course.read(_is_open, held):
+                held = await self._course.read(held_under, request.subject)
+                if await self._course.read(is_open, held):
                     await self._course.book(end_entry(held, outcome, request.text))
 
         await asyncio.shield(end())
@@ -199,7 +198,7 @@ class Approval:
         async def unwind() -> str:
             async with self._course.settling():
                 held, entry = await self._course.read(
-                    _unwind, request.window_id, request.partner_id
+                    taken_out, request.window_id, request.partner_id
                 )
                 await self._course.book(entry)
             # A crash here leaves the withholding: repeating the call states again.
@@ -217,9 +216,9 @@ class Approval:
 
     async def _shown(self, subject: str, caller: Caller) -> pb.Dispute:
         def read(connection: Any) -> pb.Dispute:
-            held = _held(connection, subject)
+            held = held_under(connection, subject)
             (entry, *_) = facts.entries_of(connection, KIND, subject=subject)
-            is_ended = not _is_open(connection, held)
+            is_ended = not is_open(connection, held)
             return dispute_message(held, entry, _only(caller), is_ended=is_ended)
 
         return await self._course.read(read)
@@ -233,113 +232,3 @@ def _only(caller: Caller) -> str:
 def _check_own(partner_id: str, caller: Caller) -> None:
     if caller.holder != f"partner/{partner_id}":
         raise Refused(Reason.SIGNER_NOT_CALLER, "partner_id", "you sign for yourself only")
-
-
-def _acknowledgement(connection: Any, said: Acknowledged, envelope: Envelope) -> Book | None:
-    """What books a counter-signature; None where the partner has signed before."""
-    window = store.window_named(connection, said.window_id)
-    if store.statement_payload(connection, said.window_id, said.partner_id) is None:
-        raise Refused(
-            Reason.STATEMENT_UNKNOWN, "window_id", f"there is no such statement of {said.window_id}"
-        )
-    digest = store.statement_digest(connection, said.window_id, said.partner_id)
-    partner = store.partner_named(connection, window, said.partner_id)
-    if partner.number in partners_with(connection, window, ACKNOWLEDGED):
-        return None
-    if digest != said.statement_sha256:
-        raise Refused(
-            Reason.FIELD_INVALID,
-            "statement_sha256",
-            "that is not the digest of the newest version of the statement: fetch it again",
-        )
-    return acknowledgement_entry(window, partner.number, said.partner_id, to_json(envelope))
-
-
-def _dispute(connection: Any, said: Disputed, envelope: Envelope) -> Book | None:
-    """What books a dispute; None for a repeat."""
-    repeated = store.entry_body(connection, said.subject)
-    if repeated is not None:
-        booked = facts.entries_of(connection, KIND, subject=said.subject)
-        held = withholding_from(said.subject, booked[0].body, 0)
-        if held.partner_id != said.partner_id or {each.line_id for each in held.lines} != {
-            str(each) for each in said.line_ids
-        }:
-            raise Refused(
-                Reason.MODIFIED_REQUEST, "dispute_id", "this id has disputed something else"
-            )
-        return None
-    currency = store.currency_of(connection, said.partner_id)
-    open_ones = store.open_withholdings(connection, currency)
-    in_dispute = {line.line_id for each in open_ones for line in each.lines}
-    lines = tuple(
-        _disputable(connection, str(each), said.partner_id, in_dispute) for each in said.line_ids
-    )
-    number = store.partner_number(connection, said.partner_id)
-    held = Withholding(said.subject, currency, said.partner_id, said.reason, said.comment, lines)
-    return withholding_entry(held, number, to_json(envelope))
-
-
-def _disputable(
-    connection: Any, line_id: str, partner_id: str, in_dispute: set[str]
-) -> DisputedLine:
-    """A line that this partner may dispute now; raises Refused."""
-    found = store.disputed_line(connection, line_id)
-    # Another's line is answered as one that does not exist.
-    if found is None or partner_id not in found[1].amounts:
-        raise Refused(
-            Reason.TRANSFER_UNKNOWN, "line_ids", f"you have no line {line_id} with money in it"
-        )
-    line = found[1]
-    if line_id in in_dispute:
-        raise Refused(Reason.ALREADY_EXISTS, "line_ids", f"{line_id} is in dispute already")
-    window = store.window_named(connection, line.window_id)
-    number = store.partner_number(connection, partner_id)
-    if window.state is WindowState.ABORTED or number in partners_with(connection, window, ACCEPTED):
-        raise Refused(
-            Reason.WINDOW_STATE,
-            "line_ids",
-            f"the statement of {line.window_id} counts as accepted: ask the operator for an"
-            " adjustment, or the other brand for a reversal",
-        )
-    return line
-
-
-def _withdrawal(connection: Any, said: Disputed, envelope: Envelope) -> Book | None:
-    """What books that a dispute is withdrawn; None where it has ended."""
-    held = _held(connection, said.subject)
-    if held.partner_id != said.partner_id:
-        raise _unknown(said.subject)
-    if not _is_open(connection, held):
-        return None
-    return end_entry(held, "WITHDRAWN", "", to_json(envelope))
-
-
-def _unwind(connection: Any, window_id: str, partner_id: str) -> tuple[Withholding, Book]:
-    """What takes a partner out of a window; raises Refused."""
-    window: SettlementWindow = store.window_named(connection, window_id)
-    if window.state is not WindowState.PENDING_SETTLEMENT:
-        raise Refused(
-            Reason.WINDOW_STATE,
-            "window_id",
-            f"{window_id} is {window.state}: a partner is taken out of what is stated and not"
-            " settled",
-        )
-    partner = store.partner_named(connection, window, partner_id)
-    names = {each.number: each.partner_id for each in store.partners_of(connection, window)}
-    held = unwind_of(window, partner.number, names, store.window_sums(connection, window))
-    return held, withholding_entry(held, partner.number)
-
-
-def _held(connection: Any, subject: str) -> Withholding:
-    found = facts.entries_of(connection, KIND, subject=subject)
-    if not found:
-        raise _unknown(subject)
-    return withholding_from(subject, found[0].body, found[0].log_index)
-
-
-def _unknown(subject: str) -> Refused:
-    return Refused(Reason.DISPUTE_UNKNOWN, "subject", f"there is no dispute {subject}")
-
-
-def _is_open(connection: Any, held: Withholding) -> bool:
-    return not facts.entries_of(connection, END_KIND, subject=held.subject)

@@ -1,0 +1,134 @@
+"""What an acknowledgement, a dispute, its withdrawal and an unwind would book: read from the books,
+decided, and nothing written.
+"""
+
+from typing import Any
+
+from exchange.commands import Book
+from partners.envelope import Envelope, to_json
+from partners.errors import Reason, Refused
+from settlement import facts, store
+from settlement.approval.acceptance import ACCEPTED, ACKNOWLEDGED, acknowledgement_entry
+from settlement.approval.accepting import partners_with
+from settlement.approval.unwinding import unwind_of
+from settlement.approval.wire import Acknowledged, Disputed
+from settlement.approval.withholding import (
+    END_KIND,
+    KIND,
+    DisputedLine,
+    Withholding,
+    end_entry,
+    withholding_entry,
+    withholding_from,
+)
+from settlement.windows import SettlementWindow, WindowState
+
+
+def acknowledgement_of(connection: Any, said: Acknowledged, envelope: Envelope) -> Book | None:
+    """What books a counter-signature; None where the partner has signed before."""
+    window = store.window_named(connection, said.window_id)
+    if store.statement_payload(connection, said.window_id, said.partner_id) is None:
+        raise Refused(
+            Reason.STATEMENT_UNKNOWN, "window_id", f"there is no such statement of {said.window_id}"
+        )
+    digest = store.statement_digest(connection, said.window_id, said.partner_id)
+    partner = store.partner_named(connection, window, said.partner_id)
+    if partner.number in partners_with(connection, window, ACKNOWLEDGED):
+        return None
+    if digest != said.statement_sha256:
+        raise Refused(
+            Reason.FIELD_INVALID,
+            "statement_sha256",
+            "that is not the digest of the newest version of the statement: fetch it again",
+        )
+    return acknowledgement_entry(window, partner.number, said.partner_id, to_json(envelope))
+
+
+def dispute_of(connection: Any, said: Disputed, envelope: Envelope) -> Book | None:
+    """What books a dispute; None for a repeat."""
+    repeated = store.entry_body(connection, said.subject)
+    if repeated is not None:
+        booked = facts.entries_of(connection, KIND, subject=said.subject)
+        held = withholding_from(said.subject, booked[0].body, 0)
+        if held.partner_id != said.partner_id or {each.line_id for each in held.lines} != {
+            str(each) for each in said.line_ids
+        }:
+            raise Refused(
+                Reason.MODIFIED_REQUEST, "dispute_id", "this id has disputed something else"
+            )
+        return None
+    currency = store.currency_of(connection, said.partner_id)
+    open_ones = store.open_withholdings(connection, currency)
+    in_dispute = {line.line_id for each in open_ones for line in each.lines}
+    lines = tuple(
+        disputable(connection, str(each), said.partner_id, in_dispute) for each in said.line_ids
+    )
+    number = store.partner_number(connection, said.partner_id)
+    held = Withholding(said.subject, currency, said.partner_id, said.reason, said.comment, lines)
+    return withholding_entry(held, number, to_json(envelope))
+
+
+def disputable(
+    connection: Any, line_id: str, partner_id: str, in_dispute: set[str]
+) -> DisputedLine:
+    """A line that this partner may dispute now; raises Refused."""
+    found = store.disputed_line(connection, line_id)
+    # Another's line is answered as one that does not exist.
+    if found is None or partner_id not in found[1].amounts:
+        raise Refused(
+            Reason.TRANSFER_UNKNOWN, "line_ids", f"you have no line {line_id} with money in it"
+        )
+    line = found[1]
+    if line_id in in_dispute:
+        raise Refused(Reason.ALREADY_EXISTS, "line_ids", f"{line_id} is in dispute already")
+    window = store.window_named(connection, line.window_id)
+    number = store.partner_number(connection, partner_id)
+    if window.state is WindowState.ABORTED or number in partners_with(connection, window, ACCEPTED):
+        raise Refused(
+            Reason.WINDOW_STATE,
+            "line_ids",
+            f"the statement of {line.window_id} counts as accepted: ask the operator for an"
+            " adjustment, or the other brand for a reversal",
+        )
+    return line
+
+
+def withdrawal_of(connection: Any, said: Disputed, envelope: Envelope) -> Book | None:
+    """What books that a dispute is withdrawn; None where it has ended."""
+    held = held_under(connection, said.subject)
+    if held.partner_id != said.partner_id:
+        raise unknown(said.subject)
+    if not is_open(connection, held):
+        return None
+    return end_entry(held, "WITHDRAWN", "", to_json(envelope))
+
+
+def taken_out(connection: Any, window_id: str, partner_id: str) -> tuple[Withholding, Book]:
+    """What takes a partner out of a window; raises Refused."""
+    window: SettlementWindow = store.window_named(connection, window_id)
+    if window.state is not WindowState.PENDING_SETTLEMENT:
+        raise Refused(
+            Reason.WINDOW_STATE,
+            "window_id",
+            f"{window_id} is {window.state}: a partner is taken out of what is stated and not"
+            " settled",
+        )
+    partner = store.partner_named(connection, window, partner_id)
+    names = {each.number: each.partner_id for each in store.partners_of(connection, window)}
+    held = unwind_of(window, partner.number, names, store.window_sums(connection, window))
+    return held, withholding_entry(held, partner.number)
+
+
+def held_under(connection: Any, subject: str) -> Withholding:
+    found = facts.entries_of(connection, KIND, subject=subject)
+    if not found:
+        raise unknown(subject)
+    return withholding_from(subject, found[0].body, found[0].log_index)
+
+
+def unknown(subject: str) -> Refused:
+    return Refused(Reason.DISPUTE_UNKNOWN, "subject", f"there is no dispute {subject}")
+
+
+def is_open(connection: Any, held: Withholding) -> bool:
+    return not facts.entries_of(connection, END_KIND, subject=held.subject)
