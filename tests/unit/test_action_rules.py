@@ -32,6 +32,7 @@ READINGS = {
     *("GetDraft", "ListDisputes", "GetApproval"),
     *("GetColumnMapping", "GetReconciliation", "ListBreaks", "GetBreak"),
     *("ListReports", "DownloadReport", "GetAccountMap", "ExportBooks"),
+    *("ListBankFiles", "ListSuspense"),
     *("ListInvoicing", "ListInvoices", "GetInvoice", "GetBalanceConfirmation"),
     *("GetAgeing", "GetAccruals", "GetPromotionCosts", "DownloadMonthPaper"),
     *("GetCloseChecklist", "ExportAudit"),
