@@ -68,6 +68,8 @@ WRITING = (
     *("RequestWithdrawal", "ApproveWithdrawal", "RefuseWithdrawal", "BookAdjustment"),
     *("SubmitSettlementAccount", "ApproveSettlementAccount", "RefuseSettlementAccount"),
     *("MakePayOutFile", "RejectPayOutFile", "DrawCollateral"),
+    # A report is kept when it is first asked for.
+    *("DownloadReport", "SetAccountMap"),
 )
 NEEDLESS = {Reason.TRY_LATER, Reason.QUEUE_FULL, Reason.RATE_LIMITED, Reason.CALLER_UNKNOWN}
 """Nobody is in the way here, so whatever is answered with these was misunderstood."""

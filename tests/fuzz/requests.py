@@ -58,6 +58,7 @@ from pointclear.settlement.v1 import collateral_pb2 as collateral
 from pointclear.settlement.v1 import month_pb2 as month
 from pointclear.settlement.v1 import overdue_pb2 as overdue
 from pointclear.settlement.v1 import payout_pb2 as payouts
+from pointclear.settlement.v1 import report_pb2 as reports
 from pointclear.settlement.v1 import scheme_pb2 as scheme
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement
 from settlement.scheme import Scheme
@@ -700,6 +701,19 @@ def good_requests() -> dict[str, Message]:
         "DownloadLineFile": settlement.DownloadLineFileRequest(
             window_id=make.WINDOW, partner_id="grocery"
         ),
+        "ListReports": reports.ListReportsRequest(period=make.WINDOW, partner_id="grocery"),
+        "DownloadReport": reports.DownloadReportRequest(
+            period=make.WINDOW, partner_id="grocery", kind="statement", format="csv", version=1
+        ),
+        "ExportBooks": reports.ExportBooksRequest(format="beancount"),
+        "SetAccountMap": reports.SetAccountMapRequest(
+            partner_id="grocery",
+            accounts=[
+                reports.AccountMapping(item="fees", account="6010"),
+                reports.AccountMapping(item="fee-tax", code="vat6", account="1420"),
+            ],
+        ),
+        "GetAccountMap": reports.GetAccountMapRequest(partner_id="grocery"),
         "ApproveWithdrawal": collateral.ApproveWithdrawalRequest(
             withdrawal_id=make.transfer_id(901).bytes,
             sha256=hashlib.sha256(collateral_withdrawal()).digest(),
