@@ -16,7 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from exchange.commands import Book, Fact
-from partners.envelope import ENVELOPE_BODY, Envelope, from_json, payload_digest, to_json
+from exchange.fold import InvariantBroken
+from partners.envelope import (
+    ENVELOPE_BODY,
+    Envelope,
+    from_json,
+    payload_digest,
+    to_json,
+    verify,
+)
+from partners.errors import Refused
+from partners.keys import Purpose, VerifyKey
 from partners.queries import load_queries
 from settlement.accounts.account import AccountEvent
 from settlement.accounts.versions import AccountVersion, Approval
@@ -27,7 +37,7 @@ QUERIES = load_queries(Path(__file__).with_name("accounts.sql"))
 
 SUBMITTED = "account-submitted"
 APPROVED = "account-approved"
-REFUSED = "account-refused"
+STOPPED = "account-refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +84,7 @@ def refusal(version: AccountVersion, partner_number: int) -> Book:
         "sha256": version.sha256.hex(),
         "version": version.event.version,
     }
-    return _decision(version, partner_number, "refusal", REFUSED, body)
+    return _decision(version, partner_number, "refusal", STOPPED, body)
 
 
 def _decision(
@@ -96,14 +106,19 @@ def payees(connection: Any, partner_id: str | None = None) -> tuple[Payee, ...]:
 
 
 def versions_of(connection: Any, payee: Payee, audience: str) -> tuple[AccountVersion, ...]:
-    """Every version of a partner's account, from the first."""
+    """Every version of a partner's account, from the first.
+
+    Each signature is verified again: whoever could write to the database cannot have money sent
+    elsewhere by that. Raises InvariantBroken where an event is not what its partner signed.
+    """
     approved = _decided(connection, APPROVED, payee)
-    refused = _decided(connection, REFUSED, payee)
+    refused = _decided(connection, STOPPED, payee)
     found = []
     for entry in entries_of(
         connection, SUBMITTED, currency=payee.currency, partner_number=payee.number
     ):
         envelope = from_json(entry.body.decode())
+        revoked_at = _verified_again(connection, envelope, payee, entry.entry_key)
         event = event_from_payload(envelope.payload, audience)
         let_in, stopped = approved.get(entry.fact.subject), refused.get(entry.fact.subject)
         found.append(
@@ -114,7 +129,7 @@ def versions_of(connection: Any, payee: Payee, audience: str) -> tuple[AccountVe
                 entry.log_index,
                 _approval(let_in) if let_in else None,
                 stopped.recorded_at if stopped else None,
-                _revoked_at(connection, envelope),
+                revoked_at,
             )
         )
     return tuple(found)
@@ -130,7 +145,20 @@ def _approval(entry: Entry) -> Approval:
     return Approval(entry.recorded_at, timedelta(hours=hours))
 
 
-def _revoked_at(connection: Any, envelope: Envelope) -> datetime | None:
+def _verified_again(
+    connection: Any, envelope: Envelope, payee: Payee, entry_key: str
+) -> datetime | None:
+    """When the key behind a stored event was revoked, if it was; raises InvariantBroken unless the
+    event is signed by the partner's key for agreements.
+    """
     (signature,) = envelope.signatures
-    moment: datetime | None = QUERIES.key_revoked_at(connection, key_id=signature.key_id)
+    row = QUERIES.signing_key(connection, key_id=signature.key_id)
+    public_key, holder, purpose, revoked_at = row or (b"", "", "", None)
+    try:
+        verify(envelope, {signature.key_id: VerifyKey(signature.key_id, bytes(public_key))})
+    except (Refused, ValueError) as fault:
+        raise InvariantBroken(f"{entry_key} is not what {payee.partner_id} signed") from fault
+    if (holder, purpose) != (f"partner/{payee.partner_id}", Purpose.AGREEMENTS):
+        raise InvariantBroken(f"{entry_key} is signed by a key of {holder} for {purpose}")
+    moment: datetime | None = revoked_at
     return moment

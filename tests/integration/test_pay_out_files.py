@@ -3,12 +3,16 @@ its window is stated again, and a file is made once whoever makes it. Threat 30.
 """
 
 import asyncio
+import base64
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import create_engine
 
+from exchange.embedded_postgres import OWNER_ROLE
+from exchange.fold import InvariantBroken
 from partners.caller import Caller
 from partners.commands import RevokeKey
 from partners.envelope import SETTLEMENT_ACCOUNT, sign
@@ -166,3 +170,28 @@ def test_t29_a_partner_that_revokes_its_key_while_an_account_cools_is_not_paid_t
     asked = account_pb2.ListSettlementAccountsRequest(partner_id="borealis")
     listed = asyncio.run(coalition.service.list_settlement_accounts(asked, OPERATOR)).accounts
     assert [each.state for each in listed] == [account_pb2.ACCOUNT_STATE_KEY_REVOKED]
+
+
+def test_t29_an_account_that_was_altered_in_the_database_is_paid_by_nobody(
+    coalition: Coalition,
+) -> None:
+    worked_example(coalition)
+    coalition.pay(coalition.settle().legs)
+    let_in(coalition, "borealis")
+    clock(coalition, 25)
+    owner = create_engine(coalition.engine.url.set(username=OWNER_ROLE))
+    with owner.begin() as connection:
+        named = "WHERE entry_key = 'settlement-account/borealis/1'"
+        found = connection.exec_driver_sql(f"SELECT record FROM record {named}").scalar_one()
+        before, start, rest = bytes(found).partition(b'"payload":"')
+        payload, end, after = rest.partition(b'"')
+        altered = base64.b64decode(payload).replace(b"112233445", b"112233446")
+        changed = before + start + base64.b64encode(altered) + end + after
+        connection.exec_driver_sql("ALTER TABLE record DISABLE TRIGGER append_only")
+        connection.exec_driver_sql(f"UPDATE record SET record = %s {named}", (changed,))
+        connection.exec_driver_sql("ALTER TABLE record ENABLE ALWAYS TRIGGER append_only")
+    owner.dispose()
+    records = coalition.records()
+    with pytest.raises(InvariantBroken, match="borealis"):
+        make(coalition, 1)
+    assert coalition.records() == records
