@@ -8,6 +8,7 @@ Rules that are asked here, each naming the row that breaks it:
 - Every transfer and reversal names the digest of the agreement that is stored.
 - Every answer of a program is what its brand signed, and every transfer that waited for one ended
   as it says: see `settlement.answers`.
+- Every withdrawal of collateral is what its partner signed.
 - Every rate of a tax is the one that its leaf states.
 - Every stream is one chain of payloads over the records that are stored, and ends where its head
   says.
@@ -36,6 +37,7 @@ from partners.signing import require_purpose, verify_with
 from partners.store import load_keys, utc
 from partners.wire import terms_from_payload
 from settlement.answers import answers_off, proofs_off
+from settlement.collateral.evidence import withdrawals_off
 from settlement.invariants import Finding
 from settlement.wire import (
     chained,
@@ -70,6 +72,7 @@ def check_evidence(connection: Any, progress: Progress) -> Iterator[Finding]:
     yield from agreements_off(connection, digests)
     keys = load_keys(connection)
     yield from answers_off(connection, QUERIES.audience(connection), keys)
+    yield from withdrawals_off(connection, QUERIES.audience(connection), keys)
     yield from records_off(connection, digests, keys, progress)
     yield from rates_off(connection)
     yield from streams_off(connection, progress)

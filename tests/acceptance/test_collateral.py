@@ -16,6 +16,7 @@ from pointclear.exchange.v1 import exchange_service_pb2 as exchange_pb
 from pointclear.partners.v1 import limits_pb2
 from pointclear.settlement.v1 import adjustment_pb2, collateral_pb2
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement_pb
+from settlement.evidence import check_evidence
 from tests.acceptance.coalition import (
     BLOCK_COST,
     CALL_TIMEOUT_S,
@@ -27,7 +28,7 @@ from tests.acceptance.coalition import (
     make_data_dir,
     refused,
 )
-from tests.processes import Server, folder, pointclear
+from tests.processes import Server, connection, folder, pointclear
 
 ORDER_COST = 2 * BLOCK_COST
 ACCOUNT = f"pointclear-collateral-{CURRENCY.lower()}"
@@ -173,6 +174,8 @@ def test_a_prepaid_brand_deposits_orders_and_takes_back_what_covers_nothing(
     refusal = refused(operator.settlement.ApproveWithdrawal, late)
     assert refusal.reason is Reason.ALREADY_EXISTS
     check_log_and_books(members.data_dir)
+    with connection(members.data_dir) as database:
+        assert list(check_evidence(database, lambda _rows: None)) == []
 
 
 def test_a_brand_sees_its_own_collateral_and_journals_and_nobody_elses(members: Coalition) -> None:
