@@ -1,5 +1,6 @@
 """Reads what the month needs. All functions take a psycopg2 connection in a transaction."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -30,6 +31,7 @@ from settlement.wire import window_of_record
 
 QUERIES = load_queries(Path(__file__).with_name("month.sql"))
 
+INVOICE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}/[A-Z0-9-]{1,24}/[1-9][0-9]{0,17}")
 INVOICE = "invoice"
 """Kind of the facts by which documents are found: one for the supplier, one for the customer."""
 NUMBER = "invoice-number"
@@ -133,7 +135,8 @@ def issued(
 
 def issued_as(connection: Any, invoice_id: str) -> Issued | None:
     """The document of this id, if it was issued."""
-    row = QUERIES.entry(connection, entry_key=entry_key(invoice_id))
+    found = INVOICE_ID.fullmatch(invoice_id)
+    row = QUERIES.entry(connection, entry_key=entry_key(invoice_id)) if found else None
     if row is None:
         return None
     log_index, recorded_at, record = row

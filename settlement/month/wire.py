@@ -20,9 +20,9 @@ from settlement.month.supplies import Item, SupplyType
 
 def invoicing_from_proto(message: pb.Invoicing) -> Invoicing:
     """What is to be recorded; raises Refused(FIELD_INVALID) where a choice is missing."""
-    if not message.type:
+    if message.type not in pb.SupplyType.values() or not message.type:
         raise Refused(Reason.FIELD_INVALID, "invoicing.type", "say what is supplied")
-    if not message.mode:
+    if message.mode not in pb.InvoicingMode.values() or not message.mode:
         raise Refused(Reason.FIELD_INVALID, "invoicing.mode", "say how it is invoiced")
     return Invoicing(
         message.supplier,

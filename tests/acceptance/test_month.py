@@ -257,7 +257,8 @@ def test_an_audit_export_verifies_and_a_changed_file_is_found(office: Office) ->
         *("manifest.json", "heads.json", "records.jsonl", "approvals.jsonl", "receipts.jsonl"),
         *(f"{window_id}.statement.json" for window_id in WINDOWS[:2]),
     }
-    assert len(list((out / "_settlement" / "invoices").iterdir())) == 9
+    invoices = {path.stem for path in (out / "_settlement" / "invoices").iterdir()}
+    assert invoices >= {each["invoice_id"].replace("/", "-") for each in office.invoices(JANUARY)}
     assert list((out / "_settlement" / "bank").iterdir())
     verified = pointclear("verify", "--json", out)
     assert verified.returncode == 0, verified.stdout + verified.stderr

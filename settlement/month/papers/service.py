@@ -44,7 +44,7 @@ class Papers:
         formats = (
             (pb.MONTH_FORMAT_CSV, pb.MONTH_FORMAT_XLSX) if is_table else (pb.MONTH_FORMAT_PDF,)
         )
-        if not request.paper:
+        if request.paper not in pb.MonthPaper.values() or not request.paper:
             raise Refused(Reason.FIELD_INVALID, "paper", "say which paper")
         if request.format not in formats:
             names = " or ".join(pb.MonthFormat.Name(each)[13:].lower() for each in formats)
