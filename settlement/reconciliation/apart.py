@@ -18,8 +18,9 @@ from typing import Any
 
 import duckdb
 
-from partners.points import currency_scale
-from settlement.reconciliation.checking import Expected, check_file
+from partners.points import CurrencyScale, currency_scale, format_amount
+from settlement.reconciliation.checking import check_file, check_repeats
+from settlement.reconciliation.columns import Columns, Expected
 from settlement.reconciliation.differences import Difference, differences, watched_pairs
 from settlement.reconciliation.faults import Fault, FileWrong
 from settlement.reconciliation.lines import LineSource, read_lines
@@ -78,15 +79,15 @@ def reconcile(folder: Path, job: Job) -> Found:
     )
     days = tuple((date.fromisoformat(a), date.fromisoformat(b)) for a, b in job.days)
     sources = [LineSource(folder / name, window, place) for name, window, place in job.lines]
+    layout = read_file(folder / FILE, mapping)
+    columns = Columns(layout, mapping, Expected(job.programs, currency, days), members)
     with engine(folder) as connection:
-        layout = read_file(connection, folder / FILE, mapping)
-        expected = Expected(job.programs, currency, days)
-        rows = check_file(connection, layout, mapping, expected, members)
-        connection.execute("DROP TABLE raw")
-        lines = read_lines(connection, sources, mapping, members)
+        rows = check_file(connection, columns)
+        lines = read_lines(connection, sources, mapping, currency, members)
         _keep_closings(connection, job.closings)
-        matched = match(connection, mapping, tolerance_of(mapping, job.currency))
-        found = differences(connection, mapping.in_transit_minutes)
+        matched = match(connection, mapping, tolerance_of(mapping, currency))
+        check_repeats(connection, columns)
+        found = differences(connection, mapping.in_transit_minutes, currency.scale)
         seen = watched_pairs(connection, list(job.watched)) if job.watched else []
     return Found(rows, lines, matched, tuple(found), tuple(seen))
 
@@ -108,12 +109,11 @@ def engine(folder: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def tolerance_of(mapping: ColumnMapping, currency: str) -> int:
-    """Differences of money up to it are rounding, in units: half a minor unit unless said."""
-    scale = currency_scale(currency)
+def tolerance_of(mapping: ColumnMapping, currency: CurrencyScale) -> str:
+    """Differences of money up to it are rounding: half a minor unit unless said."""
     if mapping.tolerance is None:
-        return scale.minor_unit // 2
-    return int(mapping.tolerance.scaleb(scale.scale))
+        return format_amount(currency.minor_unit // 2, currency.scale)
+    return format(mapping.tolerance, "f")
 
 
 def _keep_closings(connection: duckdb.DuckDBPyConnection, closings: Mapping[str, str]) -> None:

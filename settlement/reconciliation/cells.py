@@ -17,24 +17,26 @@ _RUN_BY_SPREADSHEETS = "'=', '+', '-', '@', chr(9), chr(13), ''''"
 
 def whole(cell: str, mapping: ColumnMapping) -> str:
     """Points: a whole number; decimals may follow where all are 0."""
-    return _number(cell, mapping, r"0{1,6}", 0)
+    return _number(cell, mapping, r"0{1,6}")
 
 
-def amount(cell: str, mapping: ColumnMapping, scale: int) -> str:
-    """Money in units of a currency's scale, exact."""
-    return _number(cell, mapping, rf"\d{{1,{scale}}}" if scale else "0{1,6}", scale)
+def amount(cell: str, mapping: ColumnMapping, scale: int, digits: int = 18) -> str:
+    """Money, a decimal of a currency's scale with so many digits."""
+    figure = f"TRY_CAST({{}} AS DECIMAL({digits}, {scale}))"
+    return _number(cell, mapping, rf"\d{{1,{scale}}}" if scale else "0{1,6}", figure)
 
 
-def _number(cell: str, mapping: ColumnMapping, decimals: str, scale: int) -> str:
+def _number(cell: str, mapping: ColumnMapping, decimals: str, figure: str = "") -> str:
     mark, group = re.escape(mapping.decimal), re.escape(mapping.group)
     digits = rf"(\d{{1,3}}({group}\d{{3}})+|\d+)" if group else r"\d+"
     style = literal(rf"[+-]?{digits}({mark}{decimals})?")
     bare = f"replace({cell}, {literal(mapping.group)}, '')" if group else cell
-    if scale == 0:
-        figure = f"TRY_CAST(split_part({bare}, {literal(mapping.decimal)}, 1) AS BIGINT)"
+    if figure:
+        has_mark = mapping.decimal != "."
+        plain = f"replace({bare}, {literal(mapping.decimal)}, '.')" if has_mark else bare
+        figure = figure.format(plain)
     else:
-        plain = f"replace({bare}, {literal(mapping.decimal)}, '.')"
-        figure = f"TRY_CAST(TRY_CAST({plain} AS DECIMAL(38, {scale})) * {10**scale} AS BIGINT)"
+        figure = f"TRY_CAST(split_part({bare}, {literal(mapping.decimal)}, 1) AS BIGINT)"
     return (
         f"CASE WHEN length({cell}) <= {CHARACTERS_MAX} AND regexp_full_match({cell}, {style})"
         f" THEN {figure} END"

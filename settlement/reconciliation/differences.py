@@ -8,12 +8,15 @@ apart.
 Effects: reads DuckDB tables.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import duckdb
 
+from partners.cells import original
+from settlement.reconciliation.cells import unprotected
 from settlement.reconciliation.faults import Fault, FileWrong
 from settlement.reconciliation.matching import BITS
 
@@ -53,14 +56,16 @@ class Difference:
     """What they come to, in units."""
 
 
-def differences(connection: duckdb.DuckDBPyConnection, in_transit_minutes: int) -> list[Difference]:
+def differences(
+    connection: duckdb.DuckDBPyConnection, in_transit_minutes: int, scale: int
+) -> list[Difference]:
     """All of them, in the order of the log and then of the file. Raises FileWrong for too many."""
     _find(connection, in_transit_minutes)
     (count,) = _one(connection, "SELECT count(*) FROM found")
     if count > DIFFERENCES_MAX:
         text = f"{count:,} differences: is this the file of these windows, and the mapping right?"
         raise FileWrong([Fault(0, "", text)])
-    return [*_singly(connection), *_added_up(connection)]
+    return [*_singly(connection, scale), *_added_up(connection, scale)]
 
 
 def _find(connection: duckdb.DuckDBPyConnection, in_transit_minutes: int) -> None:
@@ -75,7 +80,7 @@ def _find(connection: duckdb.DuckDBPyConnection, in_transit_minutes: int) -> Non
     connection.execute(f"""
         CREATE OR REPLACE TABLE found AS
         WITH reached AS (
-            SELECT window_id, max(log_index) AS last FROM ours SEMI JOIN pair USING (o)
+            SELECT window_id, max(log_index) AS last FROM ours ANTI JOIN left_ours USING (o)
             WHERE place = 0 GROUP BY ALL
         )
         {of_bits}
@@ -85,7 +90,7 @@ def _find(connection: duckdb.DuckDBPyConnection, in_transit_minutes: int) -> Non
         SELECT 'MISSING_AT_PARTNER', '', o, NULL, '',
             coalesce(log_index > last AND recorded_at >= closes_at - INTERVAL 1 MINUTE
                 * {in_transit_minutes}, false)
-        FROM ours ANTI JOIN pair USING (o) LEFT JOIN reached USING (window_id)
+        FROM left_ours LEFT JOIN reached USING (window_id)
         LEFT JOIN closing USING (window_id) WHERE place = 0
         UNION ALL
         SELECT CASE WHEN twin IS NULL THEN 'MISSING_AT_EXCHANGE' ELSE 'DUPLICATE_AT_PARTNER' END,
@@ -102,16 +107,17 @@ def _find(connection: duckdb.DuckDBPyConnection, in_transit_minutes: int) -> Non
 
 def _strays() -> str:
     """Rows without a line, each with the line that another row of its id or reference has."""
-    return """
+    return f"""
         SELECT n, coalesce(min(by_id.o), min(by_reference.o)) AS twin
-        FROM theirs AS stray ANTI JOIN pair USING (n)
+        FROM left_theirs AS stray
         LEFT JOIN ours AS by_id ON by_id.transfer_id = stray.transfer_id
         LEFT JOIN ours AS by_reference
-            ON stray.transfer_id IS NULL AND by_reference.reference = stray.reference
+            ON stray.transfer_id IS NULL
+            AND {unprotected("by_reference.reference")} = stray.reference
         GROUP BY n"""
 
 
-def _singly(connection: duckdb.DuckDBPyConnection) -> Iterator[Difference]:
+def _singly(connection: duckdb.DuckDBPyConnection, scale: int) -> Iterator[Difference]:
     ours = ", ".join(f"ours.{each}" for each in _OURS)
     theirs = ", ".join(f"theirs.{each}" for each in _THEIRS)
     rows = connection.execute(
@@ -119,19 +125,25 @@ def _singly(connection: duckdb.DuckDBPyConnection) -> Iterator[Difference]:
         " LEFT JOIN ours ON ours.o = found.o LEFT JOIN theirs ON theirs.n = found.n"
         " ORDER BY ours.log_index NULLS LAST, theirs.n, category, figure"
     )
-    for category, figure, tier, in_tail, *cells in rows.fetchall():
+    for category, figure, tier, in_tail, *found in rows.fetchall():
+        cells = [units(each, scale) if isinstance(each, Decimal) else each for each in found]
         line, row = cells[: len(_OURS)], cells[len(_OURS) :]
         yield Difference(
             category,
             figure,
             tier,
-            dict(zip(_OURS, line, strict=True)) if line[0] is not None else None,
-            dict(zip(_THEIRS, row, strict=True)) if row[0] is not None else None,
+            _side(_OURS, line) if line[0] is not None else None,
+            _side(_THEIRS, row) if row[0] is not None else None,
             in_tail,
         )
 
 
-def _added_up(connection: duckdb.DuckDBPyConnection) -> Iterator[Difference]:
+def _side(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+    side = dict(zip(names, values, strict=True))
+    return side | {"reference": original(side["reference"] or "")}
+
+
+def _added_up(connection: duckdb.DuckDBPyConnection, scale: int) -> Iterator[Difference]:
     """Roundings by window, agreement and figure; the total is theirs less ours, without signs."""
     rows = connection.execute("""
         SELECT figure, window_id, agreement_id, count(*),
@@ -141,14 +153,19 @@ def _added_up(connection: duckdb.DuckDBPyConnection) -> Iterator[Difference]:
         FROM rounded JOIN ours USING (o) JOIN theirs USING (n) GROUP BY ALL ORDER BY ALL""")
     for figure, window_id, agreement_id, count, total in rows.fetchall():
         ours = {"window_id": window_id, "agreement_id": agreement_id}
-        yield Difference(ROUNDING, figure, ours=ours, count=count, total=int(total))
+        yield Difference(ROUNDING, figure, ours=ours, count=count, total=units(total, scale))
+
+
+def units(amount: Decimal, scale: int) -> int:
+    """An amount in units of the currency's scale."""
+    return int(amount.scaleb(scale))
 
 
 def watched_pairs(connection: duckdb.DuckDBPyConnection, watched: list[int]) -> list[int]:
     """The log indexes, of those that earlier runs wait for, of lines that have a row now."""
     rows = connection.execute(
         "SELECT DISTINCT log_index FROM (SELECT unnest($watched::BIGINT[]) AS log_index)"
-        " JOIN ours USING (log_index) SEMI JOIN pair USING (o) ORDER BY ALL",
+        " JOIN ours USING (log_index) ANTI JOIN left_ours USING (o) ORDER BY ALL",
         {"watched": watched},
     )
     return [row[0] for row in rows.fetchall()]

@@ -1,7 +1,8 @@
 """Joins a partner's rows with our lines: by transfer id, then by the partner's reference, then by
 member, points and date within a day. By set, never by row.
 
-`match` makes the table `pair`: `o`, `n`, `tier` and `differs`, in which each bit is one of `BITS`.
+`match` makes the table `pair`: `o`, `n`, `tier` and `differs`, in which each bit is one of `BITS`;
+`left_ours` and `left_theirs` have what is in no pair.
 A row is one line's and a line is one row's. A row with a transfer id is found by it or not at all:
 another id is another transfer, whatever else is alike. Of lines with one key the first goes with
 the first row, and rows with the right points go first; so what is left over is what is too much.
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from settlement.reconciliation.cells import unprotected
 from settlement.reconciliation.mapping import ColumnMapping, Sign
 from settlement.reconciliation.reading import literal
 
@@ -22,6 +24,10 @@ BITS = (
     *("STATUS_MISMATCH", "MEMBER_MISMATCH", "money", "fee", "tax"),
 )
 """What may differ in a pair. The last three are figures that differ within the tolerance."""
+
+
+_PLAIN = f"SELECT * REPLACE (nullif({unprotected('reference')}, '') AS reference)"
+"""References without what keeps spreadsheets from running them, which either side may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,34 +40,57 @@ class Tier:
     """Days that a row's date is after its line's; None where dates do not matter."""
 
 
-def match(connection: duckdb.DuckDBPyConnection, mapping: ColumnMapping, tolerance: int) -> int:
-    """Make `pair`; the number of pairs. `tolerance` is in units of the currency."""
+def match(connection: duckdb.DuckDBPyConnection, mapping: ColumnMapping, tolerance: str) -> int:
+    """Make `pair`, `left_ours` and `left_theirs`; the number of pairs. `tolerance` is in the
+    currency, as a decimal.
+    """
     differs = difference_bits(mapping, tolerance)
-    connection.execute(
-        "CREATE OR REPLACE TABLE pair (o BIGINT, n BIGINT, tier VARCHAR, differs INTEGER)"
-    )
     if mapping.has("transfer_id"):
-        _match_unique(connection, differs)
+        _match_ids(connection, differs)
+    else:
+        connection.execute(
+            "CREATE OR REPLACE TABLE pair (o BIGINT, n BIGINT, tier VARCHAR, differs INTEGER)"
+        )
+        for side in ("ours", "theirs"):
+            connection.execute(f"CREATE OR REPLACE TABLE left_{side} AS {_PLAIN} FROM {side}")
     for first, tier in _tiers(mapping):
+        if not _both_left(connection):
+            break
         _match_tier(connection, tier, differs, mapping, only_place_0=first)
     row = connection.execute("SELECT count(*) FROM pair").fetchone()
     assert row is not None, "a count has one row"
     return int(row[0])
 
 
-def _match_unique(connection: duckdb.DuckDBPyConnection, differs: str) -> None:
-    """Pairs of ids that neither side has twice: nearly all, in one join."""
+def _match_ids(connection: duckdb.DuckDBPyConnection, differs: str) -> None:
+    """Pairs of ids that neither side has twice: nearly all, in one join. The rest is left."""
     connection.execute(
-        "CREATE OR REPLACE TABLE often AS"
-        " SELECT transfer_id FROM ours GROUP BY ALL HAVING count(*) > 1 UNION"
-        " SELECT transfer_id FROM theirs WHERE transfer_id IS NOT NULL GROUP BY ALL"
-        " HAVING count(*) > 1"
+        f"CREATE OR REPLACE TABLE joined AS SELECT o, n, CASE WHEN o IS NOT NULL AND n IS NOT NULL"
+        f" THEN {differs} END AS differs FROM ours FULL JOIN theirs USING (transfer_id)"
     )
+    # A line or a row that is in two pairs has an id that the other side has twice.
+    connection.execute("""
+        CREATE OR REPLACE TABLE often AS
+        SELECT o, n FROM joined WHERE o IN (
+            SELECT o FROM joined WHERE differs IS NOT NULL GROUP BY o HAVING count(*) > 1
+        ) OR n IN (SELECT n FROM joined WHERE differs IS NOT NULL GROUP BY n HAVING count(*) > 1)
+        """)
     connection.execute(
-        f"INSERT INTO pair SELECT o, n, 'transfer id', {differs}"
-        " FROM ours JOIN theirs USING (transfer_id)"
-        " WHERE transfer_id NOT IN (SELECT transfer_id FROM often)"
+        "CREATE OR REPLACE TABLE pair AS SELECT o, n, 'transfer id' AS tier, differs FROM joined"
+        " WHERE differs IS NOT NULL AND o NOT IN (SELECT o FROM often WHERE o IS NOT NULL)"
     )
+    for side, key in (("ours", "o"), ("theirs", "n")):
+        connection.execute(
+            f"CREATE OR REPLACE TABLE left_{side} AS {_PLAIN} FROM {side} WHERE {key} IN ("
+            f"SELECT {key} FROM joined WHERE differs IS NULL UNION SELECT {key} FROM often)"
+        )
+
+
+def _both_left(connection: duckdb.DuckDBPyConnection) -> bool:
+    row = connection.execute(
+        "SELECT EXISTS (FROM left_ours) AND EXISTS (FROM left_theirs)"
+    ).fetchone()
+    return row is not None and bool(row[0])
 
 
 def _tiers(mapping: ColumnMapping) -> Iterator[tuple[bool, Tier]]:
@@ -113,18 +142,21 @@ def _match_tier(
         keys = (*keys, "day")
     using = ", ".join(keys)
     connection.execute(f"""
-        INSERT INTO pair
-        SELECT ours.o, theirs.n, {literal(tier.name)}, {differs}
+        CREATE OR REPLACE TABLE found_now AS
+        SELECT ours.o, theirs.n, {literal(tier.name)} AS tier, {differs} AS differs
         FROM (
             SELECT *, row_number() OVER (PARTITION BY {using} ORDER BY log_index) AS turn
-            FROM (SELECT *{our_day} FROM ours ANTI JOIN pair USING (o) WHERE {ours})
+            FROM (SELECT *{our_day} FROM left_ours WHERE {ours})
         ) AS ours JOIN (
             SELECT *, row_number() OVER (PARTITION BY {using} ORDER BY n) AS turn
-            FROM (SELECT *{day} FROM theirs ANTI JOIN pair USING (n) WHERE {theirs})
+            FROM (SELECT *{day} FROM left_theirs WHERE {theirs})
         ) AS theirs USING ({using}, turn)""")
+    connection.execute("INSERT INTO pair FROM found_now")
+    connection.execute("DELETE FROM left_ours WHERE o IN (SELECT o FROM found_now)")
+    connection.execute("DELETE FROM left_theirs WHERE n IN (SELECT n FROM found_now)")
 
 
-def difference_bits(mapping: ColumnMapping, tolerance: int) -> str:
+def difference_bits(mapping: ColumnMapping, tolerance: str) -> str:
     """An expression over `ours` and `theirs`: which of `BITS` differ. A figure that the file leaves
     out differs from nothing.
     """
@@ -133,21 +165,25 @@ def difference_bits(mapping: ColumnMapping, tolerance: int) -> str:
         Sign.OURS: "abs(ours.money - theirs.money)",
         Sign.OPPOSITE: "abs(ours.money + theirs.money)",
     }[mapping.money_sign]
-    fee, tax = (f"abs(abs(ours.{each}) - abs(theirs.{each}))" for each in ("fee", "tax"))
-    conditions = (
-        "ours.points <> theirs.points OR ours.outward <> theirs.outward",
-        f"{money} > {tolerance}",
-        f"{fee} > {tolerance}",
-        f"{tax} > {tolerance}",
-        rate_differs(mapping),
-        "ours.state <> theirs.status",
-        "ours.member <> theirs.member",
-        f"{money} BETWEEN 1 AND {tolerance}",
-        f"{fee} BETWEEN 1 AND {tolerance}",
-        f"{tax} BETWEEN 1 AND {tolerance}",
-    )
+    off = {each: f"abs(abs(ours.{each}) - abs(theirs.{each}))" for each in ("fee", "tax")}
+    off["money"] = money
+    points = "ours.points <> theirs.points"
+    if _has_direction(mapping):
+        points += " OR ours.outward <> theirs.outward"
+    conditions = {
+        "POINTS_MISMATCH": points,
+        "RATE_MISMATCH": rate_differs(mapping) if mapping.has("rate") else "",
+        "STATUS_MISMATCH": "ours.state <> theirs.status" if mapping.has("status") else "",
+        "MEMBER_MISMATCH": "ours.member <> theirs.member" if mapping.has("member") else "",
+    }
+    for name, difference in off.items():
+        if mapping.has(name):
+            conditions[f"{name.upper()}_MISMATCH"] = f"{difference} > {tolerance}"
+            conditions[name] = f"{difference} > 0 AND {difference} <= {tolerance}"
     return " + ".join(
-        f"CASE WHEN {each} THEN {1 << place} ELSE 0 END" for place, each in enumerate(conditions)
+        f"CASE WHEN {condition} THEN {1 << BITS.index(name)} ELSE 0 END"
+        for name, condition in conditions.items()
+        if condition
     )
 
 

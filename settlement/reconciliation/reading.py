@@ -1,9 +1,8 @@
 """A partner's file as a table of texts, whatever its format.
 
-`read_file` makes the table `raw` of a DuckDB database: `n`, the row's number as an editor shows it,
-and `c0`, `c1` and so on for the cells, as they are in the file; NULL where a row is too short. The
-last column is for what is too much. Nothing of a file is ever part of a query: columns are known by
-place.
+A `Layout` says where a DuckDB query finds the rows: cells are `c0`, `c1` and so on, as they are in
+the file, and NULL where a row is too short; the last column is for what is too much. Nothing of a
+file is ever part of a query: columns are known by place.
 
 Effects: reads the file, writes copies beside it. A UTF-8 file may begin with a byte order mark,
 which is no part of its first cell; one in the middle shows that two files were joined.
@@ -17,8 +16,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
-
-import duckdb
 
 from settlement.reconciliation.faults import FAULTS_MAX, Fault, FileWrong, quoted
 from settlement.reconciliation.mapping import ColumnMapping, Format, named_columns
@@ -34,33 +31,51 @@ NOTHING = "'\x01'"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which cell is which."""
+    """Where the rows are, and which cell is which."""
 
     places: Mapping[str, int]
     """By the column's name in the file."""
     width: int
     """Cells in a row."""
+    first_row: int
+    """Number of the first row of the rows, as an editor shows it."""
+    sources: tuple[str, ...]
+    """What a query reads them from: the first that works, since rows with line breaks in quotes
+    cannot be read by several threads where short rows are.
+    """
 
     def cell(self, name: str) -> str:
-        """The column of `raw`."""
+        """The column of a source."""
         return f"c{self.places[name]}"
 
     @property
+    def cells(self) -> str:
+        """All columns but the one for what is too much."""
+        return ", ".join(f"c{place}" for place in range(self.width))
+
+    @property
     def extra(self) -> str:
-        """The column of `raw` for what is too much."""
+        """The column for what is too much."""
         return f"c{self.width}"
 
+    def numbered(self, source: str) -> str:
+        """A source whose rows have their number, `n`.
 
-def read_file(connection: duckdb.DuckDBPyConnection, path: Path, mapping: ColumnMapping) -> Layout:
-    """Make the table `raw`; raises FileWrong."""
+        The order of rows in a table is no order of theirs, where several threads wrote it.
+        """
+        return f"(SELECT {self.first_row - 1} + row_number() OVER () AS n, * FROM {source})"
+
+
+def read_file(path: Path, mapping: ColumnMapping) -> Layout:
+    """Make a file readable; raises FileWrong."""
     if mapping.format is Format.FIXED:
-        return _read_fixed(connection, _as_utf8(path, mapping.encoding), mapping)
+        return _fixed(_as_utf8(path, mapping.encoding), mapping)
     if mapping.format is Format.XLSX:
         text = path.with_name("sheet.csv")
         _write_sheet(path, text, mapping)
-        return _read_csv(connection, text, mapping, ",", '"')
+        return _csv(text, mapping, ",", '"')
     text = _as_utf8(path, mapping.encoding)
-    return _read_csv(connection, text, mapping, mapping.delimiter, mapping.quote)
+    return _csv(text, mapping, mapping.delimiter, mapping.quote)
 
 
 # Text
@@ -81,7 +96,6 @@ def _as_utf8(path: Path, encoding: str) -> Path:
 
 def _check_utf8(path: Path, encoding: str) -> None:
     faults: list[Fault] = []
-    row = 1
     with path.open("rb") as file:
         start = file.read(4)
         if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -89,22 +103,37 @@ def _check_utf8(path: Path, encoding: str) -> None:
         if start.startswith(b"PK\x03\x04"):
             raise FileWrong([Fault(0, "", "the file is a ZIP archive or XLSX, and no text")])
         file.seek(3 if start.startswith(codecs.BOM_UTF8) else 0)
+        place = file.tell()
         while block := file.read(BLOCK_BYTES) + file.readline():
             if not _is_clean(block, encoding):
-                faults += _dirty_rows(block, encoding, row)
-            row += block.count(b"\n")
+                faults += _dirty_rows(block, encoding, _row_at(path, place))
+            place += len(block)
             if len(faults) >= FAULTS_MAX:
                 break
     if faults:
         raise FileWrong(faults)
 
 
+def _row_at(path: Path, place: int) -> int:
+    """The number of the row that begins at a byte."""
+    row = 1
+    with path.open("rb") as file:
+        while place > 0 and (block := file.read(min(place, BLOCK_BYTES))):
+            row += block.count(b"\n")
+            place -= len(block)
+    return row
+
+
 def _is_clean(block: bytes, encoding: str) -> bool:
+    if b"\0" in block or b"\x01" in block:
+        return False
+    if block.isascii():
+        return True
     try:
         block.decode(encoding)
     except UnicodeDecodeError:
         return False
-    return not any(each in block for each in (b"\0", b"\x01", codecs.BOM_UTF8))
+    return codecs.BOM_UTF8 not in block
 
 
 def _dirty_rows(block: bytes, encoding: str, first: int) -> Iterator[Fault]:
@@ -153,44 +182,32 @@ def _write_text(path: Path, parts: Iterable[str]) -> Path:
 # CSV
 
 
-def _read_csv(
-    connection: duckdb.DuckDBPyConnection,
-    path: Path,
-    mapping: ColumnMapping,
-    delimiter: str,
-    quote: str,
-) -> Layout:
+def _csv(path: Path, mapping: ColumnMapping, delimiter: str, quote: str) -> Layout:
     with path.open(encoding="utf-8", newline="") as file:
         # No cell of the first row is longer, whatever quotes are left open in it.
         start = file.read(HEADER_CHARACTERS_MAX)
     first = _first_row(start, delimiter, quote)
     if len(first) > COLUMNS_MAX:
         raise FileWrong([Fault(1, "", f"the row has more than {COLUMNS_MAX} cells")])
-    layout = _layout(first, mapping)
-    cells = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(layout.width + 1))
+    cells = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(len(first) + 1))
     options = (
-        f"auto_detect = false, header = false, skip = {int(mapping.header)},"
-        f" delim = {literal(delimiter)}, quote = {literal(quote)}, escape = {literal(quote)},"
-        f" columns = {{{cells}}}, null_padding = true, nullstr = {NOTHING}, strict_mode = false"
+        f"delim = {literal(delimiter)}, quote = {literal(quote)}, escape = {literal(quote)},"
+        f" columns = {{{cells}}}"
     )
-    _make_raw(connection, path, options, f"{int(mapping.header)} + row_number() OVER () AS n, *")
-    return layout
+    return Layout(
+        _places(first, mapping),
+        len(first),
+        1 + int(mapping.header),
+        _sources(path, mapping, options),
+    )
 
 
-def _make_raw(
-    connection: duckdb.DuckDBPyConnection, path: Path, options: str, selected: str
-) -> None:
-    # Rows with line breaks in quotes cannot be read by several threads where short rows are.
-    for parallel in ("true", "false"):
-        source = f"read_csv({literal(str(path))}, {options}, parallel = {parallel})"
-        try:
-            connection.execute(f"CREATE OR REPLACE TABLE raw AS SELECT {selected} FROM {source}")
-            return
-        except duckdb.Error:
-            # Its text would quote the file.
-            continue
-    raise FileWrong(
-        [Fault(0, "", "the rows cannot be told apart: is the delimiter right, is a quote open?")]
+def _sources(path: Path, mapping: ColumnMapping, options: str) -> tuple[str, ...]:
+    return tuple(
+        f"read_csv({literal(str(path))}, auto_detect = false, header = false,"
+        f" skip = {int(mapping.header)}, null_padding = true, nullstr = {NOTHING},"
+        f" strict_mode = false, parallel = {parallel}, {options})"
+        for parallel in ("true", "false")
     )
 
 
@@ -207,7 +224,7 @@ def _first_row(start: str, delimiter: str, quote: str) -> list[str]:
         raise FileWrong([Fault(1, "", "the first row cannot be read")]) from None
 
 
-def _layout(first: list[str], mapping: ColumnMapping) -> Layout:
+def _places(first: list[str], mapping: ColumnMapping) -> dict[str, int]:
     """Where the columns of the mapping stand; raises FileWrong where one does not, or twice."""
     names = first if mapping.header else [f"#{place}" for place in range(1, len(first) + 1)]
     wanted = named_columns(mapping)
@@ -219,29 +236,31 @@ def _layout(first: list[str], mapping: ColumnMapping) -> Layout:
     if faults:
         there = ", ".join(quoted(each) for each in names[:20])
         raise FileWrong([*faults, Fault(1, "", f"the first row has {there or 'nothing'}")])
-    return Layout({name: names.index(name) for name in wanted}, len(names))
+    return {name: names.index(name) for name in wanted}
 
 
 # Fixed width
 
 
-def _read_fixed(
-    connection: duckdb.DuckDBPyConnection, path: Path, mapping: ColumnMapping
-) -> Layout:
+def _fixed(path: Path, mapping: ColumnMapping) -> Layout:
     """One text a row, cut by the mapping's widths; one that ends before its last cell is short."""
     names = named_columns(mapping)
     options = (
-        f"auto_detect = false, header = false, skip = {int(mapping.header)}, delim = '\x02',"
-        " quote = '', escape = '', columns = {'line': 'VARCHAR', 'extra': 'VARCHAR'},"
-        f" null_padding = true, nullstr = {NOTHING}, strict_mode = false"
+        "delim = '\x02', quote = '', escape = '', columns = {'line': 'VARCHAR', 'extra': 'VARCHAR'}"
     )
     cells = ", ".join(
         f"CASE WHEN length(line) >= {first} THEN trim(substr(line, {first}, {count})) END AS c{at}"
         for at, (first, count) in enumerate(mapping.widths[name] for name in names)
     )
-    number = f"{int(mapping.header)} + row_number() OVER () AS n"
-    _make_raw(connection, path, options, f"{number}, {cells}, extra AS c{len(names)}")
-    return Layout({name: place for place, name in enumerate(names)}, len(names))
+    return Layout(
+        {name: place for place, name in enumerate(names)},
+        len(names),
+        1 + int(mapping.header),
+        tuple(
+            f"(SELECT {cells}, extra AS c{len(names)} FROM {source})"
+            for source in _sources(path, mapping, options)
+        ),
+    )
 
 
 # XLSX
