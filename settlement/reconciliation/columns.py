@@ -108,7 +108,10 @@ class Columns:
         """Columns that follow from cells: by name, those that the file has."""
         has, mapping = self.mapping.has, self.mapping
         if has("transfer_id"):
-            yield "transfer_id", f"TRY_CAST({self.cell('transfer_id')} AS UUID)"
+            # Spaces are rare, and taking them off long texts is dear.
+            bare = self.layout.cell(mapping.columns["transfer_id"])
+            trimmed = f"TRY_CAST({self.cell('transfer_id')} AS UUID)"
+            yield "transfer_id", f"coalesce(TRY_CAST({bare} AS UUID), {trimmed})"
         if has("reference"):
             yield "reference", f"nullif({self.cell('reference')}, '')"
         if has("member"):

@@ -16,7 +16,7 @@ from exchange.cli.initialise import initialise
 from exchange.cli.profile import DEFAULT_SERVER, load_profile
 from exchange.embedded_postgres import OWNER_ROLE, RunningPostgres
 from partners.keys import Purpose
-from tests.bench import day, pgbench, slow_partner, storage
+from tests.bench import day, pgbench, reconcile, slow_partner, storage
 from tests.bench.closing import CLOSE_EVERY_S, Closings
 from tests.bench.coalition import found
 from tests.bench.limits import set_every_limit
@@ -57,7 +57,7 @@ class Wanted:
     @property
     def steps(self) -> int:
         """What `Bench.run` reports in all."""
-        return 4 + self.rounds * (len(self.unary) + 4) + bool(self.bulk)
+        return 5 + self.rounds * (len(self.unary) + 4) + bool(self.bulk)
 
 
 @dataclass(slots=True)
@@ -98,6 +98,8 @@ class Bench:
     """Milliseconds of orders, 99 in a hundred, while windows close and while none does."""
     stated: list[Pair] = field(default_factory=list)
     """Likewise while those windows are stated."""
+    reconciled: list[Pair] = field(default_factory=list)
+    """Seconds of reconciling a partner's file, and of the bare join."""
 
     def run(self) -> list[Result]:
         """Measure in turn, A B A B."""
@@ -123,6 +125,8 @@ class Bench:
             closings = Closings(self.data_dir, self.address, self.load)
             self.closed.append(closings.p99_pair(self.wanted.in_flight))
             self.stated.append(closings.stating_pair(self.wanted.in_flight))
+        self.step("reconciling a partner's file, and the bare join")
+        self.reconciled = reconcile.pairs(reconcile.ROWS, self.wanted.rounds)
         self.step("storage and memory")
         return [*self.rates(), *self.sizes(stored), *self.large_window()]
 
@@ -173,6 +177,7 @@ class Bench:
             "seconds": PACED_S,
         }
         yield result_of("slow_partner_p99_ratio", "ms", self.delivered, how)
+        yield reconcile.result(self.reconciled, reconcile.ROWS)
         how = {"in_flight": self.wanted.in_flight, "seconds": self.wanted.seconds}
         every = {**how, "close_every_s": CLOSE_EVERY_S}
         yield result_of("close_p99_ratio", "ms", self.closed, every)

@@ -148,18 +148,18 @@ def made(folder: Path, rows: int) -> Files:
     return Files(folder, job, rows)
 
 
-def result(pairs: list[Pair], rows: int) -> Result:
+def result(measured: list[Pair], rows: int) -> Result:
     """What is reported."""
     details = {"baseline": "the bare join of the same two files", "rows": rows}
-    return result_of("reconcile_vs_duckdb", "s", pairs, details)
+    return result_of("reconcile_vs_duckdb", "s", measured, details)
 
 
-def measured(rows: int, rounds: int) -> Result:
+def pairs(rows: int, rounds: int) -> list[Pair]:
     """Make the files, warm up, measure in turn."""
     with tempfile.TemporaryDirectory(prefix="pointclear-bench-") as name:
         files = made(Path(name), rows)
         pair(files)
-        return result([pair(files) for _ in range(rounds)], rows)
+        return [pair(files) for _ in range(rounds)]
 
 
 def bench(
@@ -171,7 +171,7 @@ def bench(
 ) -> None:
     """Measure reconciling against the bare join."""
     out.mkdir(parents=True, exist_ok=True)
-    report([measured(rows, rounds)], out / RESULTS_FILE)
+    report([result(pairs(rows, rounds), rows)], out / RESULTS_FILE)
 
 
 if __name__ == "__main__":
