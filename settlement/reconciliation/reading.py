@@ -244,7 +244,8 @@ def _places(first: list[str], mapping: ColumnMapping) -> dict[str, int]:
 
 def _fixed(path: Path, mapping: ColumnMapping) -> Layout:
     """One text a row, cut by the mapping's widths; one that ends before its last cell is short."""
-    names = named_columns(mapping)
+    # The last cell is the one that a cut row lacks.
+    names = sorted(named_columns(mapping), key=lambda name: mapping.widths[name])
     options = (
         "delim = '\x02', quote = '', escape = '', columns = {'line': 'VARCHAR', 'extra': 'VARCHAR'}"
     )
