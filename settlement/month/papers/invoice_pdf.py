@@ -23,6 +23,8 @@ SUPPLIES = {
     SupplyType.PROMOTION: "Bonus points honoured for the customer",
 }
 NO_MONEY = "Nothing is to be paid on this paper: it is settled by the statements of its windows."
+WINDOWS_NAMED_MAX = 4
+"""Windows that are named one by one."""
 
 Cells = dict[str, Any]
 
@@ -91,7 +93,7 @@ def _line(item: Item, currency: CurrencyScale) -> Cells:
         "detail": ", ".join(details),
         "count": count(item.count),
         "points": count(item.points) if item.points else "",
-        "tax": f"{title.tax_code} {_percent(title.tax_basis_points)}" if title.tax_code else "",
+        "tax": f"{title.tax_code}, {_percent(title.tax_basis_points)}" if title.tax_code else "",
         "net": figure(item.net, currency),
         "tax_amount": figure(item.tax, currency),
     }
@@ -119,10 +121,16 @@ def _sums(document: Document, currency: CurrencyScale) -> list[Cells]:
 def _proof(issued: Issued) -> list[list[str]]:
     document = issued.document
     return [
-        ["Settlement windows", ", ".join(document.windows)],
+        ["Settlement windows", _windows(document.windows)],
         ["Entry of the log", f"{entry_key(document.invoice_id)}, leaf {issued.log_index}"],
         ["Its body, SHA-256", hashlib.sha256(document_body(document)).hexdigest()],
     ]
+
+
+def _windows(windows: tuple[str, ...]) -> str:
+    if len(windows) <= WINDOWS_NAMED_MAX:
+        return ", ".join(windows)
+    return f"{windows[0]} to {windows[-1]}, {len(windows)} in all"
 
 
 def _notes(document: Document) -> list[str]:
