@@ -438,8 +438,6 @@ WITHOUT_MONEY = MappingProxyType(
         "ConfirmBalance": Reason.FIELD_INVALID,
         "LockPeriod": Reason.PERIOD_STATE,
         "ReopenPeriod": Reason.PERIOD_STATE,
-        "RequestWithdrawal": Reason.COLLATERAL_NEEDED,
-        "ApproveWithdrawal": Reason.WITHDRAWAL_UNKNOWN,
         "RefuseWithdrawal": Reason.WITHDRAWAL_UNKNOWN,
     }
 )
