@@ -8,6 +8,7 @@ from pointclear.exchange.v1 import transfer_pb2
 from pointclear.settlement.v1 import reconciliation_pb2 as pb
 from settlement.reconciliation.breaks import NEXT_STEPS, Category
 from settlement.reconciliation.faults import FileWrong
+from settlement.reconciliation.mapping import State
 from settlement.reconciliation.values import Event, KeptBreak, Run
 
 RECEIPT_KIND = 1
@@ -112,7 +113,8 @@ def evidence_of(found: KeptBreak, run: Run) -> bytes:
     """What a partner's file says of a transfer that is reserved, as JSON: the same bytes each time,
     so that their digest in the transfer's record names them. Empty for any other break.
     """
-    in_doubt = found.category is Category.STATUS_MISMATCH and found.log_index is None
+    states = [each.ours for each in found.figures if each.name == "status"]
+    in_doubt = found.category is Category.STATUS_MISMATCH and states == [State.RESERVED]
     if not in_doubt or found.transfer_id is None:
         return b""
     document = {
