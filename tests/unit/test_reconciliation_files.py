@@ -1,6 +1,7 @@
 """A partner's own file is read as its mapping says, or refused whole with every fault named."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -345,3 +346,10 @@ def test_t17_nothing_of_a_mapping_or_a_file_is_part_of_a_query(held: Callable[..
     words = {**MAPPING["status_words"], evil: "COMMITTED"}
     found = held(text.encode(), **PLAIN, columns=columns, status_words=words, programs={evil: "a"})
     assert Counter(each.category for each in found.differences) == {}
+
+
+def test_the_mapping_on_the_page_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs/finance.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```json\n(.*?)```", page.partition("## Reconciliation")[2], re.DOTALL)
+    mapping = parse_mapping(example.encode())
+    assert mapping.columns["points"] == "Points"
