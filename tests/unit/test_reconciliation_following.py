@@ -63,8 +63,8 @@ def test_a_row_that_says_reserved_of_what_is_reserved_is_no_break() -> None:
 def test_a_transfer_of_a_window_that_was_reconciled_is_a_duplicate() -> None:
     elsewhere = {TRANSFER: Elsewhere(Standing.COMMITTED, "usd-0", 9)}
     for covered, category in (
-        (frozenset({"usd-0"}), "DUPLICATE_AT_PARTNER"),
-        (frozenset(), "TIMING"),
+        (frozenset({"usd-0"}), Category.DUPLICATE_AT_PARTNER),
+        (frozenset(), Category.TIMING),
     ):
         context = Context(("usd-2",), "usd-1", 6, covered, elsewhere=elsewhere)
         (found,) = outcome(Found(1, 0, 0, (stray(),)), context).breaks
