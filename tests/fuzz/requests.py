@@ -438,7 +438,6 @@ WITHOUT_MONEY = MappingProxyType(
         "ConfirmBalance": Reason.FIELD_INVALID,
         "LockPeriod": Reason.PERIOD_STATE,
         "ReopenPeriod": Reason.PERIOD_STATE,
-        "RefuseWithdrawal": Reason.WITHDRAWAL_UNKNOWN,
     }
 )
 """How good requests are answered that need money at the bank or a month that is over, of which the
