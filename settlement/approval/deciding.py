@@ -103,8 +103,8 @@ def withdrawal_of(connection: Any, said: Disputed, envelope: Envelope) -> Book |
     return end_entry(held, "WITHDRAWN", "", to_json(envelope))
 
 
-def taken_out(connection: Any, window_id: str, partner_id: str) -> tuple[Withholding, Book]:
-    """What takes a partner out of a window; raises Refused."""
+def taken_out(connection: Any, window_id: str, partner_id: str) -> tuple[Withholding, Book | None]:
+    """What takes a partner out of a window, and what books it, None for a repeat; raises Refused."""
     window: SettlementWindow = store.window_named(connection, window_id)
     if window.state is not WindowState.PENDING_SETTLEMENT:
         raise Refused(
@@ -115,7 +115,12 @@ def taken_out(connection: Any, window_id: str, partner_id: str) -> tuple[Withhol
         )
     partner = store.partner_named(connection, window, partner_id)
     names = {each.number: each.partner_id for each in store.partners_of(connection, window)}
-    held = unwind_of(window, partner.number, names, store.window_sums(connection, window))
+    open_ones = store.open_withholdings(connection, window.currency.code)
+    sums = store.window_sums(connection, window)
+    held = unwind_of(window, partner.number, names, sums, open_ones)
+    if store.entry_body(connection, held.subject) is not None:
+        # What was withheld besides may have changed since.
+        return held_under(connection, held.subject), None
     return held, withholding_entry(held, partner.number)
 
 

@@ -200,7 +200,8 @@ class Approval:
                 held, entry = await self._course.read(
                     taken_out, request.window_id, request.partner_id
                 )
-                await self._course.book(entry)
+                if entry is not None:
+                    await self._course.book(entry)
             # A crash here leaves the withholding: repeating the call states again.
             reason = f"{request.partner_id} was taken out: it has not paid"
             await self._course.restate(request.window_id, reason)

@@ -90,7 +90,8 @@ def report_of(connection: Any, window: SettlementWindow, missing: str) -> Unwind
     number = store.partner_named(connection, window, missing).number
     names = {each.number: each.partner_id for each in partners}
     sums = store.window_sums(connection, window)
-    (line,) = unwind_of(window, number, names, sums).lines
+    open_ones = store.open_withholdings(connection, window.currency.code)
+    (line,) = unwind_of(window, number, names, sums, open_ones).lines
     statements = {
         name: stated
         for name in names.values()

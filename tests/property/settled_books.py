@@ -355,7 +355,8 @@ class SettledBooks:
     def unwind(self, window: SettlementWindow, partner: Partner) -> None:
         """Take a partner out of a window, and state it again."""
         names = {each.number: each.partner_id for each in self.partners}
-        held = unwind_of(window, partner.number, names, self.sums(window))
+        open_ones = self.open_ones.values()
+        held = unwind_of(window, partner.number, names, self.sums(window), open_ones)
         if held.subject not in self.open_ones:
             self.withhold(held)
             self.restate(window)
