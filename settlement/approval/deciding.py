@@ -104,7 +104,7 @@ def withdrawal_of(connection: Any, said: Disputed, envelope: Envelope) -> Book |
 
 
 def taken_out(connection: Any, window_id: str, partner_id: str) -> tuple[Withholding, Book | None]:
-    """What takes a partner out of a window, and what books it, None for a repeat; raises Refused."""
+    """What takes a partner out of a window; what books it, None for a repeat; raises Refused."""
     window: SettlementWindow = store.window_named(connection, window_id)
     if window.state is not WindowState.PENDING_SETTLEMENT:
         raise Refused(
