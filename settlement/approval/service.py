@@ -131,7 +131,7 @@ class Approval:
         """Two operators: decide a dispute, or give back what an unwind took out."""
         caller.require_operator()
         check_free_text(request.text, "text")
-        if not request.outcome:
+        if not request.outcome or request.outcome not in pb.DisputeOutcome.values():
             raise Refused(Reason.FIELD_INVALID, "outcome", "say how it is decided")
         outcome = pb.DisputeOutcome.Name(request.outcome).removeprefix("DISPUTE_OUTCOME_")
 

@@ -68,7 +68,8 @@ def disputed_from(payload: bytes, audience: str) -> Disputed:
         raise Refused(Reason.FIELD_INVALID, "line_ids", f"a dispute names 1 to {LINES_MAX} lines")
     if len(set(message.line_ids)) < len(message.line_ids):
         raise Refused(Reason.FIELD_INVALID, "line_ids", "a line is named twice")
-    if not message.is_withdrawn and not message.reason:
+    is_known = message.reason in statement_pb2.DisputeReason.values()
+    if not is_known or (not message.is_withdrawn and not message.reason):
         raise Refused(Reason.FIELD_INVALID, "reason", "say why the lines are in dispute")
     check_free_text(message.comment, "comment")
     return Disputed(

@@ -68,6 +68,9 @@ WRITING = (
     *("RequestWithdrawal", "ApproveWithdrawal", "RefuseWithdrawal", "BookAdjustment"),
     *("SubmitSettlementAccount", "ApproveSettlementAccount", "RefuseSettlementAccount"),
     *("MakePayOutFile", "RejectPayOutFile", "DrawCollateral"),
+    *("AcknowledgeStatement", "DisputeLines", "EndDispute", "AbortWindow", "UnwindPartner"),
+    *("SetColumnMapping", "UploadReconciliation", "RunReconciliation"),
+    *("AssignBreak", "CommentBreak", "ResolveBreak", "WriteOffBreak"),
     # A report is kept when it is first asked for.
     *("DownloadReport", "SetAccountMap"),
 )

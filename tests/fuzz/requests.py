@@ -18,12 +18,14 @@ from partners.envelope import (
     BALANCE_CONFIRMATION,
     COLLATERAL_WITHDRAWAL,
     CREDIT_CONFIRMATION,
+    DISPUTE,
     KEY_EVENT,
     LINK_CONFIRMATION,
     OPERATOR_ACTION,
     RATE_AGREEMENT,
     REVERSAL_ORDER,
     SETTLEMENT_ACCOUNT,
+    STATEMENT_ACKNOWLEDGEMENT,
     TRANSFER_ORDER,
     TRANSFER_RECEIPT,
     Envelope,
@@ -53,14 +55,17 @@ from pointclear.partners.v1.agreement_pb2 import RateAgreement
 from pointclear.partners.v1.operator_action_pb2 import OperatorAction
 from pointclear.settlement.v1 import account_pb2 as accounts
 from pointclear.settlement.v1 import adjustment_pb2 as adjustments
+from pointclear.settlement.v1 import approval_pb2 as approval
 from pointclear.settlement.v1 import bank_pb2 as bank
 from pointclear.settlement.v1 import collateral_pb2 as collateral
 from pointclear.settlement.v1 import month_pb2 as month
 from pointclear.settlement.v1 import overdue_pb2 as overdue
 from pointclear.settlement.v1 import payout_pb2 as payouts
+from pointclear.settlement.v1 import reconciliation_pb2 as reconciliation
 from pointclear.settlement.v1 import report_pb2 as reports
 from pointclear.settlement.v1 import scheme_pb2 as scheme
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement
+from pointclear.settlement.v1 import statement_pb2 as stated
 from settlement.scheme import Scheme
 from tests import factories as make
 
@@ -438,10 +443,23 @@ WITHOUT_MONEY = MappingProxyType(
         "ConfirmBalance": Reason.FIELD_INVALID,
         "LockPeriod": Reason.PERIOD_STATE,
         "ReopenPeriod": Reason.PERIOD_STATE,
+        "GetDraft": Reason.WINDOW_STATE,
+        "EndDispute": Reason.DISPUTE_UNKNOWN,
+        "UnwindPartner": Reason.WINDOW_STATE,
+        "AcknowledgeStatement": Reason.FIELD_INVALID,
+        "DisputeLines": Reason.TRANSFER_UNKNOWN,
+        "SetColumnMapping": Reason.FIELD_INVALID,
+        **dict.fromkeys(
+            (
+                *("GetColumnMapping", "RunReconciliation", "GetReconciliation", "GetBreak"),
+                *("AssignBreak", "CommentBreak", "ResolveBreak", "WriteOffBreak"),
+            ),
+            Reason.RECONCILIATION_UNKNOWN,
+        ),
     }
 )
-"""How good requests are answered that need money at the bank or a month that is over, of which the
-history has none.
+"""How good requests are answered that need what the history has not: money at the bank, a month
+that is over, a dispute, a partner's own file.
 """
 
 
@@ -472,6 +490,8 @@ PARTNERS_OWN = frozenset(
         "RequestWithdrawal",
         "SubmitSettlementAccount",
         "ConfirmBalance",
+        *("AcknowledgeStatement", "DisputeLines"),
+        *("SetColumnMapping", "UploadReconciliation", "RunReconciliation"),
     }
 )
 """The methods that only a partner calls; the others are carried out for an operator."""
@@ -488,6 +508,33 @@ def balance_confirmation() -> SignedEnvelope:
     ).SerializeToString(deterministic=True)
     signed = envelope(BALANCE_CONFIRMATION, payload, (AGREEMENTS["grocery"],))
     return envelope_to_proto(signed)
+
+
+def acknowledgement() -> SignedEnvelope:
+    """What a partner signs under a statement; of another version than the one that is stated."""
+    payload = stated.StatementAcknowledgement(
+        audience=make.AUDIENCE,
+        partner_id="grocery",
+        window_id=make.WINDOW,
+        statement_sha256=bytes(32),
+        issued_at_us=1,
+    ).SerializeToString(deterministic=True)
+    signed = envelope(STATEMENT_ACKNOWLEDGEMENT, payload, (AGREEMENTS["grocery"],))
+    return envelope_to_proto(signed)
+
+
+def line_dispute() -> SignedEnvelope:
+    """A partner's dispute of a line that no statement has."""
+    payload = stated.LineDispute(
+        audience=make.AUDIENCE,
+        dispute_id=make.transfer_id(950).bytes,
+        partner_id="grocery",
+        line_ids=[make.transfer_id(999).bytes],
+        reason=stated.DISPUTE_REASON_NOT_CREDITED,
+        comment="the member has nothing",
+        issued_at_us=1,
+    ).SerializeToString(deterministic=True)
+    return envelope_to_proto(envelope(DISPUTE, payload, (AGREEMENTS["grocery"],)))
 
 
 def bank_file(
@@ -701,6 +748,46 @@ def good_requests() -> dict[str, Message]:
         "DownloadLineFile": settlement.DownloadLineFileRequest(
             window_id=make.WINDOW, partner_id="grocery"
         ),
+        "GetDraft": approval.GetDraftRequest(window_id=make.WINDOW),
+        "ListDisputes": approval.ListDisputesRequest(currency=make.CURRENCY, with_ended=True),
+        "EndDispute": approval.EndDisputeRequest(
+            subject="nothing", outcome=approval.DISPUTE_OUTCOME_REJECTED, text="it was credited"
+        ),
+        "GetApproval": approval.GetApprovalRequest(window_id=make.WINDOW),
+        "AbortWindow": approval.AbortWindowRequest(window_id=make.WINDOW, reason="the bank"),
+        "UnwindPartner": approval.UnwindPartnerRequest(window_id=make.WINDOW, partner_id="grocery"),
+        "SetColumnMapping": reconciliation.SetColumnMappingRequest(mapping=b"{}"),
+        "GetColumnMapping": reconciliation.GetColumnMappingRequest(partner_id="grocery"),
+        "UploadReconciliation": reconciliation.UploadReconciliationRequest(
+            file_sha256=hashlib.sha256(b"a,b").digest(), file_bytes=3, chunk=b"a,b"
+        ),
+        "RunReconciliation": reconciliation.RunReconciliationRequest(
+            file_sha256=hashlib.sha256(b"a,b").digest(),
+            file_name="own.csv",
+            first_window_id=make.WINDOW,
+            last_window_id=make.WINDOW,
+        ),
+        "GetReconciliation": reconciliation.GetReconciliationRequest(
+            partner_id="grocery", run_id="R1"
+        ),
+        "ListBreaks": reconciliation.ListBreaksRequest(partner_id="grocery", page_size=2),
+        "GetBreak": reconciliation.GetBreakRequest(partner_id="grocery", break_id="B1"),
+        "AssignBreak": reconciliation.AssignBreakRequest(
+            partner_id="grocery", break_id="B1", owner="eve"
+        ),
+        "CommentBreak": reconciliation.CommentBreakRequest(
+            partner_id="grocery", break_id="B1", text="asked"
+        ),
+        "ResolveBreak": reconciliation.ResolveBreakRequest(
+            partner_id="grocery", break_id="B1", explained=True, text="in transit"
+        ),
+        "WriteOffBreak": reconciliation.WriteOffBreakRequest(
+            partner_id="grocery", break_id="B1", text="too small"
+        ),
+        "AcknowledgeStatement": approval.AcknowledgeStatementRequest(
+            acknowledgement=acknowledgement()
+        ),
+        "DisputeLines": approval.DisputeLinesRequest(dispute=line_dispute()),
         "ListReports": reports.ListReportsRequest(period=make.WINDOW, partner_id="grocery"),
         "DownloadReport": reports.DownloadReportRequest(
             period=make.WINDOW, partner_id="grocery", kind="statement", format="csv", version=1
