@@ -3,6 +3,8 @@ second process leaves of them.
 """
 
 import asyncio
+import base64
+import json
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -668,6 +670,13 @@ def test_an_audit_export_holds_what_is_about_its_windows(office: Office, tmp_pat
     assert counts["files"] == len(paths) - 1
     report = check_folder(tmp_path, quiet=True)
     assert not report.faults
+    records = tmp_path / "_log" / "records.jsonl"
+    lines = records.read_text().splitlines(keepends=True)
+    first = json.loads(lines[0])
+    for salt in (base64.b64encode(bytes(32)).decode(), "short", first["salt"][::-1]):
+        records.write_text("".join([json.dumps({**first, "salt": salt}) + "\n", *lines[1:]]))
+        places = {each.place.rpartition("/")[2] for each in check_audit(tmp_path, {})}
+        assert places == {"records.jsonl", "records.jsonl:1"}
     # Members' references are nowhere in it.
     everything = b"".join(path.read_bytes() for path in paths)
     assert not any(f"{brand}-member".encode() in everything for brand in make.BRANDS)

@@ -9,7 +9,7 @@ one after the other.
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from exchange.cli.checks.verification import Fault, compare
@@ -63,11 +63,18 @@ def _check_log(folder: Path, counts: dict[str, int]) -> Iterator[Fault]:
         yield from faults
     with (folder / RECORDS).open("rb") as file:
         for number, line in enumerate(file, 1):
-            row = json.loads(line)
-            salt, record = base64.b64decode(row["salt"]), base64.b64decode(row["record"])
-            leaf = leaf_hash(leaf_data(LeafKind[row["kind"]], salt, record))
-            faults = list(
-                compare(f"{folder / RECORDS}:{number}", "leaf", hashes[row["log_index"]], leaf)
-            )
+            place = f"{folder / RECORDS}:{number}"
+            try:
+                faults = list(_check_record(place, line, hashes))
+            except (ValueError, KeyError, IndexError, TypeError) as error:
+                faults = [Fault(place, f"is no record that can be read ({error!r})")]
             counts["leaves"] = counts.get("leaves", 0) + (not faults)
             yield from faults
+
+
+def _check_record(place: str, line: bytes, hashes: Sequence[bytes]) -> Iterator[Fault]:
+    row = json.loads(line)
+    salt = base64.b64decode(row["salt"], validate=True)
+    record = base64.b64decode(row["record"], validate=True)
+    leaf = leaf_hash(leaf_data(LeafKind[row["kind"]], salt, record))
+    yield from compare(place, "leaf", hashes[row["log_index"]], leaf)
