@@ -274,6 +274,16 @@ def _parse(rows: list[list[str]]) -> LineFile:
     return file
 
 
+# Reading has the same repetitions as writing.
+_units = lru_cache(maxsize=8192)(parse_amount)
+_plain = lru_cache(maxsize=1024)(original)
+
+
+@lru_cache(maxsize=64)
+def _moment(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+
+
 def _line(row: dict[str, str], scale: int) -> Line:
     if row["row"] != "LINE":
         raise ValueError(f"{row['row']!r} stands where a line should")
@@ -281,28 +291,28 @@ def _line(row: dict[str, str], scale: int) -> Line:
         UUID(row["transfer_id"]),
         Role(row["role"]),
         original(row["own_reference"]),
-        original(row["source_program"]),
-        original(row["target_program"]),
+        _plain(row["source_program"]),
+        _plain(row["target_program"]),
         int(row["source_points"]),
         int(row["target_points"]),
         int(row["bonus_points"]),
-        original(row["agreement_id"]),
-        original(row["segment"]),
+        _plain(row["agreement_id"]),
+        _plain(row["segment"]),
         int(row["rate_source_units"]),
         int(row["rate_target_units"]),
-        parse_amount(row["price_per_target_point"] or "0", scale),
-        parse_amount(row["price_per_thousand"] or "0", scale),
-        parse_amount(row["value"], scale),
-        parse_amount(row["value_tax"], scale),
-        original(row["value_tax_code"]),
-        parse_amount(row["promotion"], scale),
+        _units(row["price_per_target_point"] or "0", scale),
+        _units(row["price_per_thousand"] or "0", scale),
+        _units(row["value"], scale),
+        _units(row["value_tax"], scale),
+        _plain(row["value_tax_code"]),
+        _units(row["promotion"], scale),
         tuple(_share(each, scale) for each in row["promotions"].split()),
-        parse_amount(row["fee"], scale),
-        parse_amount(row["tax"], scale),
-        original(row["tax_code"]),
+        _units(row["fee"], scale),
+        _units(row["tax"], scale),
+        _plain(row["tax_code"]),
         row["currency"],
         row["state"],
-        datetime.strptime(row["recorded_at"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC),
+        _moment(row["recorded_at"]),
         int(row["log_index"]),
     )
 
