@@ -2,6 +2,7 @@
 decided, and nothing written.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from exchange.commands import Book
@@ -59,9 +60,8 @@ def dispute_of(connection: Any, said: Disputed, envelope: Envelope) -> Book | No
         return None
     currency = store.currency_of(connection, said.partner_id)
     open_ones = store.open_withholdings(connection, currency)
-    in_dispute = {line.line_id for each in open_ones for line in each.lines}
     lines = tuple(
-        disputable(connection, str(each), said.partner_id, in_dispute) for each in said.line_ids
+        disputable(connection, str(each), said.partner_id, open_ones) for each in said.line_ids
     )
     number = store.partner_number(connection, said.partner_id)
     held = Withholding(said.subject, currency, said.partner_id, said.reason, said.comment, lines)
@@ -69,7 +69,7 @@ def dispute_of(connection: Any, said: Disputed, envelope: Envelope) -> Book | No
 
 
 def disputable(
-    connection: Any, line_id: str, partner_id: str, in_dispute: set[str]
+    connection: Any, line_id: str, partner_id: str, open_ones: Iterable[Withholding]
 ) -> DisputedLine:
     """A line that this partner may dispute now; raises Refused."""
     found = store.disputed_line(connection, line_id)
@@ -79,8 +79,8 @@ def disputable(
             Reason.TRANSFER_UNKNOWN, "line_ids", f"you have no line {line_id} with money in it"
         )
     line = found[1]
-    if line_id in in_dispute:
-        raise Refused(Reason.ALREADY_EXISTS, "line_ids", f"{line_id} is in dispute already")
+    if any(each.withholds(line) for each in open_ones):
+        raise Refused(Reason.ALREADY_EXISTS, "line_ids", f"{line_id} is withheld already")
     window = store.window_named(connection, line.window_id)
     number = store.partner_number(connection, partner_id)
     if window.state is WindowState.ABORTED or number in partners_with(connection, window, ACCEPTED):

@@ -10,11 +10,8 @@ from collections.abc import Iterable, Mapping
 
 from exchange.ledger.accounts import HUB
 from exchange.ledger.postings import OUTSIDE_NETS
-from settlement.approval.withholding import DisputedLine, Withholding
+from settlement.approval.withholding import UNWIND, DisputedLine, Withholding
 from settlement.windows import SettlementWindow, WindowSum
-
-UNWIND = "UNWIND"
-"""The reason of such a withholding."""
 
 
 def unwind_of(

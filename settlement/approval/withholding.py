@@ -19,6 +19,9 @@ KIND = "withholding"
 END_KIND = "withholding-end"
 LINE_KIND = "disputed-line"
 
+UNWIND = "UNWIND"
+"""The reason of what takes a partner out of a window."""
+
 JSON_BODY = "application/json"
 
 
@@ -56,6 +59,14 @@ class Withholding:
                 for partner, amount in line.amounts.items():
                     sums[partner] = sums.get(partner, 0) + amount
         return sums
+
+    def withholds(self, line: DisputedLine) -> bool:
+        """Whether a line is in dispute by this, or has to do with who was taken out."""
+        if self.reason == UNWIND:
+            return self.partner_id in line.amounts and any(
+                each.window_id == line.window_id for each in self.lines
+            )
+        return any(each.line_id == line.line_id for each in self.lines)
 
     @property
     def parties(self) -> frozenset[str]:

@@ -82,3 +82,10 @@ def test_a_line_with_a_funder_has_the_target_in_its_middle(
     back = dispute(a=10, b=-12, c=2)
     turned = {name: -amount for name, amount in found.items()}
     assert withheld_from(partner, back, back.lines[0]) == turned
+
+
+def test_a_line_of_who_was_taken_out_is_not_disputed_besides() -> None:
+    taken_out = unwind_of(WINDOW, A, NAMES, SUMS)
+    assert taken_out.withholds(DisputedLine("x", 12, WINDOW.window_id, 1, {"a": -1, "b": 1}))
+    assert not taken_out.withholds(DisputedLine("x", 12, WINDOW.window_id, 1, {"b": -1, "c": 1}))
+    assert not taken_out.withholds(DisputedLine("x", 30, "cny-2026-01-06", 2, {"a": -1, "b": 1}))
