@@ -217,8 +217,8 @@ def fsck(options: FsckOptions, told: Told) -> list[Fault]:
     It may run beside a server: it reads one snapshot, and changes nothing.
     """
     from exchange import database, embedded_postgres
-    from settlement.evidence import check_evidence, rows_to_check
-    from settlement.invariants import check_books
+    from settlement.checks.evidence import check_evidence, rows_to_check
+    from settlement.checks.invariants import check_books
 
     def look(connection: Any) -> list[Fault]:
         findings = list(check_books(connection))

@@ -25,8 +25,8 @@ from partners.signers import Signers
 from settlement import settling, store, wire
 from settlement.approval.accepting import Accepting
 from settlement.approval.draft import Draft, check_approved, draft_entry, draft_from, draft_key
-from settlement.restating import Restating
-from settlement.restating_course import RestatingCourse
+from settlement.approval.restating import Restating
+from settlement.approval.restating_course import RestatingCourse
 from settlement.stating import draft_of, state_window
 from settlement.steps import Steps, all_of
 from settlement.windows import Leg, LegState, SettlementWindow, WindowState

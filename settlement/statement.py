@@ -11,7 +11,7 @@ from datetime import date
 
 from exchange.fold import InvariantBroken
 from partners.registry import Partner
-from settlement.line_sums import LineSums, PromotionLine, Sums, ValueTax
+from settlement.lines.line_sums import LineSums, PromotionLine, Sums, ValueTax
 from settlement.netting import Figures, Payment, ReversalFigures, pay
 from settlement.references import leg_reference
 from settlement.windows import SettlementWindow, TreeHead

@@ -17,10 +17,10 @@ from settlement import store
 from settlement.approval.draft import Draft, Stood
 from settlement.approval.withholding import withheld
 from settlement.calendar.banking import due_date
-from settlement.line_file import Role
-from settlement.line_sums import LineSums
+from settlement.lines.line_file import Role
+from settlement.lines.line_sums import LineSums
 from settlement.netting import Figures, figures, nets
-from settlement.scheme import scheme_of
+from settlement.schemes.scheme import scheme_of
 from settlement.settling import check_stateable, leg_of
 from settlement.statement import ProgramPoints, Statement, StreamRange, statement_of
 from settlement.windows import SettlementWindow, WindowSum

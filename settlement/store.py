@@ -26,8 +26,8 @@ from partners.store import utc
 from settlement import facts, wire
 from settlement.approval.withholding import END_KIND, DisputedLine, Withholding, withholding_from
 from settlement.approval.withholding import KIND as WITHHOLDING
-from settlement.line_file import Line, LineFileWriter
-from settlement.line_sums import LineSums
+from settlement.lines.line_file import Line, LineFileWriter
+from settlement.lines.line_sums import LineSums
 from settlement.settling import statement_key
 from settlement.statement import ProgramPoints, Statement, StreamRange
 from settlement.windows import Leg, NetPosition, SettlementWindow, TreeHead, WindowState, WindowSum

@@ -18,8 +18,8 @@ from pointclear.exchange.v1 import record_pb2, transfer_pb2
 from pointclear.partners.v1 import partners_service_pb2
 from pointclear.settlement.v1 import settlement_service_pb2 as pb
 from pointclear.settlement.v1 import statement_pb2
-from settlement.line_file import REVERSED, Line, Role, Share
-from settlement.line_sums import PromotionLine, ValueTax
+from settlement.lines.line_file import REVERSED, Line, Role, Share
+from settlement.lines.line_sums import PromotionLine, ValueTax
 from settlement.statement import ProgramPoints, Reversals, Statement
 from settlement.windows import Leg, NetPosition, SettlementWindow, TreeHead
 

@@ -26,7 +26,7 @@ from settlement.accounts.versions import (
 )
 from settlement.accounts.wire import event_from_payload, version_message
 from settlement.course import Course
-from settlement.scheme import scheme_of
+from settlement.schemes.scheme import scheme_of
 from settlement.signed import check_signed_by
 
 

@@ -14,7 +14,7 @@ from exchange.commands import Book, Fact
 from exchange.ledger.postings import Posting
 from partners.envelope import ENVELOPE_BODY
 from settlement.approval.withholding import JSON_BODY, canonical
-from settlement.scheme import Scheme
+from settlement.schemes.scheme import Scheme
 from settlement.windows import SettlementWindow
 
 ACKNOWLEDGED = "acknowledged"

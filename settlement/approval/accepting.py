@@ -21,8 +21,8 @@ from settlement.approval.acceptance import (
     clock_of,
     payable_entry,
 )
-from settlement.retirement import holdings_of, retire_and_issue
-from settlement.scheme import scheme_of
+from settlement.approval.retirement import holdings_of, retire_and_issue
+from settlement.schemes.scheme import scheme_of
 from settlement.settling import STATED
 from settlement.steps import Steps
 from settlement.windows import SettlementWindow

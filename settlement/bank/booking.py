@@ -9,7 +9,7 @@ from exchange.commands import Book, Fact
 from partners.points import format_amount
 from settlement.bank.matching import AccountKind, Booking, Use, compact
 from settlement.bank.statement import BankFile, check_number, refused
-from settlement.scheme import Scheme
+from settlement.schemes.scheme import Scheme
 
 FILE_KIND = "bank_file"
 """Of the facts that name statements, as `<account>/<statement id>`."""

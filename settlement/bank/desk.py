@@ -31,7 +31,7 @@ from settlement.bank.suspense import (
 )
 from settlement.course import Course
 from settlement.references import refund_reference
-from settlement.scheme import scheme_of
+from settlement.schemes.scheme import scheme_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ import holidays
 from holidays import HolidayBase
 
 from partners.errors import Reason, Refused
-from settlement.scheme import Scheme
+from settlement.schemes.scheme import Scheme
 
 DUE_DAYS_MAX = 30
 _DAY = timedelta(days=1)

@@ -23,7 +23,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
 from partners.errors import Reason, Refused
-from settlement.scheme import Scheme
+from settlement.schemes.scheme import Scheme
 
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _NO_ZONES = frozenset({"localtime", "Factory"})

@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 
 from exchange.commands import CloseWindow, OpenWindow
 from settlement.calendar.cut_off import cut_off_of
-from settlement.scheme import Scheme
+from settlement.schemes.scheme import Scheme
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 from exchange.wire.records import entry_body
 from partners.queries import load_queries
 from settlement.calendar.schedule import Standing
-from settlement.scheme import KIND, scheme_from
+from settlement.schemes.scheme import KIND, scheme_from
 
 QUERIES = load_queries(Path(__file__).with_name("calendar.sql"))
 

@@ -8,11 +8,11 @@ from partners.errors import Refused
 from partners.keys import Purpose
 from partners.registry import RegisteredKey
 from partners.signing import require_purpose, verify_with
+from settlement.checks.invariants import Finding
 from settlement.collateral.movements import REQUESTED, Depositor
 from settlement.collateral.store import depositors, movements, withdrawals
 from settlement.collateral.wire import request_from_payload
 from settlement.facts import entries_of
-from settlement.invariants import Finding
 
 RULE = "withdrawals_are_as_signed"
 

@@ -13,7 +13,7 @@ from exchange.fold import InvariantBroken
 from partners.errors import Reason, Refused
 from partners.points import currency_scale, format_amount
 from settlement import store as windows_store
-from settlement.invariants import Finding, check_books
+from settlement.checks.invariants import Finding, check_books
 from settlement.month import balances, issuing, store
 from settlement.month.period import Period
 from settlement.windows import WindowState

@@ -24,7 +24,7 @@ from settlement.month.invoicing import Invoicing, invoicing_from
 from settlement.month.period import Period
 from settlement.month.promotion_costs import PromotionBudget
 from settlement.month.supplies import Original
-from settlement.scheme import scheme_of
+from settlement.schemes.scheme import scheme_of
 from settlement.statement import Statement
 from settlement.windows import WindowState
 from settlement.wire import window_of_record

@@ -17,7 +17,7 @@ from settlement.facts import entries_of
 from settlement.overdue.drawing import LEG_DRAWN
 from settlement.overdue.unwinding import UnwindReport, unwind_report
 from settlement.overdue.waterfall import Known, Overdue, overdue
-from settlement.scheme import scheme_of
+from settlement.schemes.scheme import scheme_of
 from settlement.windows import LegDirection, LegState, SettlementWindow
 
 QUERIES = load_queries(Path(__file__).with_name("overdue.sql"))

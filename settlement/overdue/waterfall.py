@@ -23,7 +23,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from settlement.calendar.banking import banking_day_after, parse_calendar
-from settlement.scheme import Scheme
+from settlement.schemes.scheme import Scheme
 from settlement.windows import Leg, LegDirection, LegState
 
 

@@ -37,7 +37,7 @@ from settlement.payouts.store import (
     recorded_at,
     references_in,
 )
-from settlement.scheme import Scheme, scheme_of
+from settlement.schemes.scheme import Scheme, scheme_of
 from settlement.windows import Leg, LegDirection, SettlementWindow
 
 FORMATS: Mapping[str, Callable[[PayoutFile], bytes]] = MappingProxyType(

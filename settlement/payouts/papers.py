@@ -10,7 +10,7 @@ from datetime import date, datetime
 from partners.points import CurrencyScale
 from settlement.accounts.account import BankAccount
 from settlement.payouts.instruction import Instructed, PayoutFile, decimal_amount
-from settlement.scheme import Scheme
+from settlement.schemes.scheme import Scheme
 from settlement.windows import Leg, LegState
 
 

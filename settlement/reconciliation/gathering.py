@@ -15,7 +15,7 @@ from partners.points import CurrencyScale, currency_scale
 from partners.queries import load_queries
 from partners.registry import Partner
 from settlement import store as books
-from settlement.line_file import LineFileWriter
+from settlement.lines.line_file import LineFileWriter
 from settlement.reconciliation.apart import ORDERS, Job
 from settlement.reconciliation.mapping import ColumnMapping
 from settlement.reconciliation.members import member_key

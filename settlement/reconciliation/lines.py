@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 
 from partners.points import CurrencyScale
-from settlement.line_file import COLUMNS
+from settlement.lines.line_file import COLUMNS
 from settlement.reconciliation.mapping import COVERED, ColumnMapping
 from settlement.reconciliation.members import Members
 from settlement.reconciliation.reading import NOTHING, literal

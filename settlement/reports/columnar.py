@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from settlement.line_file import COLUMNS as LINE_COLUMNS
+from settlement.lines.line_file import COLUMNS as LINE_COLUMNS
 
 MEMORY_MAX: Final = "512MB"
 DECIMAL: Final = "DECIMAL(38, 6)"

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 
-from settlement.line_file import COLUMNS, LineFileWrong
+from settlement.lines.line_file import COLUMNS, LineFileWrong
 
 
 def line_rows(parts: Iterable[bytes]) -> Iterator[list[str]]:

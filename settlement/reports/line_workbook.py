@@ -13,7 +13,7 @@ from typing import IO, Final
 
 from partners.cells import original
 from partners.points import parse_amount
-from settlement.line_file import COLUMNS
+from settlement.lines.line_file import COLUMNS
 from settlement.reports.line_rows import line_rows
 from settlement.reports.tables import Cell, Money, Sheet, write_workbook
 

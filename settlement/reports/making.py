@@ -45,7 +45,7 @@ from settlement.reports.payment_pdf import payment_request_pdf, remittance_advic
 from settlement.reports.statement_csv import statement_csv
 from settlement.reports.statement_pdf import Parties, statement_pdf
 from settlement.reports.store import PartnerNames, StoredReport
-from settlement.scheme import scheme_of
+from settlement.schemes.scheme import scheme_of
 from settlement.statement import Statement
 from settlement.store import StoredLineFile
 from settlement.windows import SettlementWindow

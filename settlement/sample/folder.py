@@ -11,7 +11,7 @@ from partners.envelope import SETTLEMENT_STATEMENT, sign, to_json
 from partners.key_events import EXCHANGE
 from partners.keys import Purpose, VerifyKey
 from partners.points import currency_scale
-from settlement.line_file import write_line_file
+from settlement.lines.line_file import write_line_file
 from settlement.sample.coalition import Coalition
 from settlement.sample.history import DAYS, live
 from settlement.sample.own_file import Planted, own_days, write_own_file

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from partners.key_events import EXCHANGE
 from partners.keys import Purpose
 from partners.registry import Partner
-from settlement.line_file import LineFile, Role, line_sums
+from settlement.lines.line_file import LineFile, Role, line_sums
 from settlement.netting import figures
 from settlement.sample.coalition import Coalition
 from settlement.sample.ledger import MemoryLedger

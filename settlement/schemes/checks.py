@@ -13,7 +13,7 @@ from partners.errors import Reason, Refused
 from partners.points import POINTS_MAX, currency_scale
 from settlement.calendar.banking import DUE_DAYS_MAX, parse_calendar
 from settlement.calendar.cut_off import parse_cut_off, parse_zone
-from settlement.scheme import CashLegs, Scheme
+from settlement.schemes.scheme import CashLegs, Scheme
 
 MINUTES_MAX = 14 * 24 * 60
 """Of the clock of a statement."""

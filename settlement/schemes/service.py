@@ -15,8 +15,8 @@ from pointclear.settlement.v1 import scheme_pb2 as pb
 from settlement import store
 from settlement.calendar import store as calendar
 from settlement.calendar.cut_off import cut_off_of
-from settlement.scheme import KIND, Scheme, scheme_body, scheme_of
 from settlement.schemes.checks import check_scheme
+from settlement.schemes.scheme import KIND, Scheme, scheme_body, scheme_of
 from settlement.schemes.wire import scheme_from_proto, scheme_to_proto
 
 _T = TypeVar("_T")

@@ -2,7 +2,7 @@
 
 from partners.errors import Reason, Refused
 from pointclear.settlement.v1 import scheme_pb2 as pb
-from settlement.scheme import CashLegs, DefaultOutcome, Scheme
+from settlement.schemes.scheme import CashLegs, DefaultOutcome, Scheme
 
 _CASH_LEGS = {
     pb.CASH_LEGS_UNSPECIFIED: CashLegs.MULTILATERAL,

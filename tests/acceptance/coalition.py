@@ -51,7 +51,7 @@ from pointclear.exchange.v1.transfer_pb2 import TransferOrder
 from pointclear.partners.v1 import agreement_pb2
 from pointclear.partners.v1 import partners_service_pb2 as partners_pb
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement_pb
-from settlement.invariants import check_books
+from settlement.checks.invariants import check_books
 from tests.model import Logged
 from tests.processes import Server, connection
 

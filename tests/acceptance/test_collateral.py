@@ -16,7 +16,7 @@ from pointclear.exchange.v1 import exchange_service_pb2 as exchange_pb
 from pointclear.partners.v1 import limits_pb2
 from pointclear.settlement.v1 import adjustment_pb2, collateral_pb2
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement_pb
-from settlement.evidence import check_evidence
+from settlement.checks.evidence import check_evidence
 from tests.acceptance.coalition import (
     BLOCK_COST,
     CALL_TIMEOUT_S,

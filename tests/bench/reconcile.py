@@ -17,7 +17,7 @@ from typing import Annotated
 import duckdb
 import typer
 
-from settlement.line_file import COLUMNS
+from settlement.lines.line_file import COLUMNS
 from settlement.reconciliation.apart import FILE, Job, reconcile
 from settlement.reconciliation.breaks import Category
 from tests.bench.measures import Pair, Result, result_of

@@ -66,7 +66,7 @@ from pointclear.settlement.v1 import report_pb2 as reports
 from pointclear.settlement.v1 import scheme_pb2 as scheme
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement
 from pointclear.settlement.v1 import statement_pb2 as stated
-from settlement.scheme import Scheme
+from settlement.schemes.scheme import Scheme
 from tests import factories as make
 
 OPERATOR = make.signer("operator/operator", Purpose.OPERATOR)

@@ -19,7 +19,7 @@ from partners.errors import Reason, Refused
 from partners.wire import envelope_to_proto
 from pointclear.settlement.v1 import approval_pb2 as pb
 from pointclear.settlement.v1 import settlement_service_pb2, statement_pb2
-from settlement.scheme import KIND, Scheme, scheme_body
+from settlement.schemes.scheme import KIND, Scheme, scheme_body
 from settlement.service import SettlementService
 from settlement.wire import statement_payload
 from tests.integration.test_settlement_cycle import (

@@ -10,7 +10,7 @@ from exchange.batch import Ledger
 from exchange.commands import CloseWindow, Command
 from exchange.fold import window_id
 from exchange.outcomes import Recorded, Result, Reversed
-from settlement.invariants import check_books
+from settlement.checks.invariants import check_books
 from tests import factories as make
 from tests.database import Database
 from tests.integration.test_ledger import a_ledger, found

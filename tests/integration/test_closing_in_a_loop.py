@@ -8,7 +8,7 @@ from datetime import timedelta
 from exchange.batch import Ledger
 from exchange.commands import CloseWindow, Command
 from exchange.outcomes import Booked, Recorded, Repeated
-from settlement.invariants import check_books
+from settlement.checks.invariants import check_books
 from tests import factories as make
 from tests.database import Database
 from tests.integration.test_ledger import a_ledger, found

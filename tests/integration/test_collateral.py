@@ -20,6 +20,7 @@ from exchange.reading.position import Position, read_position
 from partners.errors import Reason
 from partners.limits.values import Funding, Headroom, PartnerLimits
 from settlement.bank.store import expected_payments
+from settlement.checks.invariants import check_books
 from settlement.collateral.movements import (
     Depositor,
     draw_entry,
@@ -28,7 +29,6 @@ from settlement.collateral.movements import (
     withdrawal_entry,
 )
 from settlement.collateral.store import MovementKind, depositor, movements, standing
-from settlement.invariants import check_books
 from settlement.journals.journal import Journal, JournalKind, check_journal, journal_entry
 from settlement.journals.store import journal_of, journals, parties
 from tests import factories as make

@@ -21,7 +21,7 @@ from beancount.core.data import Transaction
 from partners.caller import Caller
 from partners.errors import Reason, Refused
 from pointclear.settlement.v1 import report_pb2 as pb
-from settlement.line_file import read_line_file
+from settlement.lines.line_file import read_line_file
 from settlement.reports.account_map import NOTHING_MAPPED
 from settlement.reports.items import Item
 from settlement.reports.journal import journal

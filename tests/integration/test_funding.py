@@ -16,7 +16,7 @@ from exchange.ledger.postings import Code, Posting
 from exchange.reading.position import read_position
 from partners.errors import Reason
 from partners.limits.values import Funding, Headroom, PartnerLimits
-from settlement.invariants import check_books
+from settlement.checks.invariants import check_books
 from tests import factories as make
 from tests.database import Database
 from tests.integration.test_ledger import a_ledger, balances, found, sums

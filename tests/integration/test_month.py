@@ -35,7 +35,7 @@ from pointclear.settlement.v1 import month_pb2 as pb
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement_pb
 from settlement import store
 from settlement.bank_simulator import PaymentRequest, bank_day
-from settlement.invariants import check_books
+from settlement.checks.invariants import check_books
 from settlement.month.audit.export import export_audit
 from settlement.month.locks import Standing, check_unlocked, lock_entry
 from settlement.month.period import Period

@@ -20,7 +20,7 @@ from partners.caller import Caller
 from partners.errors import Reason, Refused
 from pointclear.settlement.v1 import approval_pb2
 from pointclear.settlement.v1 import report_pb2 as pb
-from settlement.line_file import read_line_file
+from settlement.lines.line_file import read_line_file
 from settlement.reports import making
 from settlement.reports.catalogue import OUTPUTS, ReportName, output_of
 from settlement.service import SettlementService

@@ -5,8 +5,8 @@ in which brands acknowledge, and what a reversal takes back after it.
 from exchange.batch import Ledger
 from exchange.commands import Book, CloseWindow, Fact
 from exchange.ledger.accounts import PointsAccount, points_account
-from settlement.invariants import check_books
-from settlement.retirement import holdings_of, retire_and_issue
+from settlement.approval.retirement import holdings_of, retire_and_issue
+from settlement.checks.invariants import check_books
 from tests import factories as make
 from tests.database import Database
 from tests.integration.test_ledger import a_ledger, balances, found

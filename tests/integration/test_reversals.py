@@ -19,8 +19,8 @@ from partners.errors import Reason
 from partners.limits.values import CorridorLimits, PartnerLimits
 from pointclear.exchange.v1.transfer_pb2 import ReversalNotice, ReversalRecord
 from pointclear.partners.v1 import agreement_pb2
-from settlement.evidence import check_evidence
-from settlement.invariants import check_books
+from settlement.checks.evidence import check_evidence
+from settlement.checks.invariants import check_books
 from tests import factories as make
 from tests.database import Database
 from tests.integration.test_ledger import a_ledger, balances, found

@@ -15,8 +15,8 @@ from settlement.calendar import store
 from settlement.calendar.cut_off import cut_off_of
 from settlement.calendar.metrics import WindowMetrics
 from settlement.calendar.scheduler import Scheduler
-from settlement.invariants import check_books
-from settlement.scheme import KIND, Scheme, scheme_body
+from settlement.checks.invariants import check_books
+from settlement.schemes.scheme import KIND, Scheme, scheme_body
 from tests import factories as make
 from tests.database import Database
 from tests.integration.test_ledger import a_ledger, found

@@ -51,8 +51,8 @@ from pointclear.exchange.v1 import transfer_pb2
 from pointclear.partners.v1 import agreement_pb2
 from pointclear.settlement.v1 import settlement_service_pb2 as pb
 from settlement.bank_simulator import BankDay, PaymentRequest, bank_day
-from settlement.invariants import QUERIES, check_books
-from settlement.line_file import Role, read_line_file
+from settlement.checks.invariants import QUERIES, check_books
+from settlement.lines.line_file import Role, read_line_file
 from settlement.service import SettlementService
 from settlement.statement import Statement
 from settlement.wire import parse_statement
@@ -399,7 +399,7 @@ def test_a_statement_is_the_sum_of_its_line_file(coalition: Coalition) -> None:
 def test_a_line_file_of_many_parts_is_kept_once_and_comes_out_whole(
     coalition: Coalition, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("settlement.line_file.PART_CHARS", 300)
+    monkeypatch.setattr("settlement.lines.line_file.PART_CHARS", 300)
     coalition.open()
     for _ in range(9):
         coalition.transfer("aurora", 1000)

@@ -21,7 +21,7 @@ from partners.program_port import (
     InstructionKind,
     ProgramAnswer,
 )
-from settlement.invariants import check_books
+from settlement.checks.invariants import check_books
 from tests import factories as make
 from tests.database import Database, Databases
 from tests.simulation.coalition import SIGNERS, founded, order_of

@@ -11,8 +11,8 @@ from exchange.batch import Ledger
 from exchange.embedded_postgres import OWNER_ROLE
 from exchange.outcomes import Recorded
 from partners.errors import Reason, Refused
-from settlement.evidence import check_evidence, rows_to_check
-from settlement.invariants import Finding
+from settlement.checks.evidence import check_evidence, rows_to_check
+from settlement.checks.invariants import Finding
 from tests import factories as make
 from tests.database import Database
 from tests.integration.test_ledger import a_history, a_ledger, a_payment, found, in_batches

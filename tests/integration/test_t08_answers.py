@@ -27,8 +27,8 @@ from partners.program_port import (
 )
 from partners.routes.route import Route, RouteKind
 from pointclear.partners.v1 import agreement_pb2
-from settlement.evidence import check_evidence
-from settlement.invariants import check_books
+from settlement.checks.evidence import check_evidence
+from settlement.checks.invariants import check_books
 from tests import factories as make
 from tests.database import Database
 from tests.integration.test_ledger import found
@@ -315,7 +315,7 @@ def test_t08_a_reservation_that_is_not_as_its_records_say_is_found(books: Books,
 
 
 def test_the_answers_are_checked_in_pieces(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("settlement.answers.CHUNK", 2)
+    monkeypatch.setattr("settlement.checks.answers.CHUNK", 2)
     alter(books.database, "delivery_answer", f"UPDATE delivery_answer SET points = 9 {of(5)}")
     with books.database.connection() as connection:
         found_rows = list(check_evidence(connection, lambda _: None))

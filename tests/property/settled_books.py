@@ -43,6 +43,8 @@ from partners.points import currency_scale
 from partners.registry import Partner
 from settlement.approval.acceptance import How, acceptance_entry, payable_entry
 from settlement.approval.draft import Draft, Stood, draft_entry
+from settlement.approval.restating import Change, Restating, changed, next_version, restating_entry
+from settlement.approval.retirement import Holdings, retire_and_issue
 from settlement.approval.unwinding import unwind_of
 from settlement.approval.withholding import (
     DisputedLine,
@@ -55,10 +57,8 @@ from settlement.bank.booking import bank_file_entry, check_follows
 from settlement.bank.matching import Account, AccountKind, match
 from settlement.bank.reading import parse_bank_file
 from settlement.bank_simulator import Paper, PaymentRequest, bank_day
-from settlement.line_file import LineFile, Role, line_sums
+from settlement.lines.line_file import LineFile, Role, line_sums
 from settlement.netting import figures, nets
-from settlement.restating import Change, Restating, changed, next_version, restating_entry
-from settlement.retirement import Holdings, retire_and_issue
 from settlement.settling import (
     aborted_entry,
     cancelled_entry,

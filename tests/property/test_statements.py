@@ -20,7 +20,7 @@ from exchange.signing import PAPERS
 from partners.envelope import SETTLEMENT_STATEMENT, sign, to_json
 from partners.keys import Purpose, VerifyKey
 from partners.points import currency_scale
-from settlement.line_file import LineFile, Role, line_sums, write_line_file
+from settlement.lines.line_file import LineFile, Role, line_sums, write_line_file
 from settlement.netting import figures, nets
 from settlement.statement import ProgramPoints, StreamRange, statement_of
 from settlement.windows import SettlementWindow, TreeHead, WindowState, WindowSum

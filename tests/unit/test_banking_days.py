@@ -6,7 +6,7 @@ import pytest
 
 from partners.errors import Reason, Refused
 from settlement.calendar.banking import banking_day_after, due_date, is_banking_day, parse_calendar
-from settlement.scheme import Scheme
+from settlement.schemes.scheme import Scheme
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ from pointclear.partners.v1.key_pb2 import (
 from pointclear.settlement.v1 import settlement_service_pb2, statement_pb2
 from settlement import service as settlement_service
 from settlement.bank import statement as bank_statement
-from settlement.line_file import COLUMNS
+from settlement.lines.line_file import COLUMNS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/protocol.md").read_text(encoding="utf-8")

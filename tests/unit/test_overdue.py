@@ -13,7 +13,7 @@ from settlement.netting import pay
 from settlement.overdue.unwinding import unwound
 from settlement.overdue.waterfall import Known, Overdue, Step, end_of, overdue, times
 from settlement.references import leg_reference
-from settlement.scheme import Scheme
+from settlement.schemes.scheme import Scheme
 from settlement.windows import Leg
 
 FRIDAY = date(2017, 1, 6)

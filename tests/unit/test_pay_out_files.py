@@ -34,7 +34,7 @@ from settlement.payouts.instruction import (
 from settlement.payouts.making import FORMATS, execution_date, write_file
 from settlement.payouts.pain import PainVersion, schema_of, write_pain
 from settlement.references import leg_reference
-from settlement.scheme import Scheme
+from settlement.schemes.scheme import Scheme
 from settlement.windows import Leg
 
 NOON = datetime(2017, 1, 2, 12, tzinfo=UTC)

@@ -7,7 +7,7 @@ from exchange.fold import Folded, State, fold
 from exchange.ledger.accounts import PointsAccount, points_account
 from exchange.ledger.postings import Code, Posting
 from exchange.outcomes import Reversed
-from settlement.retirement import Holdings, retire_and_issue
+from settlement.approval.retirement import Holdings, retire_and_issue
 from tests import factories as make
 
 UNIT = 7

@@ -15,7 +15,7 @@ from partners.errors import Refused
 from partners.keys import Purpose
 from settlement.bank.reading import parse_bank_file
 from settlement.bank.statement import BankFile
-from settlement.line_file import REVERSED, Line, Role, read_line_file
+from settlement.lines.line_file import REVERSED, Line, Role, read_line_file
 from settlement.sample.folder import Sample, sample
 from settlement.sample.wire import Brand
 

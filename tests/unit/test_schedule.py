@@ -8,7 +8,7 @@ from exchange.commands import CloseWindow, OpenWindow
 from exchange.outcomes import Booked, Repeated, WindowClosed
 from partners.errors import Reason, Refused
 from settlement.calendar.schedule import Due, Standing, due_step
-from settlement.scheme import Scheme
+from settlement.schemes.scheme import Scheme
 from tests import factories as make
 
 EURO = Scheme("EUR", "17:30", "Europe/Berlin")

@@ -7,8 +7,8 @@ import pytest
 
 from partners.errors import Reason, Refused
 from pointclear.settlement.v1 import scheme_pb2 as pb
-from settlement.scheme import CashLegs, Scheme, scheme_body, scheme_from
 from settlement.schemes.checks import check_scheme
+from settlement.schemes.scheme import CashLegs, Scheme, scheme_body, scheme_from
 from settlement.schemes.wire import scheme_from_proto, scheme_to_proto
 
 EURO = Scheme(

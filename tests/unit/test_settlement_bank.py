@@ -25,7 +25,7 @@ from settlement.bank_simulator import (
     paid_by,
     write_bank_file,
 )
-from settlement.scheme import Scheme
+from settlement.schemes.scheme import Scheme
 
 DAY = date(2017, 1, 1)
 PAY_IN, PAY_OUT = "RF18W000001P0001", "RF88W000001P0002"

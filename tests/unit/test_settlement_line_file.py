@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from settlement import line_file
-from settlement.line_file import (
+from settlement.lines import line_file
+from settlement.lines.line_file import (
     COLUMNS,
     Line,
     LineFile,

@@ -18,7 +18,7 @@ from settlement.bank.booking import bank_file_entry
 from settlement.bank.matching import Account, AccountKind, match
 from settlement.bank.reading import parse_bank_file
 from settlement.bank_simulator import PaymentRequest, bank_day
-from settlement.line_file import line_sums
+from settlement.lines.line_file import line_sums
 from settlement.netting import Figures
 from settlement.settling import (
     check_stateable,

@@ -25,7 +25,7 @@ from partners.key_files import public_key_pem
 from partners.keys import Purpose, SeedSigner, VerifyKey
 from pointclear.exchange.v1 import transfer_pb2 as pb
 from pointclear.settlement.v1.statement_pb2 import SettlementStatement
-from settlement import line_file
+from settlement.lines import line_file
 from tests.archives import (
     AUDIENCE,
     KEYS,

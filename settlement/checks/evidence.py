@@ -7,7 +7,7 @@ Rules that are asked here, each naming the row that breaks it:
   and its leaves hold the same bytes.
 - Every transfer and reversal names the digest of the agreement that is stored.
 - Every answer of a program is what its brand signed, and every transfer that waited for one ended
-  as it says: see `settlement.answers`.
+  as it says: see `settlement.checks.answers`.
 - Every withdrawal of collateral is what its partner signed.
 - Every rate of a tax is the one that its leaf states.
 - Every stream is one chain of payloads over the records that are stored, and ends where its head
@@ -36,9 +36,9 @@ from partners.registry import RegisteredKey
 from partners.signing import require_purpose, verify_with
 from partners.store import load_keys, utc
 from partners.wire import terms_from_payload
-from settlement.answers import answers_off, proofs_off
+from settlement.checks.answers import answers_off, proofs_off
+from settlement.checks.invariants import Finding
 from settlement.collateral.evidence import withdrawals_off
-from settlement.invariants import Finding
 from settlement.wire import (
     chained,
     rate_of_body,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from settlement.lines import REVERSED, Line, Role, Totals
+from settlement.lines.line import REVERSED, Line, Role, Totals
 
 OUTGOING = (Role.SOURCE, Role.SOURCE_REVERSED)
 INCOMING = (Role.TARGET, Role.TARGET_REVERSED)

@@ -38,8 +38,8 @@ from uuid import UUID
 from partners.cells import neutralised, original
 from partners.errors import PointclearError, Refused
 from partners.points import format_amount, parse_amount
-from settlement.line_sums import LineSums, LineTally
-from settlement.lines import REVERSED, Line, LineFile, Role, Share, Totals, total
+from settlement.lines.line import REVERSED, Line, LineFile, Role, Share, Totals, total
+from settlement.lines.line_sums import LineSums, LineTally
 
 __all__ = [
     "COLUMNS",

@@ -1,4 +1,4 @@
-"""Carries out a restating; `settlement.restating` says in which order and why."""
+"""Carries out a restating; `settlement.approval.restating` says in which order and why."""
 
 from typing import Any
 
@@ -7,10 +7,7 @@ from partners.errors import Reason, Refused
 from partners.registry import Partner
 from settlement import facts, settling, store, wire
 from settlement.approval.draft import draft_from, draft_key
-from settlement.approval.withholding import withheld
-from settlement.overdue.drawing import drawn_references
-from settlement.payouts.store import files_of, references_in
-from settlement.restating import (
+from settlement.approval.restating import (
     KIND,
     Change,
     Restating,
@@ -19,6 +16,9 @@ from settlement.restating import (
     restating_entry,
     restating_from,
 )
+from settlement.approval.withholding import withheld
+from settlement.overdue.drawing import drawn_references
+from settlement.payouts.store import files_of, references_in
 from settlement.statement import Statement
 from settlement.steps import Steps
 from settlement.windows import Leg, LegState, SettlementWindow, WindowState

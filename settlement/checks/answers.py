@@ -38,7 +38,7 @@ from partners.program_port import (
 )
 from partners.queries import load_queries
 from partners.registry import RegisteredKey
-from settlement.invariants import Finding
+from settlement.checks.invariants import Finding
 from settlement.wire import Ended
 
 QUERIES = load_queries(Path(__file__).with_name("evidence.sql"))
