@@ -45,6 +45,7 @@ class Course(Steps):
     ) -> None:
         """`signers` holds the exchange's keys for statements; `now` reads the clock."""
         super().__init__(engine, submit)
+        self.now = now
         self._audience = audience
         self._signers = signers
         self._accepting = Accepting(self, now)
@@ -110,7 +111,7 @@ class Course(Steps):
             await self.square_up(window)
             return restating
 
-    async def _signing_key_id(self) -> str:
+    async def signing_key_id(self) -> str:
         """The key in use for statements; where that was revoked, the one that took its place."""
         held = self._signers.key_ids(Purpose.STATEMENTS)
         revoked = await self.read(store.revoked_keys, held)
@@ -127,7 +128,7 @@ class Course(Steps):
         approved = await self.read(store.entry_body, draft_key(window.window_id))
         if approved is not None:
             return draft_from(approved)
-        return await self.read(draft_of, window, await self._signing_key_id())
+        return await self.read(draft_of, window, await self.signing_key_id())
 
     async def _state(self, window: SettlementWindow, draft_sha256: bytes) -> None:
         previous = await self.read(store.window_before, window)

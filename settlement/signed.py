@@ -19,9 +19,9 @@ def check_signed_by(
     caller: Caller,
     audience: str,
     now: datetime,
-) -> None:
-    """Raise Refused, in the protocol's order, unless the caller signed this with its key for
-    agreements, and the key is in force.
+) -> Registry:
+    """The registry, where the caller signed this with its key for agreements, and the key is in
+    force; raises Refused, in the protocol's order, otherwise.
     """
     revision = partner_store.QUERIES.terms_revision(connection)
     registry: Registry = partner_store.load_registry(connection, revision, audience)
@@ -30,3 +30,4 @@ def check_signed_by(
         raise Refused(Reason.SIGNER_NOT_CALLER, "signatures", "the signing key is another's")
     if key.revoked_index is not None or not key.valid_from <= now < key.valid_until:
         raise Refused(Reason.KEY_NOT_IN_FORCE, "signatures", f"key {key.key_id} is not in force")
+    return registry

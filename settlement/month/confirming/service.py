@@ -6,18 +6,14 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
-from exchange.fold import InvariantBroken
 from partners import envelope as dsse
-from partners import store as partner_store
 from partners.caller import Caller
 from partners.envelope import BALANCE_CONFIRMATION, Envelope, from_json
 from partners.errors import Reason, Refused
 from partners.key_events import EXCHANGE
 from partners.keys import Purpose
 from partners.points import check_id
-from partners.registry import Registry
 from partners.signers import Signers
-from partners.signing import verified_signer
 from partners.store import utc
 from partners.wire import envelope_from_proto, envelope_to_proto, time_to_proto
 from pointclear.settlement.v1 import month_pb2 as pb
@@ -27,6 +23,7 @@ from settlement.facts import Entry
 from settlement.month import store, wire
 from settlement.month.balances import Balance, balance_of, confirmation_entry, confirmed_by
 from settlement.month.period import Period
+from settlement.signed import check_signed_by
 
 
 class Confirming:
@@ -52,7 +49,7 @@ class Confirming:
                 confirmed_at=time_to_proto(utc(confirmed.recorded_at)),
             )
         balance = await self._course.read(balance_of, partner_id, month)
-        key_id = await self._signing_key_id()
+        key_id = await self._course.signing_key_id()
         signed = await self._signed(wire.balance_payload(balance, self._audience, key_id), key_id)
         return pb.GetBalanceConfirmationResponse(confirmation=envelope_to_proto(signed))
 
@@ -92,13 +89,9 @@ class Confirming:
         """The month, and the exchange's key, of a payload that the caller signed with a key in
         force.
         """
-        revision = partner_store.QUERIES.terms_revision(connection)
-        registry: Registry = partner_store.load_registry(connection, revision, self._audience)
-        key = verified_signer(envelope, BALANCE_CONFIRMATION, Purpose.AGREEMENTS, registry)
-        if key.holder != caller.holder:
-            raise Refused(Reason.SIGNER_NOT_CALLER, "signatures", "the signing key is another's")
-        if key.revoked_index is not None:
-            raise Refused(Reason.KEY_NOT_IN_FORCE, "signatures", f"key {key.key_id} was revoked")
+        registry = check_signed_by(
+            connection, envelope, BALANCE_CONFIRMATION, caller, self._audience, self._course.now()
+        )
         month, key_id = wire.stated_balance(envelope.payload)
         own = registry.keys.get(key_id)
         if own is None or (own.holder, own.purpose) != (EXCHANGE, Purpose.STATEMENTS):
@@ -110,14 +103,6 @@ class Confirming:
     async def _signed(self, payload: bytes, key_id: str) -> Envelope:
         signer = self._signers.named(Purpose.STATEMENTS, key_id)
         return await asyncio.to_thread(dsse.sign, signer, BALANCE_CONFIRMATION, payload)
-
-    async def _signing_key_id(self) -> str:
-        held = self._signers.key_ids(Purpose.STATEMENTS)
-        revoked = await self._course.read(windows_store.revoked_keys, held)
-        for key_id in held:
-            if key_id not in revoked:
-                return key_id
-        raise InvariantBroken("every key for statements that this server holds was revoked")
 
 
 def confirmation_of(connection: Any, partner_id: str, month: Period) -> Entry | None:
