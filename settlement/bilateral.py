@@ -12,8 +12,8 @@ Rules kept here:
 - A payment between two partners is one posting, payee's position → payer's position, under PAY_OUT:
   both positions come nearer to 0 by what was paid, and no account of the operator moves.
 
-Not built yet: the legs of pairs and the signatures of payer and payee that confirm them. A scheme
-that asks for them is refused until they are; docs/decisions/0035 says how they fit in.
+How pairs stand when a window is stated, what they are asked for and who has confirmed it is in
+`settlement.pairs`.
 """
 
 from collections.abc import Iterable, Mapping

@@ -4,8 +4,9 @@ The order of effects of a settlement:
 
     the draft booked as approved → line files and legs kept → each statement booked → the window
     stated → accepted by each partner or by silence → stated again where something is in dispute
-    → payable → pay-ins recorded → a bank file booked whole, which confirms legs → pay-outs recorded
-    that it covers → a bank file that confirms those → the window settled
+    → pairs asked, where partners pay each other → payable → pay-ins recorded → a bank file booked
+    whole, which confirms legs → pay-outs recorded that it covers → a bank file that confirms those
+    → the window settled
 
 Each arrow is a transaction of its own, and each step is repeated harmlessly: after a crash
 anywhere, the same call picks up where the log ends.
@@ -27,6 +28,7 @@ from settlement.approval.accepting import Accepting
 from settlement.approval.draft import Draft, check_approved, draft_entry, draft_from, draft_key
 from settlement.approval.restating import Restating
 from settlement.approval.restating_course import RestatingCourse
+from settlement.pairs.store import asking, legs_of
 from settlement.stating import draft_of, state_window
 from settlement.steps import Steps, all_of
 from settlement.windows import Leg, LegState, SettlementWindow, WindowState
@@ -156,6 +158,10 @@ class Course(Steps):
                 return
             if await self._restating.begin(window, "lines are in dispute"):
                 await self._restating.finish(window)
+            # A crash here leaves the pairs asked: what they pay is not worked out a second time.
+            pairs = await self.read(asking, window)
+            if pairs is not None:
+                await self.book(pairs)
             await self._accepting.make_payable(window)
         await self._pay(window)
 
@@ -171,7 +177,10 @@ class Course(Steps):
             self._record_leg(settling.leg_entry(leg, window.currency.code, window.unit))
             for leg in recordable
         )
-        if all(leg.state in (LegState.CONFIRMED, LegState.CANCELLED) for leg in legs):
+        between = await self.read(legs_of, window)
+        if all(leg.state in (LegState.CONFIRMED, LegState.CANCELLED) for leg in legs) and all(
+            leg.is_confirmed for leg in between
+        ):
             await self.book(settling.settled_entry(window, legs))
 
     async def _record_leg(self, entry: Book) -> None:

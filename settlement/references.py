@@ -5,6 +5,7 @@
     D<window number>P<partner number>     a draw on collateral; N<number> from the second one on
     X<log index>                          a withdrawal of collateral, by where it was asked for
     S<log index>P<place>                  money given back out of suspense
+    W<window number>P<number>Q<number>    what one partner pays another: payer, then payee
 
 A leg's reference follows from what it pays and nothing else, so every repeat of a step names the
 same payment and no two legs share a name.
@@ -20,6 +21,11 @@ def leg_reference(window_number: int, partner_number: int, version: int = 1) -> 
     """
     later = f"V{version}" if version > 1 else ""
     return structured(f"W{window_number:06d}P{partner_number:04d}{later}")
+
+
+def pair_reference(window_number: int, payer_number: int, payee_number: int) -> str:
+    """Of what one partner pays another for a window, at most 25 characters."""
+    return structured(f"W{window_number:06d}P{payer_number:04d}Q{payee_number:04d}")
 
 
 def structured(body: str) -> str:

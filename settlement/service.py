@@ -31,6 +31,7 @@ from settlement.journals.service import Journals
 from settlement.month.audit.service import AuditExport
 from settlement.month.service import Month
 from settlement.overdue.service import OverduePayments
+from settlement.pairs.service import PairCalls
 from settlement.payouts.service import PayOuts
 from settlement.reconciliation.service import ReconciliationService
 from settlement.reports.service import ReportService
@@ -93,6 +94,9 @@ class SettlementService:
         self.list_overdue = overdue.list_overdue
         self.draw_collateral = overdue.draw_collateral
         self.get_unwind_report = overdue.get_unwind_report
+        pairs = PairCalls(self._course, audience, now)
+        self.list_pair_legs = pairs.list_pair_legs
+        self.confirm_payment = pairs.confirm_payment
         pay_outs = PayOuts(self._course, audience, now)
         self.make_pay_out_file = pay_outs.make_pay_out_file
         self.get_pay_out_file = pay_outs.get_pay_out_file

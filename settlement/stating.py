@@ -20,7 +20,9 @@ from settlement.calendar.banking import due_date
 from settlement.lines.line_file import Role
 from settlement.lines.line_sums import LineSums
 from settlement.netting import Figures, figures, nets
-from settlement.schemes.scheme import scheme_of
+from settlement.pairs.standing import between
+from settlement.pairs.store import pairs_of
+from settlement.schemes.scheme import CashLegs, scheme_of
 from settlement.settling import check_stateable, leg_of
 from settlement.statement import ProgramPoints, Statement, StreamRange, statement_of
 from settlement.windows import SettlementWindow, WindowSum
@@ -41,7 +43,11 @@ def draft_of(connection: Any, window: SettlementWindow, signing_key_id: str) -> 
     reserved = store.reserved_at(connection, window)
     limits = store.partner_limits(connection)
     open_ones = store.open_withholdings(connection, window.currency.code)
-    in_dispute = withheld(open_ones, window.closing_tree.size)
+    pairs, since = None, 0
+    if scheme.cash_legs is CashLegs.BILATERAL:
+        since, pairs = pairs_of(connection, window, open_ones)
+    # What is in dispute between partners that pay each other is among what is between them.
+    in_dispute = withheld(open_ones, window.closing_tree.size if pairs is None else since)
 
     def stood(partner: Partner) -> Stood:
         name = partner.partner_id
@@ -50,7 +56,7 @@ def draft_of(connection: Any, window: SettlementWindow, signing_key_id: str) -> 
         return Stood(
             before,
             stands[name].carried - before,
-            in_dispute.get(name, 0),
+            in_dispute.get(name, 0) + between(pairs or (), name),
             stands[name].collateral,
             reserved.get(name, 0),
             limit.funding,
@@ -66,6 +72,8 @@ def draft_of(connection: Any, window: SettlementWindow, signing_key_id: str) -> 
         due_date(scheme, store.closed_at(connection, window)),
         scheme.minimum_payout,
         {partner.partner_id: stood(partner) for partner in partners},
+        pairs,
+        since,
     )
 
 

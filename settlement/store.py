@@ -448,6 +448,15 @@ def disputed_line(connection: Any, line_id: str) -> tuple[str, DisputedLine] | N
     return currency, DisputedLine(line_id, log_index, window_id, window_number, moved)
 
 
+def amounts_between(connection: Any, line_id: str) -> Iterator[tuple[str, str, int]]:
+    """What a transfer or a reversal moved between partners: payer, payee, amount. What an unwind
+    took out is no line, and gives none.
+    """
+    if "/" not in line_id:
+        for *_, payer, payee, amount in QUERIES.line_amounts(connection, line_id=line_id):
+            yield payer, payee, amount
+
+
 def open_withholdings(connection: Any, currency: str) -> tuple[Withholding, ...]:
     """What is withheld in a currency at this moment."""
     found = facts.open_entries_of(connection, WITHHOLDING, END_KIND, currency)

@@ -78,15 +78,27 @@ def draft(
         | {name: money(getattr(line, name), currency) for name in names}
         for line in response.lines
     ]
+    pair_names = ("carried", "net", "unpaid", "disputed", "payment", "carries_on")
+    pairs: list[dict[str, Any]] = [
+        {"partner_id": pair.partner_id, "counterparty": pair.counterparty}
+        | {name: money(getattr(pair, name), currency) for name in pair_names}
+        for pair in response.pairs
+    ]
+    between = table(
+        ("partner", "with", *(name.replace("_", " ") for name in pair_names)),
+        [tuple(pair.values()) for pair in pairs],
+        right=tuple(name.replace("_", " ") for name in pair_names),
+    )
     digest = response.draft_sha256.hex()
     answer(
         as_json,
-        {"lines": lines, "due_date": response.due_date, "draft_sha256": digest},
+        {"lines": lines, "pairs": pairs, "due_date": response.due_date, "draft_sha256": digest},
         table(
             ("partner", *(name.replace("_", " ") for name in names)),
             [tuple(line.values()) for line in lines],
             right=tuple(name.replace("_", " ") for name in names),
         ),
+        *((between,) if pairs else ()),
         f"Payments would be due on {response.due_date}",
         f"Approve it with: pointclear settle {window_id} --draft {digest}",
     )

@@ -22,6 +22,7 @@ from settlement.approval.withholding import (
     withholding_entry,
     withholding_from,
 )
+from settlement.pairs.store import approved_draft
 from settlement.windows import SettlementWindow, WindowState
 
 
@@ -113,6 +114,7 @@ def taken_out(connection: Any, window_id: str, partner_id: str) -> tuple[Withhol
             f"{window_id} is {window.state}: a partner is taken out of what is stated and not"
             " settled",
         )
+    check_unwindable(connection, window_id)
     partner = store.partner_named(connection, window, partner_id)
     names = {each.number: each.partner_id for each in store.partners_of(connection, window)}
     open_ones = store.open_withholdings(connection, window.currency.code)
@@ -122,6 +124,20 @@ def taken_out(connection: Any, window_id: str, partner_id: str) -> tuple[Withhol
         # What was withheld besides may have changed since.
         return held_under(connection, held.subject), None
     return held, withholding_entry(held, partner.number)
+
+
+def check_unwindable(connection: Any, window_id: str) -> None:
+    """Raise Refused(WINDOW_STATE) where partners pay each other: nobody is paid from another's
+    money there, so there is nobody to take out.
+    """
+    draft = approved_draft(connection, window_id)
+    if draft is not None and draft.pairs is not None:
+        raise Refused(
+            Reason.WINDOW_STATE,
+            "window_id",
+            f"the partners of {window_id} pay each other: abort it, and pairs carry what is not"
+            " confirmed",
+        )
 
 
 def held_under(connection: Any, subject: str) -> Withholding:

@@ -14,10 +14,13 @@ from typing import Any
 
 from exchange.commands import Book, Fact
 from partners.errors import Reason, Refused
+from settlement.pairs.standing import PairStood
 from settlement.statement import Standing
 from settlement.windows import SettlementWindow
 
 KIND = "approved"
+PAIRS = "pairs"
+"""A second fact, of a draft by which partners pay each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +47,24 @@ class Draft:
     due_date: date
     minimum_payout: int
     partners: Mapping[str, Stood]
+    pairs: tuple[PairStood, ...] | None = None
+    """How pairs stand that pay each other; None where the bank settles all."""
+    pairs_since: int = 0
+    """Log index from which on they have done so."""
 
     @property
     def body(self) -> bytes:
         """The one form of it."""
-        document = {
+        document: dict[str, Any] = {
             "due_date": self.due_date.isoformat(),
             "minimum_payout": self.minimum_payout,
             "nets": dict(self.nets),
             "partners": {name: asdict(each) for name, each in self.partners.items()},
             "window_id": self.window_id,
         }
+        if self.pairs is not None:
+            document["pairs"] = [asdict(each) for each in self.pairs]
+            document["pairs_since"] = self.pairs_since
         return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
     @property
@@ -79,12 +89,15 @@ class Draft:
 def draft_from(body: bytes) -> Draft:
     """A draft from its entry."""
     document: dict[str, Any] = json.loads(body)
+    pairs = document.get("pairs")
     return Draft(
         document["window_id"],
         document["nets"],
         date.fromisoformat(document["due_date"]),
         document["minimum_payout"],
         {name: Stood(**each) for name, each in document["partners"].items()},
+        None if pairs is None else tuple(PairStood(**each) for each in pairs),
+        document.get("pairs_since", 0),
     )
 
 
@@ -95,8 +108,9 @@ def draft_key(window_id: str) -> str:
 
 def draft_entry(window: SettlementWindow, draft: Draft) -> Book:
     """Books what was approved."""
-    fact = Fact(KIND, window.currency.code, window_number=window.number)
-    return Book(draft_key(window.window_id), "application/json", draft.body, facts=(fact,))
+    kinds = (KIND,) if draft.pairs is None else (KIND, PAIRS)
+    facts = tuple(Fact(kind, window.currency.code, window_number=window.number) for kind in kinds)
+    return Book(draft_key(window.window_id), "application/json", draft.body, facts=facts)
 
 
 def check_approved(draft: Draft, sha256: bytes) -> None:

@@ -16,8 +16,8 @@ from settlement.approval.restating import (
     restating_entry,
     restating_from,
 )
-from settlement.approval.withholding import withheld
 from settlement.overdue.drawing import drawn_references
+from settlement.pairs.store import withheld_of
 from settlement.payouts.store import files_of, references_in
 from settlement.statement import Statement
 from settlement.steps import Steps
@@ -77,13 +77,11 @@ def decided(
     """A window's next restating, if it concerns anybody. What aborts concerns all: their statements
     say what was paid.
     """
-    assert window.closing_tree is not None, "only a closed window was stated"
     stated = {
         partner.partner_id: _stated(connection, window, partner)
         for partner in store.partners_of(connection, window)
     }
-    open_ones = store.open_withholdings(connection, window.currency.code)
-    in_dispute = withheld(open_ones, window.closing_tree.size)
+    in_dispute = withheld_of(connection, window)
     changes = changed(stated, in_dispute)
     if aborted:
         changes = {

@@ -115,7 +115,22 @@ def draft_message(window: SettlementWindow, draft: Draft) -> pb.GetDraftResponse
             )
         )
     return pb.GetDraftResponse(
-        lines=lines, due_date=draft.due_date.isoformat(), draft_sha256=draft.sha256
+        lines=lines,
+        due_date=draft.due_date.isoformat(),
+        draft_sha256=draft.sha256,
+        pairs=[
+            pb.DraftPair(
+                partner_id=each.one,
+                counterparty=each.other,
+                carried=each.carried,
+                net=each.net,
+                unpaid=each.unpaid,
+                disputed=each.disputed_before + each.disputed,
+                payment=each.payment,
+                carries_on=each.carries_on,
+            )
+            for each in draft.pairs or ()
+        ],
     )
 
 

@@ -44,6 +44,7 @@ RULES = (
     "streams_are_gapless",
     "payments_are_stated",
     "settled_windows_are_paid",
+    "payments_between_partners_are_confirmed",
     "bonuses_are_what_promotions_granted",
     "reversals_are_their_postings",
     "keys_are_as_recorded",

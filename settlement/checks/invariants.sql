@@ -121,7 +121,7 @@ FROM window_points AS k FULL JOIN replayed AS r USING (window_number, unit_numbe
 WHERE coalesce(k.points, 0) <> coalesce(r.points, 0);
 
 -- name: positions_are_nets_and_payments()
--- A partner's position is the sum of its windows' nets and of the payments that the bank confirmed.
+-- A partner's position is the sum of its windows' nets and of the payments that the bank, or both partners, confirmed.
 WITH counted AS (
     SELECT w.currency, s.party, sum(s.amount) AS amount
     FROM window_sum AS s JOIN settlement_window AS w USING (window_number)
@@ -161,7 +161,7 @@ HAVING sum(b.credits_posted - b.debits_posted) <> 0 OR count(*) <> 4;
 
 -- name: window_credits_are_their_postings()
 -- Replaying the journal gives what windows credit to each partner, entry by entry, less the pay-outs that were recorded and not
--- voided. An aborted window's go over to a later one, so all of a partner's windows together are what is compared.
+-- voided, and what partners paid each other. An aborted window's go over to a later one, so all of a partner's windows together are what is compared.
 WITH side AS (
     SELECT log_index, credit AS account_number, amount FROM posting
     WHERE phase IN (1, 3) AND code NOT IN (1, 2, 3, 9, 10, 11, 18, 19, 20, 21, 22)
@@ -177,6 +177,9 @@ WITH side AS (
     WHERE p.phase = 2 AND p.code IN (18, 19) AND p.debit & 1048575 >= 4096 AND starts_with(r.entry_key, 'leg/')
         AND NOT EXISTS (
             SELECT FROM posting AS v WHERE v.phase = 4 AND v.resolves_index = p.log_index AND v.resolves_place = p.place)
+    UNION ALL
+    SELECT p.debit, p.amount FROM posting AS p JOIN record AS r USING (log_index)
+    WHERE p.phase = 1 AND p.code = 19 AND starts_with(r.entry_key, 'pair/')
 ), replayed AS (
     SELECT ((account_number & 1048575)::integer - 4096) / 2 AS partner_number, sum(amount) AS amount
     FROM (SELECT account_number, amount FROM net WHERE amount > 0 UNION ALL SELECT account_number, -amount FROM paid) AS each
@@ -328,6 +331,20 @@ FROM signing_key AS k
 LEFT JOIN record AS r ON r.entry_key = 'key/' || k.key_id
 LEFT JOIN record AS e ON e.entry_key = 'revoke-key/' || k.key_id
 WHERE k.registered_index IS DISTINCT FROM r.log_index OR k.revoked_index IS DISTINCT FROM e.log_index;
+
+-- name: payments_between_partners_are_confirmed()
+-- What one partner paid another was confirmed by both, and nothing of a settled window was not.
+SELECT r.entry_key, concat(p.amount, ' units without a confirmation')
+FROM posting AS p JOIN record AS r USING (log_index)
+WHERE p.code = 19 AND p.debit & 1048575 >= 4096 AND p.credit & 1048575 >= 4096 AND 2 <> (
+    SELECT count(DISTINCT f.partner_number) FROM entry_fact AS f
+    WHERE f.kind = 'pair-confirmed' AND starts_with(r.entry_key, 'pair/') AND f.subject = split_part(r.entry_key, '/', 2)
+        AND f.log_index <= p.log_index)
+UNION ALL
+SELECT w.window_id, f.subject
+FROM entry_fact AS f JOIN settlement_window AS w USING (window_number)
+WHERE f.kind = 'pair-leg' AND w.state = 'SETTLED' AND NOT EXISTS (
+    SELECT FROM entry_fact AS c WHERE c.kind = 'pair-confirmed' AND c.subject = f.subject AND c.partner_number = f.partner_number);
 
 -- name: settled_windows_are_paid()
 -- Every leg of a settled window is confirmed by the bank.

@@ -14,6 +14,7 @@ from partners.errors import Reason, Refused
 from partners.points import check_id, currency_scale, format_amount
 from pointclear.settlement.v1 import overdue_pb2 as pb
 from settlement import store
+from settlement.approval.deciding import check_unwindable
 from settlement.course import Course
 from settlement.overdue.drawing import draw_for, drawn_entry_body, draws_of
 from settlement.overdue.store import (
@@ -110,6 +111,7 @@ class OverduePayments:
                     "window_id",
                     f"{window.window_id} is {window.state}: nothing is asked for yet",
                 )
+            check_unwindable(connection, window.window_id)
             return report_message(report_of(connection, window, request.partner_id))
 
         return await self._course.read(read)

@@ -34,9 +34,6 @@ def check_scheme(scheme: Scheme) -> None:
     currency_scale(scheme.currency, "scheme.currency")
     if scheme.cut_off:
         parse_cut_off(scheme.cut_off, "scheme.cut_off")
-    if scheme.cash_legs is CashLegs.BILATERAL:
-        # Taken and settled over the bank all the same it would be worse than refused.
-        raise _invalid("cash_legs", "partners cannot pay each other yet: settle MULTILATERAL")
     parse_zone(scheme.zone, "scheme.zone")
     parse_calendar(scheme.banking_calendar, "scheme.banking_calendar")
     _check_range(scheme.due_days, DUE_DAYS_MAX, "due_days")
@@ -53,6 +50,21 @@ def check_scheme(scheme: Scheme) -> None:
     name = scheme.operator_name
     if len(name) > NAME_MAX or not name.isprintable() or name != name.strip():
         raise _invalid("operator_name", f"a name has at most {NAME_MAX} printable characters")
+
+
+def check_switch(scheme: Scheme, unsettled: str | None) -> None:
+    """Raise Refused(WINDOW_STATE) where the bank is to settle again and partners have not ended
+    what they pay each other: `unsettled` names their oldest window that has not ended.
+
+    What they were asked for would be asked for twice.
+    """
+    if scheme.cash_legs is CashLegs.MULTILATERAL and unsettled is not None:
+        raise Refused(
+            Reason.WINDOW_STATE,
+            "scheme.cash_legs",
+            f"partners pay each other for {unsettled}: have them confirm it, or abort it, before"
+            " the bank settles again",
+        )
 
 
 def _check_waterfall(scheme: Scheme) -> None:

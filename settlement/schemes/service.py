@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -15,7 +16,8 @@ from pointclear.settlement.v1 import scheme_pb2 as pb
 from settlement import store
 from settlement.calendar import store as calendar
 from settlement.calendar.cut_off import cut_off_of
-from settlement.schemes.checks import check_scheme
+from settlement.pairs.store import unsettled_window
+from settlement.schemes.checks import check_scheme, check_switch
 from settlement.schemes.scheme import KIND, Scheme, scheme_body, scheme_of
 from settlement.schemes.wire import scheme_from_proto, scheme_to_proto
 
@@ -30,6 +32,9 @@ class Books(Protocol):
 
     async def book(self, command: Command) -> object:
         """Submit a command; raises the Refused that answers it."""
+
+    def settling(self) -> AbstractAsyncContextManager[None]:
+        """The settlement's turn."""
 
 
 class Schemes:
@@ -49,14 +54,21 @@ class Schemes:
         await asyncio.to_thread(check_scheme, scheme)
         # Before the first partner settles in it, a currency has no unit in the books.
         await self._books.read(store.unit_of, scheme.currency)
-        await self._books.book(
-            Book(
-                f"{KIND}/{scheme.currency}/{change_id}",
-                "application/json",
-                scheme_body(scheme),
-                facts=(Fact(KIND, scheme.currency),),
-            )
+        entry = Book(
+            f"{KIND}/{scheme.currency}/{change_id}",
+            "application/json",
+            scheme_body(scheme),
+            facts=(Fact(KIND, scheme.currency),),
         )
+
+        async def book() -> None:
+            # On the settlement's turn: no draft is approved meanwhile by which partners pay.
+            async with self._books.settling():
+                unsettled = await self._books.read(unsettled_window, scheme.currency)
+                check_switch(scheme, unsettled)
+                await self._books.book(entry)
+
+        await asyncio.shield(book())
         now = await self._books.read(scheme_of, scheme.currency)
         return pb.SetSchemeResponse(scheme=scheme_to_proto(now))
 

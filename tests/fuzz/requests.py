@@ -22,6 +22,7 @@ from partners.envelope import (
     KEY_EVENT,
     LINK_CONFIRMATION,
     OPERATOR_ACTION,
+    PAYMENT_CONFIRMATION,
     RATE_AGREEMENT,
     REVERSAL_ORDER,
     SETTLEMENT_ACCOUNT,
@@ -60,12 +61,14 @@ from pointclear.settlement.v1 import bank_pb2 as bank
 from pointclear.settlement.v1 import collateral_pb2 as collateral
 from pointclear.settlement.v1 import month_pb2 as month
 from pointclear.settlement.v1 import overdue_pb2 as overdue
+from pointclear.settlement.v1 import pair_pb2 as pairs
 from pointclear.settlement.v1 import payout_pb2 as payouts
 from pointclear.settlement.v1 import reconciliation_pb2 as reconciliation
 from pointclear.settlement.v1 import report_pb2 as reports
 from pointclear.settlement.v1 import scheme_pb2 as scheme
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement
 from pointclear.settlement.v1 import statement_pb2 as stated
+from settlement.references import pair_reference
 from settlement.schemes.scheme import Scheme
 from tests import factories as make
 
@@ -134,6 +137,8 @@ class Statement:
             return collateral.RequestWithdrawalRequest(withdrawal=signed)
         if self.method == "SubmitSettlementAccount":
             return accounts.SubmitSettlementAccountRequest(event=signed)
+        if self.method == "ConfirmPayment":
+            return pairs.ConfirmPaymentRequest(confirmation=signed)
         return partners.SignAgreementRequest(agreement=signed)
 
     @property
@@ -275,6 +280,22 @@ def bank_account(version: int = 1, **changes: object) -> bytes:
     return made.SerializeToString(deterministic=True)
 
 
+def payment_confirmation(**changes: object) -> bytes:
+    """The bytes with which grocery confirms that it has paid another."""
+    fields: dict[str, object] = {
+        "audience": make.AUDIENCE,
+        "partner_id": "grocery",
+        "window_id": make.WINDOW,
+        "reference": pair_reference(1, 1, 2),
+        "side": pairs.PAYMENT_SIDE_PAID,
+        "currency": make.CURRENCY,
+        "amount": 10_000,
+        "issued_at": time_to_proto(make.NOW),
+    }
+    made = pairs.PaymentConfirmation(**fields | changes)  # type: ignore[arg-type]
+    return made.SerializeToString(deterministic=True)
+
+
 ORDERS = (
     make.order_payload(),
     *(make.order_payload(number, source_points=100 * number) for number in (2, 3)),
@@ -410,6 +431,13 @@ STATEMENTS: Mapping[str, Statement] = MappingProxyType(
                 (AGREEMENTS["grocery"],),
             ),
             Statement(
+                "ConfirmPayment",
+                PAYMENT_CONFIRMATION,
+                pairs.PaymentConfirmation.DESCRIPTOR,
+                (payment_confirmation(), payment_confirmation(amount=1)),
+                (AGREEMENTS["grocery"],),
+            ),
+            Statement(
                 "Act",
                 OPERATOR_ACTION,
                 OperatorAction.DESCRIPTOR,
@@ -437,6 +465,7 @@ WITHOUT_MONEY = MappingProxyType(
         "GetPayOutFile": Reason.FIELD_INVALID,
         "RejectPayOutFile": Reason.FIELD_INVALID,
         "DrawCollateral": Reason.LEG_STATE,
+        "ConfirmPayment": Reason.LEG_STATE,
         "IssueInvoices": Reason.WINDOW_STATE,
         "GetInvoice": Reason.INVOICE_UNKNOWN,
         "GetBalanceConfirmation": Reason.WINDOW_STATE,
@@ -492,6 +521,7 @@ PARTNERS_OWN = frozenset(
         "ConfirmBalance",
         *("AcknowledgeStatement", "DisputeLines"),
         *("SetColumnMapping", "UploadReconciliation", "RunReconciliation"),
+        "ConfirmPayment",
     }
 )
 """The methods that only a partner calls; the others are carried out for an operator."""
@@ -854,6 +884,7 @@ def good_requests() -> dict[str, Message]:
         "GetRemittanceAdvice": payouts.GetRemittanceAdviceRequest(
             window_id=make.WINDOW, partner_id="grocery"
         ),
+        "ListPairLegs": pairs.ListPairLegsRequest(window_id=make.WINDOW),
         "ListOverdue": overdue.ListOverdueRequest(currency=make.CURRENCY),
         "DrawCollateral": overdue.DrawCollateralRequest(
             window_id=make.WINDOW, reference="RF25W000001P0001"

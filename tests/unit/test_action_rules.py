@@ -32,6 +32,7 @@ READINGS = {
     *("GetDraft", "ListDisputes", "GetApproval"),
     *("GetColumnMapping", "GetReconciliation", "ListBreaks", "GetBreak"),
     *("ListReports", "DownloadReport", "GetAccountMap", "ExportBooks"),
+    *("ListPairLegs",),
     *("ListBankFiles", "ListSuspense"),
     *("ListInvoicing", "ListInvoices", "GetInvoice", "GetBalanceConfirmation"),
     *("GetAgeing", "GetAccruals", "GetPromotionCosts", "DownloadMonthPaper"),
@@ -46,7 +47,7 @@ PARTNERS_OWN = {
     *("RequestWithdrawal",),
     *("AcknowledgeStatement", "DisputeLines"),
     *("SetColumnMapping", "UploadReconciliation", "RunReconciliation"),
-    *("SubmitSettlementAccount", "ConfirmBalance"),
+    *("SubmitSettlementAccount", "ConfirmBalance", "ConfirmPayment"),
 }
 """An operator is refused them."""
 OF_ITSELF = {"Act"}

@@ -7,7 +7,7 @@ import pytest
 
 from partners.errors import Reason, Refused
 from pointclear.settlement.v1 import scheme_pb2 as pb
-from settlement.schemes.checks import check_scheme
+from settlement.schemes.checks import check_scheme, check_switch
 from settlement.schemes.scheme import CashLegs, Scheme, scheme_body, scheme_from
 from settlement.schemes.wire import scheme_from_proto, scheme_to_proto
 
@@ -43,6 +43,7 @@ EURO = Scheme(
         {"settlement_account": "", "collateral_account": ""},
         {"bank_bic": "", "operator_name": ""},
         {"operator_name": "清算所"},
+        {"cash_legs": CashLegs.BILATERAL},
     ],
     ids=str,
 )
@@ -55,7 +56,6 @@ def test_a_scheme_that_can_be_kept_to_is_taken(changes: dict[str, Any]) -> None:
     [
         ({"currency": "EURO"}, "currency", "ISO 4217"),
         ({"cut_off": "25:00"}, "cut_off", "17:30"),
-        ({"cash_legs": CashLegs.BILATERAL}, "cash_legs", "MULTILATERAL"),
         ({"zone": "Europe/Bonn"}, "zone", "IANA"),
         ({"zone": ""}, "zone", "IANA"),
         ({"banking_calendar": "TARGET2"}, "banking_calendar", "XECB"),
@@ -89,6 +89,18 @@ def test_what_cannot_be_kept_to_is_refused_by_its_field(
     assert refused.value.reason is Reason.FIELD_INVALID
     assert refused.value.field == f"scheme.{field}"
     assert says in refused.value.text
+
+
+def test_the_bank_settles_again_when_partners_have_ended_what_they_pay_each_other() -> None:
+    bilateral = replace(EURO, cash_legs=CashLegs.BILATERAL)
+    check_switch(EURO, None)
+    check_switch(bilateral, "eur-2017-01-01")
+
+    with pytest.raises(Refused) as refused:
+        check_switch(EURO, "eur-2017-01-01")
+
+    assert refused.value.reason is Reason.WINDOW_STATE
+    assert "eur-2017-01-01" in refused.value.text
 
 
 @pytest.mark.parametrize(

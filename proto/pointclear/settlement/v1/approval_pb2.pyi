@@ -123,6 +123,56 @@ class DraftLine(_message.Message):
 Global___DraftLine: _TypeAlias = DraftLine  # noqa: Y015
 
 @_typing.final
+class DraftPair(_message.Message):
+    """How two partners that pay each other would stand. Units of the currency's scale; positive is owed to `partner_id`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTNER_ID_FIELD_NUMBER: _builtins.int
+    COUNTERPARTY_FIELD_NUMBER: _builtins.int
+    CARRIED_FIELD_NUMBER: _builtins.int
+    NET_FIELD_NUMBER: _builtins.int
+    UNPAID_FIELD_NUMBER: _builtins.int
+    DISPUTED_FIELD_NUMBER: _builtins.int
+    PAYMENT_FIELD_NUMBER: _builtins.int
+    CARRIES_ON_FIELD_NUMBER: _builtins.int
+    partner_id: _builtins.str
+    """The one."""
+    counterparty: _builtins.str
+    """The other."""
+    carried: _builtins.int
+    """Carried by the pair, without what earlier windows have asked for."""
+    net: _builtins.int
+    """Net of the window."""
+    unpaid: _builtins.int
+    """Asked for by earlier windows and not confirmed."""
+    disputed: _builtins.int
+    """In dispute."""
+    payment: _builtins.int
+    """What would be asked for: positive is paid to `partner_id`."""
+    carries_on: _builtins.int
+    """What the pair would carry on."""
+    def __init__(
+        self,
+        *,
+        partner_id: _builtins.str = ...,
+        counterparty: _builtins.str = ...,
+        carried: _builtins.int = ...,
+        net: _builtins.int = ...,
+        unpaid: _builtins.int = ...,
+        disputed: _builtins.int = ...,
+        payment: _builtins.int = ...,
+        carries_on: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["carried", b"carried", "carries_on", b"carries_on", "counterparty", b"counterparty", "disputed", b"disputed", "net", b"net", "partner_id", b"partner_id", "payment", b"payment", "unpaid", b"unpaid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DraftPair: _TypeAlias = DraftPair  # noqa: Y015
+
+@_typing.final
 class GetDraftResponse(_message.Message):
     """Response of GetDraft."""
 
@@ -131,6 +181,7 @@ class GetDraftResponse(_message.Message):
     LINES_FIELD_NUMBER: _builtins.int
     DUE_DATE_FIELD_NUMBER: _builtins.int
     DRAFT_SHA256_FIELD_NUMBER: _builtins.int
+    PAIRS_FIELD_NUMBER: _builtins.int
     due_date: _builtins.str
     """By when payments would be due, ISO 8601."""
     draft_sha256: _builtins.bytes
@@ -139,16 +190,21 @@ class GetDraftResponse(_message.Message):
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___DraftLine]:
         """By partner."""
 
+    @_builtins.property
+    def pairs(self) -> _containers.RepeatedCompositeFieldContainer[Global___DraftPair]:
+        """What partners would pay each other, where they do: the bank settles the rest."""
+
     def __init__(
         self,
         *,
         lines: _abc.Iterable[Global___DraftLine] | None = ...,
         due_date: _builtins.str = ...,
         draft_sha256: _builtins.bytes = ...,
+        pairs: _abc.Iterable[Global___DraftPair] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["draft_sha256", b"draft_sha256", "due_date", b"due_date", "lines", b"lines"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["draft_sha256", b"draft_sha256", "due_date", b"due_date", "lines", b"lines", "pairs", b"pairs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

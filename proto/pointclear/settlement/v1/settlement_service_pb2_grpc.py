@@ -10,6 +10,7 @@ from pointclear.settlement.v1 import bank_pb2 as pointclear_dot_settlement_dot_v
 from pointclear.settlement.v1 import collateral_pb2 as pointclear_dot_settlement_dot_v1_dot_collateral__pb2
 from pointclear.settlement.v1 import month_pb2 as pointclear_dot_settlement_dot_v1_dot_month__pb2
 from pointclear.settlement.v1 import overdue_pb2 as pointclear_dot_settlement_dot_v1_dot_overdue__pb2
+from pointclear.settlement.v1 import pair_pb2 as pointclear_dot_settlement_dot_v1_dot_pair__pb2
 from pointclear.settlement.v1 import payout_pb2 as pointclear_dot_settlement_dot_v1_dot_payout__pb2
 from pointclear.settlement.v1 import reconciliation_pb2 as pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2
 from pointclear.settlement.v1 import report_pb2 as pointclear_dot_settlement_dot_v1_dot_report__pb2
@@ -400,6 +401,16 @@ class SettlementServiceStub:
                 '/pointclear.settlement.v1.SettlementService/GetUnwindReport',
                 request_serializer=pointclear_dot_settlement_dot_v1_dot_overdue__pb2.GetUnwindReportRequest.SerializeToString,
                 response_deserializer=pointclear_dot_settlement_dot_v1_dot_overdue__pb2.GetUnwindReportResponse.FromString,
+                _registered_method=True)
+        self.ListPairLegs = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/ListPairLegs',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_pair__pb2.ListPairLegsRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_pair__pb2.ListPairLegsResponse.FromString,
+                _registered_method=True)
+        self.ConfirmPayment = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/ConfirmPayment',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_pair__pb2.ConfirmPaymentRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_pair__pb2.ConfirmPaymentResponse.FromString,
                 _registered_method=True)
 
 
@@ -924,6 +935,22 @@ class SettlementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPairLegs(self, request, context):
+        """Payments between partners.
+
+        What partners are asked to pay each other; a partner sees what it pays and is paid.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmPayment(self, request, context):
+        """A partner: confirms that it has paid another, or was paid, all of it. Repeating it is harmless.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SettlementServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -1281,6 +1308,16 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.GetUnwindReport,
                     request_deserializer=pointclear_dot_settlement_dot_v1_dot_overdue__pb2.GetUnwindReportRequest.FromString,
                     response_serializer=pointclear_dot_settlement_dot_v1_dot_overdue__pb2.GetUnwindReportResponse.SerializeToString,
+            ),
+            'ListPairLegs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPairLegs,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_pair__pb2.ListPairLegsRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_pair__pb2.ListPairLegsResponse.SerializeToString,
+            ),
+            'ConfirmPayment': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmPayment,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_pair__pb2.ConfirmPaymentRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_pair__pb2.ConfirmPaymentResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -3201,6 +3238,60 @@ class SettlementService:
             '/pointclear.settlement.v1.SettlementService/GetUnwindReport',
             pointclear_dot_settlement_dot_v1_dot_overdue__pb2.GetUnwindReportRequest.SerializeToString,
             pointclear_dot_settlement_dot_v1_dot_overdue__pb2.GetUnwindReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPairLegs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/ListPairLegs',
+            pointclear_dot_settlement_dot_v1_dot_pair__pb2.ListPairLegsRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_pair__pb2.ListPairLegsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmPayment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/ConfirmPayment',
+            pointclear_dot_settlement_dot_v1_dot_pair__pb2.ConfirmPaymentRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_pair__pb2.ConfirmPaymentResponse.FromString,
             options,
             channel_credentials,
             insecure,

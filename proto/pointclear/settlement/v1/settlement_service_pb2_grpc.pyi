@@ -12,6 +12,7 @@ from pointclear.settlement.v1 import bank_pb2 as _bank_pb2
 from pointclear.settlement.v1 import collateral_pb2 as _collateral_pb2
 from pointclear.settlement.v1 import month_pb2 as _month_pb2
 from pointclear.settlement.v1 import overdue_pb2 as _overdue_pb2
+from pointclear.settlement.v1 import pair_pb2 as _pair_pb2
 from pointclear.settlement.v1 import payout_pb2 as _payout_pb2
 from pointclear.settlement.v1 import reconciliation_pb2 as _reconciliation_pb2
 from pointclear.settlement.v1 import report_pb2 as _report_pb2
@@ -217,6 +218,13 @@ class SettlementServiceStub:
     """Operators, two of them: a partner's collateral pays what it has not. Repeating it is harmless."""
     GetUnwindReport: _grpc.UnaryUnaryMultiCallable[_overdue_pb2.GetUnwindReportRequest, _overdue_pb2.GetUnwindReportResponse]
     """Operators: what a stated window would come to without a partner."""
+    ListPairLegs: _grpc.UnaryUnaryMultiCallable[_pair_pb2.ListPairLegsRequest, _pair_pb2.ListPairLegsResponse]
+    """Payments between partners.
+
+    What partners are asked to pay each other; a partner sees what it pays and is paid.
+    """
+    ConfirmPayment: _grpc.UnaryUnaryMultiCallable[_pair_pb2.ConfirmPaymentRequest, _pair_pb2.ConfirmPaymentResponse]
+    """A partner: confirms that it has paid another, or was paid, all of it. Repeating it is harmless."""
 
 @_typing.type_check_only
 class SettlementServiceAsyncStub(SettlementServiceStub):
@@ -396,6 +404,13 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     """Operators, two of them: a partner's collateral pays what it has not. Repeating it is harmless."""
     GetUnwindReport: _aio.UnaryUnaryMultiCallable[_overdue_pb2.GetUnwindReportRequest, _overdue_pb2.GetUnwindReportResponse]  # type: ignore[assignment]
     """Operators: what a stated window would come to without a partner."""
+    ListPairLegs: _aio.UnaryUnaryMultiCallable[_pair_pb2.ListPairLegsRequest, _pair_pb2.ListPairLegsResponse]  # type: ignore[assignment]
+    """Payments between partners.
+
+    What partners are asked to pay each other; a partner sees what it pays and is paid.
+    """
+    ConfirmPayment: _aio.UnaryUnaryMultiCallable[_pair_pb2.ConfirmPaymentRequest, _pair_pb2.ConfirmPaymentResponse]  # type: ignore[assignment]
+    """A partner: confirms that it has paid another, or was paid, all of it. Repeating it is harmless."""
 
 class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
     """Windows, statements, legs and bank files."""
@@ -998,5 +1013,24 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_overdue_pb2.GetUnwindReportResponse, _abc.Awaitable[_overdue_pb2.GetUnwindReportResponse]]:
         """Operators: what a stated window would come to without a partner."""
+
+    @_abc_1.abstractmethod
+    def ListPairLegs(
+        self,
+        request: _pair_pb2.ListPairLegsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pair_pb2.ListPairLegsResponse, _abc.Awaitable[_pair_pb2.ListPairLegsResponse]]:
+        """Payments between partners.
+
+        What partners are asked to pay each other; a partner sees what it pays and is paid.
+        """
+
+    @_abc_1.abstractmethod
+    def ConfirmPayment(
+        self,
+        request: _pair_pb2.ConfirmPaymentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pair_pb2.ConfirmPaymentResponse, _abc.Awaitable[_pair_pb2.ConfirmPaymentResponse]]:
+        """A partner: confirms that it has paid another, or was paid, all of it. Repeating it is harmless."""
 
 def add_SettlementServiceServicer_to_server(servicer: SettlementServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
