@@ -130,13 +130,14 @@ def legs_of(connection: Any, window: SettlementWindow) -> tuple[PairPayment, ...
         (each.fact.subject, each.fact.partner_number): each.log_index
         for each in facts.entries_of(connection, CONFIRMED, window_number=window.number)
     }
+    is_aborted = _is_aborted(connection, window)
     return tuple(
         PairPayment(
             window,
             each,
             confirmed.get((each.reference, each.payer_number)),
             confirmed.get((each.reference, each.payee_number)),
-            _is_aborted(connection, window),
+            is_aborted,
         )
         for each in legs_from(body)
     )

@@ -116,13 +116,13 @@ def _account(statement: Statement, currency: CurrencyScale) -> Iterator[Cells]:
             yield row("row", TEXTS[each.item], each.amount, _detail(each))
     yield row("sum", "Net of the window", statement.net)
     if statement.withheld:
-        yield row("row", "Withheld while in dispute", -statement.withheld)
+        yield row("row", "Withheld: in dispute, or between partners", -statement.withheld)
     yield row("sum", "Due", statement.due)
     if statement.payment:
         text = "Payment to you" if statement.payment > 0 else "Payment by you"
         yield row("row", text, -statement.payment, statement.payment_reference)
     if statement.withheld:
-        yield row("row", "Withheld, carried until it is decided", statement.withheld)
+        yield row("row", "Withheld, carried until it is decided or paid", statement.withheld)
     yield row("total", "Carried forward", statement.carried_forward)
 
 

@@ -18,13 +18,21 @@ from partners.commands import AddKey, AddPartner
 from partners.envelope import PAYMENT_CONFIRMATION, STATEMENT_ACKNOWLEDGEMENT, sign
 from partners.errors import Reason, Refused
 from partners.keys import Purpose, SeedSigner
+from partners.limits.values import Headroom, PartnerLimits
 from partners.wire import envelope_to_proto, time_to_proto
 from pointclear.settlement.v1 import approval_pb2, pair_pb2, scheme_pb2, statement_pb2
 from pointclear.settlement.v1 import settlement_service_pb2 as pb
 from settlement.schemes.scheme import CashLegs, Scheme
 from settlement.schemes.wire import scheme_to_proto
 from settlement.wire import statement_payload
-from tests.integration.test_approval import SETTLED, abort, acknowledge, dispute
+from tests import factories as make
+from tests.integration.test_approval import (
+    SETTLED,
+    abort,
+    acknowledge,
+    dispute,
+    first_transfer,
+)
 from tests.integration.test_settlement_currencies import YEN, join, settle, statement
 from tests.integration.test_settlement_currencies import trade as trade_yen
 from tests.integration.test_settlement_cycle import (
@@ -370,6 +378,56 @@ def test_the_bank_settles_again_when_pairs_have_ended_and_gets_what_they_carried
     a_day(three, THIRD)
     three.settle(THIRD)
     assert legs(three, window_id=f"cny-{THIRD}")["cirrus", "aurora"].amount == 700_000
+    assert not three.findings()
+
+
+def test_a_line_that_the_bank_withheld_stays_withheld_beside_what_pairs_pay(
+    coalition: Coalition,
+) -> None:
+    made = first_transfer(coalition)
+    shown = dispute(coalition, "borealis", (made.order.transfer_id,))
+    coalition.settle()
+    set_scheme(coalition, CashLegs.BILATERAL)
+    coalition.transfer("aurora", 1000)
+    coalition.close(SECOND)
+    settle_at_the_bank(coalition)
+    coalition.settle(SECOND)
+    second = f"cny-{SECOND}"
+    assert legs(coalition, window_id=second)["aurora", "borealis"].amount == 9_800_000
+    # Both transfers' value, the one in dispute and the one that the pair pays.
+    assert coalition.statement("aurora", SECOND).withheld == -19_600_000
+    end = approval_pb2.EndDisputeRequest(
+        subject=shown.subject, outcome=approval_pb2.DISPUTE_OUTCOME_REJECTED, text="it was credited"
+    )
+    asyncio.run(coalition.service.end_dispute(end, OPERATOR))
+    confirm_all(coalition, second)
+    settle_at_the_bank(coalition, SECOND)
+    coalition.close(THIRD)
+    coalition.settle(THIRD)
+    # What the bank had withheld, the bank settles.
+    assert coalition.statement("aurora", THIRD).payment // CNY == -10
+    assert legs(coalition, window_id=f"cny-{THIRD}") == {}
+    assert not coalition.findings()
+
+
+@pytest.mark.parametrize("ends", ["settled", "aborted"])
+def test_credits_that_wait_are_used_up_by_what_another_partner_pays(
+    three: Coalition, ends: str
+) -> None:
+    waits = PartnerLimits("borealis", net_debit_cap=CNY, headroom=Headroom.WHEN_SETTLED)
+    three.run(make.set_limits(1, waits))
+    a_day(three)
+    three.settle()
+    leg = legs(three)["aurora", "borealis"]
+    for who in ("borealis", "aurora"):
+        confirm(three, leg, who)
+    assert not three.findings()
+    if ends == "aborted":
+        abort(three)
+    else:
+        confirm_all(three)
+        settle_at_the_bank(three)
+        assert three.settle().window.state == SETTLED
     assert not three.findings()
 
 

@@ -95,7 +95,7 @@ class DraftLine(_message.Message):
     net: _builtins.int
     """Net of the window."""
     withheld: _builtins.int
-    """In dispute, or taken out."""
+    """In dispute, taken out, or between partners that pay each other."""
     due: _builtins.int
     """What is due."""
     payment: _builtins.int

@@ -388,7 +388,9 @@ class SettlementStatement(_message.Message):
     reason: _builtins.str
     """Why there is another version, for people; empty for the first."""
     withheld: _builtins.int
-    """What is in dispute or taken out by an unwind: it stays on the position, and is neither paid nor asked for."""
+    """What is in dispute or taken out by an unwind, and what is between partners that pay each other: it stays on the position,
+    and the bank neither pays it nor is it asked for there.
+    """
     restated: _builtins.int
     """What came of earlier windows since the statement before: payments that were cancelled, or came without a leg."""
     adjustments: _builtins.int
