@@ -59,11 +59,12 @@ class SettlementService:
         """
         self._signers = signers
         self._course = Course(engine, submit, audience, signers, now)
-        approval = Approval(self._course, audience, now)
+        approval = Approval(self._course, audience, signers, now)
         self.get_draft = approval.get_draft
         self.acknowledge_statement = approval.acknowledge_statement
         self.dispute_lines = approval.dispute_lines
         self.list_disputes = approval.list_disputes
+        self.get_dispute = approval.get_dispute
         self.end_dispute = approval.end_dispute
         self.get_approval = approval.get_approval
         self.abort_window = approval.abort_window

@@ -235,3 +235,9 @@ SELECT recorded_at FROM record WHERE entry_key = :entry_key;
 SELECT DISTINCT w.currency FROM settlement_window AS w
 WHERE w.state = 'PENDING_SETTLEMENT'
     AND NOT EXISTS (SELECT FROM entry_fact AS f WHERE f.window_number = w.window_number AND f.kind = 'payable');
+
+-- name: papers_of_line(line_id)
+-- What the streams of its parties hold of a transfer or reversal.
+SELECT p.partner_id, s.stream_seq, s.payload_kind, s.payload
+FROM record AS r JOIN stream_entry AS s USING (log_index) JOIN partner AS p USING (partner_number)
+WHERE r.transfer_id = :line_id::uuid ORDER BY p.partner_number, s.stream_seq;

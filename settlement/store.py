@@ -477,3 +477,11 @@ def booked_at(connection: Any, entry_key: str) -> datetime | None:
 def currencies_unaccepted(connection: Any) -> tuple[str, ...]:
     """The currencies with stated windows of which not all statements are accepted."""
     return tuple(row[0] for row in QUERIES.currencies_unaccepted(connection))
+
+
+def papers_of_line(connection: Any, line_id: str) -> list[tuple[str, int, int, bytes]]:
+    """Partner, stream position, payload kind and payload of what streams hold of a transfer or
+    reversal.
+    """
+    rows = QUERIES.papers_of_line(connection, line_id=line_id)
+    return [(partner, seq, kind, bytes(payload)) for partner, seq, kind, payload in rows]

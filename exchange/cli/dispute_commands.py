@@ -1,15 +1,18 @@
-"""`dispute open`, `dispute withdraw`, `dispute list` and `dispute end`."""
+"""`dispute open`, `withdraw`, `list`, `show` and `end`."""
 
 import time
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 import uuid_utils
+from rich.console import RenderableType
 
 from exchange.cli.connection import Connection, connect
 from exchange.cli.documents import instant, money
+from exchange.cli.files import write_output
 from exchange.cli.options import (
     DEFAULT_DATA_DIR,
     DataDirOption,
@@ -26,9 +29,9 @@ from exchange.cli.options import (
 )
 from exchange.cli.output import Command, answer, table
 from exchange.cli.profile import Profile
-from partners.envelope import DISPUTE, sign
+from partners.envelope import DISPUTE, sign, to_json
 from partners.keys import Purpose
-from partners.wire import envelope_to_proto
+from partners.wire import envelope_from_proto, envelope_to_proto
 from pointclear.settlement.v1.approval_pb2 import (
     Dispute,
     DisputeLinesRequest,
@@ -36,6 +39,8 @@ from pointclear.settlement.v1.approval_pb2 import (
     DisputeOutcome,
     EndDisputeRequest,
     EndDisputeResponse,
+    GetDisputeRequest,
+    GetDisputeResponse,
     ListDisputesRequest,
     ListDisputesResponse,
 )
@@ -73,6 +78,7 @@ def dispute_app() -> typer.Typer:
     app.command("open", cls=Command)(open_dispute)
     app.command("withdraw", cls=Command)(withdraw)
     app.command("list", cls=Command)(list_disputes)
+    app.command("show", cls=Command)(show)
     app.command("end", cls=Command)(end)
     return app
 
@@ -157,6 +163,42 @@ def list_disputes(
     _show(list(response.disputes), document, as_json)
 
 
+def show(
+    subject: SubjectArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also write the receipts here, one envelope a file."),
+    ] = None,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    profile_dir: EitherProfileOption = None,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a dispute with the receipts and notices of its lines; a partner sees its own."""
+    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+        response: GetDisputeResponse = connection.call(
+            connection.settlement.GetDispute, GetDisputeRequest(subject=subject)
+        )
+    document = dispute_document(response.dispute)
+    papers = []
+    for each in response.papers:
+        name = f"{UUID(bytes=each.line_id)}.{each.partner_id}.{each.stream_seq}.receipt.json"
+        envelope = envelope_from_proto(each.envelope)
+        if out is not None:
+            write_output(out / name, (to_json(envelope) + "\n").encode())
+        papers.append({"partner_id": each.partner_id, "stream_seq": each.stream_seq, "file": name})
+    answer(
+        as_json,
+        {"dispute": document, "papers": papers},
+        disputes_table([document]),
+        table(
+            ("receipt of", "stream position", "file"),
+            [tuple(each.values()) for each in papers],
+            right=("stream position",),
+        ),
+    )
+
+
 def end(
     subject: SubjectArgument,
     outcome: Annotated[Decided, typer.Option(help="How it is decided.")],
@@ -208,7 +250,11 @@ def dispute_document(dispute: Dispute) -> dict[str, Any]:
 
 
 def _show(disputes: list[Dispute], document: dict[str, Any], as_json: bool) -> None:
-    shown = [dispute_document(each) for each in disputes]
+    answer(as_json, document, disputes_table([dispute_document(each) for each in disputes]))
+
+
+def disputes_table(documents: list[dict[str, Any]]) -> RenderableType:
+    """Disputes for people, a line each."""
     rows = [
         (
             each["subject"],
@@ -218,7 +264,7 @@ def _show(disputes: list[Dispute], document: dict[str, Any], as_json: bool) -> N
             ", ".join(f"{name} {amount}" for name, amount in line["amounts"]),
             "ended" if each["ended"] else "open",
         )
-        for each in shown
+        for each in documents
         for line in each["lines"]
     ]
-    answer(as_json, document, table(("dispute", "by", "why", "line", "withheld", "state"), rows))
+    return table(("dispute", "by", "why", "line", "withheld", "state"), rows)

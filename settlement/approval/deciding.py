@@ -2,6 +2,7 @@
 decided, and nothing written.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -24,6 +25,8 @@ from settlement.approval.withholding import (
 )
 from settlement.pairs.store import approved_draft
 from settlement.windows import SettlementWindow, WindowState
+
+_SUBJECT = re.compile(r"[a-z0-9/-]{1,200}")
 
 
 def acknowledgement_of(connection: Any, said: Acknowledged, envelope: Envelope) -> Book | None:
@@ -141,7 +144,9 @@ def check_unwindable(connection: Any, window_id: str) -> None:
 
 
 def held_under(connection: Any, subject: str) -> Withholding:
-    found = facts.entries_of(connection, KIND, subject=subject)
+    found = (
+        facts.entries_of(connection, KIND, subject=subject) if _SUBJECT.fullmatch(subject) else ()
+    )
     if not found:
         raise unknown(subject)
     return withholding_from(subject, found[0].body, found[0].log_index)

@@ -8,7 +8,10 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
+from exchange.seal import PayloadKind
+from exchange.signing import sign_entry
 from partners.actions.verification import check_free_text
 from partners.caller import Caller
 from partners.envelope import (
@@ -18,7 +21,8 @@ from partners.envelope import (
 )
 from partners.errors import Reason, Refused
 from partners.points import check_id
-from partners.wire import envelope_from_proto, time_to_proto
+from partners.signers import Signers
+from partners.wire import envelope_from_proto, envelope_to_proto, time_to_proto
 from pointclear.settlement.v1 import approval_pb2 as pb
 from settlement import facts, store
 from settlement.approval.acceptance import ACCEPTED, ACKNOWLEDGED
@@ -29,6 +33,7 @@ from settlement.approval.deciding import (
     held_under,
     is_open,
     taken_out,
+    unknown,
     withdrawal_of,
 )
 from settlement.approval.wire import (
@@ -40,6 +45,7 @@ from settlement.approval.wire import (
 from settlement.approval.withholding import (
     END_KIND,
     KIND,
+    UNWIND,
     end_entry,
     withholding_from,
 )
@@ -50,9 +56,13 @@ from settlement.signed import check_signed_by
 class Approval:
     """The handlers. They raise Refused; the edge maps it to the wire."""
 
-    def __init__(self, course: Course, audience: str, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, course: Course, audience: str, signers: Signers, now: Callable[[], datetime]
+    ) -> None:
+        """`signers` holds the exchange's keys for receipts."""
         self._course = course
         self._audience = audience
+        self._signers = signers
         self._now = now
 
     async def get_draft(self, request: pb.GetDraftRequest, caller: Caller) -> pb.GetDraftResponse:
@@ -124,6 +134,35 @@ class Approval:
             ]
 
         return pb.ListDisputesResponse(disputes=await self._course.read(read))
+
+    async def get_dispute(
+        self, request: pb.GetDisputeRequest, caller: Caller
+    ) -> pb.GetDisputeResponse:
+        """One dispute with the receipts of its lines, a partner's own ones only."""
+
+        def read(connection: Any) -> list[pb.DisputedPaper]:
+            held = held_under(connection, request.subject)
+            if not caller.is_operator and caller.name not in held.parties:
+                raise unknown(request.subject)
+            return [
+                pb.DisputedPaper(
+                    line_id=UUID(line.line_id).bytes,
+                    partner_id=partner,
+                    stream_seq=seq,
+                    envelope=envelope_to_proto(
+                        sign_entry(self._signers, PayloadKind(kind), payload)
+                    ),
+                )
+                for line in held.lines
+                if held.reason != UNWIND
+                for partner, seq, kind, payload in store.papers_of_line(connection, line.line_id)
+                if _only(caller) in ("", partner)
+            ]
+
+        papers = await self._course.read(read)
+        return pb.GetDisputeResponse(
+            dispute=await self._shown(request.subject, caller), papers=papers
+        )
 
     async def end_dispute(
         self, request: pb.EndDisputeRequest, caller: Caller

@@ -92,6 +92,15 @@ def test_a_window_is_approved_disputed_stated_again_and_verified(closed: Closed)
     subject = opened["dispute"]["subject"]
     assert opened["dispute"]["lines"][0]["amounts"] == [["borealis", "1.000000"]]
     assert closed.run_as("cirrus", "dispute", "list")["disputes"] == []
+    receipts = closed.home / "receipts"
+    shown = closed.run_as("borealis", "dispute", "show", subject, "--out", str(receipts))
+    (paper,) = shown["papers"]
+    assert paper["partner_id"] == "borealis"
+    assert closed.transfer_id in paper["file"]
+    assert "payload" in json.loads((receipts / paper["file"]).read_text())
+    everybodys = closed.run("dispute", "show", subject)["papers"]
+    assert [each["partner_id"] for each in everybodys] == ["aurora", "borealis"]
+    closed.run_as("cirrus", "dispute", "show", subject, status=REFUSED)
     for brand in BRANDS:
         closed.run_as(brand, "acknowledge", WINDOW)
     approval = closed.run("window", "approval", WINDOW)
@@ -104,7 +113,7 @@ def test_a_window_is_approved_disputed_stated_again_and_verified(closed: Closed)
     late = closed.run_as(
         "aurora", "dispute", "open", closed.transfer_id, "--why", "other", status=REFUSED
     )
-    assert "dispute" in json.dumps(late)
+    assert "withheld already" in json.dumps(late)
 
     # What it comes to is proved by both versions.
     papers = closed.home / "papers"

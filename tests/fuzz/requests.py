@@ -473,6 +473,7 @@ WITHOUT_MONEY = MappingProxyType(
         "LockPeriod": Reason.PERIOD_STATE,
         "ReopenPeriod": Reason.PERIOD_STATE,
         "GetDraft": Reason.WINDOW_STATE,
+        "GetDispute": Reason.DISPUTE_UNKNOWN,
         "EndDispute": Reason.DISPUTE_UNKNOWN,
         "UnwindPartner": Reason.WINDOW_STATE,
         "AcknowledgeStatement": Reason.FIELD_INVALID,
@@ -780,6 +781,7 @@ def good_requests() -> dict[str, Message]:
         ),
         "GetDraft": approval.GetDraftRequest(window_id=make.WINDOW),
         "ListDisputes": approval.ListDisputesRequest(currency=make.CURRENCY, with_ended=True),
+        "GetDispute": approval.GetDisputeRequest(subject="dispute/none"),
         "EndDispute": approval.EndDisputeRequest(
             subject="nothing", outcome=approval.DISPUTE_OUTCOME_REJECTED, text="it was credited"
         ),

@@ -29,7 +29,7 @@ READINGS = {
     *("ListCollateral", "ListAdjustments"),
     *("GetPaymentRequest", "GetRemittanceAdvice", "ListOverdue", "GetUnwindReport"),
     *("GetScheme", "ListSchemes"),
-    *("GetDraft", "ListDisputes", "GetApproval"),
+    *("GetDraft", "ListDisputes", "GetDispute", "GetApproval"),
     *("GetColumnMapping", "GetReconciliation", "ListBreaks", "GetBreak"),
     *("ListReports", "DownloadReport", "GetAccountMap", "ExportBooks"),
     *("ListPairLegs",),

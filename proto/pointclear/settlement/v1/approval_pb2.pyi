@@ -470,6 +470,94 @@ class ListDisputesResponse(_message.Message):
 Global___ListDisputesResponse: _TypeAlias = ListDisputesResponse  # noqa: Y015
 
 @_typing.final
+class GetDisputeRequest(_message.Message):
+    """Request of GetDispute."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    subject: _builtins.str
+    """`dispute/<id>` or `unwind/<window>/<partner>`."""
+    def __init__(
+        self,
+        *,
+        subject: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDisputeRequest: _TypeAlias = GetDisputeRequest  # noqa: Y015
+
+@_typing.final
+class DisputedPaper(_message.Message):
+    """What a stream holds of a disputed line."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINE_ID_FIELD_NUMBER: _builtins.int
+    PARTNER_ID_FIELD_NUMBER: _builtins.int
+    STREAM_SEQ_FIELD_NUMBER: _builtins.int
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    line_id: _builtins.bytes
+    """The transfer or reversal."""
+    partner_id: _builtins.str
+    """Whose receipt or notice it is."""
+    stream_seq: _builtins.int
+    """Its place in that partner's stream."""
+    @_builtins.property
+    def envelope(self) -> _envelope_pb2.SignedEnvelope:
+        """As the partner was given it, signed."""
+
+    def __init__(
+        self,
+        *,
+        line_id: _builtins.bytes = ...,
+        partner_id: _builtins.str = ...,
+        stream_seq: _builtins.int = ...,
+        envelope: _envelope_pb2.SignedEnvelope | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "line_id", b"line_id", "partner_id", b"partner_id", "stream_seq", b"stream_seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DisputedPaper: _TypeAlias = DisputedPaper  # noqa: Y015
+
+@_typing.final
+class GetDisputeResponse(_message.Message):
+    """Response of GetDispute."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DISPUTE_FIELD_NUMBER: _builtins.int
+    PAPERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def dispute(self) -> Global___Dispute:
+        """As it stands."""
+
+    @_builtins.property
+    def papers(self) -> _containers.RepeatedCompositeFieldContainer[Global___DisputedPaper]:
+        """Receipts and notices of its lines: all of them for an operator, its own for a partner."""
+
+    def __init__(
+        self,
+        *,
+        dispute: Global___Dispute | None = ...,
+        papers: _abc.Iterable[Global___DisputedPaper] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["dispute", b"dispute"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dispute", b"dispute", "papers", b"papers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDisputeResponse: _TypeAlias = GetDisputeResponse  # noqa: Y015
+
+@_typing.final
 class EndDisputeRequest(_message.Message):
     """Request of EndDispute."""
 

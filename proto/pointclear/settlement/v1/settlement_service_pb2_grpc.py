@@ -237,6 +237,11 @@ class SettlementServiceStub:
                 request_serializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.ListDisputesRequest.SerializeToString,
                 response_deserializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.ListDisputesResponse.FromString,
                 _registered_method=True)
+        self.GetDispute = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/GetDispute',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.GetDisputeRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.GetDisputeResponse.FromString,
+                _registered_method=True)
         self.EndDispute = channel.unary_unary(
                 '/pointclear.settlement.v1.SettlementService/EndDispute',
                 request_serializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.EndDisputeRequest.SerializeToString,
@@ -694,6 +699,13 @@ class SettlementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetDispute(self, request, context):
+        """One dispute with the receipts of its lines.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def EndDispute(self, request, context):
         """Two operators: decide a dispute, or give back what an unwind took out.
         """
@@ -1143,6 +1155,11 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.ListDisputes,
                     request_deserializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.ListDisputesRequest.FromString,
                     response_serializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.ListDisputesResponse.SerializeToString,
+            ),
+            'GetDispute': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDispute,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.GetDisputeRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_approval__pb2.GetDisputeResponse.SerializeToString,
             ),
             'EndDispute': grpc.unary_unary_rpc_method_handler(
                     servicer.EndDispute,
@@ -2347,6 +2364,33 @@ class SettlementService:
             '/pointclear.settlement.v1.SettlementService/ListDisputes',
             pointclear_dot_settlement_dot_v1_dot_approval__pb2.ListDisputesRequest.SerializeToString,
             pointclear_dot_settlement_dot_v1_dot_approval__pb2.ListDisputesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDispute(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/GetDispute',
+            pointclear_dot_settlement_dot_v1_dot_approval__pb2.GetDisputeRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_approval__pb2.GetDisputeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -136,6 +136,8 @@ class SettlementServiceStub:
     """A partner disputes lines, or withdraws a dispute of its own. Repeating it is harmless."""
     ListDisputes: _grpc.UnaryUnaryMultiCallable[_approval_pb2.ListDisputesRequest, _approval_pb2.ListDisputesResponse]
     """What is withheld: all for an operator, what concerns it for a partner."""
+    GetDispute: _grpc.UnaryUnaryMultiCallable[_approval_pb2.GetDisputeRequest, _approval_pb2.GetDisputeResponse]
+    """One dispute with the receipts of its lines."""
     EndDispute: _grpc.UnaryUnaryMultiCallable[_approval_pb2.EndDisputeRequest, _approval_pb2.EndDisputeResponse]
     """Two operators: decide a dispute, or give back what an unwind took out."""
     GetApproval: _grpc.UnaryUnaryMultiCallable[_approval_pb2.GetApprovalRequest, _approval_pb2.GetApprovalResponse]
@@ -322,6 +324,8 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     """A partner disputes lines, or withdraws a dispute of its own. Repeating it is harmless."""
     ListDisputes: _aio.UnaryUnaryMultiCallable[_approval_pb2.ListDisputesRequest, _approval_pb2.ListDisputesResponse]  # type: ignore[assignment]
     """What is withheld: all for an operator, what concerns it for a partner."""
+    GetDispute: _aio.UnaryUnaryMultiCallable[_approval_pb2.GetDisputeRequest, _approval_pb2.GetDisputeResponse]  # type: ignore[assignment]
+    """One dispute with the receipts of its lines."""
     EndDispute: _aio.UnaryUnaryMultiCallable[_approval_pb2.EndDisputeRequest, _approval_pb2.EndDisputeResponse]  # type: ignore[assignment]
     """Two operators: decide a dispute, or give back what an unwind took out."""
     GetApproval: _aio.UnaryUnaryMultiCallable[_approval_pb2.GetApprovalRequest, _approval_pb2.GetApprovalResponse]  # type: ignore[assignment]
@@ -733,6 +737,14 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_approval_pb2.ListDisputesResponse, _abc.Awaitable[_approval_pb2.ListDisputesResponse]]:
         """What is withheld: all for an operator, what concerns it for a partner."""
+
+    @_abc_1.abstractmethod
+    def GetDispute(
+        self,
+        request: _approval_pb2.GetDisputeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_approval_pb2.GetDisputeResponse, _abc.Awaitable[_approval_pb2.GetDisputeResponse]]:
+        """One dispute with the receipts of its lines."""
 
     @_abc_1.abstractmethod
     def EndDispute(
