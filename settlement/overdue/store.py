@@ -12,6 +12,7 @@ from exchange.commands import Book, Fact
 from exchange.ledger.accounts import collateral_account
 from partners.queries import load_queries
 from settlement import store
+from settlement.approval.draft import PAIRS
 from settlement.approval.unwinding import unwind_of
 from settlement.facts import entries_of
 from settlement.overdue.drawing import LEG_DRAWN
@@ -41,6 +42,7 @@ def overdue_legs(connection: Any, currency: str, now: datetime) -> tuple[Overdue
     drawn = {each.fact.subject for each in entries_of(connection, LEG_DRAWN, currency=currency)}
     found = []
     for window in store.pending_windows(connection, currency):
+        in_pairs = bool(entries_of(connection, PAIRS, window_number=window.number))
         for leg in store.legs(connection, window):
             if leg.direction is not LegDirection.PAY_IN or leg.state is not LegState.PENDING:
                 continue
@@ -52,6 +54,7 @@ def overdue_legs(connection: Any, currency: str, now: datetime) -> tuple[Overdue
                 leg.partner_id in on_hold,
                 reminded.get(leg.reference),
                 leg.reference in drawn,
+                in_pairs,
             )
             each = overdue(scheme, leg, statement.due_date, known, now)
             if each is not None:

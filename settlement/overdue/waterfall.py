@@ -46,6 +46,8 @@ class Known:
     reminded_at: datetime | None = None
     drawn: bool = False
     """Whether a draw for this leg waits for the bank."""
+    in_pairs: bool = False
+    """Whether partners pay each other for the window, so that nobody is taken out of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def overdue(scheme: Scheme, leg: Leg, due: date, known: Known, now: datetime) ->
         # Where the collateral does not pay all of it, the bank could not match the rest.
         Step.DRAW: known.collateral < leg.amount,
         Step.HOLD: known.on_hold,
-        Step.UNWIND: False,
+        Step.UNWIND: known.in_pairs,
     }
     due_steps = times(scheme, due)
     steps = tuple(step for step in Step if due_steps[step] <= now and not done[step])

@@ -20,7 +20,14 @@ from partners.errors import Reason, Refused
 from partners.keys import Purpose, SeedSigner
 from partners.limits.values import Headroom, PartnerLimits
 from partners.wire import envelope_to_proto, time_to_proto
-from pointclear.settlement.v1 import approval_pb2, pair_pb2, scheme_pb2, statement_pb2
+from pointclear.settlement.v1 import (
+    approval_pb2,
+    overdue_pb2,
+    pair_pb2,
+    report_pb2,
+    scheme_pb2,
+    statement_pb2,
+)
 from pointclear.settlement.v1 import settlement_service_pb2 as pb
 from settlement.schemes.scheme import CashLegs, Scheme
 from settlement.schemes.wire import scheme_to_proto
@@ -32,7 +39,9 @@ from tests.integration.test_approval import (
     acknowledge,
     dispute,
     first_transfer,
+    later,
 )
+from tests.integration.test_exports import exported, faults
 from tests.integration.test_settlement_currencies import YEN, join, settle, statement
 from tests.integration.test_settlement_currencies import trade as trade_yen
 from tests.integration.test_settlement_cycle import (
@@ -431,6 +440,35 @@ def test_credits_that_wait_are_used_up_by_what_another_partner_pays(
     assert not three.findings()
 
 
+def test_reports_and_exports_of_days_with_such_payments_add_up(three: Coalition) -> None:
+    a_day(three)
+    three.settle()
+    confirm_all(three)
+    settle_at_the_bank(three)
+    a_day(three, SECOND)
+    three.settle(SECOND)
+
+    async def download(period: str, report: report_pb2.Report, caller: Caller) -> bytes:
+        request = report_pb2.DownloadReportRequest(
+            period=period, kind=report.kind, format=report.format
+        )
+        steps = [each async for each in three.service.download_report(request, caller)]
+        return b"".join(each.chunk for each in steps if each.HasField("chunk"))
+
+    for period in (WINDOW, f"cny-{SECOND}"):
+        for caller in (OPERATOR, *(Caller("partner", name) for name in NAMES)):
+            request = report_pb2.ListReportsRequest(period=period)
+            found = asyncio.run(three.service.list_reports(request, caller)).reports
+            assert found
+            for report in found:
+                assert asyncio.run(download(period, report, caller))
+    text = exported(three, "beancount")["books.beancount"].decode()
+    assert faults(text) == []
+    assert exported(three, "json")
+    assert exported(three, "parquet")
+    assert not three.findings()
+
+
 def test_nobody_is_taken_out_where_partners_pay_each_other(three: Coalition) -> None:
     a_day(three)
     three.settle()
@@ -438,6 +476,18 @@ def test_nobody_is_taken_out_where_partners_pay_each_other(three: Coalition) -> 
     with pytest.raises(Refused) as refused:
         asyncio.run(three.service.unwind_partner(request, OPERATOR))
     assert refused.value.reason is Reason.WINDOW_STATE
+    report = overdue_pb2.GetUnwindReportRequest(window_id=WINDOW, partner_id="aurora")
+    with pytest.raises(Refused) as unreported:
+        asyncio.run(three.service.get_unwind_report(report, OPERATOR))
+    assert unreported.value.reason is Reason.WINDOW_STATE
+    # So it is not proposed either, however late the operator's fees are.
+    later(three, 60 * 24 * 30)
+    asked = overdue_pb2.ListOverdueRequest(currency="CNY")
+    late = asyncio.run(three.service.list_overdue(asked, OPERATOR)).payments
+    steps = {overdue_pb2.OverdueStep.Name(step) for each in late for step in each.steps}
+    assert len(late) == len(NAMES)
+    assert "OVERDUE_STEP_HOLD" in steps
+    assert "OVERDUE_STEP_UNWIND" not in steps
 
 
 def test_a_currency_beside_it_is_settled_over_the_bank(three: Coalition) -> None:
