@@ -28,7 +28,7 @@ from exchange.embedded_postgres.socket_folder import PORT
 ROOT = Path(__file__).parents[1]
 READY_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 60
-COMMAND_TIMEOUT_S = 90
+COMMAND_TIMEOUT_S = 300
 
 
 def environment(**more: str) -> dict[str, str]:

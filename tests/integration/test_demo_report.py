@@ -1,5 +1,6 @@
 """The demo's page, from figures made up here: charts are drawn by the real renderer."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from exchange.cli.demo import summary
+from exchange.cli.demo.approval import Disputed
 from exchange.cli.demo.chart_parts import HUB_NAME, spans
 from exchange.cli.demo.coalition import BRANDS
 from exchange.cli.demo.deliveries import Look
@@ -18,10 +21,13 @@ from exchange.cli.demo.mishaps import Refusal
 from exchange.cli.demo.offers import GREENS, ROAST
 from exchange.cli.demo.operators import Acted
 from exchange.cli.demo.outage import Outage
+from exchange.cli.demo.own_books import Reconciled
+from exchange.cli.demo.papers import Paper
 from exchange.cli.demo.promotion_costs import PromotionCost
 from exchange.cli.demo.reached import Reached
 from exchange.cli.demo.report import page
 from exchange.cli.demo.totals import HUB, Day, Totals
+from exchange.cli.output import json_text
 
 FIRST = date(2017, 1, 1)
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -68,6 +74,12 @@ REACHED = (
     Reached("grocery", "PULL", False, 27, 27, 28, 0, 0.9),
     Reached("meat", "GRPC", True, 177, 177, 1_186, 9, 4.8),
 )
+DISPUTED = Disputed(
+    "usd-2017-01-04", "produce", "grocery", "id", 464_000, {"grocery": 2, "produce": 2, "meat": 1}
+)
+RECONCILED = Reconciled(
+    "grocery", "usd-2017-01-07", 87, 86, 76, {"TIMING": 1, "ROUNDING": 1}, {"TIMING": 1}, True
+)
 BEGAN = 1_800_000_000.0
 """When the program stopped answering."""
 
@@ -111,6 +123,10 @@ def figures(days: int = 7, **changed: Any) -> Figures:
         acted=ACTED,
         reached=REACHED,
         outage=OUTAGE,
+        acknowledged=70,
+        disputed=DISPUTED,
+        papers=(Paper("grocery", "statement", "usd-2017-01-07.statement.pdf", 56_835, "ab" * 32),),
+        reconciled=RECONCILED,
     )
     return replace(good, **changed)
 
@@ -179,6 +195,9 @@ def test_the_page_is_well_formed_and_every_chart_has_a_description_and_a_table()
         "Every kind of brand",
         "A member with a link",
         "Who acted for the coalition",
+        "A line in dispute",
+        "A brand's own file, reconciled",
+        "Papers of the last day",
     ]
 
 
@@ -360,3 +379,21 @@ def test_a_year_is_shown_in_weeks_and_listed_by_day_below_2_megabytes() -> None:
     assert len(tables["Net positions by week"]) == 1 + 364 + 1
     assert len(spans(figures(days=364).totals)) == 52
     assert sum(span.totals.orders for span in spans(figures(days=364).totals)) == 364 * 1_005
+
+
+def test_the_page_says_how_days_were_closed_and_what_a_brand_found_in_its_own_file() -> None:
+    shown = Page(page(figures()))
+    assert {"A line in dispute", "A brand's own file, reconciled"} <= shown.tables.keys()
+    assert ["TIMING", "1", "1", "clears itself with the other day's file"] in shown.tables[
+        "A brand's own file, reconciled"
+    ]
+    wrong = figures(reconciled=replace(RECONCILED, as_planted=False))
+    assert not wrong.is_as_it_must_be
+    assert "was not reconciled as it must be" in page(wrong)
+
+
+def test_the_document_for_machines_is_json() -> None:
+    document = json.loads(json_text(summary.document(figures())))
+    assert document["reconciled"]["found"] == {"TIMING": 1}
+    assert document["disputed"]["amount"] == "0.464000"
+    assert document["papers"][0]["name"] == "usd-2017-01-07.statement.pdf"

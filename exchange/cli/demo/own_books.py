@@ -135,8 +135,8 @@ def reconcile(
         run.rows,
         run.lines,
         run.matched,
-        Counter(category for category, _ in differences),
-        Counter(category_of(each.category) for each in found),
+        dict(Counter(category for category, _ in differences)),
+        dict(Counter(category_of(each.category) for each in found)),
         named == Counter(differences),
     )
 
