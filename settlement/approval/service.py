@@ -20,7 +20,7 @@ from partners.envelope import (
     Envelope,
 )
 from partners.errors import Reason, Refused
-from partners.points import check_id
+from partners.points import check_id, currency_scale
 from partners.signers import Signers
 from partners.wire import envelope_from_proto, envelope_to_proto, time_to_proto
 from pointclear.settlement.v1 import approval_pb2 as pb
@@ -115,6 +115,8 @@ class Approval:
         self, request: pb.ListDisputesRequest, caller: Caller
     ) -> pb.ListDisputesResponse:
         """What is withheld: all for an operator, what concerns it for a partner."""
+        if request.currency:
+            currency_scale(request.currency)
 
         def read(connection: Any) -> list[pb.Dispute]:
             currency = request.currency

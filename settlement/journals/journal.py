@@ -99,11 +99,16 @@ def check_journal(journal: Journal) -> Journal:
         raise _invalid("payee", "one side of a journal is a partner's position")
     if journal.kind is JournalKind.WRITE_OFF and of_hub != ["hub.losses"]:
         raise _invalid("kind", "a write-off is between a partner and hub.losses")
-    if not _RELATES_TO.fullmatch(journal.relates_to):
+    check_relates_to(journal.relates_to)
+    return journal
+
+
+def check_relates_to(text: str) -> None:
+    """Raise Refused(FIELD_INVALID) unless this can name what a journal puts right."""
+    if not _RELATES_TO.fullmatch(text):
         raise _invalid(
             "relates_to", "name the transfer, window, break or dispute that it puts right by its id"
         )
-    return journal
 
 
 def journal_entry(journal: Journal, unit: int, partners: Mapping[str, int]) -> Book:

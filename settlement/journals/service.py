@@ -22,6 +22,7 @@ from settlement.journals.journal import (
     Journal,
     JournalKind,
     check_journal,
+    check_relates_to,
     journal_entry,
 )
 from settlement.journals.store import journal_of, journals, parties
@@ -61,6 +62,8 @@ class Journals:
             check_id(wanted, "partner_id")
         if request.currency:
             currency_scale(request.currency)
+        if request.relates_to:
+            check_relates_to(request.relates_to)
         if not caller.is_operator:
             if wanted not in ("", caller.name):
                 raise Refused(Reason.PARTNER_UNKNOWN, "partner_id", f"there is no {wanted}")
