@@ -94,6 +94,7 @@ class SettledBooks:
         self.statements: dict[tuple[str, str], Statement] = {}
         """The newest version, by window and partner."""
         self.open_ones: dict[str, Withholding] = {}
+        self.withheld_ever: set[str] = set()
         self.restatings = Counter[str]()
         self.accepted: set[tuple[str, str]] = set()
         self.payable: set[str] = set()
@@ -357,13 +358,15 @@ class SettledBooks:
         names = {each.number: each.partner_id for each in self.partners}
         open_ones = self.open_ones.values()
         held = unwind_of(window, partner.number, names, self.sums(window), open_ones)
-        if held.subject not in self.open_ones:
+        # Once for each window and partner: a repeat, also of one that has ended, withholds nothing.
+        if held.subject not in self.withheld_ever:
             self.withhold(held)
             self.restate(window)
 
     def withhold(self, held: Withholding) -> None:
         self.book(withholding_entry(held, self.partner(held.partner_id).number))
         self.open_ones[held.subject] = held
+        self.withheld_ever.add(held.subject)
 
     def end_withholding(self, subject: str) -> None:
         """Decide a dispute: from now on nothing is withheld for it."""

@@ -76,7 +76,7 @@ def test_each_payload_type_has_its_own_name() -> None:
         for value in vars(envelopes).values()
         if isinstance(value, str) and value.startswith("application/vnd.pointclear.")
     ]
-    assert len(types) == len(set(types)) == 21
+    assert len(types) == len(set(types)) == 22
     for kind in types:
         assert re.fullmatch(r"application/vnd\.pointclear\.[a-z]+(-[a-z]+)?\.v1\+protobuf", kind)
     assert TRANSFER_ORDER == "application/vnd.pointclear.transfer-order.v1+protobuf"
