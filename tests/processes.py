@@ -113,7 +113,7 @@ class Server:
                 *(sys.executable, "-m", program, "serve", "--json"),
                 *("--data-dir", str(data_dir), "--listen", listen, *options),
             ],
-            env=environment(**more),
+            env=environment(PYTHONFAULTHANDLER="1", **more),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -161,7 +161,12 @@ class Server:
             try:
                 self.process.wait(STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
-                self.process.kill()
+                # With its threads' stacks, so that a run that cannot be repeated explains itself.
+                self.process.send_signal(signal.SIGABRT)
+                self.process.wait()
+                said = self.said
+                self._ended()
+                raise AssertionError(f"the server did not stop: {said}") from None
         return self._ended()
 
     def _ended(self) -> int:

@@ -30,12 +30,15 @@ class StreamEnds:
         self._poll_s = poll_s
         self._waiting: set[_Waiting] = set()
         self._polling: asyncio.Task[None] | None = None
+        self._closed: Exception | None = None
 
     async def beyond(self, partner_id: str, stream_seq: int, timeout_s: float) -> bool:
         """Wait until a stream has gone beyond a position: whether it has within the time.
 
-        Raises what the query raised, or what `fail` was given.
+        Raises what the query raised, or what `close` was given.
         """
+        if self._closed is not None:
+            raise self._closed
         waiting = _Waiting(partner_id, stream_seq, asyncio.get_running_loop().create_future())
         self._waiting.add(waiting)
         if self._polling is None or self._polling.done():
@@ -48,8 +51,12 @@ class StreamEnds:
             self._waiting.discard(waiting)
         return True
 
-    def fail(self, error: Exception) -> None:
-        """Raise this in all who wait."""
+    def close(self, error: Exception) -> None:
+        """Raise this in all who wait, and in whoever comes to wait: some are just between two."""
+        self._closed = error
+        self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
         for each in self._waiting:
             if not each.woken.done():
                 each.woken.set_exception(error)
@@ -62,7 +69,7 @@ class StreamEnds:
                 )
             except Exception as error:
                 # Each of them ends with it; whoever waits again has it asked again.
-                self.fail(error)
+                self._fail(error)
                 return
             for each in self._waiting:
                 if ends.get(each.partner_id, 0) > each.stream_seq and not each.woken.done():

@@ -56,7 +56,7 @@ class Watching:
     def stop(self) -> None:
         """End all watches with TRY_LATER. Call on the loop's thread."""
         self._stopped = True
-        self._ends.fail(_stopping())
+        self._ends.close(_stopping())
 
     async def watch_transfers(
         self, request: pb.WatchTransfersRequest, caller: Caller

@@ -87,13 +87,14 @@ def test_whoever_waits_learns_that_the_streams_cannot_be_read() -> None:
     asyncio.run(run())
 
 
-def test_all_who_wait_can_be_sent_away() -> None:
+def test_all_who_wait_and_all_who_come_later_can_be_sent_away() -> None:
     async def run() -> None:
         ends = StreamEnds(Streams().read, POLL_S)
         waiting = asyncio.create_task(ends.beyond("aurora", 0, LONG_S))
         await asyncio.sleep(2 * POLL_S)
-        ends.fail(ValueError("stopping"))
-        with pytest.raises(ValueError, match="stopping"):
-            await waiting
+        ends.close(ValueError("stopping"))
+        for each in (waiting, ends.beyond("aurora", 0, LONG_S)):
+            with pytest.raises(ValueError, match="stopping"):
+                await each
 
     asyncio.run(run())
