@@ -9,6 +9,7 @@ from dataclasses import replace
 from exchange.fold.run import Run
 from exchange.outcomes import KeyRevoked, Result
 from partners.commands import AddKey, RevokeKey
+from partners.envelope import ENVELOPE_BODY
 from partners.errors import Reason, Refused
 from partners.key_events import (
     EXCHANGE,
@@ -20,9 +21,6 @@ from partners.key_events import (
 )
 from partners.keys import Purpose
 from partners.registry import RegisteredKey
-
-ENVELOPE_BODY = "application/vnd.dsse.envelope.v1+json"
-"""What the body of a key's entry is."""
 
 
 def add_key(run: Run, command: AddKey) -> Result:

@@ -1,7 +1,7 @@
 """Decides the steps in the life of a partner. Pure but for the run that it is given."""
 
 from exchange.fold.run import Run
-from exchange.fold.windows import canonical
+from exchange.json_body import JSON_BODY, json_body
 from exchange.outcomes import PartnerMoved, Repeated, Result
 from partners.environment import Environment
 from partners.errors import Reason, Refused
@@ -35,7 +35,7 @@ def move_partner(run: Run, command: MovePartner) -> Result:
     }
     return run.enter(
         command.entry_key,
-        "application/json",
-        canonical(body),
+        JSON_BODY,
+        json_body(body),
         effect=PartnerMoved(command.partner_id, state),
     )

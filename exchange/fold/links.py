@@ -7,10 +7,10 @@ commitment, and an erasure names links alone.
 
 from dataclasses import replace
 
-from exchange.fold.keys import ENVELOPE_BODY
 from exchange.fold.run import Run
-from exchange.fold.windows import canonical
+from exchange.json_body import JSON_BODY, json_body
 from exchange.outcomes import LinkChanged, LinkFrozen, LinksRequired, MemberErased, Repeated, Result
+from partners.envelope import ENVELOPE_BODY
 from partners.errors import Reason, Refused
 from partners.links.commands import (
     ConfirmLink,
@@ -22,8 +22,6 @@ from partners.links.commands import (
     StartLink,
 )
 from partners.links.link import Link, LinkMember, LinkState, require_pending, unknown_link
-
-JSON_BODY = "application/json"
 
 
 def link_entry_key(command: LinkCommand) -> str:
@@ -61,7 +59,7 @@ def decide_link(run: Run, command: LinkCommand) -> Result:
 
 
 def start_link(run: Run, command: StartLink) -> Result:
-    body = canonical(
+    body = json_body(
         {
             "link_id": str(command.link_id),
             "source_program": command.source_program,
@@ -138,7 +136,7 @@ def revoke_link(run: Run, command: RevokeLink) -> Result:
         return Repeated(link.log_index)
     link = replace(link, state=LinkState.REVOKED, log_index=run.index)
     run.links[link.link_id] = link
-    body = canonical({"link_id": str(link.link_id), "revoked_by": command.partner_id})
+    body = json_body({"link_id": str(link.link_id), "revoked_by": command.partner_id})
     return run.enter(link_entry_key(command), JSON_BODY, body, effect=LinkChanged(link))
 
 
@@ -146,7 +144,7 @@ def freeze_link(run: Run, command: FreezeLink) -> Result:
     link = run.links.get(command.link_id)
     if link is None:
         raise unknown_link()
-    body = canonical({"link_id": str(link.link_id), "frozen": command.frozen})
+    body = json_body({"link_id": str(link.link_id), "frozen": command.frozen})
     entry_key = link_entry_key(command)
     if entry_key in run.entries:
         return run.same_body(entry_key, body, "change_id", Reason.MODIFIED_REQUEST)
@@ -159,7 +157,7 @@ def freeze_link(run: Run, command: FreezeLink) -> Result:
 def require_links(run: Run, command: RequireLinks) -> Result:
     if command.program not in run.registry.programs:
         raise Refused(Reason.PROGRAM_UNKNOWN, "program", f"there is no program {command.program}")
-    body = canonical({"program": command.program, "required": command.required})
+    body = json_body({"program": command.program, "required": command.required})
     entry_key = link_entry_key(command)
     if entry_key in run.entries:
         return run.same_body(entry_key, body, "change_id", Reason.MODIFIED_REQUEST)
@@ -181,7 +179,7 @@ def erase_member(run: Run, command: EraseMember) -> Result:
     run.links |= {link.link_id: link for link in ended}
     for link in ended:
         run.registry = run.registry.with_frozen(link.link_id, [named], frozen=False)
-    body = canonical({"program": command.program, "links": [str(link.link_id) for link in ended]})
+    body = json_body({"program": command.program, "links": [str(link.link_id) for link in ended]})
     effect = MemberErased(command.program, command.member, ended)
     return run.enter(entry_key, JSON_BODY, body, effect=effect)
 

@@ -11,12 +11,11 @@ Rules kept here:
 
 from datetime import timedelta
 
-from exchange.fold.keys import ENVELOPE_BODY
 from exchange.fold.run import Run
-from exchange.fold.windows import canonical
+from exchange.json_body import JSON_BODY, json_body
 from exchange.outcomes import Repeated, Result, RolesChanged
 from partners.actions.commands import Action, ActionSigner, ApproveAction, ProposeAction
-from partners.envelope import from_json
+from partners.envelope import ENVELOPE_BODY, from_json
 from partners.errors import Reason, Refused
 from partners.operators.commands import ChangeRoles
 from partners.operators.roles import Role, require_role
@@ -97,7 +96,7 @@ def change_roles(run: Run, command: ChangeRoles) -> Result:
     body = {"cause": command.cause, "operator": command.operator, "roles": sorted(roles)}
     return run.enter(
         command.entry_key,
-        "application/json",
-        canonical(body),
+        JSON_BODY,
+        json_body(body),
         effect=RolesChanged(command.operator, roles),
     )

@@ -1,6 +1,5 @@
 """Decides settlement windows, and the entries of a settlement."""
 
-import json
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -15,6 +14,7 @@ from exchange.fold.funding import (
 )
 from exchange.fold.run import Run
 from exchange.fold.state import InvariantBroken
+from exchange.json_body import JSON_BODY, json_body
 from exchange.ledger.accounts import HUB
 from exchange.ledger.postings import (
     OUTSIDE_NETS,
@@ -51,7 +51,7 @@ def open_window(run: Run, command: OpenWindow) -> Result:
     )
     run.windows[wanted] = opened
     return run.enter(
-        f"open/{wanted}", "application/json", canonical(facts(opened)), effect=WindowOpened(opened)
+        f"open/{wanted}", JSON_BODY, json_body(facts(opened)), effect=WindowOpened(opened)
     )
 
 
@@ -86,7 +86,7 @@ def close_window(run: Run, command: CloseWindow) -> Result:
     run.windows |= {closed.window_id: closed, opened.window_id: opened}
     effect = WindowClosed(closed, opened, sums)
     return run.enter(
-        f"close/{window.window_id}", "application/json", closing_body(run, effect), effect=effect
+        f"close/{window.window_id}", JSON_BODY, closing_body(run, effect), effect=effect
     )
 
 
@@ -173,7 +173,7 @@ def closing_body(run: Run, effect: WindowClosed) -> bytes:
     the currency, and the window that follows.
     """
     names = {HUB: "hub", **{each.number: name for name, each in run.registry.partners.items()}}
-    return canonical(
+    return json_body(
         {
             **facts(effect.closed),
             "end_index": effect.closed.end_index,
@@ -191,11 +191,6 @@ def facts(window: Window) -> dict[str, object]:
         "business_date": window.business_date.isoformat(),
         "first_index": window.first_index,
     }
-
-
-def canonical(body: object) -> bytes:
-    """The one form of a JSON body."""
-    return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
 
 
 def window_id(currency: str, business_date: object) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from exchange.commands import Book, Fact
 from exchange.fold import InvariantBroken
+from exchange.json_body import JSON_BODY, json_body
 from partners.envelope import (
     ENVELOPE_BODY,
     Envelope,
@@ -93,8 +94,8 @@ def _decision(
     event = version.event
     return Book(
         f"{entry_key(event.partner_id, event.version)}/{what}",
-        "application/json",
-        json.dumps(body, sort_keys=True, separators=(",", ":")).encode(),
+        JSON_BODY,
+        json_body(body),
         facts=(Fact(kind, event.currency, partner_number, subject=str(event.version)),),
     )
 

@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from exchange.commands import Book, Fact
+from exchange.json_body import JSON_BODY, json_body
 from exchange.ledger.postings import Posting
 from partners.envelope import ENVELOPE_BODY
-from settlement.approval.withholding import JSON_BODY, canonical
 from settlement.schemes.scheme import Scheme
 from settlement.windows import SettlementWindow
 
@@ -80,7 +80,7 @@ def acceptance_entry(
     return Book(
         f"{ACCEPTED}/{window.window_id}/{partner_id}",
         JSON_BODY,
-        canonical(body),
+        json_body(body),
         postings,
         window.currency.code,
         facts=(fact,),
@@ -90,5 +90,5 @@ def acceptance_entry(
 def payable_entry(window: SettlementWindow) -> Book:
     """Says that everybody has accepted, so that the window's legs may be recorded."""
     fact = Fact(PAYABLE, window.currency.code, window_number=window.number)
-    body = canonical({"window_id": window.window_id})
+    body = json_body({"window_id": window.window_id})
     return Book(f"{PAYABLE}/{window.window_id}", JSON_BODY, body, facts=(fact,))

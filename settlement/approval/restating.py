@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from exchange.commands import Book, Fact
-from settlement.approval.withholding import JSON_BODY, canonical
+from exchange.json_body import JSON_BODY, json_body
 from settlement.netting import Payment, pay
 from settlement.references import leg_reference
 from settlement.statement import Statement, restated_as
@@ -64,7 +64,7 @@ def restating_entry(window: SettlementWindow, restating: Restating) -> Book:
     fact = Fact(
         KIND, window.currency.code, window_number=window.number, subject=str(restating.number)
     )
-    return Book(restating.entry_key, JSON_BODY, canonical(body), facts=(fact,))
+    return Book(restating.entry_key, JSON_BODY, json_body(body), facts=(fact,))
 
 
 def restating_from(body: bytes) -> Restating:

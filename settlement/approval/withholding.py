@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from exchange.commands import Book, Fact
+from exchange.json_body import JSON_BODY, json_body
 from partners.envelope import ENVELOPE_BODY
 
 KIND = "withholding"
@@ -21,8 +22,6 @@ LINE_KIND = "disputed-line"
 
 UNWIND = "UNWIND"
 """The reason of what takes a partner out of a window."""
-
-JSON_BODY = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +110,7 @@ def withholding_entry(
         Fact(LINE_KIND, currency, partner_number, each.window_number, each.line_id)
         for each in withholding.lines
     ]
-    return Book(withholding.subject, JSON_BODY, canonical(body), facts=tuple(facts))
+    return Book(withholding.subject, JSON_BODY, json_body(body), facts=tuple(facts))
 
 
 def withholding_from(subject: str, body: bytes, log_index: int) -> Withholding:
@@ -137,9 +136,4 @@ def end_entry(withholding: Withholding, outcome: str, text: str, envelope_json: 
     if envelope_json:
         return Book(key, ENVELOPE_BODY, envelope_json.encode(), facts=(fact,))
     body = {"outcome": outcome, "subject": withholding.subject, "text": text}
-    return Book(key, JSON_BODY, canonical(body), facts=(fact,))
-
-
-def canonical(body: object) -> bytes:
-    """The one form of a JSON body, so that a repeat is the same bytes."""
-    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return Book(key, JSON_BODY, json_body(body), facts=(fact,))

@@ -12,12 +12,12 @@ become collateral, which lies in another account of the bank.
 Both keys follow from what is resolved, so that a repeat changes nothing.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from exchange.commands import Book, Fact
+from exchange.json_body import JSON_BODY, json_body
 from exchange.ledger.accounts import HubAccount, hub_account, unit_of
 from exchange.ledger.postings import Code, Phase, Posting, bank_settlement
 from partners.errors import Reason, Refused
@@ -129,7 +129,7 @@ def allocation(leg: Expected, items: Sequence[SuspenseItem], currency: CurrencyS
     )
     body = {"amount": leg.amount, "items": dict(taken), "reference": leg.reference}
     key = allocated_key(leg.reference)
-    return Book(key, "application/json", _json(body), postings, currency.code, facts=facts)
+    return Book(key, JSON_BODY, json_body(body), postings, currency.code, facts=facts)
 
 
 def refund(item: SuspenseItem, payee: Payee, currency: CurrencyScale, unit: int) -> Book:
@@ -156,7 +156,7 @@ def refund(item: SuspenseItem, payee: Payee, currency: CurrencyScale, unit: int)
         Fact(REFUND_KIND, currency.code, None, None, reference),
     )
     key = f"refund/{reference}"
-    return Book(key, "application/json", _json(body), (posting,), currency.code, facts=facts)
+    return Book(key, JSON_BODY, json_body(body), (posting,), currency.code, facts=facts)
 
 
 def leg_named(expected: Iterable[Expected], reference: str) -> Expected:
@@ -181,8 +181,3 @@ def _check_payee(payee: Payee) -> None:
             raise Refused(Reason.FIELD_INVALID, field, f"it has 1 to {limit} printable characters")
     if payee.bic and not (payee.bic.isalnum() and len(payee.bic) in (8, 11)):
         raise Refused(Reason.FIELD_INVALID, "payee.bic", "a BIC has 8 or 11 letters and digits")
-
-
-def _json(body: object) -> bytes:
-    """The one form of a JSON body, so that a repeat is the same bytes."""
-    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

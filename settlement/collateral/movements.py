@@ -13,11 +13,10 @@ account's own file confirms its side. What is pending is gone from the collatera
 position only when it has arrived, so that nothing counts twice.
 """
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from exchange.commands import Book, Fact
+from exchange.json_body import JSON_BODY, json_body
 from exchange.ledger.accounts import HubAccount, collateral_account, hub_account, position_account
 from exchange.ledger.postings import Code, Phase, Posting, PostingRef
 from settlement.references import draw_reference, withdrawal_reference
@@ -53,8 +52,8 @@ def draw_entry(of: Depositor, amount: int, window_number: int, number: int = 1) 
     position = position_account(of.unit, of.number)
     return Book(
         f"leg/{reference}",
-        "application/json",
-        _json({**_about(of, amount, reference), "direction": "DRAW", "window": window_number}),
+        JSON_BODY,
+        json_body({**_about(of, amount, reference), "direction": "DRAW", "window": window_number}),
         (
             _given(of, amount),
             Posting(Code.DRAW, bank, position, amount, Phase.PENDING),
@@ -72,8 +71,8 @@ def withdrawal_entry(of: Depositor, withdrawal_id: str, requested_index: int, am
     body = {**_about(of, amount, reference), "direction": "WITHDRAW", "withdrawal": withdrawal_id}
     return Book(
         f"leg/{reference}",
-        "application/json",
-        _json(body),
+        JSON_BODY,
+        json_body(body),
         (_given(of, amount),),
         of.currency,
         facts=(Fact(APPROVED, of.currency, of.number, None, withdrawal_id),),
@@ -87,7 +86,7 @@ def refusal_entry(of: Depositor, withdrawal_id: str, requested_index: int) -> Bo
     reference = withdrawal_reference(requested_index)
     body = {"direction": "NONE", "partner_id": of.partner_id, "withdrawal": withdrawal_id}
     fact = Fact(REFUSED, of.currency, of.number, None, withdrawal_id)
-    return Book(f"leg/{reference}", "application/json", _json(body), facts=(fact,))
+    return Book(f"leg/{reference}", JSON_BODY, json_body(body), facts=(fact,))
 
 
 def recall_entry(
@@ -100,7 +99,7 @@ def recall_entry(
     body = {**_about(of, amount, reference), "withdrawal": withdrawal_id}
     fact = Fact(REFUSED, of.currency, of.number, None, withdrawal_id)
     key = f"cancelled/{reference}"
-    return Book(key, "application/json", _json(body), (given,), of.currency, facts=(fact,))
+    return Book(key, JSON_BODY, json_body(body), (given,), of.currency, facts=(fact,))
 
 
 def _given(
@@ -118,8 +117,3 @@ def _about(of: Depositor, amount: int, reference: str) -> dict[str, object]:
         "partner_id": of.partner_id,
         "reference": reference,
     }
-
-
-def _json(body: Mapping[str, object]) -> bytes:
-    """The one form of a JSON body, so that a repeat is the same bytes."""
-    return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()

@@ -20,6 +20,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from exchange.commands import Book, Fact
+from exchange.json_body import JSON_BODY, json_body
 from exchange.ledger.accounts import HubAccount, hub_account, position_account
 from exchange.ledger.postings import Code, Posting
 from partners.errors import Reason, Refused
@@ -137,8 +138,8 @@ def journal_entry(journal: Journal, unit: int, partners: Mapping[str, int]) -> B
     )
     return Book(
         journal_key(journal.action_id),
-        "application/json",
-        _json(asdict(journal)),
+        JSON_BODY,
+        json_body(asdict(journal)),
         (posting,),
         journal.currency,
         facts=(*whose, Fact(RELATED, journal.currency, None, None, journal.relates_to)),
@@ -155,11 +156,6 @@ def journal_from(body: bytes) -> Journal:
     """What `journal_entry` wrote."""
     fields = json.loads(body)
     return Journal(**{**fields, "kind": JournalKind(fields["kind"])})
-
-
-def _json(body: Mapping[str, object]) -> bytes:
-    """The one form of a JSON body, so that a repeat is the same bytes."""
-    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _invalid(field: str, text: str) -> Refused:

@@ -3,12 +3,12 @@
 All functions that read take a psycopg2 connection.
 """
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from exchange.commands import Book, Fact
+from exchange.json_body import JSON_BODY, json_body
 from exchange.ledger.accounts import collateral_account
 from partners.queries import load_queries
 from settlement import store
@@ -81,8 +81,8 @@ def reminder_entry(each: Overdue, currency: str) -> Book:
     number = each.leg.partner_number
     return Book(
         f"reminder/{each.leg.reference}",
-        "application/json",
-        json.dumps(body, sort_keys=True, separators=(",", ":")).encode(),
+        JSON_BODY,
+        json_body(body),
         facts=(Fact(REMINDER, currency, number, subject=each.leg.reference),),
     )
 

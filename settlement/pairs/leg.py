@@ -16,9 +16,9 @@ from enum import StrEnum
 from typing import Any
 
 from exchange.commands import Book, Fact
+from exchange.json_body import JSON_BODY, json_body
 from exchange.ledger.postings import Posting
 from partners.envelope import ENVELOPE_BODY
-from settlement.approval.withholding import JSON_BODY, canonical
 from settlement.bilateral import PairLeg, pair_posting
 from settlement.windows import SettlementWindow
 
@@ -120,7 +120,7 @@ def legs_entry(window: SettlementWindow, legs: Iterable[Asked]) -> Book:
         for party in (each.payer_number, each.payee_number)
     ]
     body = {"legs": [asdict(each) for each in asked], "window_id": window.window_id}
-    return Book(legs_key(window.window_id), JSON_BODY, canonical(body), facts=tuple(facts))
+    return Book(legs_key(window.window_id), JSON_BODY, json_body(body), facts=tuple(facts))
 
 
 def legs_from(body: bytes) -> tuple[Asked, ...]:

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from exchange.commands import Book, Fact
+from exchange.json_body import JSON_BODY, json_body
 from partners.errors import Reason, Refused
 from settlement.facts import entries_of
 from settlement.reports.items import Item
@@ -103,8 +104,8 @@ def map_entry(
     }
     return Book(
         f"{KIND}/{partner_id}/{set_before + 1}",
-        "application/json",
-        json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode(),
+        JSON_BODY,
+        json_body(body),
         facts=(Fact(KIND, currency, partner_number, subject=partner_id),),
     )
 

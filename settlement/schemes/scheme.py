@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
 
+from exchange.json_body import json_body
 from settlement.facts import newest_entry_of
 
 KIND = "scheme"
@@ -77,9 +78,7 @@ class Scheme:
 
 def scheme_body(scheme: Scheme) -> bytes:
     """The one form of a scheme."""
-    return json.dumps(
-        asdict(scheme), sort_keys=True, separators=(",", ":"), ensure_ascii=False
-    ).encode()
+    return json_body(asdict(scheme))
 
 
 def scheme_from(body: bytes) -> Scheme:

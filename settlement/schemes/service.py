@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from exchange.commands import Book, Command, Fact
+from exchange.json_body import JSON_BODY
 from partners.caller import Caller
 from partners.errors import Reason, Refused
 from partners.limits.wire import change_id_of
@@ -56,7 +57,7 @@ class Schemes:
         await self._books.read(store.unit_of, scheme.currency)
         entry = Book(
             f"{KIND}/{scheme.currency}/{change_id}",
-            "application/json",
+            JSON_BODY,
             scheme_body(scheme),
             facts=(Fact(KIND, scheme.currency),),
         )
