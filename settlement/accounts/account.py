@@ -29,6 +29,7 @@ POSTCODE_MAX = 16
 TOWN_MAX = 35
 VERSION_MAX = 9_999
 
+_LIKE_IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
 _OTHER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ./-]{0,32}[A-Za-z0-9])?")
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _SYSTEM = re.compile(r"[A-Z]{5}|[A-Z]{3,4}")
@@ -47,6 +48,10 @@ class Address:
     town: str
     country: str
     """ISO 3166-1 alpha-2."""
+
+
+NO_ADDRESS = Address("", "", "", "", "")
+"""Of whoever is paid by its account alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,14 @@ class AccountEvent:
 
 def check_account(account: BankAccount, at: str = "account") -> BankAccount:
     """The account, if it is well-formed; raises Refused(FIELD_INVALID) naming the field."""
+    check_identification(account, at)
+    _check_text(account.name, f"{at}.name", NAME_MAX, required=True)
+    _check_address(account.address, f"{at}.address")
+    return account
+
+
+def check_identification(account: BankAccount, at: str = "account") -> None:
+    """Raise Refused(FIELD_INVALID) unless a bank can tell which account at which bank it is."""
     if bool(account.iban) == bool(account.other):
         raise _invalid(f"{at}.iban", "name the IBAN or, where there is none, another number")
     if account.iban:
@@ -100,9 +113,6 @@ def check_account(account: BankAccount, at: str = "account") -> BankAccount:
         raise _invalid(
             f"{at}.bic", "without an IBAN, name the bank by its BIC or in its clearing system"
         )
-    _check_text(account.name, f"{at}.name", NAME_MAX, required=True)
-    _check_address(account.address, f"{at}.address")
-    return account
 
 
 def check_iban(iban: str, field: str) -> str:
@@ -115,6 +125,11 @@ def check_iban(iban: str, field: str) -> str:
         # The number itself is not repeated: an error's text is logged.
         raise _invalid(field, "this is no IBAN: check its digits, and write it without spaces")
     return iban
+
+
+def is_like_iban(account: str) -> bool:
+    """Whether an identification has the form of an IBAN, whatever its check digits."""
+    return bool(_LIKE_IBAN.fullmatch(account))
 
 
 def is_iban(account: str) -> bool:

@@ -18,6 +18,7 @@ from settlement.approval.restating import (
 )
 from settlement.overdue.drawing import drawn_references
 from settlement.pairs.store import withheld_of
+from settlement.payouts.series import of_window
 from settlement.payouts.store import files_of, references_in
 from settlement.statement import Statement
 from settlement.steps import Steps
@@ -130,7 +131,9 @@ def on_their_way(connection: Any, window: SettlementWindow) -> frozenset[str]:
     """The references of legs that a pay-out file has told the bank to pay, or that a draw on
     collateral pays.
     """
-    return references_in(files_of(connection, window)) | drawn_references(connection, window)
+    return references_in(files_of(connection, of_window(window))) | drawn_references(
+        connection, window
+    )
 
 
 def keep_next(

@@ -28,6 +28,7 @@ from settlement.bank.suspense import (
     chosen,
     leg_named,
     refund,
+    refund_key,
 )
 from settlement.course import Course
 from settlement.references import refund_reference
@@ -166,7 +167,7 @@ class BankDesk:
             where = store.item_place(connection, currency, item_id)
             if where is not None:
                 found.append(refund_reference(*where))
-                stored = _stored(connection, f"refund/{found[0]}")
+                stored = _stored(connection, refund_key(found[0]))
                 if stored is not None:
                     known = json.loads(stored)["payee"]
                     _check_same("payee", known, payee.document)

@@ -22,6 +22,15 @@ from exchange.ledger.accounts import HubAccount, hub_account, unit_of
 from exchange.ledger.postings import Code, Phase, Posting, bank_settlement
 from partners.errors import Reason, Refused
 from partners.points import CurrencyScale, format_amount
+from settlement.accounts.account import (
+    NO_ADDRESS,
+    BankAccount,
+    check_bic,
+    check_iban,
+    check_identification,
+    is_iban,
+    is_like_iban,
+)
 from settlement.bank.booking import USE_KIND
 from settlement.bank.matching import Expected, compact
 from settlement.bank.statement import Part
@@ -68,6 +77,24 @@ class Payee:
     def document(self) -> dict[str, str]:
         """As it is kept."""
         return {"account": self.account, "bic": self.bic, "name": self.name}
+
+    @property
+    def bank_account(self) -> BankAccount | None:
+        """The account as a pay-out file names it; None where this does not say which it is: no IBAN
+        and no bank, or nothing that a bank would take.
+        """
+        iban, other = (self.account, "") if is_iban(self.account) else ("", self.account)
+        account = BankAccount(iban, other, self.bic, "", "", self.name, NO_ADDRESS)
+        try:
+            check_identification(account)
+        except Refused:
+            return None
+        return account
+
+
+def refund_key(reference: str) -> str:
+    """Entry key of money that goes back."""
+    return f"refund/{reference}"
 
 
 def allocated_key(reference: str) -> str:
@@ -155,7 +182,7 @@ def refund(item: SuspenseItem, payee: Payee, currency: CurrencyScale, unit: int)
         Fact(USE_KIND, currency.code, None, None, item.item_id),
         Fact(REFUND_KIND, currency.code, None, None, reference),
     )
-    key = f"refund/{reference}"
+    key = refund_key(reference)
     return Book(key, JSON_BODY, json_body(body), (posting,), currency.code, facts=facts)
 
 
@@ -179,5 +206,7 @@ def _check_payee(payee: Payee) -> None:
     ):
         if not text or len(text) > limit or not text.isprintable():
             raise Refused(Reason.FIELD_INVALID, field, f"it has 1 to {limit} printable characters")
-    if payee.bic and not (payee.bic.isalnum() and len(payee.bic) in (8, 11)):
-        raise Refused(Reason.FIELD_INVALID, "payee.bic", "a BIC has 8 or 11 letters and digits")
+    if is_like_iban(payee.account):
+        check_iban(payee.account, "payee.account")
+    if payee.bic:
+        check_bic(payee.bic, "payee.bic")

@@ -45,6 +45,7 @@ from settlement.collateral.withdrawal import (
 )
 from settlement.course import Course
 from settlement.facts import entries_of
+from settlement.payouts.store import file_with
 from settlement.signed import check_signed_by
 
 Found = tuple[Depositor, Withdrawal]
@@ -137,10 +138,13 @@ class CollateralCalls:
             require_state(each, WithdrawalState.REQUESTED, WithdrawalState.APPROVED)
             if each.approved_index is None:
                 return refusal_entry(of, name, each.requested_index)
+            _check_in_no_file(connection, each)
             amount = each.request.amount
             return recall_entry(of, name, each.reference, amount, each.approved_index)
 
-        return pb.RefuseWithdrawalResponse(withdrawal=await self._decided(name, read))
+        # In turn with pay-out files: what one of them tells the bank to pay is not taken back.
+        async with self._course.settling():
+            return pb.RefuseWithdrawalResponse(withdrawal=await self._decided(name, read))
 
     async def _decided(self, name: str, read: Callable[[Any], Book | None]) -> pb.Withdrawal:
         entry = await self._course.read(read)
@@ -191,3 +195,15 @@ class CollateralCalls:
 
     def _read_payload(self, payload: bytes) -> Request:
         return request_from_payload(payload, self._audience)
+
+
+def _check_in_no_file(connection: Any, withdrawal: Withdrawal) -> None:
+    """Raise Refused(LEG_STATE) where a pay-out file has told the bank to make a withdrawal."""
+    file = file_with(connection, withdrawal.reference)
+    if file is not None:
+        raise Refused(
+            Reason.LEG_STATE,
+            "withdrawal_id",
+            f"the bank was told to pay {withdrawal.reference} by {file.message_id}: only what it"
+            " rejected can be taken back; see the collateral account's pay-out files",
+        )

@@ -1,7 +1,7 @@
 """Makes pay-out files and the papers beside them from the books, which it only reads."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any
@@ -10,14 +10,15 @@ from zoneinfo import ZoneInfo
 from exchange.fold import InvariantBroken
 from partners.errors import Reason, Refused
 from settlement import store
+from settlement.bank.matching import AccountKind
 from settlement.calendar.banking import banking_day_after, parse_calendar
 from settlement.payouts.csv_form import write_csv
+from settlement.payouts.due import due_payments
 from settlement.payouts.instruction import (
     Debtor,
     Instructed,
     LeftOut,
     PayoutFile,
-    message_id,
     sorted_out,
     with_digests,
 )
@@ -30,6 +31,7 @@ from settlement.payouts.papers import (
     payment_request,
     remittance_advice,
 )
+from settlement.payouts.series import Series, of_window
 from settlement.payouts.store import (
     QUERIES,
     accounts_in_effect,
@@ -66,51 +68,64 @@ def write_file(file: PayoutFile, form: str) -> bytes:
 
 
 def payable(
-    connection: Any, window: SettlementWindow, audience: str, now: datetime
+    connection: Any, series: Series, audience: str, now: datetime
 ) -> tuple[tuple[Instructed, ...], tuple[LeftOut, ...]]:
-    """What the window's next file would pay, and what it would leave out."""
-    legs = store.legs(connection, window)
-    paid = frozenset(leg.partner_id for leg in legs if leg.direction is LegDirection.PAY_OUT)
+    """What the next file of a series would pay, and what it would leave out."""
+    due = due_payments(connection, series, audience)
+    paid = frozenset(each.partner_id for each in due)
     return sorted_out(
-        legs,
-        references_in(files_of(connection, window)),
+        due,
+        references_in(files_of(connection, series)),
         accounts_in_effect(connection, paid, audience, now),
         store.partners_on_hold(connection),
     )
 
 
 def next_file(
-    connection: Any, window: SettlementWindow, number: int, audience: str, now: datetime
+    connection: Any, series: Series, number: int, audience: str, now: datetime
 ) -> PayoutFile:
-    """The window's next file, written once in every format; raises Refused(LEG_STATE) where there
-    is nothing to pay.
+    """The next file of a series, written once in every format; raises Refused(LEG_STATE) where
+    there is nothing to pay.
     """
-    payments, left_out = payable(connection, window, audience, now)
+    payments, left_out = payable(connection, series, audience, now)
     if not payments:
-        waiting = "".join(f"; {each.partner_id}: {each.why}" for each in left_out)
+        waiting = "".join(f"; {each.partner_id or each.reference}: {each.why}" for each in left_out)
         raise Refused(
-            Reason.LEG_STATE, "window_id", f"{window.window_id} has nothing to pay out{waiting}"
+            Reason.LEG_STATE, series.field, f"{series.name} has nothing to pay out{waiting}"
         )
-    scheme = scheme_of(connection, window.currency.code)
+    scheme = scheme_of(connection, series.currency.code)
     created_at = now.replace(microsecond=0)
-    due = max(
-        (day for each in payments if (day := due_date_of(connection, window, each.partner_id))),
-        default=None,
-    )
     file = PayoutFile(
-        window.window_id,
+        series.window.window_id if series.window else "",
         number,
-        message_id(window.number, number, created_at),
-        window.currency.code,
+        series.message_id(number, created_at),
+        series.currency.code,
         created_at,
-        execution_date(scheme, due, created_at),
-        Debtor(scheme.operator_name or audience, scheme.settlement_account_id, scheme.bank_bic),
+        execution_date(scheme, _due_date(connection, series, payments), created_at),
+        _debtor(scheme, series.account, audience),
         payments,
         left_out,
         {},
+        series.account,
     )
     digests = {form: hashlib.sha256(write(file)).hexdigest() for form, write in FORMATS.items()}
     return with_digests(file, digests)
+
+
+def _debtor(scheme: Scheme, account: AccountKind, audience: str) -> Debtor:
+    numbers = {
+        AccountKind.SETTLEMENT: scheme.settlement_account_id,
+        AccountKind.COLLATERAL: scheme.collateral_account_id,
+    }
+    return Debtor(scheme.operator_name or audience, numbers[account], scheme.bank_bic)
+
+
+def _due_date(connection: Any, series: Series, payments: Iterable[Instructed]) -> date | None:
+    """The last of the days on which a window's payments are due; other payments name none."""
+    if series.window is None:
+        return None
+    days = (due_date_of(connection, series.window, each.partner_id) for each in payments)
+    return max((day for day in days if day), default=None)
 
 
 def execution_date(scheme: Scheme, due: date | None, created_at: datetime) -> date:
@@ -145,7 +160,7 @@ def remittance_advices(
     """What a partner is paid for a window, from the first version on."""
     filed = {
         payment.reference: (each.file, payment)
-        for each in files_of(connection, window)
+        for each in files_of(connection, of_window(window))
         if not each.rejected
         for payment in each.file.payments
     }

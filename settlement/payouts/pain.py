@@ -1,9 +1,9 @@
 """Pay-out files as pain.001, CustomerCreditTransferInitiation. Pure but for reading the schemas.
 
-One file has one PmtInf, with the settlement account as debtor, and one CdtTrfTxInf for each
-payment: EndToEndId and the structured creditor reference are the leg's. A comment in each names the
-digest of the account event that says where to pay: banks pass it over, and auditors find it in the
-very bytes that were sent. Equal files give equal bytes.
+One file has one PmtInf, with the account that pays as debtor, and one CdtTrfTxInf for each payment:
+EndToEndId and the structured creditor reference are its own. A comment in each names the
+digest of the account event that says where to pay, or what else says so: banks pass it over, and
+auditors find it in the very bytes that were sent. Equal files give equal bytes.
 
 Sources: ISO 20022 message definitions pain.001.001.03 and pain.001.001.09; their schemas as the
 package `sepaxml` ships them. Usage of SvcLvl SEPA and ChrgBr SLEV: EPC132-08, SEPA Credit Transfer
@@ -19,11 +19,13 @@ from xml.etree import ElementTree as Xml
 import xmlschema
 
 from exchange.fold import InvariantBroken
-from settlement.accounts.account import BankAccount, is_iban
+from settlement.accounts.account import NO_ADDRESS, Address, BankAccount, is_iban
+from settlement.bank.suspense import refund_key
 from settlement.payouts.instruction import (
     Debtor,
     Instructed,
     PayoutFile,
+    PayOutKind,
     decimal_amount,
     moment_text,
     scale_of,
@@ -105,12 +107,7 @@ def _state_payment(
     transaction: Any, payment: Instructed, file: PayoutFile, version: PainVersion
 ) -> None:
     account = payment.account
-    transaction.append(
-        Xml.Comment(
-            f" settlement-account version {payment.account_version},"
-            f" sha256 {payment.account_sha256} "
-        )
-    )
+    transaction.append(Xml.Comment(f" {_said_by(payment)} "))
     _leaf(_child(transaction, "PmtId"), "EndToEndId", payment.reference)
     is_sepa = file.currency == "EUR" and bool(account.iban)
     if is_sepa:
@@ -129,6 +126,18 @@ def _state_payment(
     _leaf(reference, "Ref", payment.reference)
 
 
+def _said_by(payment: Instructed) -> str:
+    """What says where a payment goes."""
+    match payment.kind:
+        case PayOutKind.REFUND:
+            return f"payee of {refund_key(payment.reference)}"
+        case PayOutKind.DRAW:
+            return "settlement account of the scheme"
+        case _:
+            version, digest = payment.account_version, payment.account_sha256
+            return f"settlement-account version {version}, sha256 {digest}"
+
+
 def _state_bank(transaction: Any, account: BankAccount, version: PainVersion) -> None:
     if not account.bic and not account.clearing_member:
         return
@@ -144,7 +153,16 @@ def _state_bank(transaction: Any, account: BankAccount, version: PainVersion) ->
 def _state_creditor(transaction: Any, account: BankAccount) -> None:
     creditor, address = _child(transaction, "Cdtr"), account.address
     _leaf(creditor, "Nm", account.name)
-    postal = _child(creditor, "PstlAdr")
+    if address != NO_ADDRESS:
+        _state_address(_child(creditor, "PstlAdr"), address)
+    identification = _child(_child(transaction, "CdtrAcct"), "Id")
+    if account.iban:
+        _leaf(identification, "IBAN", account.iban)
+    else:
+        _leaf(_child(identification, "Othr"), "Id", account.other)
+
+
+def _state_address(postal: Any, address: Address) -> None:
     for tag, text in (
         ("StrtNm", address.street),
         ("BldgNb", address.building),
@@ -154,11 +172,6 @@ def _state_creditor(transaction: Any, account: BankAccount) -> None:
     ):
         if text:
             _leaf(postal, tag, text)
-    identification = _child(_child(transaction, "CdtrAcct"), "Id")
-    if account.iban:
-        _leaf(identification, "IBAN", account.iban)
-    else:
-        _leaf(_child(identification, "Othr"), "Id", account.other)
 
 
 def _bic_tag(version: PainVersion) -> str:

@@ -13,10 +13,12 @@ from typing import Any
 from exchange.commands import Book
 from partners.caller import Caller
 from partners.errors import Reason, Refused
-from partners.points import check_id
+from partners.points import check_id, currency_scale
 from pointclear.settlement.v1 import payout_pb2 as pb
 from settlement import store
+from settlement.bank.store import partner_ids
 from settlement.course import Course
+from settlement.payouts.due import due_payments
 from settlement.payouts.making import (
     next_file,
     payable,
@@ -24,8 +26,10 @@ from settlement.payouts.making import (
     remittance_advices,
     write_file,
 )
+from settlement.payouts.series import Series, of_account, of_window
 from settlement.payouts.store import Filed, file_entry, files_of, rejection
 from settlement.payouts.wire import (
+    account_kind_from,
     advice_message,
     file_message,
     instructed_message,
@@ -49,29 +53,31 @@ class PayOuts:
     async def make_pay_out_file(
         self, request: pb.MakePayOutFileRequest, caller: Caller
     ) -> pb.MakePayOutFileResponse:
-        """Operators: make the window's next file of what is instructed and stands in none."""
+        """Operators: make the next file of a window or an account, of what is instructed and
+        stands in none.
+        """
         caller.require_operator()
 
         def read(connection: Any) -> Book | None:
-            window, files = _files(connection, request.window_id)
+            series, files = _files(connection, request)
             if 1 <= request.number <= len(files):
                 return None
             if request.number != len(files) + 1:
                 raise Refused(
                     Reason.FIELD_INVALID,
                     "number",
-                    f"the next file of {window.window_id} is number {len(files) + 1}",
+                    f"the next file of {series.name} is number {len(files) + 1}",
                 )
-            file = next_file(connection, window, request.number, self._audience, self._now())
-            numbers = {leg.partner_id: leg.partner_number for leg in store.legs(connection, window)}
-            return file_entry(file, window, numbers)
+            file = next_file(connection, series, request.number, self._audience, self._now())
+            names = partner_ids(connection, series.currency.code)
+            return file_entry(file, series, {name: number for number, name in names.items()})
 
         # In turn with bank files: what one of them shows as paid must not be instructed again.
         async with self._course.settling():
             entry = await self._course.read(read)
             if entry is not None:
                 await self._course.book(entry)
-        filed = await self._filed(request.window_id, request.number)
+        filed = await self._course.read(_filed, request)
         return pb.MakePayOutFileResponse(file=file_message(filed))
 
     async def get_pay_out_file(
@@ -79,7 +85,7 @@ class PayOuts:
     ) -> AsyncIterator[pb.GetPayOutFileResponse]:
         """Operators: a file's bytes, the same at every export, in chunks."""
         caller.require_operator()
-        filed = await self._filed(request.window_id, request.number)
+        filed = await self._course.read(_filed, request)
         content = await asyncio.to_thread(write_file, filed.file, request.format)
         for start in range(0, len(content), CHUNK_BYTES_MAX):
             yield pb.GetPayOutFileResponse(chunk=content[start : start + CHUNK_BYTES_MAX])
@@ -87,17 +93,19 @@ class PayOuts:
     async def list_pay_out_files(
         self, request: pb.ListPayOutFilesRequest, caller: Caller
     ) -> pb.ListPayOutFilesResponse:
-        """Operators: a window's files, and what the next would pay and leave out."""
+        """Operators: the files of a window or an account, and what the next would pay and leave
+        out.
+        """
         caller.require_operator()
 
         def read(connection: Any) -> pb.ListPayOutFilesResponse:
-            window, files = _files(connection, request.window_id)
-            payments, left_out = payable(connection, window, self._audience, self._now())
+            series, files = _files(connection, request)
+            payments, left_out = payable(connection, series, self._audience, self._now())
             return pb.ListPayOutFilesResponse(
                 files=map(file_message, files),
                 payable=map(instructed_message, payments),
                 left_out=map(left_out_message, left_out),
-                currency=window.currency.code,
+                currency=series.currency.code,
             )
 
         return await self._course.read(read)
@@ -111,27 +119,24 @@ class PayOuts:
         caller.require_operator()
 
         def read(connection: Any) -> Book | None:
-            window, _ = _files(connection, request.window_id)
-            filed = _filed(connection, request.window_id, request.number)
+            series, _ = _files(connection, request)
+            filed = _filed(connection, request)
             if filed.rejected:
                 return None
-            paid = {
-                leg.reference
-                for leg in store.legs(connection, window)
-                if leg.confirmed_index is not None
-            }
+            # What a file has told the bank to pay is never taken back: it waits, or it is paid.
+            waiting = {each.reference for each in due_payments(connection, series, self._audience)}
             for each in filed.file.payments:
-                if each.reference in paid:
+                if each.reference not in waiting:
                     raise Refused(
                         Reason.LEG_STATE, "number", f"the bank has paid {each.reference} of it"
                     )
-            return rejection(filed.file, window)
+            return rejection(filed.file, series)
 
         async with self._course.settling():
             entry = await self._course.read(read)
             if entry is not None:
                 await self._course.book(entry)
-        filed = await self._filed(request.window_id, request.number)
+        filed = await self._course.read(_filed, request)
         return pb.RejectPayOutFileResponse(file=file_message(filed))
 
     async def get_payment_request(
@@ -160,20 +165,47 @@ class PayOuts:
 
         return await self._course.read(read)
 
-    async def _filed(self, window_id: str, number: int) -> Filed:
-        return await self._course.read(_filed, window_id, number)
+
+_Asked = (
+    pb.MakePayOutFileRequest
+    | pb.GetPayOutFileRequest
+    | pb.ListPayOutFilesRequest
+    | pb.RejectPayOutFileRequest
+)
 
 
-def _files(connection: Any, window_id: str) -> tuple[SettlementWindow, tuple[Filed, ...]]:
-    window = store.window_named(connection, check_id(window_id, "window_id"))
-    return window, files_of(connection, window)
+def _series(connection: Any, request: _Asked) -> Series:
+    """Whose files are asked for: a window's, or those of other payments out of an account."""
+    if not request.currency:
+        if request.account:
+            raise Refused(Reason.FIELD_INVALID, "account", "name the currency whose account it is")
+        window_id = check_id(request.window_id, "window_id")
+        return of_window(store.window_named(connection, window_id))
+    if request.window_id:
+        raise Refused(
+            Reason.FIELD_INVALID, "window_id", "name a window, or a currency and its account"
+        )
+    account = account_kind_from(request.account)
+    return of_account(
+        currency_scale(request.currency), store.unit_of(connection, request.currency), account
+    )
 
 
-def _filed(connection: Any, window_id: str, number: int) -> Filed:
-    _, files = _files(connection, window_id)
-    if not 1 <= number <= len(files):
-        raise Refused(Reason.FIELD_INVALID, "number", f"{window_id} has {len(files)} pay-out files")
-    return files[number - 1]
+def _files(connection: Any, request: _Asked) -> tuple[Series, tuple[Filed, ...]]:
+    series = _series(connection, request)
+    return series, files_of(connection, series)
+
+
+def _filed(
+    connection: Any,
+    request: pb.MakePayOutFileRequest | pb.GetPayOutFileRequest | pb.RejectPayOutFileRequest,
+) -> Filed:
+    series, files = _files(connection, request)
+    if not 1 <= request.number <= len(files):
+        raise Refused(
+            Reason.FIELD_INVALID, "number", f"{series.name} has {len(files)} pay-out files"
+        )
+    return files[request.number - 1]
 
 
 def whose(partner_id: str, caller: Caller) -> str:

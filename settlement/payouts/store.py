@@ -1,31 +1,36 @@
 """Pay-out files in the journal, and what making the next one rests on.
 
-    payout-file/<window>/<n>            a file, with all that it says
-    payout-file/<window>/<n>/rejected   the bank took nothing of it
+    payout-file/<series>/<n>            a file, with all that it says
+    payout-file/<series>/<n>/rejected   the bank took nothing of it
+
+A series is a window, `cny-2017-01-01`, or one of a currency's accounts, `CNY/collateral`.
 
 All functions that read take a psycopg2 connection.
 """
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from exchange.commands import Book, Fact
+from exchange.json_body import JSON_BODY, json_body
 from partners.queries import load_queries
 from settlement.accounts.store import payees, versions_of
 from settlement.accounts.versions import AccountVersion, effective
-from settlement.facts import entries_of
+from settlement.facts import Entry, entries_of
 from settlement.payouts.instruction import PayoutFile, file_body, file_from
-from settlement.windows import SettlementWindow
+from settlement.payouts.series import Series
+from settlement.store import entry_body
 
 QUERIES = load_queries(Path(__file__).with_name("payouts.sql"))
 
 FILE = "payout-file"
 PAYOUT = "payout"
 """Of each payment of a file, under its reference."""
-REJECTED = "payout-file-rejected"
+_REJECTED = "-rejected"
+"""Behind the kind of a file's fact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +41,26 @@ class Filed:
     rejected: bool
 
 
-def file_key(window_id: str, number: int) -> str:
+def file_key(series: Series, number: int) -> str:
     """Entry key of a file."""
-    return f"{FILE}/{window_id}/{number}"
+    return f"{FILE}/{series.name}/{number}"
 
 
-def file_entry(file: PayoutFile, window: SettlementWindow, numbers: dict[str, int]) -> Book:
+def file_entry(file: PayoutFile, series: Series, numbers: Mapping[str, int]) -> Book:
     """Books a file; `numbers` are those of its partners."""
-    currency = window.currency.code
+    currency, window_number = series.currency.code, series.window_number
     facts = (
-        Fact(FILE, currency, window_number=window.number, subject=str(file.number)),
+        Fact(_kind(series), currency, window_number=window_number, subject=str(file.number)),
         *(
-            Fact(PAYOUT, currency, numbers[each.partner_id], window.number, each.reference)
+            Fact(PAYOUT, currency, numbers.get(each.partner_id), window_number, each.reference)
             for each in file.payments
         ),
     )
-    key = file_key(file.window_id, file.number)
-    return Book(key, "application/json", file_body(file), facts=facts)
+    key = file_key(series, file.number)
+    return Book(key, JSON_BODY, file_body(file), facts=facts)
 
 
-def rejection(file: PayoutFile, window: SettlementWindow) -> Book:
+def rejection(file: PayoutFile, series: Series) -> Book:
     """Books that the bank rejected a file."""
     body = {
         "message_id": file.message_id,
@@ -64,25 +69,52 @@ def rejection(file: PayoutFile, window: SettlementWindow) -> Book:
         "window_id": file.window_id,
     }
     fact = Fact(
-        REJECTED, window.currency.code, window_number=window.number, subject=str(file.number)
+        f"{_kind(series)}{_REJECTED}",
+        series.currency.code,
+        window_number=series.window_number,
+        subject=str(file.number),
     )
     return Book(
-        f"{file_key(file.window_id, file.number)}/rejected",
-        "application/json",
-        json.dumps(body, sort_keys=True, separators=(",", ":")).encode(),
+        _rejected_key(file_key(series, file.number)),
+        JSON_BODY,
+        json_body(body),
         facts=(fact,),
     )
 
 
-def files_of(connection: Any, window: SettlementWindow) -> tuple[Filed, ...]:
-    """The files of a window, from the first."""
-    rejected = {
-        each.fact.subject for each in entries_of(connection, REJECTED, window_number=window.number)
-    }
+def files_of(connection: Any, series: Series) -> tuple[Filed, ...]:
+    """The files of a series, from the first."""
+    kind = _kind(series)
+    rejected = {each.fact.subject for each in _entries(connection, f"{kind}{_REJECTED}", series)}
     return tuple(
         Filed(file_from(each.body), each.fact.subject in rejected)
-        for each in entries_of(connection, FILE, window_number=window.number)
+        for each in _entries(connection, kind, series)
     )
+
+
+def _entries(connection: Any, kind: str, series: Series) -> tuple[Entry, ...]:
+    return entries_of(
+        connection, kind, currency=series.currency.code, window_number=series.window_number
+    )
+
+
+def _kind(series: Series) -> str:
+    """Kind of the facts of a series' files: an account's are found by it, for want of a window."""
+    return FILE if series.window else f"{FILE}-{series.account.lower()}"
+
+
+def _rejected_key(of_file: str) -> str:
+    return f"{of_file}/rejected"
+
+
+def file_with(connection: Any, reference: str) -> PayoutFile | None:
+    """The file that has told the bank to make a payment; None where none has, or the bank rejected
+    it.
+    """
+    for entry in entries_of(connection, PAYOUT, subject=reference):
+        if entry_body(connection, _rejected_key(entry.entry_key)) is None:
+            return file_from(entry.body)
+    return None
 
 
 def references_in(files: tuple[Filed, ...]) -> frozenset[str]:

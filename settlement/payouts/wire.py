@@ -2,10 +2,14 @@
 
 from datetime import date
 
+from partners.errors import Reason, Refused
 from partners.wire import time_to_proto
 from pointclear.settlement.v1 import payout_pb2 as pb
+from pointclear.settlement.v1.bank_pb2 import BankAccountKind
 from settlement.accounts.wire import account_to_proto
-from settlement.payouts.instruction import Instructed, LeftOut
+from settlement.bank.matching import AccountKind
+from settlement.bank.wire import KINDS
+from settlement.payouts.instruction import Instructed, LeftOut, PayOutKind
 from settlement.payouts.papers import PaymentRequest, RemittanceAdvice
 from settlement.payouts.store import Filed
 
@@ -24,6 +28,7 @@ def file_message(filed: Filed) -> pb.PayOutFile:
         left_out=map(left_out_message, file.left_out),
         digests={name: bytes.fromhex(digest) for name, digest in file.digests.items()},
         rejected=filed.rejected,
+        account=KINDS[file.pays_from],
     )
 
 
@@ -36,6 +41,7 @@ def instructed_message(payment: Instructed) -> pb.InstructedPayOut:
         account=account_to_proto(payment.account),
         account_version=payment.account_version,
         account_sha256=bytes.fromhex(payment.account_sha256),
+        kind=_kind(payment.kind),
     )
 
 
@@ -46,6 +52,21 @@ def left_out_message(left_out: LeftOut) -> pb.LeftOutPayOut:
         partner_id=left_out.partner_id,
         amount=left_out.amount,
         reason=pb.LeftOutReason.Value(f"LEFT_OUT_REASON_{left_out.why}"),
+        kind=_kind(left_out.kind),
+    )
+
+
+def _kind(kind: PayOutKind) -> pb.PayOutKind.ValueType:
+    return pb.PayOutKind.Value(f"PAY_OUT_KIND_{kind}")
+
+
+def account_kind_from(kind: BankAccountKind.ValueType) -> AccountKind:
+    """Which of the two accounts a request names; raises Refused(FIELD_INVALID)."""
+    for known, message in KINDS.items():
+        if message == kind:
+            return known
+    raise Refused(
+        Reason.FIELD_INVALID, "account", "name the settlement account or the collateral account"
     )
 
 

@@ -7,10 +7,11 @@ Every fault is told with its field and with what would do. Accounts that look li
 import re
 from itertools import pairwise
 
-from stdnum import bic, iban
+from stdnum import bic
 
 from partners.errors import Reason, Refused
 from partners.points import POINTS_MAX, currency_scale
+from settlement.accounts.account import is_iban, is_like_iban
 from settlement.calendar.banking import DUE_DAYS_MAX, parse_calendar
 from settlement.calendar.cut_off import parse_cut_off, parse_zone
 from settlement.schemes.scheme import CashLegs, Scheme
@@ -23,7 +24,6 @@ NAME_MAX = 70
 """Characters of a name in SEPA's messages."""
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9./-]{0,33}")
-_LIKE_IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
 _BIC_FORM = re.compile(r"[A-Z0-9]{8}([A-Z0-9]{3})?")
 
 
@@ -85,7 +85,7 @@ def _check_accounts(scheme: Scheme) -> None:
             raise _invalid(
                 field, "an account has at most 34 of A-Z, a-z, 0-9, . / and -, without spaces"
             )
-        if _LIKE_IBAN.fullmatch(number) and not iban.is_valid(number):
+        if is_like_iban(number) and not is_iban(number):
             raise _invalid(field, f"the check digits of {number} are not those of an IBAN")
     if scheme.settlement_account_id == scheme.collateral_account_id:
         raise _invalid(

@@ -5,25 +5,42 @@ its window is stated again, and a file is made once whoever makes it. Threat 30.
 import asyncio
 import base64
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import create_engine
+from uuid_utils import uuid7
 
+from exchange.commands import Book
 from exchange.embedded_postgres import OWNER_ROLE
 from exchange.fold import InvariantBroken
+from exchange.ledger.accounts import HubAccount, hub_account
+from exchange.ledger.postings import Code, Phase, Posting, bank_settlement
+from exchange.outcomes import Booked
 from partners.caller import Caller
 from partners.commands import RevokeKey
-from partners.envelope import SETTLEMENT_ACCOUNT, sign
+from partners.envelope import COLLATERAL_WITHDRAWAL, SETTLEMENT_ACCOUNT, sign
 from partners.errors import Reason, Refused
-from partners.wire import envelope_to_proto
-from pointclear.settlement.v1 import account_pb2, approval_pb2, payout_pb2
+from partners.wire import envelope_to_proto, time_to_proto
+from pointclear.settlement.v1 import (
+    account_pb2,
+    approval_pb2,
+    bank_pb2,
+    collateral_pb2,
+    overdue_pb2,
+    payout_pb2,
+)
 from pointclear.settlement.v1 import settlement_service_pb2 as pb
+from settlement import store
 from settlement.accounts.account import AccountEvent, Address, BankAccount
 from settlement.accounts.wire import event_payload
 from settlement.bank_simulator import PaymentRequest, bank_day
-from settlement.references import leg_reference
+from settlement.payouts.making import FORMATS
+from settlement.references import collateral_reference, leg_reference, structured
 from settlement.service import SettlementService
 from tests.integration.test_settlement_cycle import (
     AUDIENCE,
@@ -195,3 +212,256 @@ def test_t29_an_account_that_was_altered_in_the_database_is_paid_by_nobody(
     with pytest.raises(InvariantBroken, match="borealis"):
         make(coalition, 1)
     assert coalition.records() == records
+
+
+# Other payments than a window's legs
+
+
+SETTLEMENT, COLLATERAL = (
+    bank_pb2.BANK_ACCOUNT_KIND_SETTLEMENT,
+    bank_pb2.BANK_ACCOUNT_KIND_COLLATERAL,
+)
+ACCOUNTS = {SETTLEMENT: "", COLLATERAL: "pointclear-collateral-cny"}
+PAYEE = bank_pb2.Payee(name="Somebody Ltd", account="DE89370400440532013000")
+
+
+@dataclass
+class TwoAccounts:
+    """Both accounts at the bank, and the files that pay out of them."""
+
+    coalition: Coalition
+    balances: dict[bank_pb2.BankAccountKind.ValueType, Decimal]
+    files: int = 0
+
+    @property
+    def service(self) -> SettlementService:
+        """As it is now."""
+        return self.coalition.service
+
+    def books(
+        self, account: bank_pb2.BankAccountKind.ValueType, *payments: PaymentRequest
+    ) -> pb.ImportBankFileResponse:
+        """The bank's next day of an account, imported."""
+        self.files += 1
+        name, opening = f"B{self.files}", self.balances[account]
+        day = bank_day(name, "CNY", FIRST, opening, payments, account=ACCOUNTS[account])
+        self.balances[account] = day.closing
+        return self.coalition.import_file(day.content)
+
+    def listed(
+        self, account: bank_pb2.BankAccountKind.ValueType
+    ) -> payout_pb2.ListPayOutFilesResponse:
+        """The files of an account, and what the next would pay."""
+        asked = payout_pb2.ListPayOutFilesRequest(currency="CNY", account=account)
+        return asyncio.run(self.service.list_pay_out_files(asked, OPERATOR))
+
+    def make(
+        self, account: bank_pb2.BankAccountKind.ValueType, number: int = 1
+    ) -> payout_pb2.PayOutFile:
+        """Make a file of other payments."""
+        asked = payout_pb2.MakePayOutFileRequest(currency="CNY", account=account, number=number)
+        return asyncio.run(self.service.make_pay_out_file(asked, OPERATOR)).file
+
+    def content(
+        self, account: bank_pb2.BankAccountKind.ValueType, form: str, number: int = 1
+    ) -> bytes:
+        """A file's bytes."""
+        asked = payout_pb2.GetPayOutFileRequest(
+            currency="CNY", account=account, number=number, format=form
+        )
+
+        async def read() -> bytes:
+            chunks = self.service.get_pay_out_file(asked, OPERATOR)
+            return b"".join([each.chunk async for each in chunks])
+
+        return asyncio.run(read())
+
+    def reject(
+        self, account: bank_pb2.BankAccountKind.ValueType, number: int = 1
+    ) -> payout_pb2.PayOutFile:
+        """The bank rejects a file."""
+        asked = payout_pb2.RejectPayOutFileRequest(currency="CNY", account=account, number=number)
+        return asyncio.run(self.service.reject_pay_out_file(asked, OPERATOR)).file
+
+    def withdraw(self, partner: str, amount: int) -> collateral_pb2.Withdrawal:
+        """A partner asks for collateral, and two operators let it go."""
+        payload = collateral_pb2.CollateralWithdrawal(
+            audience=AUDIENCE,
+            partner_id=partner,
+            withdrawal_id=UUID(str(uuid7())).bytes,
+            currency="CNY",
+            amount=amount,
+            issued_at=time_to_proto(datetime.now(UTC).replace(microsecond=0)),
+        ).SerializeToString(deterministic=True)
+        envelope = envelope_to_proto(sign(OWN[partner], COLLATERAL_WITHDRAWAL, payload))
+        asked = collateral_pb2.RequestWithdrawalRequest(withdrawal=envelope)
+        caller = Caller("partner", partner)
+        found = asyncio.run(self.service.request_withdrawal(asked, caller)).withdrawal
+        letting_go = collateral_pb2.ApproveWithdrawalRequest(
+            withdrawal_id=found.withdrawal_id, sha256=found.sha256
+        )
+        return asyncio.run(self.service.approve_withdrawal(letting_go, OPERATOR)).withdrawal
+
+    def refuse(self, withdrawal: collateral_pb2.Withdrawal) -> collateral_pb2.Withdrawal:
+        """Take a withdrawal back."""
+        asked = collateral_pb2.RefuseWithdrawalRequest(withdrawal_id=withdrawal.withdrawal_id)
+        return asyncio.run(self.service.refuse_withdrawal(asked, OPERATOR)).withdrawal
+
+    def give_back(self, item_id: str) -> str:
+        """Money in suspense goes back; the reference."""
+        asked = bank_pb2.ResolveSuspenseRequest(currency="CNY", item_ids=[item_id], payee=PAYEE)
+        return asyncio.run(self.service.resolve_suspense(asked, OPERATOR)).reference
+
+    def draw(self) -> str:
+        """Aurora's collateral pays what it has not; the reference."""
+        asked = overdue_pb2.DrawCollateralRequest(
+            window_id=WINDOW, reference=leg_reference(1, AURORA)
+        )
+        return asyncio.run(self.service.draw_collateral(asked, OPERATOR)).draw_reference
+
+
+def came(amount: str, reference: str) -> PaymentRequest:
+    """Money in."""
+    return PaymentRequest("PAY_IN", Decimal(amount), reference, "somebody")
+
+
+def went(amount: str, reference: str) -> PaymentRequest:
+    """Money out."""
+    return PaymentRequest("PAY_OUT", Decimal(amount), reference, "somebody")
+
+
+@pytest.fixture
+def both(coalition: Coalition) -> Iterator[TwoAccounts]:
+    """Aurora has not paid, both have put collateral up, and 2.00 are nobody's."""
+    worked_example(coalition)
+    coalition.settle()
+    accounts = TwoAccounts(coalition, {SETTLEMENT: Decimal("0.00"), COLLATERAL: Decimal("0.00")})
+    top_ups = [
+        came("10.00", collateral_reference(AURORA)),
+        came("5.00", collateral_reference(BOREALIS)),
+    ]
+    accounts.books(COLLATERAL, *top_ups)
+    accounts.books(SETTLEMENT, came("2.00", "a gift"))
+    yield accounts
+    assert not coalition.findings()
+
+
+def test_a_withdrawal_a_refund_and_a_draw_are_filed_and_the_banks_statements_confirm_them(
+    both: TwoAccounts,
+) -> None:
+    withdrawal = both.withdraw("borealis", 3_000_000)
+    let_in(both.coalition, "borealis")
+    listed = both.listed(COLLATERAL)
+    assert list(listed.payable) == []
+    assert [(each.reference, each.reason) for each in listed.left_out] == [
+        (withdrawal.reference, payout_pb2.LEFT_OUT_REASON_NO_ACCOUNT)
+    ]
+    clock(both.coalition, 30 * 24)
+    refund, draw = both.give_back("B2-1"), both.draw()
+
+    of_collateral, of_settlement = both.make(COLLATERAL), both.make(SETTLEMENT)
+    assert [(each.reference, each.kind, each.amount) for each in of_collateral.payments] == [
+        (withdrawal.reference, payout_pb2.PAY_OUT_KIND_WITHDRAWAL, 3_000_000),
+        (draw, payout_pb2.PAY_OUT_KIND_DRAW, 6_300_000),
+    ]
+    paid_out, drawn = of_collateral.payments
+    assert (paid_out.account.other, paid_out.account_version) == (ACCOUNT.other, 1)
+    assert drawn.account.other == "pointclear-settlement-cny"
+    (back,) = of_settlement.payments
+    assert (back.reference, back.kind, back.account.iban) == (
+        refund,
+        payout_pb2.PAY_OUT_KIND_REFUND,
+        PAYEE.account,
+    )
+    records = both.coalition.records()
+    assert both.make(COLLATERAL) == of_collateral
+    assert both.coalition.records() == records
+    for form in FORMATS:
+        content = both.content(COLLATERAL, form)
+        assert content == both.content(COLLATERAL, form)
+        assert b"pointclear-collateral-cny" in content
+        assert paid_out.account_sha256.hex().encode() in content
+
+    both.books(COLLATERAL, went("3.00", withdrawal.reference), went("6.30", draw))
+    both.books(SETTLEMENT, went("2.00", refund), came("6.30", draw))
+    assert both.coalition.position("aurora") == "0.006120"
+    for account in (COLLATERAL, SETTLEMENT):
+        after = both.listed(account)
+        assert (list(after.payable), list(after.left_out)) == ([], [])
+        with pytest.raises(Refused) as refused:
+            both.make(account, 2)
+        assert (refused.value.reason, refused.value.field) == (Reason.LEG_STATE, "currency")
+        with pytest.raises(Refused) as refused:
+            both.reject(account)
+        assert refused.value.reason is Reason.LEG_STATE
+    # The draw has brought the money for what the window pays: that is the window's own to file.
+    assert [each.reference for each in coalition_legs(both)] == [PAID_OUT]
+
+
+def coalition_legs(both: TwoAccounts) -> list[payout_pb2.InstructedPayOut]:
+    """What the window's next file would pay."""
+    asked = payout_pb2.ListPayOutFilesRequest(window_id=WINDOW)
+    return list(asyncio.run(both.service.list_pay_out_files(asked, OPERATOR)).payable)
+
+
+def test_a_withdrawal_that_a_file_instructs_is_taken_back_only_when_the_bank_rejected_it(
+    both: TwoAccounts,
+) -> None:
+    let_in(both.coalition, "borealis")
+    withdrawal = both.withdraw("borealis", 3_000_000)
+    clock(both.coalition, 25)
+    first = both.make(COLLATERAL)
+    with pytest.raises(Refused) as refused:
+        both.refuse(withdrawal)
+    assert refused.value.reason is Reason.LEG_STATE
+    assert first.message_id in refused.value.text
+    assert both.reject(COLLATERAL).rejected
+    second = both.make(COLLATERAL, 2)
+    assert list(second.payments) == list(first.payments), "one reference for ever"
+    assert second.message_id != first.message_id
+    both.reject(COLLATERAL, 2)
+    assert both.refuse(withdrawal).state == collateral_pb2.WITHDRAWAL_STATE_REFUSED
+    assert both.reject(COLLATERAL, 2).rejected, "saying it again changes nothing"
+    assert list(both.listed(COLLATERAL).payable) == []
+
+
+def test_the_operators_own_money_is_left_out_by_name(coalition: Coalition) -> None:
+    worked_example(coalition)
+    coalition.pay(coalition.settle().legs)
+    with coalition.engine.connect() as connection:
+        unit = store.unit_of(connection.connection.dbapi_connection, "CNY")
+    reference = structured("F000001")
+    fees = hub_account(unit, HubAccount.FEES)
+    posting = Posting(Code.PAY_OUT, fees, bank_settlement(unit), 10_000, Phase.PENDING)
+    (booked,) = coalition.run(
+        Book(f"leg/{reference}", "application/json", b"{}", (posting,), "CNY")
+    )
+    assert isinstance(booked, Booked)
+    both = TwoAccounts(coalition, {})
+    (left_out,) = both.listed(SETTLEMENT).left_out
+    assert (left_out.reference, left_out.partner_id) == (reference, "")
+    assert left_out.reason == payout_pb2.LEFT_OUT_REASON_ACCOUNT_UNKNOWN
+    with pytest.raises(Refused) as refused:
+        both.make(SETTLEMENT)
+    assert f"{reference}: ACCOUNT_UNKNOWN" in refused.value.text
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({}, "window_id"),
+        ({"account": SETTLEMENT}, "account"),
+        ({"currency": "CNY"}, "account"),
+        ({"currency": "CNY", "account": 9}, "account"),
+        ({"currency": "cny", "account": SETTLEMENT}, "currency"),
+        ({"currency": "USD", "account": SETTLEMENT}, "currency"),
+        ({"currency": "CNY", "account": SETTLEMENT, "window_id": WINDOW}, "window_id"),
+    ],
+)
+def test_whose_files_are_asked_for_is_said_in_one_way(
+    coalition: Coalition, asked: dict[str, Any], field: str
+) -> None:
+    request = payout_pb2.ListPayOutFilesRequest(**asked)
+    with pytest.raises(Refused) as refused:
+        asyncio.run(coalition.service.list_pay_out_files(request, OPERATOR))
+    assert (refused.value.reason, refused.value.field) == (Reason.FIELD_INVALID, field)

@@ -15,25 +15,36 @@ from hypothesis import strategies as st
 from exchange.fold import InvariantBroken
 from partners.errors import Reason, Refused
 from partners.points import currency_scale
-from settlement.accounts.account import AccountEvent, Address, BankAccount
+from settlement.accounts.account import NO_ADDRESS, AccountEvent, Address, BankAccount
 from settlement.accounts.versions import AccountVersion, Approval
+from settlement.bank.matching import AccountKind
+from settlement.bank.suspense import Payee
 from settlement.payouts.csv_form import write_csv
+from settlement.payouts.due import legs_due, own_account
 from settlement.payouts.instruction import (
     Debtor,
+    Due,
     Instructed,
     LeftOut,
     PayoutFile,
+    PayOutKind,
     Why,
     decimal_amount,
     file_body,
     file_from,
-    message_id,
     sorted_out,
     with_digests,
 )
 from settlement.payouts.making import FORMATS, execution_date, write_file
 from settlement.payouts.pain import PainVersion, schema_of, write_pain
-from settlement.references import leg_reference
+from settlement.payouts.series import of_account
+from settlement.references import (
+    draw_reference,
+    leg_reference,
+    refund_reference,
+    structured,
+    withdrawal_reference,
+)
 from settlement.schemes.scheme import Scheme
 from settlement.windows import Leg
 
@@ -59,6 +70,7 @@ CHINESE = BankAccount(
     "北极光有限公司",
     Address("", "", "", "北京", "CN"),
 )
+MESSAGE = "PAYOUT-000007-001-20170102"
 PAYERS = {"iban": "DE02120300000000202051", "other": "pointclear-settlement-usd"}
 
 
@@ -73,7 +85,7 @@ def pay_out_file(currency: str = "EUR", **changes: Any) -> PayoutFile:
     made = PayoutFile(
         f"{currency.lower()}-2017-01-01",
         1,
-        message_id(7, 1, NOON),
+        MESSAGE,
         currency,
         NOON,
         date(2017, 1, 3),
@@ -192,10 +204,9 @@ def test_a_csv_file_has_totals_and_an_end_and_runs_nothing() -> None:
     assert (rows[2]["reference"], rows[2]["amount"]) == ("1", "6.15")
 
 
-def leg(number: int, payment: int, **changes: Any) -> Leg:
-    """A recorded leg of window 7."""
-    made = Leg("w", number, f"p{number}", leg_reference(7, number), payment, log_index=100 + number)
-    return replace(made, **changes)
+def leg(number: int, amount: int = 100) -> Due:
+    """A leg of window 7 that waits for the bank."""
+    return Due(PayOutKind.LEG, leg_reference(7, number), f"p{number}", amount)
 
 
 def account_of(number: int) -> AccountVersion:
@@ -206,18 +217,10 @@ def account_of(number: int) -> AccountVersion:
 
 
 def test_a_file_pays_what_is_instructed_and_names_what_it_leaves_out() -> None:
-    legs = (
-        leg(1, 100),
-        leg(2, -100),
-        leg(3, 100, log_index=None),
-        leg(4, 100, confirmed_index=200),
-        leg(5, 100),
-        leg(6, 100),
-        leg(7, 100),
-    )
-    accounts = {f"p{number}": account_of(number) for number in (1, 2, 3, 4, 5, 7)}
+    accounts = {f"p{number}": account_of(number) for number in (1, 5, 7)}
     filed = frozenset({leg_reference(7, 7)})
-    payments, left_out = sorted_out(legs, filed, accounts, frozenset({"p5"}))
+    due = [leg(number) for number in (1, 5, 6, 7)]
+    payments, left_out = sorted_out(due, filed, accounts, frozenset({"p5"}))
     assert [each.partner_id for each in payments] == ["p1"]
     assert [(each.partner_id, each.why) for each in left_out] == [
         ("p5", Why.ON_HOLD),
@@ -225,28 +228,152 @@ def test_a_file_pays_what_is_instructed_and_names_what_it_leaves_out() -> None:
     ]
 
 
-@given(
-    st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), max_size=12), st.integers(1, 4)
+def test_only_pay_outs_that_wait_for_the_bank_are_due() -> None:
+    def recorded(number: int, payment: int, **changes: Any) -> Leg:
+        made = Leg("w", number, f"p{number}", leg_reference(7, number), payment, log_index=100)
+        return replace(made, **changes)
+
+    legs = (
+        recorded(1, 100),
+        recorded(2, -100),
+        recorded(3, 100, log_index=None),
+        recorded(4, 100, confirmed_index=200),
+        recorded(5, 100, cancelled_index=200),
+    )
+    assert legs_due(legs) == (leg(1),)
+
+
+OTHERS = (
+    Due(PayOutKind.WITHDRAWAL, withdrawal_reference(300), "p1", 500),
+    Due(PayOutKind.WITHDRAWAL, withdrawal_reference(301), "p2", 500),
+    Due(PayOutKind.WITHDRAWAL, withdrawal_reference(302), "p3", 500),
+    Due(PayOutKind.DRAW, draw_reference(7, 2), "p2", 700, CHINESE),
+    Due(PayOutKind.REFUND, refund_reference(400, 1), "", 20, GERMAN),
+    Due(PayOutKind.REFUND, refund_reference(400, 2), "", 30),
+    Due(PayOutKind.OWN_FUNDS, structured("F000001"), "", 90),
 )
-def test_t30_no_leg_stands_in_two_files(made: list[tuple[bool, bool, bool]], rounds: int) -> None:
-    legs = [leg(number, 100) for number in range(1, len(made) + 1)]
-    filed: list[str] = []
-    for turn in range(rounds):
-        # Accounts come into effect and holds end from one file to the next.
-        accounts = {
-            each.partner_id: account_of(each.partner_number)
-            for each, (has_account, _, later) in zip(legs, made, strict=True)
-            if has_account or (later and turn)
-        }
-        held = frozenset(
-            each.partner_id
-            for each, (_, on_hold, _) in zip(legs, made, strict=True)
-            if on_hold and not turn
-        )
-        payments, left_out = sorted_out(legs, frozenset(filed), accounts, held)
-        filed += [each.reference for each in payments]
-        assert len(filed) == len(set(filed))
-        assert {each.reference for each in left_out} | set(filed) == {x.reference for x in legs}
+
+
+def test_other_payments_go_where_their_kind_says() -> None:
+    accounts = {"p1": account_of(1), "p2": account_of(2)}
+    payments, left_out = sorted_out(OTHERS, frozenset(), accounts, frozenset({"p2"}))
+    assert [(each.kind, each.account, each.account_version) for each in payments] == [
+        (PayOutKind.WITHDRAWAL, GERMAN, 1),
+        (PayOutKind.DRAW, CHINESE, 0),
+        (PayOutKind.REFUND, GERMAN, 0),
+    ]
+    assert [each.account_sha256 for each in payments] == [bytes(32).hex(), "", ""]
+    assert [(each.reference, each.why) for each in left_out] == [
+        (withdrawal_reference(301), Why.ON_HOLD),
+        (withdrawal_reference(302), Why.NO_ACCOUNT),
+        (refund_reference(400, 2), Why.PAYEE_UNCLEAR),
+        (structured("F000001"), Why.ACCOUNT_UNKNOWN),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("account", "bic", "is_clear"),
+    [
+        ("DE89370400440532013000", "", True),
+        ("6222020200112233445", "ICBKCNBJ", True),
+        ("6222020200112233445", "", False),
+        ("a/c (old)", "ICBKCNBJ", False),
+        ("6222020200112233445", "icbkcnbj", False),
+    ],
+)
+def test_a_refund_is_filed_where_a_bank_can_tell_the_payees_account(
+    account: str, bic: str, is_clear: bool
+) -> None:
+    found = Payee("Somebody Ltd", account, bic).bank_account
+    assert (found is not None) == is_clear
+    if found is not None:
+        assert (found.identification, found.bic, found.address) == (account, bic, NO_ADDRESS)
+
+
+def other_file(currency: str, pays_from: AccountKind) -> PayoutFile:
+    """A file of other payments: a refund, a withdrawal and a draw."""
+    cent = currency_scale(currency).minor_unit
+    settled = own_account(Scheme(currency, operator_name="Coalition Ltd"), "audience")
+    somebody = Payee("Somebody", "DE02120300000000202051").bank_account
+    assert somebody is not None
+    others = (
+        Instructed(refund_reference(400, 1), "", 20, somebody, 0, "", PayOutKind.REFUND),
+        replace(instructed(1, 5, GERMAN, "aurora"), kind=PayOutKind.WITHDRAWAL),
+        Instructed(draw_reference(7, 2), "borealis", 7, settled, 0, "", PayOutKind.DRAW),
+    )
+    return pay_out_file(
+        currency,
+        window_id="",
+        payments=tuple(replace(each, amount=each.amount * cent) for each in others),
+        left_out=(LeftOut("RF00", "", 1, Why.ACCOUNT_UNKNOWN, PayOutKind.OWN_FUNDS),),
+        pays_from=pays_from,
+    )
+
+
+@pytest.mark.parametrize("currency", ["EUR", "JPY", "KWD"])
+@pytest.mark.parametrize("pays_from", AccountKind)
+def test_other_payments_are_written_by_the_same_schemas_and_read_back(
+    currency: str, pays_from: AccountKind
+) -> None:
+    file = other_file(currency, pays_from)
+    assert file_from(file_body(file)) == file
+    for version in PainVersion:
+        content = write_pain(file, version)
+        assert f"payee of refund/{refund_reference(400, 1)} ".encode() in content
+        assert texts(content, "CdtrAcct", "Id", "Othr", "Id") == [
+            f"pointclear-settlement-{currency.lower()}"
+        ]
+        assert b"<PstlAdr />" not in content
+    assert len(list(csv.DictReader(io.StringIO(write_csv(file).decode())))) == 6
+
+
+OTHER_GOLDEN = {
+    "pain.001.001.03": "82dc8e60b4bca5e09a54b1bdaf30c89bdd9816fc711d944b380e20c646670c80",
+    "pain.001.001.09": "7bfe1ab89f2a90103fa0987195662c60d8f0394fd02d11d0b4c9d8d93aa3910b",
+    "csv": "81a3eaba939bb84d74f6552b501a3567fbe9a4a801e99ed9d61336630a61d1aa",
+}
+"""As `GOLDEN`: do not change these."""
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_t30_other_payments_give_the_same_bytes_for_ever(form: str) -> None:
+    content = FORMATS[form](other_file("EUR", AccountKind.COLLATERAL))
+    assert hashlib.sha256(content).hexdigest() == OTHER_GOLDEN[form]
+
+
+@pytest.mark.parametrize("account", AccountKind)
+def test_messages_of_an_account_are_named_by_it(account: AccountKind) -> None:
+    series = of_account(currency_scale("CNY"), 3, account)
+    assert series.name == f"CNY/{account.lower()}"
+    assert series.message_id(12, NOON) == f"PAYOUT-CNY-{account[0]}-012-20170102"
+
+
+@given(
+    st.lists(
+        st.tuples(st.sets(st.integers(1, 3)), st.sets(st.integers(1, 3)), st.booleans()),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_t30_no_payment_stands_in_two_files_that_stand_and_totals_are_sums(
+    rounds: list[tuple[set[int], set[int], bool]],
+) -> None:
+    # Accounts come into effect, holds begin and end, and the bank rejects some files.
+    due = (leg(1), leg(2), leg(3), *OTHERS)
+    standing: list[PayoutFile] = []
+    for with_account, held, rejected in rounds:
+        filed = frozenset(each.reference for file in standing for each in file.payments)
+        accounts = {f"p{number}": account_of(number) for number in with_account}
+        on_hold = frozenset(f"p{number}" for number in held)
+        payments, left_out = sorted_out(due, filed, accounts, on_hold)
+        named = [*(each.reference for each in payments), *(each.reference for each in left_out)]
+        assert sorted(named) == sorted({each.reference for each in due} - filed)
+        file = pay_out_file(payments=payments, left_out=left_out)
+        amounts = {each.reference: each.amount for each in due}
+        assert file.total == sum(amounts[each.reference] for each in payments)
+        standing += [] if rejected else [file]
+    everywhere = [each.reference for file in standing for each in file.payments]
+    assert len(everywhere) == len(set(everywhere))
 
 
 @pytest.mark.parametrize(

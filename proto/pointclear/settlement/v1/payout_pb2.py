@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from pointclear.settlement.v1 import account_pb2 as pointclear_dot_settlement_dot_v1_dot_account__pb2
+from pointclear.settlement.v1 import bank_pb2 as pointclear_dot_settlement_dot_v1_dot_bank__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%pointclear/settlement/v1/payout.proto\x12\x18pointclear.settlement.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&pointclear/settlement/v1/account.proto\"\x7f\n\rLeftOutPayOut\x12\x11\n\treference\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x03\x12\x37\n\x06reason\x18\x04 \x01(\x0e\x32\'.pointclear.settlement.v1.LeftOutReason\"\xb2\x01\n\x10InstructedPayOut\x12\x11\n\treference\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x03\x12\x36\n\x07\x61\x63\x63ount\x18\x04 \x01(\x0b\x32%.pointclear.settlement.v1.BankAccount\x12\x17\n\x0f\x61\x63\x63ount_version\x18\x05 \x01(\x05\x12\x16\n\x0e\x61\x63\x63ount_sha256\x18\x06 \x01(\x0c\"\x9c\x03\n\nPayOutFile\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x05\x12\x12\n\nmessage_id\x18\x03 \x01(\t\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x65xecution_date\x18\x06 \x01(\t\x12<\n\x08payments\x18\x07 \x03(\x0b\x32*.pointclear.settlement.v1.InstructedPayOut\x12\x39\n\x08left_out\x18\x08 \x03(\x0b\x32\'.pointclear.settlement.v1.LeftOutPayOut\x12\x42\n\x07\x64igests\x18\t \x03(\x0b\x32\x31.pointclear.settlement.v1.PayOutFile.DigestsEntry\x12\x10\n\x08rejected\x18\n \x01(\x08\x1a.\n\x0c\x44igestsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\":\n\x15MakePayOutFileRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x05\"L\n\x16MakePayOutFileResponse\x12\x32\n\x04\x66ile\x18\x01 \x01(\x0b\x32$.pointclear.settlement.v1.PayOutFile\"I\n\x14GetPayOutFileRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x05\x12\x0e\n\x06\x66ormat\x18\x03 \x01(\t\"&\n\x15GetPayOutFileResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"+\n\x16ListPayOutFilesRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\"\xd8\x01\n\x17ListPayOutFilesResponse\x12\x33\n\x05\x66iles\x18\x01 \x03(\x0b\x32$.pointclear.settlement.v1.PayOutFile\x12;\n\x07payable\x18\x02 \x03(\x0b\x32*.pointclear.settlement.v1.InstructedPayOut\x12\x39\n\x08left_out\x18\x03 \x03(\x0b\x32\'.pointclear.settlement.v1.LeftOutPayOut\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\"<\n\x17RejectPayOutFileRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x05\"N\n\x18RejectPayOutFileResponse\x12\x32\n\x04\x66ile\x18\x01 \x01(\x0b\x32$.pointclear.settlement.v1.PayOutFile\"\xe5\x02\n\x0ePaymentRequest\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12\x12\n\nlegal_name\x18\x02 \x01(\t\x12\x11\n\twindow_id\x18\x03 \x01(\t\x12\x19\n\x11statement_version\x18\x04 \x01(\x05\x12\x18\n\x10statement_sha256\x18\x05 \x01(\x0c\x12\x10\n\x08\x63urrency\x18\x06 \x01(\t\x12\r\n\x05scale\x18\x07 \x01(\x05\x12\x0e\n\x06\x61mount\x18\x08 \x01(\x03\x12\x13\n\x0b\x61mount_text\x18\t \x01(\t\x12\x11\n\treference\x18\n \x01(\t\x12\x10\n\x08\x64ue_date\x18\x0b \x01(\t\x12\x12\n\npayee_name\x18\x0c \x01(\t\x12\x15\n\rpayee_account\x18\r \x01(\t\x12\x11\n\tpayee_bic\x18\x0e \x01(\t\x12\r\n\x05state\x18\x0f \x01(\t\x12+\n\x07paid_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x94\x03\n\x10RemittanceAdvice\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12\x12\n\nlegal_name\x18\x02 \x01(\t\x12\x11\n\twindow_id\x18\x03 \x01(\t\x12\x19\n\x11statement_version\x18\x04 \x01(\x05\x12\x18\n\x10statement_sha256\x18\x05 \x01(\x0c\x12\x10\n\x08\x63urrency\x18\x06 \x01(\t\x12\r\n\x05scale\x18\x07 \x01(\x05\x12\x0e\n\x06\x61mount\x18\x08 \x01(\x03\x12\x13\n\x0b\x61mount_text\x18\t \x01(\t\x12\x11\n\treference\x18\n \x01(\t\x12\r\n\x05state\x18\x0b \x01(\t\x12\x12\n\nmessage_id\x18\x0c \x01(\t\x12\x16\n\x0e\x65xecution_date\x18\r \x01(\t\x12\x36\n\x07\x61\x63\x63ount\x18\x0e \x01(\x0b\x32%.pointclear.settlement.v1.BankAccount\x12\x17\n\x0f\x61\x63\x63ount_version\x18\x0f \x01(\x05\x12+\n\x07paid_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"A\n\x18GetPaymentRequestRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\"W\n\x19GetPaymentRequestResponse\x12:\n\x08requests\x18\x01 \x03(\x0b\x32(.pointclear.settlement.v1.PaymentRequest\"C\n\x1aGetRemittanceAdviceRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\"Z\n\x1bGetRemittanceAdviceResponse\x12;\n\x07\x61\x64vices\x18\x01 \x03(\x0b\x32*.pointclear.settlement.v1.RemittanceAdvice*m\n\rLeftOutReason\x12\x1f\n\x1bLEFT_OUT_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1aLEFT_OUT_REASON_NO_ACCOUNT\x10\x01\x12\x1b\n\x17LEFT_OUT_REASON_ON_HOLD\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%pointclear/settlement/v1/payout.proto\x12\x18pointclear.settlement.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&pointclear/settlement/v1/account.proto\x1a#pointclear/settlement/v1/bank.proto\"\xb3\x01\n\rLeftOutPayOut\x12\x11\n\treference\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x03\x12\x37\n\x06reason\x18\x04 \x01(\x0e\x32\'.pointclear.settlement.v1.LeftOutReason\x12\x32\n\x04kind\x18\x05 \x01(\x0e\x32$.pointclear.settlement.v1.PayOutKind\"\xe6\x01\n\x10InstructedPayOut\x12\x11\n\treference\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x03\x12\x36\n\x07\x61\x63\x63ount\x18\x04 \x01(\x0b\x32%.pointclear.settlement.v1.BankAccount\x12\x17\n\x0f\x61\x63\x63ount_version\x18\x05 \x01(\x05\x12\x16\n\x0e\x61\x63\x63ount_sha256\x18\x06 \x01(\x0c\x12\x32\n\x04kind\x18\x07 \x01(\x0e\x32$.pointclear.settlement.v1.PayOutKind\"\xd8\x03\n\nPayOutFile\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x05\x12\x12\n\nmessage_id\x18\x03 \x01(\t\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x65xecution_date\x18\x06 \x01(\t\x12<\n\x08payments\x18\x07 \x03(\x0b\x32*.pointclear.settlement.v1.InstructedPayOut\x12\x39\n\x08left_out\x18\x08 \x03(\x0b\x32\'.pointclear.settlement.v1.LeftOutPayOut\x12\x42\n\x07\x64igests\x18\t \x03(\x0b\x32\x31.pointclear.settlement.v1.PayOutFile.DigestsEntry\x12\x10\n\x08rejected\x18\n \x01(\x08\x12:\n\x07\x61\x63\x63ount\x18\x0b \x01(\x0e\x32).pointclear.settlement.v1.BankAccountKind\x1a.\n\x0c\x44igestsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\"\x88\x01\n\x15MakePayOutFileRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x05\x12\x10\n\x08\x63urrency\x18\x03 \x01(\t\x12:\n\x07\x61\x63\x63ount\x18\x04 \x01(\x0e\x32).pointclear.settlement.v1.BankAccountKind\"L\n\x16MakePayOutFileResponse\x12\x32\n\x04\x66ile\x18\x01 \x01(\x0b\x32$.pointclear.settlement.v1.PayOutFile\"\x97\x01\n\x14GetPayOutFileRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x05\x12\x0e\n\x06\x66ormat\x18\x03 \x01(\t\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\x12:\n\x07\x61\x63\x63ount\x18\x05 \x01(\x0e\x32).pointclear.settlement.v1.BankAccountKind\"&\n\x15GetPayOutFileResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"y\n\x16ListPayOutFilesRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12:\n\x07\x61\x63\x63ount\x18\x03 \x01(\x0e\x32).pointclear.settlement.v1.BankAccountKind\"\xd8\x01\n\x17ListPayOutFilesResponse\x12\x33\n\x05\x66iles\x18\x01 \x03(\x0b\x32$.pointclear.settlement.v1.PayOutFile\x12;\n\x07payable\x18\x02 \x03(\x0b\x32*.pointclear.settlement.v1.InstructedPayOut\x12\x39\n\x08left_out\x18\x03 \x03(\x0b\x32\'.pointclear.settlement.v1.LeftOutPayOut\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\"\x8a\x01\n\x17RejectPayOutFileRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x05\x12\x10\n\x08\x63urrency\x18\x03 \x01(\t\x12:\n\x07\x61\x63\x63ount\x18\x04 \x01(\x0e\x32).pointclear.settlement.v1.BankAccountKind\"N\n\x18RejectPayOutFileResponse\x12\x32\n\x04\x66ile\x18\x01 \x01(\x0b\x32$.pointclear.settlement.v1.PayOutFile\"\xe5\x02\n\x0ePaymentRequest\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12\x12\n\nlegal_name\x18\x02 \x01(\t\x12\x11\n\twindow_id\x18\x03 \x01(\t\x12\x19\n\x11statement_version\x18\x04 \x01(\x05\x12\x18\n\x10statement_sha256\x18\x05 \x01(\x0c\x12\x10\n\x08\x63urrency\x18\x06 \x01(\t\x12\r\n\x05scale\x18\x07 \x01(\x05\x12\x0e\n\x06\x61mount\x18\x08 \x01(\x03\x12\x13\n\x0b\x61mount_text\x18\t \x01(\t\x12\x11\n\treference\x18\n \x01(\t\x12\x10\n\x08\x64ue_date\x18\x0b \x01(\t\x12\x12\n\npayee_name\x18\x0c \x01(\t\x12\x15\n\rpayee_account\x18\r \x01(\t\x12\x11\n\tpayee_bic\x18\x0e \x01(\t\x12\r\n\x05state\x18\x0f \x01(\t\x12+\n\x07paid_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x94\x03\n\x10RemittanceAdvice\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12\x12\n\nlegal_name\x18\x02 \x01(\t\x12\x11\n\twindow_id\x18\x03 \x01(\t\x12\x19\n\x11statement_version\x18\x04 \x01(\x05\x12\x18\n\x10statement_sha256\x18\x05 \x01(\x0c\x12\x10\n\x08\x63urrency\x18\x06 \x01(\t\x12\r\n\x05scale\x18\x07 \x01(\x05\x12\x0e\n\x06\x61mount\x18\x08 \x01(\x03\x12\x13\n\x0b\x61mount_text\x18\t \x01(\t\x12\x11\n\treference\x18\n \x01(\t\x12\r\n\x05state\x18\x0b \x01(\t\x12\x12\n\nmessage_id\x18\x0c \x01(\t\x12\x16\n\x0e\x65xecution_date\x18\r \x01(\t\x12\x36\n\x07\x61\x63\x63ount\x18\x0e \x01(\x0b\x32%.pointclear.settlement.v1.BankAccount\x12\x17\n\x0f\x61\x63\x63ount_version\x18\x0f \x01(\x05\x12+\n\x07paid_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"A\n\x18GetPaymentRequestRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\"W\n\x19GetPaymentRequestResponse\x12:\n\x08requests\x18\x01 \x03(\x0b\x32(.pointclear.settlement.v1.PaymentRequest\"C\n\x1aGetRemittanceAdviceRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\"Z\n\x1bGetRemittanceAdviceResponse\x12;\n\x07\x61\x64vices\x18\x01 \x03(\x0b\x32*.pointclear.settlement.v1.RemittanceAdvice*\xa9\x01\n\nPayOutKind\x12\x1c\n\x18PAY_OUT_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10PAY_OUT_KIND_LEG\x10\x01\x12\x1b\n\x17PAY_OUT_KIND_WITHDRAWAL\x10\x02\x12\x17\n\x13PAY_OUT_KIND_REFUND\x10\x03\x12\x15\n\x11PAY_OUT_KIND_DRAW\x10\x04\x12\x1a\n\x16PAY_OUT_KIND_OWN_FUNDS\x10\x05*\xb5\x01\n\rLeftOutReason\x12\x1f\n\x1bLEFT_OUT_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1aLEFT_OUT_REASON_NO_ACCOUNT\x10\x01\x12\x1b\n\x17LEFT_OUT_REASON_ON_HOLD\x10\x02\x12!\n\x1dLEFT_OUT_REASON_PAYEE_UNCLEAR\x10\x03\x12#\n\x1fLEFT_OUT_REASON_ACCOUNT_UNKNOWN\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,42 +36,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PAYOUTFILE_DIGESTSENTRY']._loaded_options = None
   _globals['_PAYOUTFILE_DIGESTSENTRY']._serialized_options = b'8\001'
-  _globals['_LEFTOUTREASON']._serialized_start=2608
-  _globals['_LEFTOUTREASON']._serialized_end=2717
-  _globals['_LEFTOUTPAYOUT']._serialized_start=140
-  _globals['_LEFTOUTPAYOUT']._serialized_end=267
-  _globals['_INSTRUCTEDPAYOUT']._serialized_start=270
-  _globals['_INSTRUCTEDPAYOUT']._serialized_end=448
-  _globals['_PAYOUTFILE']._serialized_start=451
-  _globals['_PAYOUTFILE']._serialized_end=863
-  _globals['_PAYOUTFILE_DIGESTSENTRY']._serialized_start=817
-  _globals['_PAYOUTFILE_DIGESTSENTRY']._serialized_end=863
-  _globals['_MAKEPAYOUTFILEREQUEST']._serialized_start=865
-  _globals['_MAKEPAYOUTFILEREQUEST']._serialized_end=923
-  _globals['_MAKEPAYOUTFILERESPONSE']._serialized_start=925
-  _globals['_MAKEPAYOUTFILERESPONSE']._serialized_end=1001
-  _globals['_GETPAYOUTFILEREQUEST']._serialized_start=1003
-  _globals['_GETPAYOUTFILEREQUEST']._serialized_end=1076
-  _globals['_GETPAYOUTFILERESPONSE']._serialized_start=1078
-  _globals['_GETPAYOUTFILERESPONSE']._serialized_end=1116
-  _globals['_LISTPAYOUTFILESREQUEST']._serialized_start=1118
-  _globals['_LISTPAYOUTFILESREQUEST']._serialized_end=1161
-  _globals['_LISTPAYOUTFILESRESPONSE']._serialized_start=1164
-  _globals['_LISTPAYOUTFILESRESPONSE']._serialized_end=1380
-  _globals['_REJECTPAYOUTFILEREQUEST']._serialized_start=1382
-  _globals['_REJECTPAYOUTFILEREQUEST']._serialized_end=1442
-  _globals['_REJECTPAYOUTFILERESPONSE']._serialized_start=1444
-  _globals['_REJECTPAYOUTFILERESPONSE']._serialized_end=1522
-  _globals['_PAYMENTREQUEST']._serialized_start=1525
-  _globals['_PAYMENTREQUEST']._serialized_end=1882
-  _globals['_REMITTANCEADVICE']._serialized_start=1885
-  _globals['_REMITTANCEADVICE']._serialized_end=2289
-  _globals['_GETPAYMENTREQUESTREQUEST']._serialized_start=2291
-  _globals['_GETPAYMENTREQUESTREQUEST']._serialized_end=2356
-  _globals['_GETPAYMENTREQUESTRESPONSE']._serialized_start=2358
-  _globals['_GETPAYMENTREQUESTRESPONSE']._serialized_end=2445
-  _globals['_GETREMITTANCEADVICEREQUEST']._serialized_start=2447
-  _globals['_GETREMITTANCEADVICEREQUEST']._serialized_end=2514
-  _globals['_GETREMITTANCEADVICERESPONSE']._serialized_start=2516
-  _globals['_GETREMITTANCEADVICERESPONSE']._serialized_end=2606
+  _globals['_PAYOUTKIND']._serialized_start=3126
+  _globals['_PAYOUTKIND']._serialized_end=3295
+  _globals['_LEFTOUTREASON']._serialized_start=3298
+  _globals['_LEFTOUTREASON']._serialized_end=3479
+  _globals['_LEFTOUTPAYOUT']._serialized_start=178
+  _globals['_LEFTOUTPAYOUT']._serialized_end=357
+  _globals['_INSTRUCTEDPAYOUT']._serialized_start=360
+  _globals['_INSTRUCTEDPAYOUT']._serialized_end=590
+  _globals['_PAYOUTFILE']._serialized_start=593
+  _globals['_PAYOUTFILE']._serialized_end=1065
+  _globals['_PAYOUTFILE_DIGESTSENTRY']._serialized_start=1019
+  _globals['_PAYOUTFILE_DIGESTSENTRY']._serialized_end=1065
+  _globals['_MAKEPAYOUTFILEREQUEST']._serialized_start=1068
+  _globals['_MAKEPAYOUTFILEREQUEST']._serialized_end=1204
+  _globals['_MAKEPAYOUTFILERESPONSE']._serialized_start=1206
+  _globals['_MAKEPAYOUTFILERESPONSE']._serialized_end=1282
+  _globals['_GETPAYOUTFILEREQUEST']._serialized_start=1285
+  _globals['_GETPAYOUTFILEREQUEST']._serialized_end=1436
+  _globals['_GETPAYOUTFILERESPONSE']._serialized_start=1438
+  _globals['_GETPAYOUTFILERESPONSE']._serialized_end=1476
+  _globals['_LISTPAYOUTFILESREQUEST']._serialized_start=1478
+  _globals['_LISTPAYOUTFILESREQUEST']._serialized_end=1599
+  _globals['_LISTPAYOUTFILESRESPONSE']._serialized_start=1602
+  _globals['_LISTPAYOUTFILESRESPONSE']._serialized_end=1818
+  _globals['_REJECTPAYOUTFILEREQUEST']._serialized_start=1821
+  _globals['_REJECTPAYOUTFILEREQUEST']._serialized_end=1959
+  _globals['_REJECTPAYOUTFILERESPONSE']._serialized_start=1961
+  _globals['_REJECTPAYOUTFILERESPONSE']._serialized_end=2039
+  _globals['_PAYMENTREQUEST']._serialized_start=2042
+  _globals['_PAYMENTREQUEST']._serialized_end=2399
+  _globals['_REMITTANCEADVICE']._serialized_start=2402
+  _globals['_REMITTANCEADVICE']._serialized_end=2806
+  _globals['_GETPAYMENTREQUESTREQUEST']._serialized_start=2808
+  _globals['_GETPAYMENTREQUESTREQUEST']._serialized_end=2873
+  _globals['_GETPAYMENTREQUESTRESPONSE']._serialized_start=2875
+  _globals['_GETPAYMENTREQUESTRESPONSE']._serialized_end=2962
+  _globals['_GETREMITTANCEADVICEREQUEST']._serialized_start=2964
+  _globals['_GETREMITTANCEADVICEREQUEST']._serialized_end=3031
+  _globals['_GETREMITTANCEADVICERESPONSE']._serialized_start=3033
+  _globals['_GETREMITTANCEADVICERESPONSE']._serialized_end=3123
 # @@protoc_insertion_point(module_scope)

@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from pointclear.settlement.v1 import account_pb2 as _account_pb2
+from pointclear.settlement.v1 import bank_pb2 as _bank_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -20,6 +21,42 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _PayOutKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PayOutKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PayOutKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PAY_OUT_KIND_UNSPECIFIED: _PayOutKind.ValueType  # 0
+    """Not stated."""
+    PAY_OUT_KIND_LEG: _PayOutKind.ValueType  # 1
+    """What a partner is paid for a window."""
+    PAY_OUT_KIND_WITHDRAWAL: _PayOutKind.ValueType  # 2
+    """Collateral that its partner takes back."""
+    PAY_OUT_KIND_REFUND: _PayOutKind.ValueType  # 3
+    """Out of suspense, to who paid it."""
+    PAY_OUT_KIND_DRAW: _PayOutKind.ValueType  # 4
+    """Collateral that pays what its partner has not, to the settlement account."""
+    PAY_OUT_KIND_OWN_FUNDS: _PayOutKind.ValueType  # 5
+    """The operator's own."""
+
+class PayOutKind(_PayOutKind, metaclass=_PayOutKindEnumTypeWrapper):
+    """What a payment out of one of a currency's two accounts is."""
+
+PAY_OUT_KIND_UNSPECIFIED: PayOutKind.ValueType  # 0
+"""Not stated."""
+PAY_OUT_KIND_LEG: PayOutKind.ValueType  # 1
+"""What a partner is paid for a window."""
+PAY_OUT_KIND_WITHDRAWAL: PayOutKind.ValueType  # 2
+"""Collateral that its partner takes back."""
+PAY_OUT_KIND_REFUND: PayOutKind.ValueType  # 3
+"""Out of suspense, to who paid it."""
+PAY_OUT_KIND_DRAW: PayOutKind.ValueType  # 4
+"""Collateral that pays what its partner has not, to the settlement account."""
+PAY_OUT_KIND_OWN_FUNDS: PayOutKind.ValueType  # 5
+"""The operator's own."""
+Global___PayOutKind: _TypeAlias = PayOutKind  # noqa: Y015
 
 class _LeftOutReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -33,6 +70,10 @@ class _LeftOutReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LeftOut
     """The partner has no bank account in effect: none was approved, or it cools."""
     LEFT_OUT_REASON_ON_HOLD: _LeftOutReason.ValueType  # 2
     """The partner's settlement is on hold."""
+    LEFT_OUT_REASON_PAYEE_UNCLEAR: _LeftOutReason.ValueType  # 3
+    """What was recorded of the payee does not say which account at which bank: it is paid by hand."""
+    LEFT_OUT_REASON_ACCOUNT_UNKNOWN: _LeftOutReason.ValueType  # 4
+    """It goes to an account of the operator that the books do not know: it is paid by hand."""
 
 class LeftOutReason(_LeftOutReason, metaclass=_LeftOutReasonEnumTypeWrapper):
     """Why a pay-out stands in no file yet."""
@@ -43,6 +84,10 @@ LEFT_OUT_REASON_NO_ACCOUNT: LeftOutReason.ValueType  # 1
 """The partner has no bank account in effect: none was approved, or it cools."""
 LEFT_OUT_REASON_ON_HOLD: LeftOutReason.ValueType  # 2
 """The partner's settlement is on hold."""
+LEFT_OUT_REASON_PAYEE_UNCLEAR: LeftOutReason.ValueType  # 3
+"""What was recorded of the payee does not say which account at which bank: it is paid by hand."""
+LEFT_OUT_REASON_ACCOUNT_UNKNOWN: LeftOutReason.ValueType  # 4
+"""It goes to an account of the operator that the books do not know: it is paid by hand."""
 Global___LeftOutReason: _TypeAlias = LeftOutReason  # noqa: Y015
 
 @_typing.final
@@ -55,14 +100,17 @@ class LeftOutPayOut(_message.Message):
     PARTNER_ID_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     reference: _builtins.str
-    """Of the leg."""
+    """ISO 11649."""
     partner_id: _builtins.str
-    """The partner."""
+    """The partner; empty for a refund and for the operator's own."""
     amount: _builtins.int
     """Units of the currency's scale."""
     reason: Global___LeftOutReason.ValueType
     """Why."""
+    kind: Global___PayOutKind.ValueType
+    """What it is."""
     def __init__(
         self,
         *,
@@ -70,10 +118,11 @@ class LeftOutPayOut(_message.Message):
         partner_id: _builtins.str = ...,
         amount: _builtins.int = ...,
         reason: Global___LeftOutReason.ValueType = ...,
+        kind: Global___PayOutKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "partner_id", b"partner_id", "reason", b"reason", "reference", b"reference"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "kind", b"kind", "partner_id", b"partner_id", "reason", b"reason", "reference", b"reference"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -91,16 +140,19 @@ class InstructedPayOut(_message.Message):
     ACCOUNT_FIELD_NUMBER: _builtins.int
     ACCOUNT_VERSION_FIELD_NUMBER: _builtins.int
     ACCOUNT_SHA256_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     reference: _builtins.str
-    """Of the leg: the EndToEndId, one for ever."""
+    """The EndToEndId, one for ever."""
     partner_id: _builtins.str
-    """The partner."""
+    """The partner; empty for a refund."""
     amount: _builtins.int
     """Units of the currency's scale."""
     account_version: _builtins.int
-    """Of the account."""
+    """Of the account; 0 where it is no partner's: of a refund's payee, of a draw the settlement account."""
     account_sha256: _builtins.bytes
-    """Of the payload of the account's signed event."""
+    """Of the payload of the account's signed event; empty where the account is no partner's."""
+    kind: Global___PayOutKind.ValueType
+    """What it is."""
     @_builtins.property
     def account(self) -> _account_pb2.BankAccount:
         """Where it is paid."""
@@ -114,10 +166,11 @@ class InstructedPayOut(_message.Message):
         account: _account_pb2.BankAccount | None = ...,
         account_version: _builtins.int = ...,
         account_sha256: _builtins.bytes = ...,
+        kind: Global___PayOutKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "account_sha256", b"account_sha256", "account_version", b"account_version", "amount", b"amount", "partner_id", b"partner_id", "reference", b"reference"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "account_sha256", b"account_sha256", "account_version", b"account_version", "amount", b"amount", "kind", b"kind", "partner_id", b"partner_id", "reference", b"reference"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -159,10 +212,11 @@ class PayOutFile(_message.Message):
     LEFT_OUT_FIELD_NUMBER: _builtins.int
     DIGESTS_FIELD_NUMBER: _builtins.int
     REJECTED_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
     window_id: _builtins.str
-    """The window that it pays."""
+    """The window that it pays; empty for other payments."""
     number: _builtins.int
-    """1 for the first of the window."""
+    """1 for the first of the window, or of the account's other payments."""
     message_id: _builtins.str
     """By which the bank knows it."""
     currency: _builtins.str
@@ -171,6 +225,8 @@ class PayOutFile(_message.Message):
     """ISO 8601 date on which the bank is asked to pay."""
     rejected: _builtins.bool
     """Whether the bank rejected it: what it would have paid may stand in another file."""
+    account: _bank_pb2.BankAccountKind.ValueType
+    """The account that the bank pays from."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -200,10 +256,11 @@ class PayOutFile(_message.Message):
         left_out: _abc.Iterable[Global___LeftOutPayOut] | None = ...,
         digests: _abc.Mapping[_builtins.str, _builtins.bytes] | None = ...,
         rejected: _builtins.bool = ...,
+        account: _bank_pb2.BankAccountKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "currency", b"currency", "digests", b"digests", "execution_date", b"execution_date", "left_out", b"left_out", "message_id", b"message_id", "number", b"number", "payments", b"payments", "rejected", b"rejected", "window_id", b"window_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "created_at", b"created_at", "currency", b"currency", "digests", b"digests", "execution_date", b"execution_date", "left_out", b"left_out", "message_id", b"message_id", "number", b"number", "payments", b"payments", "rejected", b"rejected", "window_id", b"window_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -217,19 +274,27 @@ class MakePayOutFileRequest(_message.Message):
 
     WINDOW_ID_FIELD_NUMBER: _builtins.int
     NUMBER_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
     window_id: _builtins.str
-    """The window."""
+    """The window; empty for other payments: refunds, withdrawals of collateral, draws on it."""
     number: _builtins.int
-    """Which file of the window: one more than it has. One that exists is answered as it is."""
+    """Which file: one more than there are. One that exists is answered as it is."""
+    currency: _builtins.str
+    """ISO 4217 code, with no window."""
+    account: _bank_pb2.BankAccountKind.ValueType
+    """Which of the currency's accounts the other payments go out of."""
     def __init__(
         self,
         *,
         window_id: _builtins.str = ...,
         number: _builtins.int = ...,
+        currency: _builtins.str = ...,
+        account: _bank_pb2.BankAccountKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "window_id", b"window_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "currency", b"currency", "number", b"number", "window_id", b"window_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -268,22 +333,30 @@ class GetPayOutFileRequest(_message.Message):
     WINDOW_ID_FIELD_NUMBER: _builtins.int
     NUMBER_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
     window_id: _builtins.str
-    """The window."""
+    """The window; empty for other payments: refunds, withdrawals of collateral, draws on it."""
     number: _builtins.int
-    """Which file of the window."""
+    """Which file."""
     format: _builtins.str
     """`pain.001.001.03`, `pain.001.001.09` or `csv`."""
+    currency: _builtins.str
+    """ISO 4217 code, with no window."""
+    account: _bank_pb2.BankAccountKind.ValueType
+    """Which of the currency's accounts the other payments go out of."""
     def __init__(
         self,
         *,
         window_id: _builtins.str = ...,
         number: _builtins.int = ...,
         format: _builtins.str = ...,
+        currency: _builtins.str = ...,
+        account: _bank_pb2.BankAccountKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "number", b"number", "window_id", b"window_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "currency", b"currency", "format", b"format", "number", b"number", "window_id", b"window_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -318,16 +391,24 @@ class ListPayOutFilesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     WINDOW_ID_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
     window_id: _builtins.str
-    """The window."""
+    """The window; empty for other payments: refunds, withdrawals of collateral, draws on it."""
+    currency: _builtins.str
+    """ISO 4217 code, with no window."""
+    account: _bank_pb2.BankAccountKind.ValueType
+    """Which of the currency's accounts the other payments go out of."""
     def __init__(
         self,
         *,
         window_id: _builtins.str = ...,
+        currency: _builtins.str = ...,
+        account: _bank_pb2.BankAccountKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["window_id", b"window_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "currency", b"currency", "window_id", b"window_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -347,7 +428,7 @@ class ListPayOutFilesResponse(_message.Message):
     """ISO 4217 code."""
     @_builtins.property
     def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___PayOutFile]:
-        """The window's files, from the first."""
+        """The files, from the first."""
 
     @_builtins.property
     def payable(self) -> _containers.RepeatedCompositeFieldContainer[Global___InstructedPayOut]:
@@ -381,19 +462,27 @@ class RejectPayOutFileRequest(_message.Message):
 
     WINDOW_ID_FIELD_NUMBER: _builtins.int
     NUMBER_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
     window_id: _builtins.str
-    """The window."""
+    """The window; empty for other payments: refunds, withdrawals of collateral, draws on it."""
     number: _builtins.int
     """The file that the bank rejected as a whole."""
+    currency: _builtins.str
+    """ISO 4217 code, with no window."""
+    account: _bank_pb2.BankAccountKind.ValueType
+    """Which of the currency's accounts the other payments go out of."""
     def __init__(
         self,
         *,
         window_id: _builtins.str = ...,
         number: _builtins.int = ...,
+        currency: _builtins.str = ...,
+        account: _bank_pb2.BankAccountKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "window_id", b"window_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "currency", b"currency", "number", b"number", "window_id", b"window_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

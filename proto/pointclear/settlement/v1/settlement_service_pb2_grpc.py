@@ -815,7 +815,8 @@ class SettlementServiceServicer:
     def MakePayOutFile(self, request, context):
         """Money going out, and what is asked for.
 
-        Operators, two of them: makes a window's next pay-out file of what is instructed. Repeating it is harmless.
+        Operators, two of them: makes the next pay-out file of a window, or of the other payments out of an account, of what is
+        instructed. Repeating it is harmless.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -829,7 +830,7 @@ class SettlementServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListPayOutFiles(self, request, context):
-        """Operators: a window's pay-out files, and what the next one would pay and leave out.
+        """Operators: the pay-out files of a window or an account, and what the next one would pay and leave out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -173,12 +173,13 @@ class SettlementServiceStub:
     MakePayOutFile: _grpc.UnaryUnaryMultiCallable[_payout_pb2.MakePayOutFileRequest, _payout_pb2.MakePayOutFileResponse]
     """Money going out, and what is asked for.
 
-    Operators, two of them: makes a window's next pay-out file of what is instructed. Repeating it is harmless.
+    Operators, two of them: makes the next pay-out file of a window, or of the other payments out of an account, of what is
+    instructed. Repeating it is harmless.
     """
     GetPayOutFile: _grpc.UnaryStreamMultiCallable[_payout_pb2.GetPayOutFileRequest, _payout_pb2.GetPayOutFileResponse]
     """Operators: the bytes of a pay-out file, the same every time, in chunks."""
     ListPayOutFiles: _grpc.UnaryUnaryMultiCallable[_payout_pb2.ListPayOutFilesRequest, _payout_pb2.ListPayOutFilesResponse]
-    """Operators: a window's pay-out files, and what the next one would pay and leave out."""
+    """Operators: the pay-out files of a window or an account, and what the next one would pay and leave out."""
     RejectPayOutFile: _grpc.UnaryUnaryMultiCallable[_payout_pb2.RejectPayOutFileRequest, _payout_pb2.RejectPayOutFileResponse]
     """Operators, two of them: the bank rejected a file as a whole. Repeating it is harmless."""
     GetPaymentRequest: _grpc.UnaryUnaryMultiCallable[_payout_pb2.GetPaymentRequestRequest, _payout_pb2.GetPaymentRequestResponse]
@@ -361,12 +362,13 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     MakePayOutFile: _aio.UnaryUnaryMultiCallable[_payout_pb2.MakePayOutFileRequest, _payout_pb2.MakePayOutFileResponse]  # type: ignore[assignment]
     """Money going out, and what is asked for.
 
-    Operators, two of them: makes a window's next pay-out file of what is instructed. Repeating it is harmless.
+    Operators, two of them: makes the next pay-out file of a window, or of the other payments out of an account, of what is
+    instructed. Repeating it is harmless.
     """
     GetPayOutFile: _aio.UnaryStreamMultiCallable[_payout_pb2.GetPayOutFileRequest, _payout_pb2.GetPayOutFileResponse]  # type: ignore[assignment]
     """Operators: the bytes of a pay-out file, the same every time, in chunks."""
     ListPayOutFiles: _aio.UnaryUnaryMultiCallable[_payout_pb2.ListPayOutFilesRequest, _payout_pb2.ListPayOutFilesResponse]  # type: ignore[assignment]
-    """Operators: a window's pay-out files, and what the next one would pay and leave out."""
+    """Operators: the pay-out files of a window or an account, and what the next one would pay and leave out."""
     RejectPayOutFile: _aio.UnaryUnaryMultiCallable[_payout_pb2.RejectPayOutFileRequest, _payout_pb2.RejectPayOutFileResponse]  # type: ignore[assignment]
     """Operators, two of them: the bank rejected a file as a whole. Repeating it is harmless."""
     GetPaymentRequest: _aio.UnaryUnaryMultiCallable[_payout_pb2.GetPaymentRequestRequest, _payout_pb2.GetPaymentRequestResponse]  # type: ignore[assignment]
@@ -876,7 +878,8 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_payout_pb2.MakePayOutFileResponse, _abc.Awaitable[_payout_pb2.MakePayOutFileResponse]]:
         """Money going out, and what is asked for.
 
-        Operators, two of them: makes a window's next pay-out file of what is instructed. Repeating it is harmless.
+        Operators, two of them: makes the next pay-out file of a window, or of the other payments out of an account, of what is
+        instructed. Repeating it is harmless.
         """
 
     @_abc_1.abstractmethod
@@ -893,7 +896,7 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _payout_pb2.ListPayOutFilesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_payout_pb2.ListPayOutFilesResponse, _abc.Awaitable[_payout_pb2.ListPayOutFilesResponse]]:
-        """Operators: a window's pay-out files, and what the next one would pay and leave out."""
+        """Operators: the pay-out files of a window or an account, and what the next one would pay and leave out."""
 
     @_abc_1.abstractmethod
     def RejectPayOutFile(
