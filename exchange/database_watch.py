@@ -6,9 +6,9 @@ in here leaves a database that the next start takes over.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
 from typing import TypeVar
 
@@ -90,15 +90,3 @@ class DatabaseWatch:
 
     async def _off_loop(self, work: Callable[[], _Found]) -> _Found:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-
-@asynccontextmanager
-async def watching(watch: DatabaseWatch) -> AsyncIterator[DatabaseWatch]:
-    """Watch for the length of the block."""
-    task = asyncio.create_task(watch.run(), name="database-watch")
-    try:
-        yield watch
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task

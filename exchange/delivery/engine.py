@@ -8,10 +8,11 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
+from exchange.at_work import ended
 from exchange.database import CONNECTION_ERRORS
 from exchange.delivery.courier import Courier
 from exchange.delivery.saga import Claimed
@@ -52,7 +53,15 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Work until cancelled; what is under way is ended then, and its leases end by
+        themselves.
+        """
+        try:
+            await self._keep_at_it()
+        finally:
+            await ended(self._tasks)
+
+    async def _keep_at_it(self) -> None:
         swept_at = -LOOK_EVERY_S
         while True:
             self._woken.clear()
@@ -115,22 +124,3 @@ class Engine:
         finally:
             self._under_way[program] -= 1
             self._woken.set()
-
-    async def stop(self) -> None:
-        """End what is under way: its leases end by themselves."""
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-@asynccontextmanager
-async def delivering(engine: Engine) -> AsyncIterator[None]:
-    """The engine at work for the length of the block."""
-    task = asyncio.create_task(engine.run(), name="delivery")
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-        await engine.stop()

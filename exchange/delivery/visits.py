@@ -7,10 +7,10 @@ of processes may run this: whether two may be at one program at once is the adap
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
+from exchange.at_work import ended
 from exchange.logs import named
 from exchange.outbound.watch import CallWatcher
 from partners.routes.route import Route
@@ -47,10 +47,13 @@ class Visits:
         self._under_way: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Visit until cancelled."""
-        while True:
-            self.begin()
-            await asyncio.sleep(self._every_s)
+        """Visit until cancelled; the visits that are under way are ended then."""
+        try:
+            while True:
+                self.begin()
+                await asyncio.sleep(self._every_s)
+        finally:
+            await ended(self._under_way.values())
 
     def begin(self) -> None:
         """Begin a visit to every program to which none is under way."""
@@ -60,13 +63,6 @@ class Visits:
             task = asyncio.create_task(self._one(route), name=f"visit {route.program}")
             self._under_way[route.program] = task
             task.add_done_callback(partial(self._ended, route.program))
-
-    async def stop(self) -> None:
-        """End what is under way."""
-        tasks = tuple(self._under_way.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _one(self, route: Route) -> None:
         try:
@@ -90,16 +86,3 @@ class Visits:
 
     def _ended(self, program: str, _task: object) -> None:
         del self._under_way[program]
-
-
-@asynccontextmanager
-async def visiting(visits: Visits) -> AsyncIterator[None]:
-    """Visits for the length of the block."""
-    task = asyncio.create_task(visits.run(), name="visits")
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-        await visits.stop()

@@ -35,13 +35,11 @@ from pointclear.partners.v1 import (
     partners_service_pb2,
 )
 from pointclear.settlement.v1 import settlement_service_pb2
-from settlement.course import Course
 from settlement.service import SettlementService
 
 
 def door_of(settings: Settings, registry: RegistryView, metrics: Metrics, log: Logger) -> Door:
     """The edge's rates, limits and watchers."""
-
     rates = CallerRates(Rate(settings.orders_per_second, settings.orders_burst))
 
     def spend(caller: Caller, cost: int) -> None:
@@ -64,7 +62,6 @@ def door_of(settings: Settings, registry: RegistryView, metrics: Metrics, log: L
 
 def channel_limits(settings: Settings) -> ChannelLimits:
     """What gRPC itself is told."""
-
     largest = max(settings.message_bytes_max, settings.large_message_bytes_max)
     return ChannelLimits(
         largest + RECEIVE_SPARE_BYTES,
@@ -78,7 +75,6 @@ def channel_limits(settings: Settings) -> ChannelLimits:
 
 def descriptors() -> tuple[ServiceDescriptor, ...]:
     """The services of the wire."""
-
     return (
         exchange_service_pb2.DESCRIPTOR.services_by_name["ExchangeService"],
         partners_service_pb2.DESCRIPTOR.services_by_name["PartnersService"],
@@ -91,22 +87,13 @@ def descriptors() -> tuple[ServiceDescriptor, ...]:
 
 def new_id() -> UUID:
     """A UUID version 7 of this moment."""
-
     return UUID(bytes=uuid_utils.uuid7().bytes)
 
 
 def watching_of(exchange: Exchange, settings: Settings, metrics: Metrics) -> Watching:
     """Partners' streams as they grow."""
-
     return Watching(
         exchange.engine, exchange.keys.signers, settings.watches_per_partner, metrics.watches_open
-    )
-
-
-def course_of(exchange: Exchange) -> Course:
-    """What takes settlements on while nobody calls."""
-    return Course(
-        exchange.engine, exchange.submit, exchange.audience, exchange.keys.signers, server.now
     )
 
 
@@ -121,7 +108,6 @@ def handlers(
     simulates: bool = True,
 ) -> tuple[grpc.GenericRpcHandler, ...]:
     """Every service, given what it needs and no more."""
-
     engine, audience, signers = exchange.engine, exchange.audience, exchange.keys.signers
     named = {each.name: each for each in descriptors()}
     plain = {

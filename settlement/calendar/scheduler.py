@@ -12,14 +12,13 @@ finds the next window.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
 
+from exchange.at_work import keep_looking
 from exchange.commands import Command
-from exchange.database import CONNECTION_ERRORS
 from exchange.logs import named
 from exchange.outcomes import Booked, Result, WindowClosed, WindowOpened
 from partners.errors import Refused
@@ -51,15 +50,7 @@ class Scheduler:
 
     async def run(self) -> None:
         """Look until cancelled."""
-        while True:
-            try:
-                await self.look()
-            except CONNECTION_ERRORS as error:
-                self._tell(f"windows could not be looked at: {named(error)}")
-            except Exception as error:
-                # Nothing that one look meets may end all others.
-                log.exception("windows could not be looked at: %s", named(error))
-            await asyncio.sleep(LOOK_EVERY_S)
+        await keep_looking(self.look, LOOK_EVERY_S, "windows", log)
 
     async def look(self) -> None:
         """Take every step that is due now."""
@@ -110,15 +101,3 @@ class Scheduler:
         if trouble and trouble != self._told:
             log.warning("%s", trouble)
         self._told = trouble
-
-
-@asynccontextmanager
-async def scheduling(scheduler: Scheduler) -> AsyncIterator[None]:
-    """The scheduler at work for the length of the block."""
-    task = asyncio.create_task(scheduler.run(), name="schedule")
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task

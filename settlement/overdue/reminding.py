@@ -5,16 +5,13 @@ and a crash leaves nothing that the next look does not find. Nothing else is don
 `settlement.overdue.waterfall`.
 """
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from exchange.database import CONNECTION_ERRORS
-from exchange.logs import named
+from exchange.at_work import keep_looking
 from settlement.course import Course
 from settlement.overdue.store import overdue_legs, reminder_entry, unsettled_currencies
 from settlement.overdue.waterfall import Step
@@ -68,15 +65,7 @@ class Reminding:
 
     async def run(self) -> None:
         """Look until cancelled."""
-        while True:
-            try:
-                await self.look()
-            except CONNECTION_ERRORS as error:
-                log.warning("what is overdue could not be looked at: %s", named(error))
-            except Exception as error:
-                # Nothing that one look meets may end all others.
-                log.exception("what is overdue could not be looked at: %s", named(error))
-            await asyncio.sleep(LOOK_EVERY_S)
+        await keep_looking(self.look, LOOK_EVERY_S, "what is overdue", log)
 
     async def look(self) -> None:
         """Remind whom it is time to remind."""
@@ -90,15 +79,3 @@ class Reminding:
                     log.info("reminded %s of %s", each.leg.partner_id, each.leg.reference)
             waiting = [step for each in found for step in each.steps if step is not Step.REMIND]
             self._metrics.overdue(currency, len(found), waiting)
-
-
-@asynccontextmanager
-async def reminding(at_work: Reminding) -> AsyncIterator[None]:
-    """At work for the length of the block."""
-    task = asyncio.create_task(at_work.run(), name="reminding")
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task

@@ -31,7 +31,8 @@ from exchange.grpc_listener import listening
 from exchange.host_keys import HostKey, HostKeys, load_host_keys
 from exchange.logs import log_call, mask_secrets, tell_exception
 from exchange.metrics import Metrics
-from exchange.serving import programs, services
+from exchange.serving import services
+from exchange.serving.delivery import courier_of
 from exchange.watching.service import Watching
 from partners.caller import Caller
 from partners.keys import Purpose
@@ -119,7 +120,7 @@ def house(patch: pytest.MonkeyPatch) -> Iterator[House]:
             door = a_door(ended, exchange.registry.require)
             watching = Watching(exchange.engine, keys.signers, UNBOUNDED)
             store = SqlDeliveryStore(exchange.engine)
-            courier = programs.courier_of(exchange, store, Watcher())
+            courier = courier_of(exchange, store, Watcher())
             delivering = Delivering(
                 store, courier, exchange.registry, make.AUDIENCE, lambda: make.NOW
             )

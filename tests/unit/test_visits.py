@@ -7,7 +7,8 @@ from adapters.file_program.faults import FileFault, FileRefused
 from adapters.file_program.intake import Taken, Turned, Waiting
 from adapters.file_program.program import Visit
 from adapters.file_program.telling import COUNTED, events_of
-from exchange.delivery.visits import Visits, visiting
+from exchange.at_work import at_work
+from exchange.delivery.visits import Visits
 from exchange.outbound.watch import CallWatcher
 from partners.routes.route import Route, RouteKind
 from partners.visits import VisitEvent
@@ -42,7 +43,7 @@ def visited(
 
     async def scenario() -> None:
         visits = Visits(lambda: ROUTES, go, closed, 0.001, seen, answered)
-        async with visiting(visits):
+        async with at_work(visits):
             await asyncio.sleep(0.05)
 
     asyncio.run(scenario())
