@@ -30,6 +30,7 @@ from partners.envelope import Envelope
 from partners.errors import Reason, Refused
 from partners.paging import page_size
 from partners.signers import Signers
+from partners.transaction import in_transaction
 from partners.wire import envelope_from_proto, envelope_to_proto, uuid7
 from pointclear.exchange.v1 import exchange_service_pb2 as pb
 from pointclear.exchange.v1 import transfer_pb2
@@ -232,11 +233,7 @@ class ExchangeService:
         return admit_all() if len(envelopes) <= ADMIT_INLINE else await asyncio.to_thread(admit_all)
 
     async def _read(self, query: Callable[..., Any], *arguments: Any) -> Any:
-        def read() -> Any:
-            with self._engine.begin() as transaction:
-                return query(transaction.connection.dbapi_connection, *arguments)
-
-        return await asyncio.to_thread(read)
+        return await in_transaction(self._engine, query, *arguments)
 
     def _stream_entry(self, entry: OwnEntry) -> pb.StreamEntry:
         return entry_to_proto(entry, sign_entry(self._signers, entry.kind, entry.payload))

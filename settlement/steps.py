@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from exchange.commands import Command
 from exchange.outcomes import Booked, Repeated, Result
 from partners.errors import Refused
+from partners.transaction import in_transaction
 from settlement import store
 
 _T = TypeVar("_T")
@@ -26,12 +27,7 @@ class Steps:
 
     async def read(self, read: Callable[..., _T], *arguments: Any) -> _T:
         """Run a blocking function on a connection in a transaction of its own, off the loop."""
-
-        def in_transaction() -> _T:
-            with self._engine.begin() as transaction:
-                return read(transaction.connection.dbapi_connection, *arguments)
-
-        return await asyncio.to_thread(in_transaction)
+        return await in_transaction(self._engine, read, *arguments)
 
     async def book(self, command: Command) -> Booked | Repeated:
         """Submit a command; raises the Refused that answers it."""

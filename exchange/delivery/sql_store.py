@@ -5,7 +5,6 @@ The member of an instruction is read from the stored order when it is claimed, a
 else. Times are the database's, so that processes on several hosts agree on leases.
 """
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -33,6 +32,7 @@ from partners.program_port import (
 )
 from partners.queries import load_queries
 from partners.store import utc
+from partners.transaction import in_transaction
 
 QUERIES = load_queries(Path(__file__).parents[1] / "ledger" / "delivery.sql")
 
@@ -197,11 +197,7 @@ class SqlDeliveryStore:
         return [UUID(str(each)) for (each,) in rows]
 
     async def _do(self, work: Callable[[Any], _Found]) -> _Found:
-        def run() -> _Found:
-            with self._engine.begin() as transaction:
-                return work(transaction.connection.dbapi_connection)
-
-        return await asyncio.to_thread(run)
+        return await in_transaction(self._engine, work)
 
 
 def _named(key: InstructionKey) -> dict[str, str]:

@@ -25,6 +25,7 @@ from partners.actions.wire import LISTED_REQUEST_BYTES_MAX, action_id_from, acti
 from partners.caller import Caller
 from partners.errors import Reason, Refused, Retry
 from partners.registry import Registry
+from partners.transaction import in_transaction
 from partners.wire import envelope_from_proto
 from pointclear.partners.v1 import action_service_pb2 as pb
 
@@ -147,8 +148,4 @@ class ActionService:
         return stored
 
     async def _database(self, work: Callable[[Any], Any]) -> Any:
-        def run() -> Any:
-            with self._engine.begin() as transaction:
-                return work(transaction.connection.dbapi_connection)
-
-        return await asyncio.to_thread(run)
+        return await in_transaction(self._engine, work)

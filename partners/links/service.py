@@ -31,6 +31,7 @@ from partners.points import check_id, check_reference, check_reference_form
 from partners.program_port import Eligibility, ProgramPort, ProgramUnavailable
 from partners.registry import Registry
 from partners.signing import verified_signer
+from partners.transaction import in_transaction
 from partners.wire import envelope_from_proto, uuid7
 from pointclear.partners.v1 import link_service_pb2 as pb
 
@@ -303,11 +304,7 @@ class LinkService:
         return [Named(request.program, request.member)]
 
     async def _database(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        def run() -> Any:
-            with self._engine.begin() as transaction:
-                return work(transaction.connection.dbapi_connection, *arguments)
-
-        return await asyncio.to_thread(run)
+        return await in_transaction(self._engine, work, *arguments)
 
 
 def own_programs(registry: Registry, caller: Caller) -> tuple[str, ...]:

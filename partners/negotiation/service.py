@@ -4,7 +4,6 @@ Here it is verified who signed what; what follows from it is decided in the sequ
 signed is kept verbatim.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Protocol
@@ -40,6 +39,7 @@ from partners.negotiation.wire import (
 from partners.paging import page_end, page_size, page_token
 from partners.registry import RegisteredKey, Registry
 from partners.signing import verified_signer, verify_agreement
+from partners.transaction import in_transaction
 from partners.wire import envelope_from_proto, terms_from_payload, time_from_proto
 from pointclear.partners.v1 import partners_service_pb2 as pb
 
@@ -257,11 +257,7 @@ class Negotiation:
         return found
 
     async def _read(self, query: Callable[..., Any], *arguments: Any) -> Any:
-        def read() -> Any:
-            with self._engine.begin() as transaction:
-                return query(transaction.connection.dbapi_connection, *arguments)
-
-        return await asyncio.to_thread(read)
+        return await in_transaction(self._engine, query, *arguments)
 
 
 def scope(caller: Caller) -> str | None:

@@ -10,7 +10,6 @@ A crash before the last leaves the parts, by which the same call begins anew; th
 temporary one. A file that is refused leaves nothing at all.
 """
 
-import asyncio
 import hashlib
 import re
 import tempfile
@@ -25,8 +24,10 @@ from partners.caller import Caller
 from partners.errors import Reason, Refused
 from partners.paging import page_end, page_size, page_token
 from partners.points import check_id
+from partners.transaction import in_transaction
 from partners.wire import time_to_proto
 from pointclear.settlement.v1 import reconciliation_pb2 as pb
+from settlement.calls import partner_asked_for
 from settlement.reconciliation import store, wire, workflow
 from settlement.reconciliation.apart import FILE, Job
 from settlement.reconciliation.faults import FileWrong
@@ -277,12 +278,7 @@ class ReconciliationService:
 
     async def _do(self, act: Callable[..., _T], *arguments: Any) -> _T:
         """Run a blocking function on a connection in a transaction of its own, off the loop."""
-
-        def in_transaction() -> _T:
-            with self._engine.begin() as transaction:
-                return act(transaction.connection.dbapi_connection, *arguments)
-
-        return await asyncio.to_thread(in_transaction)
+        return await in_transaction(self._engine, act, *arguments)
 
 
 def _planned(connection: Any, name: str, first: str, last: str) -> tuple[Own, Range, KeptMapping]:
@@ -333,10 +329,5 @@ def _number(name: str, letter: str, field: str) -> int:
 
 def _whose(partner_id: str, caller: Caller) -> str:
     """The partner in question; others are answered as if they had nothing."""
-    if caller.is_operator:
-        if not partner_id:
-            raise Refused(Reason.FIELD_INVALID, "partner_id", "an operator names the partner")
-        return check_id(partner_id, "partner_id")
-    if partner_id not in ("", caller.name):
-        raise Refused(Reason.RECONCILIATION_UNKNOWN, "partner_id", "there is no such thing")
-    return caller.name
+    text = "there is no such thing"
+    return partner_asked_for(partner_id, caller, Reason.RECONCILIATION_UNKNOWN, text)

@@ -15,8 +15,10 @@ from exchange.fold import InvariantBroken
 from partners.caller import Caller
 from partners.errors import Reason, Refused
 from partners.points import check_id
+from partners.transaction import in_transaction
 from pointclear.settlement.v1 import report_pb2 as pb
 from settlement import store as books
+from settlement.calls import CHUNK_BYTES_MAX, chunks_of, partner_asked_for
 from settlement.course import Course
 from settlement.reports import making, store
 from settlement.reports.account_map import AccountMap, account_map, map_entry, maps_of
@@ -24,8 +26,6 @@ from settlement.reports.catalogue import OUTPUTS, ReportName, output_of
 from settlement.reports.exporting import export, export_format
 from settlement.reports.store import StoredReport
 
-CHUNK_BYTES_MAX: Final = 60 * 1024
-"""So that a message with one stays below 64 KiB."""
 TOLD_EVERY_S: Final = 1.0
 
 _T = TypeVar("_T")
@@ -149,19 +149,14 @@ class ReportService:
             if part is None:
                 break
             digest.update(part)
-            for start in range(0, len(part), CHUNK_BYTES_MAX):
-                yield part[start : start + CHUNK_BYTES_MAX]
+            for chunk in chunks_of(part):
+                yield chunk
         if digest.digest() != stored.sha256:
             raise InvariantBroken(f"{stored.name.file_name} was altered")
 
     async def _read(self, read: Callable[..., _T], *arguments: Any) -> _T:
         """Run a blocking function on a connection in a transaction of its own, off the loop."""
-
-        def in_transaction() -> _T:
-            with self._engine.begin() as transaction:
-                return read(transaction.connection.dbapi_connection, *arguments)
-
-        return await asyncio.to_thread(in_transaction)
+        return await in_transaction(self._engine, read, *arguments)
 
 
 def _listed(connection: Any, window_id: str, partner_id: str, audience: str) -> list[pb.Report]:
@@ -220,8 +215,7 @@ def _whose(partner_id: str, caller: Caller) -> str:
     """The partner whose reports are asked for, empty for the operator's own; others' are answered
     as if they did not exist.
     """
-    if caller.is_operator:
-        return check_id(partner_id, "partner_id") if partner_id else ""
-    if partner_id not in ("", caller.name):
-        raise Refused(Reason.STATEMENT_UNKNOWN, "partner_id", "there is no such statement")
-    return caller.name
+    if caller.is_operator and not partner_id:
+        return ""
+    text = "there is no such statement"
+    return partner_asked_for(partner_id, caller, Reason.STATEMENT_UNKNOWN, text)

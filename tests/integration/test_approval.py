@@ -95,7 +95,7 @@ def dispute(
     ).SerializeToString(deterministic=True)
     envelope = sign(OWN[signer or partner], DISPUTE, payload)
     request = pb.DisputeLinesRequest(dispute=envelope_to_proto(envelope))
-    answer = asyncio.run(
+    answer: pb.DisputeLinesResponse = asyncio.run(
         coalition.service.dispute_lines(request, Caller("partner", signer or partner))
     )
     return answer.dispute

@@ -71,7 +71,10 @@ class Bank:
 
     def imports(self, content: bytes, **named: Any) -> pb.ImportBankFileResponse:
         request = pb.ImportBankFileRequest(currency="CNY", content=content, **named)
-        return asyncio.run(self.coalition.service.import_bank_file(request, OPERATOR))
+        answer: pb.ImportBankFileResponse = asyncio.run(
+            self.coalition.service.import_bank_file(request, OPERATOR)
+        )
+        return answer
 
     def suspense(self) -> list[bank_pb2.SuspenseItem]:
         request = bank_pb2.ListSuspenseRequest(currency="CNY")
@@ -81,7 +84,10 @@ class Bank:
 
     def resolve(self, *item_ids: str, **resolution: Any) -> str:
         request = bank_pb2.ResolveSuspenseRequest(currency="CNY", item_ids=item_ids, **resolution)
-        return asyncio.run(self.coalition.service.resolve_suspense(request, OPERATOR)).reference
+        answer: bank_pb2.ResolveSuspenseResponse = asyncio.run(
+            self.coalition.service.resolve_suspense(request, OPERATOR)
+        )
+        return answer.reference
 
     def balance(self, account: str) -> int:
         with self.coalition.engine.connect() as connection:
@@ -514,7 +520,7 @@ def test_a_partner_sees_nothing_of_the_bank(bank: Bank) -> None:
         (service.resolve_suspense, bank_pb2.ResolveSuspenseRequest(currency="CNY")),
     ):
         with pytest.raises(Refused) as refused:
-            asyncio.run(call(request, partner))  # type: ignore[arg-type]
+            asyncio.run(call(request, partner))
         assert refused.value.reason is Reason.ROLE_MISSING
 
 

@@ -63,7 +63,10 @@ def overdue(late: Coalition, caller: Caller = OPERATOR) -> list[overdue_pb2.Over
 def draw(late: Coalition, reference: str) -> overdue_pb2.DrawCollateralResponse:
     """Draw on the collateral for a leg."""
     asked = overdue_pb2.DrawCollateralRequest(window_id=WINDOW, reference=reference)
-    return asyncio.run(late.service.draw_collateral(asked, OPERATOR))
+    answer: overdue_pb2.DrawCollateralResponse = asyncio.run(
+        late.service.draw_collateral(asked, OPERATOR)
+    )
+    return answer
 
 
 def collateral_file(

@@ -144,7 +144,10 @@ def confirm(
     envelope = sign(OWN[caller or who], PAYMENT_CONFIRMATION, payload)
     request = pair_pb2.ConfirmPaymentRequest(confirmation=envelope_to_proto(envelope))
     by = Caller("partner", caller or who)
-    return asyncio.run(coalition.service.confirm_payment(request, by)).leg
+    answer: pair_pb2.ConfirmPaymentResponse = asyncio.run(
+        coalition.service.confirm_payment(request, by)
+    )
+    return answer.leg
 
 
 def confirm_all(coalition: Coalition, window_id: str = WINDOW) -> None:

@@ -94,7 +94,10 @@ def let_in(coalition: Coalition, partner: str) -> None:
 def make(coalition: Coalition, number: int) -> payout_pb2.PayOutFile:
     """Make a file."""
     asked = payout_pb2.MakePayOutFileRequest(window_id=WINDOW, number=number)
-    return asyncio.run(coalition.service.make_pay_out_file(asked, OPERATOR)).file
+    answer: payout_pb2.MakePayOutFileResponse = asyncio.run(
+        coalition.service.make_pay_out_file(asked, OPERATOR)
+    )
+    return answer.file
 
 
 @pytest.fixture

@@ -44,7 +44,10 @@ class Desk:
 
     def set_mapping(self, **changes: Any) -> int:
         request = pb.SetColumnMappingRequest(mapping=mapping(**changes))
-        return asyncio.run(self.service.set_column_mapping(request, self.caller)).version
+        answer: pb.SetColumnMappingResponse = asyncio.run(
+            self.service.set_column_mapping(request, self.caller)
+        )
+        return answer.version
 
     def upload(self, content: bytes, chunk_bytes: int = 500_000) -> bytes:
         sha256 = hashlib.sha256(content).digest()
@@ -62,7 +65,10 @@ class Desk:
         request = pb.RunReconciliationRequest(
             file_sha256=self.upload(content), file_name="own.csv", first_window_id=f"cny-{day}"
         )
-        return asyncio.run(self.service.run_reconciliation(request, self.caller))
+        answer: pb.RunReconciliationResponse = asyncio.run(
+            self.service.run_reconciliation(request, self.caller)
+        )
+        return answer
 
     def reconciled(self, rows: Sequence[OwnRow], day: Any = FIRST) -> pb.ReconciliationRun:
         response = self.run(own_file(rows), day)
@@ -81,9 +87,10 @@ class Desk:
         )
 
     def get(self, break_id: str) -> pb.GetBreakResponse:
-        return asyncio.run(
+        answer: pb.GetBreakResponse = asyncio.run(
             self.service.get_break(pb.GetBreakRequest(break_id=break_id), self.caller)
         )
+        return answer
 
 
 def name_of(found: pb.ReconciliationBreak) -> str:

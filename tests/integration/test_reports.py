@@ -410,7 +410,7 @@ def test_two_who_ask_at_once_get_the_same_file(stated: Coalition) -> None:
 
 def test_large_files_come_in_parts(stated: Coalition, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("settlement.reports.store.PART_BYTES", 1000)
-    monkeypatch.setattr("settlement.reports.service.CHUNK_BYTES_MAX", 300)
+    monkeypatch.setattr("settlement.calls.CHUNK_BYTES_MAX", 300)
     _, content = download(stated, "statement", "pdf", AURORA)
     assert len(content) > 10_000
     assert content.startswith(b"%PDF-")

@@ -99,7 +99,10 @@ def trade(coalition: Coalition, pair: Pair) -> None:
 
 def settle(coalition: Coalition, pair: Pair) -> pb.SettleWindowResponse:
     request = pb.SettleWindowRequest(window_id=window(pair))
-    return asyncio.run(coalition.service.settle_window(request, OPERATOR))
+    answer: pb.SettleWindowResponse = asyncio.run(
+        coalition.service.settle_window(request, OPERATOR)
+    )
+    return answer
 
 
 def statement(coalition: Coalition, pair: Pair, name: str) -> Statement:

@@ -116,15 +116,20 @@ class Coalition:
 
     def close(self, day: date) -> pb.CloseWindowResponse:
         request = pb.CloseWindowRequest(window_id=f"cny-{day}")
-        return asyncio.run(self.service.close_window(request, OPERATOR))
+        answer: pb.CloseWindowResponse = asyncio.run(self.service.close_window(request, OPERATOR))
+        return answer
 
     def settle(self, day: date = FIRST) -> pb.SettleWindowResponse:
         request = pb.SettleWindowRequest(window_id=f"cny-{day}")
-        return asyncio.run(self.service.settle_window(request, OPERATOR))
+        answer: pb.SettleWindowResponse = asyncio.run(self.service.settle_window(request, OPERATOR))
+        return answer
 
     def import_file(self, content: bytes) -> pb.ImportBankFileResponse:
         request = pb.ImportBankFileRequest(currency=self.currency, content=content)
-        return asyncio.run(self.service.import_bank_file(request, OPERATOR))
+        answer: pb.ImportBankFileResponse = asyncio.run(
+            self.service.import_bank_file(request, OPERATOR)
+        )
+        return answer
 
     def bank(self, legs: Any, *, unpaid: tuple[str, ...] = ()) -> BankDay:
         """What the bank does with the recorded legs; nothing is imported yet."""
@@ -664,7 +669,8 @@ def test_two_processes_that_settle_at_once_book_everything_once(coalition: Coali
 
     async def both() -> list[pb.SettleWindowResponse]:
         services = (coalition.service, other)
-        return await asyncio.gather(*(each.settle_window(request, OPERATOR) for each in services))
+        both = await asyncio.gather(*(each.settle_window(request, OPERATOR) for each in services))
+        return list(both)
 
     one, two = asyncio.run(both())
     assert one == two

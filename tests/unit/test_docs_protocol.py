@@ -75,8 +75,9 @@ from pointclear.partners.v1.key_pb2 import (
     KeyEvent,
 )
 from pointclear.settlement.v1 import settlement_service_pb2, statement_pb2
-from settlement import service as settlement_service
+from settlement import calls as settlement_calls
 from settlement.bank import statement as bank_statement
+from settlement.calendar import service as window_calls
 from settlement.lines.line_file import COLUMNS
 
 ROOT = Path(__file__).parents[2]
@@ -477,9 +478,9 @@ def test_the_limits_on_the_page_are_those_in_force() -> None:
         "time in which an action may be approved": f"{VALIDITY_MAX.days} days",
         "an action's `issued_at` ahead of our clock": f"{ACTION_SKEW.seconds} s",
         "page of ListWindows": (
-            f"{settlement_service.PAGE_DEFAULT} by default, {settlement_service.PAGE_MAX} at most"
+            f"{window_calls.PAGE_DEFAULT} by default, {window_calls.PAGE_MAX} at most"
         ),
-        "chunk of DownloadLineFile": f"{settlement_service.CHUNK_BYTES_MAX:,} bytes",
+        "chunk of DownloadLineFile": f"{settlement_calls.CHUNK_BYTES_MAX:,} bytes",
         "commands that may wait": f"{sequencer.QUEUE_MAX:,}",
         "recorded refusals of one partner": f"{NO_LIMITS.refusals_per_minute} a minute",
         "an order's `issued_at` ahead of our clock": f"{CLOCK_SKEW.seconds} s",
