@@ -256,14 +256,20 @@ class TwoAccounts:
     ) -> payout_pb2.ListPayOutFilesResponse:
         """The files of an account, and what the next would pay."""
         asked = payout_pb2.ListPayOutFilesRequest(currency="CNY", account=account)
-        return asyncio.run(self.service.list_pay_out_files(asked, OPERATOR))
+        answer: payout_pb2.ListPayOutFilesResponse = asyncio.run(
+            self.service.list_pay_out_files(asked, OPERATOR)
+        )
+        return answer
 
     def make(
         self, account: bank_pb2.BankAccountKind.ValueType, number: int = 1
     ) -> payout_pb2.PayOutFile:
         """Make a file of other payments."""
         asked = payout_pb2.MakePayOutFileRequest(currency="CNY", account=account, number=number)
-        return asyncio.run(self.service.make_pay_out_file(asked, OPERATOR)).file
+        answer: payout_pb2.MakePayOutFileResponse = asyncio.run(
+            self.service.make_pay_out_file(asked, OPERATOR)
+        )
+        return answer.file
 
     def content(
         self, account: bank_pb2.BankAccountKind.ValueType, form: str, number: int = 1
@@ -284,7 +290,10 @@ class TwoAccounts:
     ) -> payout_pb2.PayOutFile:
         """The bank rejects a file."""
         asked = payout_pb2.RejectPayOutFileRequest(currency="CNY", account=account, number=number)
-        return asyncio.run(self.service.reject_pay_out_file(asked, OPERATOR)).file
+        answer: payout_pb2.RejectPayOutFileResponse = asyncio.run(
+            self.service.reject_pay_out_file(asked, OPERATOR)
+        )
+        return answer.file
 
     def withdraw(self, partner: str, amount: int) -> collateral_pb2.Withdrawal:
         """A partner asks for collateral, and two operators let it go."""
@@ -303,24 +312,36 @@ class TwoAccounts:
         letting_go = collateral_pb2.ApproveWithdrawalRequest(
             withdrawal_id=found.withdrawal_id, sha256=found.sha256
         )
-        return asyncio.run(self.service.approve_withdrawal(letting_go, OPERATOR)).withdrawal
+        answer: collateral_pb2.ApproveWithdrawalResponse = asyncio.run(
+            self.service.approve_withdrawal(letting_go, OPERATOR)
+        )
+        return answer.withdrawal
 
     def refuse(self, withdrawal: collateral_pb2.Withdrawal) -> collateral_pb2.Withdrawal:
         """Take a withdrawal back."""
         asked = collateral_pb2.RefuseWithdrawalRequest(withdrawal_id=withdrawal.withdrawal_id)
-        return asyncio.run(self.service.refuse_withdrawal(asked, OPERATOR)).withdrawal
+        answer: collateral_pb2.RefuseWithdrawalResponse = asyncio.run(
+            self.service.refuse_withdrawal(asked, OPERATOR)
+        )
+        return answer.withdrawal
 
     def give_back(self, item_id: str) -> str:
         """Money in suspense goes back; the reference."""
         asked = bank_pb2.ResolveSuspenseRequest(currency="CNY", item_ids=[item_id], payee=PAYEE)
-        return asyncio.run(self.service.resolve_suspense(asked, OPERATOR)).reference
+        answer: bank_pb2.ResolveSuspenseResponse = asyncio.run(
+            self.service.resolve_suspense(asked, OPERATOR)
+        )
+        return answer.reference
 
     def draw(self) -> str:
         """Aurora's collateral pays what it has not; the reference."""
         asked = overdue_pb2.DrawCollateralRequest(
             window_id=WINDOW, reference=leg_reference(1, AURORA)
         )
-        return asyncio.run(self.service.draw_collateral(asked, OPERATOR)).draw_reference
+        answer: overdue_pb2.DrawCollateralResponse = asyncio.run(
+            self.service.draw_collateral(asked, OPERATOR)
+        )
+        return answer.draw_reference
 
 
 def came(amount: str, reference: str) -> PaymentRequest:
