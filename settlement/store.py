@@ -28,6 +28,7 @@ from settlement.approval.withholding import END_KIND, DisputedLine, Withholding,
 from settlement.approval.withholding import KIND as WITHHOLDING
 from settlement.lines.line_file import Line, LineFileWriter
 from settlement.lines.line_sums import LineSums
+from settlement.lines.wire import line_of
 from settlement.settling import statement_key
 from settlement.statement import ProgramPoints, Statement, StreamRange
 from settlement.windows import Leg, NetPosition, SettlementWindow, TreeHead, WindowState, WindowSum
@@ -218,9 +219,7 @@ def lines_of(
             {"partner_number": partner.number, "first_seq": stream.first, "last_seq": stream.last},
         )
         for kind, payload, order in rows:
-            line = wire.line_of(
-                window.window_id, kind, bytes(payload), bytes(order) if order else None
-            )
+            line = line_of(window.window_id, kind, bytes(payload), bytes(order) if order else None)
             if line is not None:
                 yield line
 

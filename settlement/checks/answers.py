@@ -39,7 +39,7 @@ from partners.program_port import (
 from partners.queries import load_queries
 from partners.registry import RegisteredKey
 from settlement.checks.invariants import Finding
-from settlement.wire import Ended
+from settlement.checks.wire import Ended
 
 QUERIES = load_queries(Path(__file__).with_name("evidence.sql"))
 CHUNK = 2_000

@@ -38,14 +38,14 @@ from partners.store import load_keys, utc
 from partners.wire import terms_from_payload
 from settlement.checks.answers import answers_off, proofs_off
 from settlement.checks.invariants import Finding
-from settlement.collateral.evidence import withdrawals_off
-from settlement.wire import (
+from settlement.checks.wire import (
     chained,
     rate_of_body,
     recorded_agreement,
     recorded_end,
     recorded_index,
 )
+from settlement.collateral.evidence import withdrawals_off
 
 QUERIES = load_queries(Path(__file__).with_name("evidence.sql"))
 CHUNK = 2_000

@@ -7,12 +7,12 @@ from partners.key_events import EXCHANGE
 from partners.keys import Purpose
 from partners.registry import Partner
 from settlement.lines.line_file import LineFile, Role, line_sums
+from settlement.lines.wire import line_of
 from settlement.netting import figures
 from settlement.sample.coalition import Coalition
 from settlement.sample.ledger import MemoryLedger
 from settlement.statement import Statement, StreamRange, statement_of
 from settlement.windows import SettlementWindow
-from settlement.wire import line_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ from settlement.bank.matching import Account, AccountKind, match
 from settlement.bank.reading import parse_bank_file
 from settlement.bank_simulator import Paper, PaymentRequest, bank_day
 from settlement.lines.line_file import LineFile, Role, line_sums
+from settlement.lines.wire import line_of
 from settlement.netting import figures, nets
 from settlement.settling import (
     aborted_entry,
@@ -72,7 +73,7 @@ from settlement.settling import (
 )
 from settlement.statement import ProgramPoints, Statement, StreamRange, statement_of
 from settlement.windows import Leg, LegState, SettlementWindow, TreeHead, WindowState, WindowSum
-from settlement.wire import line_of, statement_payload
+from settlement.wire import statement_payload
 from tests import factories as make
 
 CURRENCY = currency_scale(make.CURRENCY)

@@ -21,10 +21,11 @@ from partners.envelope import SETTLEMENT_STATEMENT, sign, to_json
 from partners.keys import Purpose, VerifyKey
 from partners.points import currency_scale
 from settlement.lines.line_file import LineFile, Role, line_sums, write_line_file
+from settlement.lines.wire import line_of
 from settlement.netting import figures, nets
 from settlement.statement import ProgramPoints, StreamRange, statement_of
 from settlement.windows import SettlementWindow, TreeHead, WindowState, WindowSum
-from settlement.wire import line_of, statement_payload
+from settlement.wire import statement_payload
 from tests import factories as make
 from tests.property.histories import FIRST, MONEY, orders
 
