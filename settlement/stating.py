@@ -17,7 +17,7 @@ from settlement import store
 from settlement.approval.draft import Draft, Stood
 from settlement.approval.withholding import withheld
 from settlement.calendar.banking import due_date
-from settlement.lines.line_file import Role
+from settlement.lines.line import Role
 from settlement.lines.line_sums import LineSums
 from settlement.netting import Figures, figures, nets
 from settlement.pairs.standing import between

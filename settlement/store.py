@@ -26,7 +26,8 @@ from partners.store import utc
 from settlement import facts, wire
 from settlement.approval.withholding import END_KIND, DisputedLine, Withholding, withholding_from
 from settlement.approval.withholding import KIND as WITHHOLDING
-from settlement.lines.line_file import Line, LineFileWriter
+from settlement.lines.line import Line
+from settlement.lines.line_file import LineFileWriter
 from settlement.lines.line_sums import LineSums
 from settlement.lines.wire import line_of
 from settlement.settling import statement_key

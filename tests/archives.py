@@ -32,7 +32,8 @@ from pointclear.common.v1.refusal_pb2 import REASON_NET_DEBIT_CAP_EXCEEDED
 from pointclear.exchange.v1 import transfer_pb2 as pb
 from pointclear.partners.v1.agreement_pb2 import BlockRate
 from pointclear.settlement.v1 import statement_pb2
-from settlement.lines.line_file import Line, LineFile, Role, write_line_file
+from settlement.lines.line import Line, LineFile, Role
+from settlement.lines.line_file import write_line_file
 
 AUDIENCE = "pointclear.test/unit"
 DAWN = datetime(2017, 1, 2, 8, tzinfo=UTC)

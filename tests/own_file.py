@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from partners.points import format_amount
-from settlement.lines.line_file import Line, LineFile, Role
+from settlement.lines.line import Line, LineFile, Role
 
 COLUMNS = (
     *("kind", "booked", "transfer", "reference", "member", "program", "way", "points", "money"),

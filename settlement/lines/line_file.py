@@ -38,24 +38,8 @@ from uuid import UUID
 from partners.cells import neutralised, original
 from partners.errors import PointclearError, Refused
 from partners.points import format_amount, parse_amount
-from settlement.lines.line import REVERSED, Line, LineFile, Role, Share, Totals, total
+from settlement.lines.line import REVERSED, Line, LineFile, Role, Share, Totals
 from settlement.lines.line_sums import LineSums, LineTally
-
-__all__ = [
-    "COLUMNS",
-    "REVERSED",
-    "Line",
-    "LineFile",
-    "LineFileWriter",
-    "LineFileWrong",
-    "Role",
-    "Share",
-    "Totals",
-    "line_sums",
-    "read_line_file",
-    "total",
-    "write_line_file",
-]
 
 COLUMNS = (
     "row",

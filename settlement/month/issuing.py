@@ -22,7 +22,8 @@ from exchange.ledger.postings import Code, Posting
 from partners.errors import Reason, Refused
 from partners.points import currency_scale
 from settlement import store as windows_store
-from settlement.lines.line_file import Line, lines_in
+from settlement.lines.line import Line
+from settlement.lines.line_file import lines_in
 from settlement.month import store
 from settlement.month.invoices import Document, DocumentKind, Head, document_body, entry_key
 from settlement.month.period import Period

@@ -23,7 +23,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from partners.agreement import HUB
-from settlement.lines.line_file import Line, Role
+from settlement.lines.line import Line, Role
 
 
 class SupplyType(StrEnum):

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
-from settlement.lines.line_file import Line, Role
+from settlement.lines.line import Line, Role
 from settlement.sample.seed import Seed
 
 COLUMNS = (

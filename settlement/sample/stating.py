@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from partners.key_events import EXCHANGE
 from partners.keys import Purpose
 from partners.registry import Partner
-from settlement.lines.line_file import LineFile, Role, line_sums
+from settlement.lines.line import LineFile, Role
+from settlement.lines.line_file import line_sums
 from settlement.lines.wire import line_of
 from settlement.netting import figures
 from settlement.sample.coalition import Coalition

@@ -11,7 +11,8 @@ from python_calamine import load_workbook
 
 from pointclear.settlement.v1 import reconciliation_pb2 as pb
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement_pb
-from settlement.lines.line_file import Role, read_line_file
+from settlement.lines.line import Role
+from settlement.lines.line_file import read_line_file
 from tests.acceptance.coalition import FIRST_DAY, Coalition, coalition, make_data_dir, refused
 from tests.own_file import OwnRow, mapping, own_file, rows_of
 from tests.processes import Server, connection, contents, folder, pointclear

@@ -16,7 +16,8 @@ from uuid_utils import uuid7
 from partners.caller import Caller
 from pointclear.settlement.v1 import reconciliation_pb2 as pb
 from settlement import store
-from settlement.lines.line_file import LineFile, read_line_file
+from settlement.lines.line import LineFile
+from settlement.lines.line_file import read_line_file
 from settlement.statement import StreamRange
 from tests.database import Database
 from tests.integration.test_settlement_cycle import CNY, FIRST, Coalition, found

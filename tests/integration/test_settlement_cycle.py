@@ -52,7 +52,8 @@ from pointclear.partners.v1 import agreement_pb2
 from pointclear.settlement.v1 import settlement_service_pb2 as pb
 from settlement.bank_simulator import BankDay, PaymentRequest, bank_day
 from settlement.checks.invariants import QUERIES, check_books
-from settlement.lines.line_file import Role, read_line_file
+from settlement.lines.line import Role
+from settlement.lines.line_file import read_line_file
 from settlement.service import SettlementService
 from settlement.statement import Statement
 from settlement.wire import parse_statement

@@ -57,7 +57,8 @@ from settlement.bank.booking import bank_file_entry, check_follows
 from settlement.bank.matching import Account, AccountKind, match
 from settlement.bank.reading import parse_bank_file
 from settlement.bank_simulator import Paper, PaymentRequest, bank_day
-from settlement.lines.line_file import LineFile, Role, line_sums
+from settlement.lines.line import LineFile, Role
+from settlement.lines.line_file import line_sums
 from settlement.lines.wire import line_of
 from settlement.netting import figures, nets
 from settlement.settling import (

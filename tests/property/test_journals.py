@@ -9,7 +9,8 @@ from exchange.commands import Command
 from exchange.fold import fold
 from exchange.outcomes import Recorded
 from partners.envelope import from_json
-from settlement.lines.line_file import Role, read_line_file
+from settlement.lines.line import Role
+from settlement.lines.line_file import read_line_file
 from settlement.reports.account_map import DEFAULTS, AccountMap, Own, account_map
 from settlement.reports.items import Item, net_rows
 from settlement.reports.journal import journal

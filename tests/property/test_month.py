@@ -7,7 +7,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from settlement.lines.line_file import REVERSED, Line, Role, Share
+from settlement.lines.line import REVERSED, Line, Role, Share
 from settlement.month.ageing import aged
 from settlement.month.invoices import Document, DocumentKind, Head, half_even
 from settlement.month.invoicing import Invoicing, Mode

@@ -9,7 +9,8 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from settlement.lines.line_file import LineFile, Role, write_line_file
+from settlement.lines.line import LineFile, Role
+from settlement.lines.line_file import write_line_file
 from settlement.reconciliation.apart import FILE, Found, Job, reconcile
 from settlement.reconciliation.following import Context, outcome
 from tests.own_file import MAPPING, OwnRow, own_file, rows_of

@@ -20,7 +20,8 @@ from exchange.signing import PAPERS
 from partners.envelope import SETTLEMENT_STATEMENT, sign, to_json
 from partners.keys import Purpose, VerifyKey
 from partners.points import currency_scale
-from settlement.lines.line_file import LineFile, Role, line_sums, write_line_file
+from settlement.lines.line import LineFile, Role
+from settlement.lines.line_file import line_sums, write_line_file
 from settlement.lines.wire import line_of
 from settlement.netting import figures, nets
 from settlement.statement import ProgramPoints, StreamRange, statement_of

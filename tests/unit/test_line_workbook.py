@@ -14,13 +14,8 @@ from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
 
 from exchange.fold import InvariantBroken
-from settlement.lines.line_file import (
-    COLUMNS,
-    LineFile,
-    LineFileWriter,
-    LineFileWrong,
-    write_line_file,
-)
+from settlement.lines.line import LineFile
+from settlement.lines.line_file import COLUMNS, LineFileWriter, LineFileWrong, write_line_file
 from settlement.reports.apart import write_apart
 from settlement.reports.line_workbook import write_line_workbook
 from settlement.reports.tables import Money, Sheet, workbook, write_csv

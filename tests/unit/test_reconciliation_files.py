@@ -13,7 +13,8 @@ import pytest
 import xlsxwriter
 
 from partners.errors import Refused
-from settlement.lines.line_file import Line, LineFile, Role, write_line_file
+from settlement.lines.line import Line, LineFile, Role
+from settlement.lines.line_file import write_line_file
 from settlement.reconciliation.apart import FILE, Found, Job, reconcile
 from settlement.reconciliation.faults import FAULTS_MAX, FileWrong
 from settlement.reconciliation.mapping_document import parse_mapping

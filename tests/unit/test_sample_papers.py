@@ -15,7 +15,8 @@ from partners.errors import Refused
 from partners.keys import Purpose
 from settlement.bank.reading import parse_bank_file
 from settlement.bank.statement import BankFile
-from settlement.lines.line_file import REVERSED, Line, Role, read_line_file
+from settlement.lines.line import REVERSED, Line, Role
+from settlement.lines.line_file import read_line_file
 from settlement.sample.folder import Sample, sample
 from settlement.sample.wire import Brand
 

@@ -10,15 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from settlement.lines import line_file
+from settlement.lines.line import Line, LineFile, Role, Share, Totals
 from settlement.lines.line_file import (
     COLUMNS,
-    Line,
-    LineFile,
     LineFileWriter,
     LineFileWrong,
-    Role,
-    Share,
-    Totals,
     line_sums,
     read_line_file,
     write_line_file,

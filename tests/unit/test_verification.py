@@ -26,6 +26,7 @@ from partners.keys import Purpose, SeedSigner, VerifyKey
 from pointclear.exchange.v1 import transfer_pb2 as pb
 from pointclear.settlement.v1.statement_pb2 import SettlementStatement
 from settlement.lines import line_file
+from settlement.lines.line import Line, LineFile
 from tests.archives import (
     AUDIENCE,
     KEYS,
@@ -589,14 +590,14 @@ def test_t25_an_altered_line_is_named_with_its_cell() -> None:
     ) in faults
 
 
-def rewrite_lines(archive: Archive, change: Callable[[list[line_file.Line]], object]) -> None:
+def rewrite_lines(archive: Archive, change: Callable[[list[Line]], object]) -> None:
     """Another line file that is whole and that the statement names, made by a lying exchange."""
     folder = archive.grocery
     file = line_file.read_line_file(folder.line_files[SECOND])
     lines = list(file.lines)
     change(lines)
     content = line_file.write_line_file(
-        line_file.LineFile(file.window_id, file.partner_id, file.scale, tuple(lines))
+        LineFile(file.window_id, file.partner_id, file.scale, tuple(lines))
     )
     folder.line_files[SECOND] = content
     restate(archive, lambda s: setattr(s, "line_file_sha256", digest(content)))
