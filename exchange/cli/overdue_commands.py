@@ -125,9 +125,15 @@ def report(
         *("payment_before", "payment_after"),
     )
     parties: list[dict[str, str]] = [
-        {"partner_id": each.partner_id, **{name: money(getattr(each, name)) for name in names}}
+        {
+            "partner_id": each.partner_id,
+            **{name: money(getattr(each, name)) for name in names},
+            "withheld_after": money(each.withheld_before + each.due_before - each.due_after),
+        }
         for each in response.parties
     ]
+    # What was decided since the statement was made is given back: before and besides are not after.
+    columns = ("net", "withheld_before", "withheld_after", *names[3:])
     document = {
         "window_id": window_id,
         "missing": partner,
@@ -141,9 +147,9 @@ def report(
         as_json,
         document,
         table(
-            ("partner", *(name.replace("_", " ") for name in names)),
-            [(each["partner_id"], *(each[name] for name in names)) for each in parties],
-            right=tuple(name.replace("_", " ") for name in names),
+            ("partner", *(name.replace("_", " ") for name in columns)),
+            [(each["partner_id"], *(each[name] for name in columns)) for each in parties],
+            right=tuple(name.replace("_", " ") for name in columns),
         ),
         f"withheld in all {document['withheld_total']}; the others pay in {document['pay_ins']}"
         f" and are paid {document['pay_outs']}",

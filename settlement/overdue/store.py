@@ -18,6 +18,7 @@ from settlement.facts import entries_of
 from settlement.overdue.drawing import LEG_DRAWN
 from settlement.overdue.unwinding import UnwindReport, unwind_report
 from settlement.overdue.waterfall import Known, Overdue, overdue
+from settlement.pairs.store import withheld_of
 from settlement.schemes.scheme import scheme_of
 from settlement.windows import LegDirection, LegState, SettlementWindow
 
@@ -106,6 +107,7 @@ def report_of(connection: Any, window: SettlementWindow, missing: str) -> Unwind
         window.window_id,
         missing,
         statements,
+        withheld_of(connection, window),
         {} if already else line.amounts,
         window.currency.minor_unit,
         scheme_of(connection, window.currency.code).minimum_payout,

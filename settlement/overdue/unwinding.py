@@ -80,11 +80,15 @@ def unwind_report(
     window_id: str,
     missing: str,
     statements: Mapping[str, Statement],
+    open_ones: Mapping[str, int],
     withheld: Mapping[str, int],
     minor_unit: int,
     minimum_payout: int = 0,
 ) -> UnwindReport:
     """What the window would come to for each partner; `statements` are the newest versions.
+
+    `open_ones` is what is withheld at this moment, `withheld` what an unwind withholds besides. A
+    statement may still withhold what was decided since: the next version gives it back.
 
     Raises InvariantBroken unless what is withheld sums to 0.
     """
@@ -93,7 +97,7 @@ def unwind_report(
     parties = []
     for name, stated in sorted(statements.items()):
         taken = withheld.get(name, 0)
-        after = pay(stated.standing, stated.withheld + taken, minor_unit, minimum_payout)
+        after = pay(stated.standing, open_ones.get(name, 0) + taken, minor_unit, minimum_payout)
         parties.append(
             UnwoundParty(
                 name,

@@ -18,7 +18,7 @@ from partners.envelope import DISPUTE, STATEMENT_ACKNOWLEDGEMENT, sign
 from partners.errors import Reason, Refused
 from partners.wire import envelope_to_proto
 from pointclear.settlement.v1 import approval_pb2 as pb
-from pointclear.settlement.v1 import settlement_service_pb2, statement_pb2
+from pointclear.settlement.v1 import overdue_pb2, settlement_service_pb2, statement_pb2
 from settlement.schemes.scheme import KIND, Scheme, scheme_body
 from settlement.service import SettlementService
 from settlement.wire import statement_payload
@@ -338,6 +338,27 @@ def test_t32_a_partner_that_does_not_pay_is_taken_out_and_nobody_pays_for_it(
     repeated = asyncio.run(coalition.service.unwind_partner(request, OPERATOR)).dispute
     assert repeated == held
     assert coalition.statement("borealis").version == 2
+
+
+def test_t32_the_report_of_an_unwind_is_what_it_comes_to_where_a_dispute_was_decided_since(
+    coalition: Coalition,
+) -> None:
+    scheme(coalition, acknowledge_minutes=HOUR)
+    made = first_transfer(coalition)
+    coalition.settle()
+    shown = dispute(coalition, "borealis", (made.order.transfer_id,))
+    coalition.settle()
+    end = pb.EndDisputeRequest(subject=shown.subject, outcome=pb.DISPUTE_OUTCOME_REJECTED)
+    asyncio.run(coalition.service.end_dispute(end, OPERATOR))
+    asked = overdue_pb2.GetUnwindReportRequest(window_id=WINDOW, partner_id="aurora")
+    report = asyncio.run(coalition.service.get_unwind_report(asked, OPERATOR))
+    request = pb.UnwindPartnerRequest(window_id=WINDOW, partner_id="aurora")
+    asyncio.run(coalition.service.unwind_partner(request, OPERATOR))
+    for each in report.parties:
+        stated = coalition.statement(each.partner_id)
+        assert (each.due_after, each.payment_after) == (stated.due, stated.payment)
+    again = asyncio.run(coalition.service.get_unwind_report(asked, OPERATOR))
+    assert [each.due_after for each in again.parties] == [each.due_after for each in report.parties]
 
 
 def test_every_crash_of_an_abort_is_resumed_to_the_same_end(coalition: Coalition) -> None:
