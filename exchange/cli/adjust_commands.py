@@ -41,7 +41,12 @@ def book(
     payee: Annotated[str, typer.Option("--to", metavar="PARTY", help="Who is paid: likewise.")],
     amount: Annotated[str, typer.Option(metavar="AMOUNT", help="Such as 12.50.")],
     relates_to: Annotated[
-        str, typer.Option(metavar="ID", help="Of the transfer, window, break or dispute.")
+        str,
+        typer.Option(
+            metavar="ID",
+            help="Of the transfer, window, dispute, break, payment, bank entry, adjustment or"
+            " document that it puts right, or its day or month.",
+        ),
     ],
     write_off: Annotated[
         bool, typer.Option("--write-off", help="A loss, between a partner and hub.losses.")

@@ -122,8 +122,9 @@ WHERE f.kind = 'withholding' AND f.currency = :currency AND NOT EXISTS (
 SELECT count(*) FROM recon_break AS b JOIN settlement_window AS w USING (window_number)
 WHERE w.currency = :currency AND w.business_date BETWEEN :first AND :last AND b.state = 'OPEN';
 
--- name: day_related_to(relates_to, parties)$
--- The business date of a window, of a dispute's earliest line, or of a break of one of these partners.
+-- name: day_related_to(relates_to, parties, bank_kinds)$
+-- The business date of a window, of a dispute's earliest line, of a break of one of these partners, of a payment that a window
+-- asks for or makes; or of the window in which the bank's entry of this name, or an adjustment, was booked.
 SELECT min(found.day) FROM (
     SELECT w.business_date FROM settlement_window AS w WHERE w.window_id = :relates_to
     UNION ALL
@@ -136,6 +137,20 @@ SELECT min(found.day) FROM (
     SELECT w.business_date
     FROM recon_break AS b JOIN settlement_window AS w USING (window_number) JOIN partner AS p USING (partner_number)
     WHERE 'B' || b.break_number = :relates_to AND p.partner_id = ANY (:parties)
+    UNION ALL
+    SELECT w.business_date FROM leg JOIN settlement_window AS w USING (window_number) WHERE leg.reference = :relates_to
+    UNION ALL
+    SELECT w.business_date
+    FROM entry_fact AS f
+    JOIN settlement_window AS w
+        ON w.currency = f.currency AND f.log_index >= w.first_index AND (w.end_index IS NULL OR f.log_index < w.end_index)
+    WHERE f.kind = ANY (:bank_kinds) AND f.subject = :relates_to
+    UNION ALL
+    SELECT w.business_date
+    FROM record AS r
+    JOIN posting AS p USING (log_index)
+    JOIN settlement_window AS w USING (window_number)
+    WHERE r.entry_key = 'adjustment/' || :relates_to
 ) AS found (day);
 
 -- name: committed(transfer_id)^

@@ -40,6 +40,7 @@ from settlement.month.audit.export import export_audit
 from settlement.month.locks import Standing, check_unlocked, lock_entry
 from settlement.month.period import Period
 from settlement.month.relating import adjustment_period, day_related_to
+from settlement.references import leg_reference
 from settlement.service import SettlementService
 from settlement.statement import Statement
 from tests import factories as make
@@ -632,6 +633,7 @@ def test_whatever_a_posting_relates_to_has_a_day(office: Office) -> None:
         str(make.transfer_id(1)): july,
         str(make.reversal_id(11)): august,
         "hub/FEE/1": date(2026, 7, 1),
+        leg_reference(1, 1): july,
         "2026-08-03": august,
         JULY: date(2026, 7, 1),
         str(make.transfer_id(999)): None,
@@ -639,6 +641,9 @@ def test_whatever_a_posting_relates_to_has_a_day(office: Office) -> None:
     }
     for relates_to, day in found.items():
         assert office.read(day_related_to, relates_to, ("fuel", "deli")) == day, relates_to
+    with pytest.raises(Refused, match="names nothing here") as nothing:
+        office.read(adjustment_period, make.CURRENCY, "usd-2O26-07-15", ("fuel",), "a slip")
+    assert (nothing.value.reason, nothing.value.field) == (Reason.FIELD_INVALID, "relates_to")
     office.run(lock_entry(make.CURRENCY, Standing(Period.holding(july), 0, 0), {}))
     asked = (make.CURRENCY, str(make.transfer_id(1)), ("fuel", "deli"), "their mistake")
     with pytest.raises(Refused, match="2026-07 is locked"):
