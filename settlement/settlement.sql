@@ -1,4 +1,4 @@
--- What settlement reads, and the two tables that it fills before the sequencer books the entries that name them.
+-- What settlement reads, and the table of legs, which it fills before the sequencer books the entries that name them.
 
 -- name: window_by_id(window_id)^
 -- One window with its currency's unit.
@@ -96,16 +96,6 @@ SELECT partner_number, min(stream_seq), max(stream_seq)
 FROM stream_entry WHERE log_index >= :first_index AND log_index < :end_index
 GROUP BY partner_number;
 
--- name: stream_payloads(partner_number, first_seq, last_seq)
--- A part of a partner's stream, with its own orders while they are stored. For what it was told and did not order itself
--- neither record nor order is looked up.
-SELECT s.payload_kind, s.payload, q.payload
-FROM stream_entry AS s
-LEFT JOIN record AS r ON r.log_index = CASE WHEN s.payload_kind IN (1, 4) THEN s.log_index END
-LEFT JOIN request AS q ON q.transfer_id = r.transfer_id AND q.partner_number = s.partner_number
-WHERE s.partner_number = :partner_number AND s.stream_seq BETWEEN :first_seq AND :last_seq
-ORDER BY s.stream_seq;
-
 -- name: entry_record(entry_key)^
 -- The record of an entry.
 SELECT record FROM record WHERE entry_key = :entry_key;
@@ -136,23 +126,6 @@ SELECT w.window_id, l.partner_number, p.partner_id, l.reference, l.amount, l.log
 FROM leg_state AS l JOIN settlement_window AS w USING (window_number) JOIN partner AS p USING (partner_number)
 WHERE l.window_number = :window_number
 ORDER BY l.partner_number, l.version;
-
--- name: keep_line_file(window_number, partner_number, sha256)!
-INSERT INTO line_file (window_number, partner_number, sha256) VALUES (:window_number, :partner_number, :sha256);
-
--- name: keep_line_file_part(window_number, partner_number, part, content)!
-INSERT INTO line_file_part (window_number, partner_number, part, content)
-VALUES (:window_number, :partner_number, :part, :content);
-
--- name: line_file(window_id, partner_id)^
--- A line file's window, partner and digest.
-SELECT f.window_number, f.partner_number, f.sha256
-FROM line_file AS f JOIN settlement_window AS w USING (window_number) JOIN partner AS p USING (partner_number)
-WHERE w.window_id = :window_id AND p.partner_id = :partner_id;
-
--- name: line_file_part(window_number, partner_number, part)$
-SELECT content FROM line_file_part
-WHERE window_number = :window_number AND partner_number = :partner_number AND part = :part;
 
 -- name: keep_leg(window_number, partner_number, reference, amount, version)!
 INSERT INTO leg (window_number, partner_number, reference, amount, version)
@@ -210,18 +183,6 @@ GROUP BY p.partner_id;
 -- Limits or switches of partners, as their leaves state them.
 SELECT body FROM restraint WHERE kind = :kind AND starts_with(subject, 'partner/');
 
--- name: line_amounts(line_id)
--- What a committed transfer or a reversal moved between partners, by the log index and window that count it.
-SELECT r.log_index, w.window_id, w.window_number, w.currency, payer.partner_id, payee.partner_id, q.amount
-FROM record AS r
-JOIN posting AS q USING (log_index)
-JOIN settlement_window AS w USING (window_number)
-JOIN partner AS payer ON payer.partner_number = ((q.debit & 1048575) - 4096) >> 1
-JOIN partner AS payee ON payee.partner_number = ((q.credit & 1048575) - 4096) >> 1
-WHERE r.transfer_id = :line_id::uuid AND r.kind IN (1, 6) AND q.phase IN (1, 3)
-    AND q.code IN (4, 5, 6, 12, 13, 14) AND q.debit & 1048575 >= 4096 AND q.credit & 1048575 >= 4096
-ORDER BY q.place;
-
 -- name: closed_at(window_id)$
 -- When a window was closed, by the log's time.
 SELECT recorded_at FROM record WHERE entry_key = 'close/' || :window_id;
@@ -229,15 +190,3 @@ SELECT recorded_at FROM record WHERE entry_key = 'close/' || :window_id;
 -- name: booked_at(entry_key)$
 -- When an entry was booked, by the log's time.
 SELECT recorded_at FROM record WHERE entry_key = :entry_key;
-
--- name: currencies_unaccepted()
--- The currencies with stated windows of which not all statements are accepted.
-SELECT DISTINCT w.currency FROM settlement_window AS w
-WHERE w.state = 'PENDING_SETTLEMENT'
-    AND NOT EXISTS (SELECT FROM entry_fact AS f WHERE f.window_number = w.window_number AND f.kind = 'payable');
-
--- name: papers_of_line(line_id)
--- What the streams of its parties hold of a transfer or reversal.
-SELECT p.partner_id, s.stream_seq, s.payload_kind, s.payload
-FROM record AS r JOIN stream_entry AS s USING (log_index) JOIN partner AS p USING (partner_number)
-WHERE r.transfer_id = :line_id::uuid ORDER BY p.partner_number, s.stream_seq;

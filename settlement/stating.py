@@ -15,10 +15,12 @@ from partners.limits.values import Funding, PartnerLimits
 from partners.registry import Partner
 from settlement import store
 from settlement.approval.draft import Draft, Stood
+from settlement.approval.store import open_withholdings
 from settlement.approval.withholding import withheld
 from settlement.calendar.banking import due_date
 from settlement.lines.line import Role
 from settlement.lines.line_sums import LineSums
+from settlement.lines.store import keep_line_file, lines_of
 from settlement.netting import Figures, figures, nets
 from settlement.pairs.standing import between
 from settlement.pairs.store import pairs_of
@@ -42,7 +44,7 @@ def draft_of(connection: Any, window: SettlementWindow, signing_key_id: str) -> 
     stands = store.standings(connection, window)
     reserved = store.reserved_at(connection, window)
     limits = store.partner_limits(connection)
-    open_ones = store.open_withholdings(connection, window.currency.code)
+    open_ones = open_withholdings(connection, window.currency.code)
     pairs, since = None, 0
     if scheme.cash_legs is CashLegs.BILATERAL:
         since, pairs = pairs_of(connection, window, open_ones)
@@ -123,8 +125,8 @@ class _Desk:
         window = self.window
         stood = self.draft.partners[partner.partner_id]
         stream = self.streams.get(partner.number, StreamRange())
-        read = store.lines_of(self.connection, window, partner, stream)
-        lines = store.keep_line_file(self.connection, window, partner, read)
+        read = lines_of(self.connection, window, partner, stream)
+        lines = keep_line_file(self.connection, window, partner, read)
         statement = statement_of(
             window,
             replace(partner, net_debit_cap=stood.net_debit_cap),

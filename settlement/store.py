@@ -1,14 +1,13 @@
-"""Reads what settlement needs from the exchange's tables and views, and keeps line files and legs.
+"""Reads what settlement needs from the exchange's tables and views, and keeps legs.
 
 Everything else that settlement writes goes through the sequencer. All functions take a psycopg2
 connection.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,7 @@ from partners.points import currency_scale
 from partners.queries import load_queries
 from partners.registry import Partner
 from partners.store import utc
-from settlement import facts, wire
-from settlement.approval.withholding import END_KIND, DisputedLine, Withholding, withholding_from
-from settlement.approval.withholding import KIND as WITHHOLDING
-from settlement.lines.line import Line
-from settlement.lines.line_file import LineFileWriter
-from settlement.lines.line_sums import LineSums
-from settlement.lines.wire import line_of
+from settlement import wire
 from settlement.settling import statement_key
 from settlement.statement import ProgramPoints, Statement, StreamRange
 from settlement.windows import Leg, NetPosition, SettlementWindow, TreeHead, WindowState, WindowSum
@@ -38,9 +31,6 @@ QUERIES = load_queries(Path(__file__).with_name("settlement.sql"))
 
 TURN = 7036
 """Number of the advisory lock under which one process at a time settles."""
-
-LINES_READ = 2000
-"""Stream entries that are fetched at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,22 +199,6 @@ def stream_ranges(connection: Any, window: SettlementWindow) -> dict[int, Stream
     return {number: StreamRange(first, last) for number, first, last in rows}
 
 
-def lines_of(
-    connection: Any, window: SettlementWindow, partner: Partner, stream: StreamRange
-) -> Iterator[Line]:
-    """The committed transfers of a partner's stream in a window, read as they are asked for."""
-    with connection.cursor(name="stream_payloads") as rows:
-        rows.itersize = LINES_READ
-        rows.execute(
-            QUERIES.stream_payloads.sql,
-            {"partner_number": partner.number, "first_seq": stream.first, "last_seq": stream.last},
-        )
-        for kind, payload, order in rows:
-            line = line_of(window.window_id, kind, bytes(payload), bytes(order) if order else None)
-            if line is not None:
-                yield line
-
-
 def entry_body(connection: Any, entry_key: str) -> bytes | None:
     """The body of a booked entry, if it is booked."""
     row = QUERIES.entry_record(connection, entry_key=entry_key)
@@ -293,83 +267,6 @@ def legs(connection: Any, window: SettlementWindow) -> tuple[Leg, ...]:
     return tuple(map(_leg, QUERIES.legs(connection, window_number=window.number)))
 
 
-def keep_line_file(
-    connection: Any, window: SettlementWindow, partner: Partner, lines: Iterable[Line]
-) -> LineSums:
-    """Keep a line file, written as its lines come; returns what they come to.
-
-    A repeat changes nothing; raises InvariantBroken if another content was kept before.
-    """
-    known = QUERIES.line_file(connection, window_id=window.window_id, partner_id=partner.partner_id)
-    names = {"window_number": window.number, "partner_number": partner.number}
-    parts = count()
-
-    def keep(content: bytes) -> None:
-        if known is None:
-            QUERIES.keep_line_file_part(connection, **names, part=next(parts), content=content)
-
-    writer = LineFileWriter(window.window_id, partner.partner_id, window.currency.scale, keep)
-    writer.write(lines)
-    sums = writer.end()
-    if known is None:
-        QUERIES.keep_line_file(connection, **names, sha256=sums.sha256)
-    kept = line_file_of(connection, window.window_id, partner.partner_id)
-    if kept is None or kept.sha256 != sums.sha256:
-        raise InvariantBroken(
-            f"another line file of {partner.partner_id} was kept for {window.window_id}"
-        )
-    return sums
-
-
-@dataclass(frozen=True, slots=True)
-class StoredLineFile:
-    """A line file as it was kept."""
-
-    window_number: int
-    partner_number: int
-    sha256: bytes
-
-    def parts(self, connection: Any) -> Iterator[bytes]:
-        """Its bytes, part by part."""
-        for part in count():
-            content = self.part(connection, part)
-            if content is None:
-                return
-            yield content
-
-    def part(self, connection: Any, part: int) -> bytes | None:
-        """One part of its bytes, counted from 0; None behind the last."""
-        content = QUERIES.line_file_part(
-            connection,
-            window_number=self.window_number,
-            partner_number=self.partner_number,
-            part=part,
-        )
-        return None if content is None else bytes(content)
-
-
-def line_file_of(connection: Any, window_id: str, partner_id: str) -> StoredLineFile | None:
-    """A line file as it was kept. Raises InvariantBroken if its digest is not the one beside it."""
-    row = QUERIES.line_file(connection, window_id=window_id, partner_id=partner_id)
-    if row is None:
-        return None
-    stored = StoredLineFile(row[0], row[1], bytes(row[2]))
-    digest = hashlib.sha256()
-    for content in stored.parts(connection):
-        digest.update(content)
-    if digest.digest() != stored.sha256:
-        raise InvariantBroken(f"the line file of {partner_id} in {window_id} was altered")
-    return stored
-
-
-def stored_line_file(connection: Any, window_id: str, partner_id: str) -> bytes | None:
-    """All bytes of a line file, where they are few enough to be held at once. Raises
-    InvariantBroken if their digest is not the one beside them.
-    """
-    stored = line_file_of(connection, window_id, partner_id)
-    return b"".join(stored.parts(connection)) if stored else None
-
-
 def keep_legs(connection: Any, window: SettlementWindow, planned: Iterable[Leg]) -> None:
     """Keep legs of a window.
 
@@ -432,37 +329,6 @@ def partners_on_hold(connection: Any) -> frozenset[str]:
     )
 
 
-def disputed_line(connection: Any, line_id: str) -> tuple[str, DisputedLine] | None:
-    """The currency of a transfer or reversal, and what it moved between partners; None where there
-    is nothing of the kind.
-    """
-    amounts: dict[str, int] = {}
-    rows = list(QUERIES.line_amounts(connection, line_id=line_id))
-    for *_, payer, payee, amount in rows:
-        amounts[payer] = amounts.get(payer, 0) - amount
-        amounts[payee] = amounts.get(payee, 0) + amount
-    if not rows:
-        return None
-    log_index, window_id, window_number, currency, *_ = rows[0]
-    moved = {name: amount for name, amount in amounts.items() if amount}
-    return currency, DisputedLine(line_id, log_index, window_id, window_number, moved)
-
-
-def amounts_between(connection: Any, line_id: str) -> Iterator[tuple[str, str, int]]:
-    """What a transfer or a reversal moved between partners: payer, payee, amount. What an unwind
-    took out is no line, and gives none.
-    """
-    if "/" not in line_id:
-        for *_, payer, payee, amount in QUERIES.line_amounts(connection, line_id=line_id):
-            yield payer, payee, amount
-
-
-def open_withholdings(connection: Any, currency: str) -> tuple[Withholding, ...]:
-    """What is withheld in a currency at this moment."""
-    found = facts.open_entries_of(connection, WITHHOLDING, END_KIND, currency)
-    return tuple(withholding_from(each.fact.subject, each.body, each.log_index) for each in found)
-
-
 def closed_at(connection: Any, window: SettlementWindow) -> datetime:
     """When a window was closed, by the log's time."""
     return utc(QUERIES.closed_at(connection, window_id=window.window_id))
@@ -472,16 +338,3 @@ def booked_at(connection: Any, entry_key: str) -> datetime | None:
     """When an entry was booked, by the log's time, if it was."""
     moment = QUERIES.booked_at(connection, entry_key=entry_key)
     return utc(moment) if moment else None
-
-
-def currencies_unaccepted(connection: Any) -> tuple[str, ...]:
-    """The currencies with stated windows of which not all statements are accepted."""
-    return tuple(row[0] for row in QUERIES.currencies_unaccepted(connection))
-
-
-def papers_of_line(connection: Any, line_id: str) -> list[tuple[str, int, int, bytes]]:
-    """Partner, stream position, payload kind and payload of what streams hold of a transfer or
-    reversal.
-    """
-    rows = QUERIES.papers_of_line(connection, line_id=line_id)
-    return [(partner, seq, kind, bytes(payload)) for partner, seq, kind, payload in rows]

@@ -12,6 +12,7 @@ from partners.errors import Reason, Refused
 from settlement import facts, store
 from settlement.approval.acceptance import ACCEPTED, ACKNOWLEDGED, acknowledgement_entry
 from settlement.approval.accepting import partners_with
+from settlement.approval.store import disputed_line, open_withholdings
 from settlement.approval.unwinding import unwind_of
 from settlement.approval.wire import Acknowledged, Disputed
 from settlement.approval.withholding import (
@@ -63,7 +64,7 @@ def dispute_of(connection: Any, said: Disputed, envelope: Envelope) -> Book | No
             )
         return None
     currency = store.currency_of(connection, said.partner_id)
-    open_ones = store.open_withholdings(connection, currency)
+    open_ones = open_withholdings(connection, currency)
     lines = tuple(
         disputable(connection, str(each), said.partner_id, open_ones) for each in said.line_ids
     )
@@ -76,7 +77,7 @@ def disputable(
     connection: Any, line_id: str, partner_id: str, open_ones: Iterable[Withholding]
 ) -> DisputedLine:
     """A line that this partner may dispute now; raises Refused."""
-    found = store.disputed_line(connection, line_id)
+    found = disputed_line(connection, line_id)
     # Another's line is answered as one that does not exist.
     if found is None or partner_id not in found[1].amounts:
         raise Refused(
@@ -120,7 +121,7 @@ def taken_out(connection: Any, window_id: str, partner_id: str) -> tuple[Withhol
     check_unwindable(connection, window_id)
     partner = store.partner_named(connection, window, partner_id)
     names = {each.number: each.partner_id for each in store.partners_of(connection, window)}
-    open_ones = store.open_withholdings(connection, window.currency.code)
+    open_ones = open_withholdings(connection, window.currency.code)
     sums = store.window_sums(connection, window)
     held = unwind_of(window, partner.number, names, sums, open_ones)
     if store.entry_body(connection, held.subject) is not None:

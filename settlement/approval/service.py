@@ -36,6 +36,7 @@ from settlement.approval.deciding import (
     unknown,
     withdrawal_of,
 )
+from settlement.approval.store import papers_of_line
 from settlement.approval.wire import (
     acknowledged_from,
     dispute_message,
@@ -157,7 +158,7 @@ class Approval:
                 )
                 for line in held.lines
                 if held.reason != UNWIND
-                for partner, seq, kind, payload in store.papers_of_line(connection, line.line_id)
+                for partner, seq, kind, payload in papers_of_line(connection, line.line_id)
                 if _only(caller) in ("", partner)
             ]
 

@@ -8,7 +8,7 @@ nothing that the next look does not find.
 import logging
 
 from exchange.at_work import keep_looking
-from settlement import store
+from settlement.approval.store import currencies_unaccepted
 from settlement.course import Course
 
 log = logging.getLogger(__name__)
@@ -28,5 +28,5 @@ class Silence:
 
     async def look(self) -> None:
         """Take every currency on that has windows of which not all statements are accepted."""
-        for currency in await self._course.read(store.currencies_unaccepted):
+        for currency in await self._course.read(currencies_unaccepted):
             await self._course.advance(currency)

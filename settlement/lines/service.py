@@ -18,6 +18,7 @@ from pointclear.settlement.v1 import settlement_service_pb2 as pb
 from settlement import store, wire
 from settlement.calls import chunks_of, partner_asked_for
 from settlement.course import Course
+from settlement.lines.store import StoredLineFile, line_file_of
 
 
 class StatementCalls:
@@ -60,10 +61,10 @@ class StatementCalls:
                 yield pb.DownloadLineFileResponse(chunk=chunk)
 
     @staticmethod
-    def _stated_line_file(connection: Any, window_id: str, partner_id: str) -> store.StoredLineFile:
+    def _stated_line_file(connection: Any, window_id: str, partner_id: str) -> StoredLineFile:
         # A file that no statement names yet is not shown: a crash may have left it.
         stated = store.statement_payload(connection, window_id, partner_id)
-        stored = store.line_file_of(connection, window_id, partner_id) if stated else None
+        stored = line_file_of(connection, window_id, partner_id) if stated else None
         if stored is None:
             raise _statement_unknown(window_id)
         return stored

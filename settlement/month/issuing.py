@@ -24,6 +24,7 @@ from partners.points import currency_scale
 from settlement import store as windows_store
 from settlement.lines.line import Line
 from settlement.lines.line_file import lines_in
+from settlement.lines.store import stored_line_file
 from settlement.month import store
 from settlement.month.invoices import Document, DocumentKind, Head, document_body, entry_key
 from settlement.month.period import Period
@@ -205,7 +206,7 @@ def stated_lines(
     for partner in windows_store.partners_of(connection, window):
         name = partner.partner_id
         statement = windows_store.statement_of(connection, window_id, name)
-        content = windows_store.stored_line_file(connection, window_id, name)
+        content = stored_line_file(connection, window_id, name)
         if statement is None or content is None:
             raise InvariantBroken(f"{window_id} is stated, and has no statement of {name}")
         yield name, statement, lines_in(content, scale)

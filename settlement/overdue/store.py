@@ -13,6 +13,7 @@ from exchange.ledger.accounts import collateral_account
 from partners.queries import load_queries
 from settlement import store
 from settlement.approval.draft import PAIRS
+from settlement.approval.store import open_withholdings
 from settlement.approval.unwinding import unwind_of
 from settlement.facts import entries_of
 from settlement.overdue.drawing import LEG_DRAWN
@@ -94,7 +95,7 @@ def report_of(connection: Any, window: SettlementWindow, missing: str) -> Unwind
     number = store.partner_named(connection, window, missing).number
     names = {each.number: each.partner_id for each in partners}
     sums = store.window_sums(connection, window)
-    open_ones = store.open_withholdings(connection, window.currency.code)
+    open_ones = open_withholdings(connection, window.currency.code)
     (line,) = unwind_of(window, number, names, sums, open_ones).lines
     statements = {
         name: stated
@@ -117,6 +118,5 @@ def report_of(connection: Any, window: SettlementWindow, missing: str) -> Unwind
 def _is_unwound(connection: Any, window: SettlementWindow, missing: str) -> bool:
     subject = f"unwind/{window.window_id}/{missing}"
     return any(
-        each.subject == subject
-        for each in store.open_withholdings(connection, window.currency.code)
+        each.subject == subject for each in open_withholdings(connection, window.currency.code)
     )

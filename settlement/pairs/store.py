@@ -10,6 +10,7 @@ from settlement import facts, store
 from settlement.approval.draft import Draft, draft_from, draft_key
 from settlement.approval.restating import KIND as RESTATING
 from settlement.approval.restating import restating_from
+from settlement.approval.store import amounts_between, open_withholdings
 from settlement.approval.withholding import Withholding, withheld
 from settlement.pairs.leg import (
     CONFIRMED,
@@ -78,7 +79,7 @@ def withheld_of(connection: Any, window: SettlementWindow) -> dict[str, int]:
     dispute, or all that is between partners where they pay each other.
     """
     assert window.closing_tree is not None, "only a closed window was stated"
-    open_ones = store.open_withholdings(connection, window.currency.code)
+    open_ones = open_withholdings(connection, window.currency.code)
     draft = approved_draft(connection, window.window_id)
     if draft is None or draft.pairs is None:
         return withheld(open_ones, window.closing_tree.size)
@@ -99,7 +100,7 @@ def asking(connection: Any, window: SettlementWindow) -> Book | None:
         return None
     numbers = {each.partner_id: each.number for each in store.partners_of(connection, window)}
     names = {number: name for name, number in numbers.items()}
-    open_ones = store.open_withholdings(connection, window.currency.code)
+    open_ones = open_withholdings(connection, window.currency.code)
     disputed = _disputed_of(connection, window, open_ones, names)
     legs = []
     for each in draft.pairs:
@@ -214,7 +215,7 @@ def _disputed(
         for line in held.lines:
             if not first_index <= line.log_index < end_index:
                 continue
-            for payer_id, payee_id, amount in store.amounts_between(connection, line.line_id):
+            for payer_id, payee_id, amount in amounts_between(connection, line.line_id):
                 payer, payee = numbers[payer_id], numbers[payee_id]
                 pair = (min(payer, payee), max(payer, payee))
                 total[pair] = total.get(pair, 0) + (amount if payee < payer else -amount)

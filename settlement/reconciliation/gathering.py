@@ -16,6 +16,7 @@ from partners.queries import load_queries
 from partners.registry import Partner
 from settlement import store as books
 from settlement.lines.line_file import LineFileWriter
+from settlement.lines.store import line_file_of, lines_of
 from settlement.reconciliation.apart import ORDERS, Job
 from settlement.reconciliation.mapping import ColumnMapping
 from settlement.reconciliation.members import member_key
@@ -140,7 +141,7 @@ def _line_files(
     wanted += [(each, place) for each, place in ((span.before, -1), (span.after, 1)) if each]
     for number, (window, place) in enumerate(wanted):
         name = f"lines-{number}.csv"
-        stored = books.line_file_of(connection, window.window_id, own.partner_id)
+        stored = line_file_of(connection, window.window_id, own.partner_id)
         with (folder / name).open("wb") as file:
             if stored is not None:
                 file.writelines(stored.parts(connection))
@@ -162,7 +163,7 @@ def _write_first_lines(connection: Any, file: Any, own: Own, window: SettlementW
     writer = LineFileWriter(window.window_id, own.partner_id, own.currency.scale, file.write)
     if first is not None:
         partner = Partner(own.number, own.partner_id, "", own.programs, own.currency.code, 0)
-        writer.write(books.lines_of(connection, window, partner, StreamRange(first, last)))
+        writer.write(lines_of(connection, window, partner, StreamRange(first, last)))
     writer.end()
 
 

@@ -16,8 +16,8 @@ from exchange.ledger.postings import Code, Phase
 from exchange.wire.records import entry_body
 from partners.errors import Reason, Refused
 from partners.points import format_amount
-from settlement import store as books
 from settlement import wire
+from settlement.lines.store import line_file_of
 from settlement.reports.beancount_file import BookedAccount, Movement, Unit, beancount_file
 from settlement.reports.columnar import DECIMAL, JOURNAL_TYPES, write_lines, write_table
 from settlement.reports.items import Item, net_rows
@@ -124,7 +124,7 @@ def _lines(connection: Any, folder: Path, format_: str, suffix: str) -> Path:
     target = folder / f"lines.{suffix}"
     sources = []
     for window_id, partner_id in QUERIES.line_files(connection):
-        stored = books.line_file_of(connection, window_id, partner_id)
+        stored = line_file_of(connection, window_id, partner_id)
         assert stored is not None, "it was listed in the same snapshot"
         sources.append(folder / f"{window_id}.{partner_id}.csv")
         with sources[-1].open("wb") as file:

@@ -13,6 +13,7 @@ from typing import IO, Any, Final
 from partners.errors import Reason, Refused
 from settlement import store as books
 from settlement.bank.matching import AccountKind
+from settlement.lines.store import StoredLineFile, line_file_of
 from settlement.payouts.making import payment_requests, remittance_advices
 from settlement.payouts.papers import PaymentRequest, RemittanceAdvice
 from settlement.reports import store
@@ -47,7 +48,6 @@ from settlement.reports.statement_pdf import Parties, statement_pdf
 from settlement.reports.store import PartnerNames, StoredReport
 from settlement.schemes.scheme import scheme_of
 from settlement.statement import Statement
-from settlement.store import StoredLineFile
 from settlement.windows import SettlementWindow
 from settlement.wire import parse_statement
 
@@ -106,7 +106,7 @@ class Subject:
     @property
     def lines(self) -> StoredLineFile:
         """The partner's line file."""
-        stored = books.line_file_of(self.connection, self.window.window_id, self.whose.partner_id)
+        stored = line_file_of(self.connection, self.window.window_id, self.whose.partner_id)
         if stored is None:
             raise unknown(self.window.window_id)
         return stored

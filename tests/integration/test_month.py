@@ -36,6 +36,7 @@ from pointclear.settlement.v1 import settlement_service_pb2 as settlement_pb
 from settlement import store
 from settlement.bank_simulator import PaymentRequest, bank_day
 from settlement.checks.invariants import check_books
+from settlement.lines.store import stored_line_file
 from settlement.month.audit.export import export_audit
 from settlement.month.locks import Standing, check_unlocked, lock_entry
 from settlement.month.period import Period
@@ -390,7 +391,7 @@ def test_a_partner_sees_its_own_documents_and_no_others(office: Office) -> None:
 def test_lines_that_are_not_the_statements_stop_the_step(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stored = store.stored_line_file
+    stored = stored_line_file
 
     def altered(connection: Any, window_id: str, partner_id: str) -> bytes | None:
         content = stored(connection, window_id, partner_id)

@@ -18,6 +18,7 @@ from pointclear.settlement.v1 import reconciliation_pb2 as pb
 from settlement import store
 from settlement.lines.line import LineFile
 from settlement.lines.line_file import read_line_file
+from settlement.lines.store import lines_of
 from settlement.statement import StreamRange
 from tests.database import Database
 from tests.integration.test_settlement_cycle import CNY, FIRST, Coalition, found
@@ -286,5 +287,5 @@ def rows_of_open_day(desk: Desk) -> list[OwnRow]:
                 (partner.number, window.opening_tree.size),
             )
             first, last = cursor.fetchone()
-        lines = tuple(store.lines_of(connection, window, partner, StreamRange(first, last)))
+        lines = tuple(lines_of(connection, window, partner, StreamRange(first, last)))
     return rows_of(LineFile(window.window_id, "aurora", 6, lines))

@@ -43,6 +43,7 @@ from partners.queries import load_queries
 from partners.signers import Signers
 from partners.store import load_keys, utc
 from settlement import store, wire
+from settlement.lines.store import line_file_of
 from settlement.windows import WindowState
 
 QUERIES = load_queries(Path(__file__).with_name("audit.sql"))
@@ -270,7 +271,7 @@ def _statements(connection: Any, span: _Span, signers: Signers, folder: Path) ->
                 later = f".v{version}" if version > 1 else ""
                 path = home / f"{window.window_id}{later}.statement.json"
                 path.write_text(to_json(signed) + "\n", encoding="ascii")
-            lines = store.line_file_of(connection, window.window_id, name)
+            lines = line_file_of(connection, window.window_id, name)
             if lines is not None:
                 with (home / f"{window.window_id}.lines.csv").open("wb") as file:
                     file.writelines(lines.parts(connection))
