@@ -22,7 +22,8 @@ from settlement.month.service import Month
 from settlement.overdue.service import OverduePayments
 from settlement.pairs.service import PairCalls
 from settlement.payouts.service import PayOuts
-from settlement.reconciliation.service import ReconciliationService
+from settlement.reconciliation.resolving.service import BreakCalls
+from settlement.reconciliation.service import ReconciliationCalls
 from settlement.reports.service import ReportService
 from settlement.schemes.service import Schemes
 
@@ -48,7 +49,8 @@ class SettlementService(JoinedCalls):
             Approval(course, audience, signers, now),
             BankCalls(course, now),
             SettlementAccounts(course, audience, now),
-            ReconciliationService(engine, now),
+            ReconciliationCalls(engine, now),
+            BreakCalls(engine, now),
             OverduePayments(course, now),
             PairCalls(course, audience, now),
             PayOuts(course, audience, now),

@@ -8,7 +8,7 @@ from settlement.reconciliation.apart import Found
 from settlement.reconciliation.breaks import Break, BreakState, Category
 from settlement.reconciliation.differences import Difference
 from settlement.reconciliation.following import Context, Elsewhere, Known, Standing, outcome
-from settlement.reconciliation.store import body_of
+from settlement.reconciliation.keeping import body_of
 from settlement.reconciliation.values import KeptBreak, Run
 from settlement.reconciliation.wire import evidence_of
 
