@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from exchange.cli.documents import agreement_document, terms_document
+from exchange.cli.agreement_documents import agreement_document, terms_document
 from exchange.cli.files import write_output
 from exchange.cli.output import answer, pairs
 from partners.agreement import Terms

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from exchange.cli.agreement_answers import answer_version
+from exchange.cli.agreement_documents import agreement_document
 from exchange.cli.agreement_life import activate, counter, show, terminate, withdraw
 from exchange.cli.agreements import ListedAgreement, find_version, list_versions
 from exchange.cli.connection import connect
-from exchange.cli.documents import agreement_document
 from exchange.cli.files import read_file
 from exchange.cli.options import (
     DEFAULT_DATA_DIR,

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from exchange.cli.agreement_answers import answer_version, terms_table
+from exchange.cli.agreement_documents import agreement_document, terms_document
 from exchange.cli.agreements import find_version, list_versions
 from exchange.cli.connection import connect
-from exchange.cli.documents import agreement_document, terms_document
 from exchange.cli.options import (
     DEFAULT_DATA_DIR,
     DataDirOption,

@@ -9,7 +9,6 @@ import typer
 import uuid_utils
 
 from exchange.cli.connection import connect
-from exchange.cli.documents import quote_document
 from exchange.cli.failure import proof_invalid
 from exchange.cli.files import FileError, read_file, write_output
 from exchange.cli.options import (
@@ -22,6 +21,7 @@ from exchange.cli.options import (
 )
 from exchange.cli.output import Command, answer, envelope_document, pairs
 from exchange.cli.proofs import read_quote
+from exchange.cli.transfer_documents import quote_document
 from partners.envelope import QUOTE, Envelope, from_json, require_type, to_json
 from partners.errors import Refused
 from partners.keys import Purpose

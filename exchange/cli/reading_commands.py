@@ -4,13 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
+from exchange.cli.agreement_documents import corridor_document
 from exchange.cli.connection import Connection, connect
-from exchange.cli.documents import (
-    corridor_document,
-    listed_document,
-    position_document,
-    simulation_document,
-)
 from exchange.cli.options import (
     DEFAULT_DATA_DIR,
     DataDirOption,
@@ -23,6 +18,7 @@ from exchange.cli.options import (
     partner_profile,
 )
 from exchange.cli.output import Command, answer, pairs, table
+from exchange.cli.transfer_documents import listed_document, position_document, simulation_document
 from partners.wire import time_to_proto
 from pointclear.exchange.v1.exchange_service_pb2 import (
     Corridor,

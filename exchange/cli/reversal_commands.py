@@ -9,7 +9,6 @@ import typer
 import uuid_utils
 
 from exchange.cli.connection import Connection, connect
-from exchange.cli.documents import proof_document
 from exchange.cli.failure import UNAVAILABLE, Failed
 from exchange.cli.files import PRIVATE_MODE, write_new
 from exchange.cli.options import (
@@ -23,6 +22,7 @@ from exchange.cli.options import (
 from exchange.cli.output import answer, envelope_document, pairs
 from exchange.cli.proofs import Proof, check_answers
 from exchange.cli.transfer_commands import read_order_file, verified, with_way_back, write_envelope
+from exchange.cli.transfer_documents import proof_document
 from partners.envelope import REVERSAL_ORDER, Envelope, to_json
 from partners.errors import Reason, Refused
 from partners.keys import Purpose

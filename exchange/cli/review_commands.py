@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from exchange.cli.connection import connect
-from exchange.cli.documents import record_document
 from exchange.cli.options import (
     DEFAULT_DATA_DIR,
     DataDirOption,
@@ -18,6 +17,7 @@ from exchange.cli.options import (
     partner_profile,
 )
 from exchange.cli.output import Command, answer, table
+from exchange.cli.transfer_documents import record_document
 from pointclear.exchange.v1 import exchange_service_pb2 as pb
 from pointclear.exchange.v1.transfer_pb2 import TransferState
 

@@ -7,7 +7,6 @@ import typer
 
 from exchange.cli.bank_commands import imported_document
 from exchange.cli.connection import Connection, connect
-from exchange.cli.documents import leg_document, statement_document, window_document
 from exchange.cli.files import read_file, write_output
 from exchange.cli.options import (
     DEFAULT_DATA_DIR,
@@ -24,6 +23,7 @@ from exchange.cli.options import (
 )
 from exchange.cli.output import Command, answer, envelope_document, json_text, pairs, table
 from exchange.cli.proofs import check_line_file, read_statement
+from exchange.cli.settlement_documents import leg_document, statement_document, window_document
 from partners.envelope import to_json
 from partners.keys import Purpose
 from partners.wire import envelope_from_proto

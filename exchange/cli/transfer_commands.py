@@ -12,7 +12,6 @@ import uuid_utils
 
 from exchange.cli.agreements import find_version, list_versions, target_points_of
 from exchange.cli.connection import Connection, connect
-from exchange.cli.documents import proof_document
 from exchange.cli.failure import UNAVAILABLE, Failed, proof_invalid
 from exchange.cli.files import PRIVATE_MODE, FileError, read_file, write_new, write_output
 from exchange.cli.options import (
@@ -28,6 +27,7 @@ from exchange.cli.output import Command, answer, envelope_document, pairs, table
 from exchange.cli.profile import Profile
 from exchange.cli.proofs import FIRST_PREVIOUS, Proof, check_answers, check_follows, read_proof
 from exchange.cli.quote_commands import read_quote_file
+from exchange.cli.transfer_documents import proof_document
 from partners.envelope import TRANSFER_ORDER, Envelope, from_json, require_type, to_json
 from partners.errors import Reason, Refused
 from partners.keys import Purpose

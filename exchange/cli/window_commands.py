@@ -6,7 +6,6 @@ import typer
 
 from exchange.cli.approval_commands import add_approval_commands
 from exchange.cli.connection import connect
-from exchange.cli.documents import window_document
 from exchange.cli.options import (
     DEFAULT_DATA_DIR,
     DataDirOption,
@@ -21,6 +20,7 @@ from exchange.cli.options import (
     parse_date,
 )
 from exchange.cli.output import Command, answer, table
+from exchange.cli.settlement_documents import window_document
 from pointclear.settlement.v1.settlement_service_pb2 import (
     CloseWindowRequest,
     CloseWindowResponse,
