@@ -41,7 +41,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.limit_commands import limits_app
     from exchange.cli.link_commands import link_app
     from exchange.cli.member_commands import member_app
-    from exchange.cli.month_commands import month_app
+    from exchange.cli.month.app import month_app
     from exchange.cli.operator_commands import operator_app
     from exchange.cli.output import Command
     from exchange.cli.overdue_commands import overdue_app
