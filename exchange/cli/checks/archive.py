@@ -19,16 +19,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from exchange.cli.checks.line_file import Line
-from exchange.cli.checks.statement import (
-    Statement,
-    Stream,
+from exchange.cli.checks.stated_lines import check_line_file
+from exchange.cli.checks.stated_window import Stream, check_lines, check_range
+from exchange.cli.checks.statement import Statement, check_statement
+from exchange.cli.checks.statements import (
     check_heads,
-    check_line_file,
-    check_lines,
-    check_range,
     check_same_window,
     check_sequence,
-    check_statement,
     check_values,
     newest_version,
 )
