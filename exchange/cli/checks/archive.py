@@ -18,6 +18,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from exchange.cli.checks.entry import NAMES, Entry, check_entry, funders_of
 from exchange.cli.checks.line_file import Line
 from exchange.cli.checks.stated_lines import check_line_file
 from exchange.cli.checks.stated_window import Stream, check_lines, check_range
@@ -29,15 +30,7 @@ from exchange.cli.checks.statements import (
     check_values,
     newest_version,
 )
-from exchange.cli.checks.stream import (
-    NAMES,
-    Entry,
-    check_chain,
-    check_counterparts,
-    check_entry,
-    check_reversals,
-    funders_of,
-)
+from exchange.cli.checks.stream import check_chain, check_counterparts, check_reversals
 from exchange.cli.checks.verification import Broken, Fault, KeySet, compare
 
 STREAM = "receipts.jsonl"

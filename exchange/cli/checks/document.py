@@ -4,9 +4,9 @@ Says of each what could not be looked at: a receipt alone shows nothing about th
 """
 
 from exchange.cli.checks.archive import Report
+from exchange.cli.checks.entry import NAMES, check_entry
 from exchange.cli.checks.stated_lines import check_line_file
 from exchange.cli.checks.statement import check_statement
-from exchange.cli.checks.stream import NAMES, check_entry
 from exchange.cli.checks.verification import (
     ORDERS,
     Broken,

@@ -24,7 +24,7 @@ from itertools import pairwise
 from typing import Final
 from uuid import UUID
 
-from exchange.cli.checks.stream import FUNDER, REVERSED, SOURCE, TARGET, Entry
+from exchange.cli.checks.entry import FUNDER, REVERSED, SOURCE, TARGET, Entry
 from exchange.cli.checks.verification import Broken, Fault, compare
 from partners.errors import Refused
 from partners.points import format_amount, parse_amount

@@ -9,9 +9,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from exchange.cli.checks.entry import REVERSED, TARGET, Entry
 from exchange.cli.checks.line_file import Line, line_faults
 from exchange.cli.checks.statement import Figures, Statement
-from exchange.cli.checks.stream import REVERSED, TARGET, Entry
 from exchange.cli.checks.verification import (
     Fault,
     compare,
