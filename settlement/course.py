@@ -19,6 +19,7 @@ from sqlalchemy import Engine
 
 from exchange.commands import Book, Command
 from exchange.fold import InvariantBroken
+from exchange.ledger.accounts import HUB
 from exchange.outcomes import Result
 from partners.errors import Reason, Refused
 from partners.keys import Purpose
@@ -100,6 +101,11 @@ class Course(Steps):
             if not await self.read(self._restating.is_aborted, window):
                 await self._restating.begin(window, reason, aborted=True)
             await self._restating.finish(window)
+            # A restating cancels partners' legs alone. A crash between the two is taken up here.
+            for leg in await self.read(store.legs, window):
+                if leg.partner_number == HUB and leg.state in (LegState.WAITING, LegState.PENDING):
+                    code, unit = window.currency.code, window.unit
+                    await self.book(settling.cancelled_entry(leg, code, unit))
             await self.book(settling.aborted_entry(window, await self.read(store.legs, window)))
 
     async def restate(self, window_id: str, reason: str) -> Restating | None:

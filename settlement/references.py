@@ -1,9 +1,11 @@
 """References of payments: ISO 11649, `RF`, two check digits, then a body. Pure.
 
-    W<window number>P<partner number>     a leg; V<version> from a statement's second version on
+    W<window number>P<partner number>     a leg; V<version> from a statement's second version on;
+                                          partner number 0 for the operator's own
     C<partner number>                     a top-up of a partner's collateral
     D<window number>P<partner number>     a draw on collateral; N<number> from the second one on
     X<log index>                          a withdrawal of collateral, by where it was asked for
+    F<currency's number>N<number>         fees or taxes that the operator takes out
     S<log index>P<place>                  money given back out of suspense
     W<window number>P<number>Q<number>    what one partner pays another: payer, then payee
 
@@ -49,6 +51,11 @@ def draw_reference(window_number: int, partner_number: int, number: int = 1) -> 
 def withdrawal_reference(requested_index: int) -> str:
     """Of collateral that is paid back, by the log index of the partner's request."""
     return structured(f"X{requested_index}")
+
+
+def own_funds_reference(unit: int, number: int) -> str:
+    """Of what the operator takes out of its own, counted from 1 for each currency."""
+    return structured(f"F{unit:04d}N{number}")
 
 
 def refund_reference(log_index: int, place: int) -> str:

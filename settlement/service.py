@@ -20,6 +20,7 @@ from settlement.lines.service import StatementCalls
 from settlement.month.audit.service import AuditExport
 from settlement.month.service import Month
 from settlement.overdue.service import OverduePayments
+from settlement.own_funds.service import OwnFundsCalls
 from settlement.pairs.service import PairCalls
 from settlement.payouts.service import PayOuts
 from settlement.reconciliation.resolving.service import BreakCalls
@@ -52,6 +53,7 @@ class SettlementService(JoinedCalls):
             ReconciliationCalls(engine, now),
             BreakCalls(engine, now),
             OverduePayments(course, now),
+            OwnFundsCalls(course),
             PairCalls(course, audience, now),
             PayOuts(course, audience, now),
             ReportService(engine, course, audience),

@@ -121,9 +121,9 @@ WHERE bank.account_number = :bank AND suspense.account_number = :suspense;
 
 -- name: legs(window_number)
 -- A window's legs with what became of them.
-SELECT w.window_id, l.partner_number, p.partner_id, l.reference, l.amount, l.log_index, l.confirmed_index, l.version,
-    l.cancelled_index
-FROM leg_state AS l JOIN settlement_window AS w USING (window_number) JOIN partner AS p USING (partner_number)
+SELECT w.window_id, l.partner_number, coalesce(p.partner_id, 'hub'), l.reference, l.amount, l.log_index, l.confirmed_index,
+    l.version, l.cancelled_index
+FROM leg_state AS l JOIN settlement_window AS w USING (window_number) LEFT JOIN partner AS p USING (partner_number)
 WHERE l.window_number = :window_number
 ORDER BY l.partner_number, l.version;
 
@@ -161,6 +161,22 @@ JOIN balance AS position
 JOIN balance AS collateral
     ON collateral.account_number = (:unit_number::bigint << 20) + 4097 + 2 * p.partner_number
 WHERE p.currency = :currency;
+
+-- name: own_stands(promotions, currency, window_number)^
+-- How the operator stands for the bonuses that it pays: the account, its legs that are not paid, the nets of windows that are
+-- not stated, and the net of this one.
+SELECT b.credits_posted - b.debits_posted,
+    coalesce((
+        SELECT sum(l.amount) FROM leg_state AS l JOIN settlement_window AS w USING (window_number)
+        WHERE l.partner_number = 0 AND w.currency = :currency AND w.window_number < :window_number
+            AND l.confirmed_index IS NULL AND l.cancelled_index IS NULL), 0)::bigint,
+    coalesce(sum(s.amount), 0)::bigint, coalesce(sum(s.amount) FILTER (WHERE s.window_number = :window_number), 0)::bigint
+FROM balance AS b
+LEFT JOIN settlement_window AS w ON w.currency = :currency AND w.window_number >= :window_number
+-- Bonuses, and what reversals gave back of them.
+LEFT JOIN window_sum AS s ON s.window_number = w.window_number AND s.party = 0 AND s.code IN (6, 14)
+WHERE b.account_number = :promotions
+GROUP BY b.account_number;
 
 -- name: reserved_at(unit_number, end_index)
 -- What each partner had reserved before a log index and that was decided at or after it.

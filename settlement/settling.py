@@ -19,7 +19,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 
 from exchange.commands import Book, Fact, WindowStep
-from exchange.ledger.accounts import position_account
+from exchange.ledger.accounts import HUB, HubAccount, hub_account, position_account
 from exchange.ledger.postings import Code, Phase, Posting, PostingRef, bank_settlement
 from partners.envelope import SETTLEMENT_STATEMENT
 from partners.errors import Reason, Refused
@@ -144,16 +144,18 @@ def leg_posting(leg: Leg, unit: int, phase: Phase) -> Posting:
     if phase in (Phase.CONFIRMS, Phase.VOIDS):
         assert leg.log_index is not None, "only a recorded leg can be confirmed or taken back"
         resolves = PostingRef(leg.log_index, 0)
-    bank, position = bank_settlement(unit), position_account(unit, leg.partner_number)
+    bank, owes = bank_settlement(unit), hub_account(unit, HubAccount.PROMOTIONS)
+    if leg.partner_number != HUB:
+        owes = position_account(unit, leg.partner_number)
     if leg.direction is LegDirection.PAY_IN:
-        return Posting(Code.PAY_IN, bank, position, leg.amount, phase, resolves)
-    return Posting(Code.PAY_OUT, position, bank, leg.amount, phase, resolves)
+        return Posting(Code.PAY_IN, bank, owes, leg.amount, phase, resolves)
+    return Posting(Code.PAY_OUT, owes, bank, leg.amount, phase, resolves)
 
 
 def expected_of(leg: Leg, unit: int) -> Expected:
     """A recorded leg as the bank will show it."""
     confirms = leg_posting(leg, unit, Phase.CONFIRMS)
-    return Expected(leg.reference, -leg.payment, confirms, leg.partner_number)
+    return Expected(leg.reference, -leg.payment, confirms, leg.partner_number or None)
 
 
 def legs_to_record(

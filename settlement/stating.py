@@ -22,6 +22,7 @@ from settlement.lines.line import Role
 from settlement.lines.line_sums import LineSums
 from settlement.lines.store import keep_line_file, lines_of
 from settlement.netting import Figures, figures, nets
+from settlement.own_funds.own_leg import own_leg
 from settlement.pairs.standing import between
 from settlement.pairs.store import pairs_of
 from settlement.schemes.scheme import CashLegs, scheme_of
@@ -76,6 +77,7 @@ def draft_of(connection: Any, window: SettlementWindow, signing_key_id: str) -> 
         {partner.partner_id: stood(partner) for partner in partners},
         pairs,
         since,
+        store.own_stands(connection, window),
     )
 
 
@@ -99,7 +101,8 @@ def state_window(
     statements = {partner.number: desk.state(partner) for partner in partners}
     if sum(each.net for each in statements.values()) + desk.nets[0] != 0:
         raise InvariantBroken(f"the statements of {window.window_id} leave out a party")
-    planned = (leg_of(window, number, each) for number, each in statements.items())
+    planned = [leg_of(window, number, each) for number, each in statements.items()]
+    planned.append(own_leg(window, draft.own))
     store.keep_legs(connection, window, [leg for leg in planned if leg is not None])
     return tuple(statements.items())
 

@@ -23,6 +23,7 @@ from partners.queries import load_queries
 from partners.registry import Partner
 from partners.store import utc
 from settlement import wire
+from settlement.own_funds.own_leg import OwnStood
 from settlement.settling import statement_key
 from settlement.statement import ProgramPoints, Statement, StreamRange
 from settlement.windows import Leg, NetPosition, SettlementWindow, TreeHead, WindowState, WindowSum
@@ -263,7 +264,7 @@ def _leg(row: Any) -> Leg:
 
 
 def legs(connection: Any, window: SettlementWindow) -> tuple[Leg, ...]:
-    """A window's legs, by partner number."""
+    """A window's legs, the operator's own first, then by partner number."""
     return tuple(map(_leg, QUERIES.legs(connection, window_number=window.number)))
 
 
@@ -300,6 +301,21 @@ def standings(connection: Any, window: SettlementWindow) -> dict[str, Stands]:
         window_number=window.number,
     )
     return {name: Stands(*each) for name, *each in rows}
+
+
+def own_stands(connection: Any, window: SettlementWindow) -> OwnStood | None:
+    """How the operator stands for the bonuses that it pays, before a window is stated; None where
+    it owes nothing and is owed nothing.
+    """
+    account = hub_account(window.unit, HubAccount.PROMOTIONS)
+    stood, unpaid, unstated, net = QUERIES.own_stands(
+        connection,
+        promotions=account,
+        currency=window.currency.code,
+        window_number=window.number,
+    )
+    carried = stood - unpaid - unstated
+    return OwnStood(carried, net) if carried or net else None
 
 
 def reserved_at(connection: Any, window: SettlementWindow) -> dict[str, int]:

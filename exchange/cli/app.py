@@ -45,6 +45,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.operator_commands import operator_app
     from exchange.cli.output import Command
     from exchange.cli.overdue_commands import overdue_app
+    from exchange.cli.own_funds_commands import own_funds_app
     from exchange.cli.pair_commands import pairs_app
     from exchange.cli.partner_commands import partner_app
     from exchange.cli.payment_commands import payments_app
@@ -109,6 +110,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     app.add_typer(payments_app(), name="payments")
     app.add_typer(pairs_app(), name="pairs")
     app.add_typer(overdue_app(), name="overdue")
+    app.add_typer(own_funds_app(), name="own-funds")
     app.add_typer(window_app(), name="window")
     app.add_typer(bank_app(), name="bank")
     app.add_typer(invoice_app(), name="invoice")

@@ -34,6 +34,7 @@ from partners.wire import envelope_from_proto, envelope_to_proto
 from pointclear.settlement.v1.approval_pb2 import (
     AbortWindowRequest,
     AcknowledgeStatementRequest,
+    DraftLine,
     GetApprovalRequest,
     GetApprovalResponse,
     GetDraftRequest,
@@ -65,7 +66,8 @@ def draft(
 ) -> None:
     """Show what a closed window would be stated as, before anybody approves it.
 
-    `settle --draft` takes the digest: another draft is refused then.
+    `settle --draft` takes the digest: another draft is refused then. `hub` is what the operator
+    owes for the bonuses that it pays.
     """
     with connect(operator_profile(profile_dir, data_dir, server)) as connection:
         response: GetDraftResponse = connection.call(
@@ -73,11 +75,14 @@ def draft(
         )
     currency = window_id.partition("-")[0].upper()
     names = ("brought_forward", "restated", "net", "withheld", "due", "payment", "carried_forward")
-    lines: list[dict[str, Any]] = [
-        {"partner_id": line.partner_id}
-        | {name: money(getattr(line, name), currency) for name in names}
-        for line in response.lines
-    ]
+
+    def figures(line: DraftLine) -> dict[str, Any]:
+        return {"partner_id": line.partner_id} | {
+            name: money(getattr(line, name), currency) for name in names
+        }
+
+    lines = [figures(line) for line in response.lines]
+    own = figures(response.own) if response.HasField("own") else None
     pair_names = ("carried", "net", "unpaid", "disputed", "payment", "carries_on")
     pairs: list[dict[str, Any]] = [
         {"partner_id": pair.partner_id, "counterparty": pair.counterparty}
@@ -92,10 +97,16 @@ def draft(
     digest = response.draft_sha256.hex()
     answer(
         as_json,
-        {"lines": lines, "pairs": pairs, "due_date": response.due_date, "draft_sha256": digest},
+        {
+            "lines": lines,
+            "own": own,
+            "pairs": pairs,
+            "due_date": response.due_date,
+            "draft_sha256": digest,
+        },
         table(
             ("partner", *(name.replace("_", " ") for name in names)),
-            [tuple(line.values()) for line in lines],
+            [tuple(line.values()) for line in (*lines, *([own] if own else ()))],
             right=tuple(name.replace("_", " ") for name in names),
         ),
         *((between,) if pairs else ()),

@@ -640,7 +640,8 @@ CREATE TABLE line_file_part (
 
 CREATE TABLE leg (
     window_number integer NOT NULL REFERENCES settlement_window,
-    partner_number integer NOT NULL REFERENCES partner,
+    -- 0: the operator's own.
+    partner_number integer NOT NULL CHECK (partner_number >= 0),
     -- ISO 11649, the same for ever.
     reference text NOT NULL UNIQUE,
     -- Units of the currency's scale; positive is paid to the partner.

@@ -81,6 +81,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         f"{_SETTLEMENT}/MakePayOutFile": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
         f"{_SETTLEMENT}/RejectPayOutFile": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
         f"{_SETTLEMENT}/DrawCollateral": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
+        f"{_SETTLEMENT}/WithdrawOwnFunds": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
+        # The bank may be making it, as above.
+        f"{_SETTLEMENT}/RecallOwnFunds": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
         # Moves nothing: it names a partner's own accounts in files of its own.
         f"{_SETTLEMENT}/SetAccountMap": Rule(Role.FINANCE_MAKER),
         # When windows close, when payments are due, to which accounts.

@@ -14,6 +14,7 @@ from typing import Any
 
 from exchange.commands import Book, Fact
 from partners.errors import Reason, Refused
+from settlement.own_funds.own_leg import OwnStood
 from settlement.pairs.standing import PairStood
 from settlement.statement import Standing
 from settlement.windows import SettlementWindow
@@ -51,6 +52,8 @@ class Draft:
     """How pairs stand that pay each other; None where the bank settles all."""
     pairs_since: int = 0
     """Log index from which on they have done so."""
+    own: OwnStood | None = None
+    """How the operator stands for the bonuses that it pays; None where it pays none."""
 
     @property
     def body(self) -> bytes:
@@ -65,6 +68,8 @@ class Draft:
         if self.pairs is not None:
             document["pairs"] = [asdict(each) for each in self.pairs]
             document["pairs_since"] = self.pairs_since
+        if self.own is not None:
+            document["own"] = asdict(self.own)
         return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
     @property
@@ -89,7 +94,7 @@ class Draft:
 def draft_from(body: bytes) -> Draft:
     """A draft from its entry."""
     document: dict[str, Any] = json.loads(body)
-    pairs = document.get("pairs")
+    pairs, own = document.get("pairs"), document.get("own")
     return Draft(
         document["window_id"],
         document["nets"],
@@ -98,6 +103,7 @@ def draft_from(body: bytes) -> Draft:
         {name: Stood(**each) for name, each in document["partners"].items()},
         None if pairs is None else tuple(PairStood(**each) for each in pairs),
         document.get("pairs_since", 0),
+        None if own is None else OwnStood(**own),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from partners.actions.verification import check_free_text
+from partners.agreement import HUB
 from partners.errors import Reason, Refused
 from partners.points import check_id
 from partners.wire import parse_strictly, time_to_proto, uuid7
@@ -14,6 +15,7 @@ from settlement.approval.draft import Draft
 from settlement.approval.withholding import DisputedLine, Withholding
 from settlement.facts import Entry
 from settlement.netting import pay
+from settlement.own_funds.own_leg import OwnStood
 from settlement.windows import SettlementWindow
 
 LINES_MAX = 100
@@ -116,6 +118,7 @@ def draft_message(window: SettlementWindow, draft: Draft) -> pb.GetDraftResponse
         )
     return pb.GetDraftResponse(
         lines=lines,
+        own=_own_line(draft.own, window.currency.minor_unit) if draft.own else None,
         due_date=draft.due_date.isoformat(),
         draft_sha256=draft.sha256,
         pairs=[
@@ -131,6 +134,18 @@ def draft_message(window: SettlementWindow, draft: Draft) -> pb.GetDraftResponse
             )
             for each in draft.pairs or ()
         ],
+    )
+
+
+def _own_line(own: OwnStood, minor_unit: int) -> pb.DraftLine:
+    payment = own.payment(minor_unit)
+    return pb.DraftLine(
+        partner_id=HUB,
+        brought_forward=own.brought_forward,
+        net=own.net,
+        due=payment.due,
+        payment=payment.payment,
+        carried_forward=payment.carried_forward,
     )
 
 

@@ -2,11 +2,14 @@
 refusal that terms of this kind bring has its name.
 """
 
+import json
+import subprocess
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from itertools import chain
 from typing import Any
 
@@ -16,6 +19,7 @@ from exchange.cli.connection import connect
 from exchange.cli.profile import load_profile
 from partners.envelope import FUNDING_NOTICE, RATE_AGREEMENT, sign
 from partners.errors import Reason
+from partners.points import currency_scale, format_amount
 from partners.wire import envelope_to_proto, time_to_proto
 from pointclear.common.v1.envelope_pb2 import SignedEnvelope
 from pointclear.exchange.v1 import exchange_service_pb2 as exchange_pb
@@ -23,9 +27,12 @@ from pointclear.partners.v1 import agreement_pb2
 from pointclear.partners.v1 import partners_service_pb2 as partners_pb
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement_pb
 from pointclear.settlement.v1.statement_pb2 import SettlementStatement
+from settlement.bank_simulator import PaymentRequest, bank_day
 from tests.acceptance.coalition import (
     CALL_TIMEOUT_S,
+    CURRENCY,
     PRICE,
+    USD,
     Brand,
     Coalition,
     agree,
@@ -38,7 +45,7 @@ from tests.acceptance.coalition import (
     sign_terms,
     terms,
 )
-from tests.processes import Server, folder
+from tests.processes import Server, folder, pointclear
 
 SPONSOR = "sponsor"
 BASE, BONUS = 50, 10
@@ -238,4 +245,117 @@ def test_statements_say_what_the_promotion_cost_whom(pair: Pair) -> None:
         "borealis": 0,
     }
     assert of["borealis"].own_share == whole * 2 // 10
+    check_log_and_books(members.data_dir)
+
+
+def money(units: int) -> str:
+    return format_amount(units, currency_scale(CURRENCY).scale)
+
+
+def own_funds(members: Coalition, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    where = ("--data-dir", members.data_dir, "--server", members.operator.profile.server)
+    return pointclear("own-funds", *arguments, *where)
+
+
+def run(members: Coalition, *arguments: str) -> Any:
+    """A command's JSON document."""
+    where = ("--data-dir", members.data_dir, "--server", members.operator.profile.server)
+    done = pointclear(*arguments, *where, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def figure(listed: Any, account: str, name: str) -> str:
+    """A figure of one of the operator's accounts."""
+    (found,) = [each[name] for each in listed["accounts"] if each["name"] == account]
+    return str(found)
+
+
+def settled(members: Coalition, window_id: str) -> settlement_pb.SettleWindowResponse:
+    request = settlement_pb.SettleWindowRequest(window_id=window_id)
+    operator = members.operator
+    return operator.call(operator.settlement.SettleWindow, request)
+
+
+def import_file(members: Coalition, content: bytes) -> None:
+    request = settlement_pb.ImportBankFileRequest(currency=CURRENCY, content=content)
+    members.operator.call(members.operator.settlement.ImportBankFile, request)
+
+
+def bank_books(
+    members: Coalition, legs: Sequence[settlement_pb.Leg], direction: Any, opening: Decimal
+) -> Decimal:
+    """The bank books what is asked for in one direction; its balance then."""
+    name: Any = settlement_pb.LegDirection.Name(direction).removeprefix("LEG_DIRECTION_")
+    asked = [
+        PaymentRequest(name, Decimal(leg.amount) / USD, leg.reference, leg.partner_id)
+        for leg in legs
+        if leg.direction == direction and leg.state == settlement_pb.LEG_STATE_PENDING
+    ]
+    day = bank_day(name, CURRENCY, date(2017, 1, 3), opening, asked)
+    import_file(members, day.content)
+    return day.closing
+
+
+def test_the_operator_pays_its_share_by_a_leg_of_its_own_and_takes_its_fees_out(
+    pair: Pair,
+) -> None:
+    members = pair.members
+    windows = ("usd-2017-01-01", "usd-2017-01-02")
+    window_id = windows[1]
+    borealis = members["borealis"]
+    agree(members, "borealis", "aurora", 4, promotions=[promotion("hub", 10 * BONUS, hub=10_000)])
+    borealis.send(borealis.order("aurora", agreement_version=4, target_points=BASE + BONUS))
+    own_before = run(members, "own-funds", "list", CURRENCY)
+    owed = -GRANTED * BONUS * PRICE * 2 // 10
+    assert figure(own_before, "hub.promotions", "balance") == money(owed - BONUS * PRICE)
+    # The first window's leg waits for the bank: the second asks for what has come since.
+    at = members.operator
+    at.call(at.settlement.CloseWindow, settlement_pb.CloseWindowRequest(window_id=window_id))
+    draft = run(members, "window", "draft", window_id)
+    assert draft["own"] == {
+        "partner_id": "hub",
+        "brought_forward": money(0),
+        "restated": money(0),
+        "net": money(-BONUS * PRICE),
+        "withheld": money(0),
+        "due": money(-BONUS * PRICE),
+        "payment": money(-BONUS * PRICE),
+        "carried_forward": money(0),
+    }
+    run(members, "settle", window_id, "--draft", draft["draft_sha256"])
+
+    assert figure(own_before, "hub.fees", "free") == money(0)
+    early = own_funds(members, "withdraw", CURRENCY, "0.01")
+    assert early.returncode == 1
+    assert "FIELD_INVALID (amount)" in early.stderr
+
+    balance = Decimal(0)
+    for direction in (settlement_pb.LEG_DIRECTION_PAY_IN, settlement_pb.LEG_DIRECTION_PAY_OUT):
+        legs = [leg for name in windows for leg in settled(members, name).legs]
+        balance = bank_books(members, legs, direction, balance)
+    for name in windows:
+        done = settled(members, name)
+        assert done.window.state == settlement_pb.WINDOW_STATE_SETTLED
+        (own,) = [leg for leg in done.legs if leg.partner_id == "hub"]
+        assert own.state == settlement_pb.LEG_STATE_CONFIRMED
+    own_after = run(members, "own-funds", "list", CURRENCY)
+    assert figure(own_after, "hub.promotions", "balance") == money(0)
+    fees = figure(own_after, "hub.fees", "balance")
+
+    amount = fees[: fees.index(".") + 3]
+    asked = run(members, "own-funds", "withdraw", CURRENCY, amount)["withdrawal"]
+    assert asked["state"] == "PENDING"
+    # Who asks again means the same one, and more there is not.
+    assert run(members, "own-funds", "withdraw", CURRENCY, amount)["withdrawal"] == asked
+    assert own_funds(members, "withdraw", CURRENCY, "0.02").returncode == 1
+    assert run(members, "own-funds", "recall", CURRENCY, "1")["withdrawal"]["state"] == "CANCELLED"
+    again = run(members, "own-funds", "withdraw", CURRENCY, amount)["withdrawal"]
+    assert (again["number"], again["state"]) == (2, "PENDING")
+    paid_out = PaymentRequest("PAY_OUT", Decimal(again["amount"]), again["reference"], "operator")
+    day = bank_day("F", CURRENCY, date(2017, 1, 3), balance, [paid_out])
+    import_file(members, day.content)
+    made = run(members, "own-funds", "list", CURRENCY)["withdrawals"]
+    assert [each["state"] for each in made] == ["CANCELLED", "CONFIRMED"]
+    assert own_funds(members, "recall", CURRENCY, "2").returncode == 1
     check_log_and_books(members.data_dir)

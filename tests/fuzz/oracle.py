@@ -67,7 +67,7 @@ WRITING = (
     *("ActivatePartner", "SuspendPartner", "ResumePartner", "ExitPartner"),
     *("RequestWithdrawal", "ApproveWithdrawal", "RefuseWithdrawal", "BookAdjustment"),
     *("SubmitSettlementAccount", "ApproveSettlementAccount", "RefuseSettlementAccount"),
-    *("MakePayOutFile", "RejectPayOutFile", "DrawCollateral"),
+    *("MakePayOutFile", "RejectPayOutFile", "DrawCollateral", "WithdrawOwnFunds", "RecallOwnFunds"),
     *("AcknowledgeStatement", "DisputeLines", "EndDispute", "AbortWindow", "UnwindPartner"),
     *("SetColumnMapping", "UploadReconciliation", "RunReconciliation"),
     *("AssignBreak", "CommentBreak", "ResolveBreak", "WriteOffBreak"),

@@ -61,6 +61,7 @@ from pointclear.settlement.v1 import bank_pb2 as bank
 from pointclear.settlement.v1 import collateral_pb2 as collateral
 from pointclear.settlement.v1 import month_pb2 as month
 from pointclear.settlement.v1 import overdue_pb2 as overdue
+from pointclear.settlement.v1 import own_funds_pb2 as own_funds
 from pointclear.settlement.v1 import pair_pb2 as pairs
 from pointclear.settlement.v1 import payout_pb2 as payouts
 from pointclear.settlement.v1 import reconciliation_pb2 as reconciliation
@@ -465,6 +466,8 @@ WITHOUT_MONEY = MappingProxyType(
         "GetPayOutFile": Reason.FIELD_INVALID,
         "RejectPayOutFile": Reason.FIELD_INVALID,
         "DrawCollateral": Reason.LEG_STATE,
+        "WithdrawOwnFunds": Reason.FIELD_INVALID,
+        "RecallOwnFunds": Reason.FIELD_INVALID,
         "ConfirmPayment": Reason.LEG_STATE,
         "IssueInvoices": Reason.WINDOW_STATE,
         "GetInvoice": Reason.INVOICE_UNKNOWN,
@@ -891,6 +894,11 @@ def good_requests() -> dict[str, Message]:
         "DrawCollateral": overdue.DrawCollateralRequest(
             window_id=make.WINDOW, reference="RF25W000001P0001"
         ),
+        "ListOwnFunds": own_funds.ListOwnFundsRequest(currency=make.CURRENCY),
+        "WithdrawOwnFunds": own_funds.WithdrawOwnFundsRequest(
+            currency=make.CURRENCY, account="hub.fees", amount=10_000, number=1
+        ),
+        "RecallOwnFunds": own_funds.RecallOwnFundsRequest(currency=make.CURRENCY, number=1),
         "GetUnwindReport": overdue.GetUnwindReportRequest(
             window_id=make.WINDOW, partner_id="grocery"
         ),

@@ -61,6 +61,7 @@ from settlement.lines.line import LineFile, Role
 from settlement.lines.line_file import line_sums
 from settlement.lines.wire import line_of
 from settlement.netting import figures, nets
+from settlement.own_funds.own_leg import OwnStood, own_leg
 from settlement.settling import (
     aborted_entry,
     cancelled_entry,
@@ -205,6 +206,7 @@ class SettledBooks:
             )
             self.statements[window.window_id, partner.partner_id] = statement
             self.keep(leg_of(window, partner.number, statement))
+        self.keep(own_leg(window, draft.own))
         self.book(stated_entry(window, payloads))
 
     def draft(self, window: SettlementWindow) -> Draft:
@@ -236,23 +238,37 @@ class SettledBooks:
             window.business_date + timedelta(days=1),
             self.minimum_payout,
             stood,
+            own=self.own_stood(window),
         )
 
     def carried(self, partner: Partner) -> int:
         """What the windows that are stated come to once their legs are paid."""
-        unpaid = sum(
-            leg.payment
-            for leg in self.legs.values()
-            if leg.partner_number == partner.number
-            and leg.state in (LegState.WAITING, LegState.PENDING)
-        )
         unstated = sum(
             each.amount
             for window in self.windows(WindowState.OPEN, WindowState.CLOSED)
             for each in self.sums(window)
             if each.party == partner.number and each.code not in OUTSIDE_NETS
         )
-        return self.position(partner) - unpaid - unstated
+        return self.position(partner) - self.unpaid(partner.number) - unstated
+
+    def unpaid(self, party: int) -> int:
+        """What the legs of a partner, or of the operator, still come to."""
+        return sum(
+            leg.payment
+            for leg in self.legs.values()
+            if leg.partner_number == party and leg.state in (LegState.WAITING, LegState.PENDING)
+        )
+
+    def own_stood(self, window: SettlementWindow) -> OwnStood:
+        """How the operator stands for its bonuses before the window is stated."""
+
+        def bonuses(of: SettlementWindow) -> int:
+            codes = (Code.PROMO, Code.REV_PROMO)
+            return sum(s.amount for s in self.sums(of) if s.party == HUB and s.code in codes)
+
+        unstated = sum(map(bonuses, self.windows(WindowState.OPEN, WindowState.CLOSED)))
+        stood = self.hub(HubAccount.PROMOTIONS) - self.unpaid(HUB)
+        return OwnStood(stood - unstated, bonuses(window))
 
     def streams(self, window: SettlementWindow) -> dict[int, list[StreamEntry]]:
         """What each partner was told in a window."""
@@ -397,10 +413,8 @@ class SettledBooks:
         )
         self.book(restating_entry(window, restating))
         for leg in self.legs_of(window):
-            if leg.partner_id in changes and leg.state in (LegState.WAITING, LegState.PENDING):
-                self.book(cancelled_entry(leg, make.CURRENCY, self.unit))
-                cancelled = replace(leg, cancelled_index=self.state.next_index - 1)
-                self.legs[leg.reference] = cancelled
+            if leg.partner_id in changes:
+                self.cancel(leg)
         for partner in self.partners:
             if partner.partner_id in changes:
                 before = stated[partner.partner_id]
@@ -417,9 +431,18 @@ class SettledBooks:
     def abort(self, window: SettlementWindow) -> None:
         """End a window's settlement; what is not paid is carried."""
         self.restate(window, aborted=True)
+        for leg in self.legs_of(window):
+            if leg.partner_number == HUB:
+                self.cancel(leg)
         self.book(aborted_entry(window, self.legs_of(window)))
 
     # Money
+
+    def cancel(self, leg: Leg) -> None:
+        """Take a leg back, where nobody has paid it."""
+        if leg.state in (LegState.WAITING, LegState.PENDING):
+            self.book(cancelled_entry(leg, make.CURRENCY, self.unit))
+            self.legs[leg.reference] = replace(leg, cancelled_index=self.state.next_index - 1)
 
     def keep(self, leg: Leg | None) -> None:
         if leg is not None:

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from exchange.commands import Conclude, Verdict
 from exchange.ledger.accounts import (
+    HUB,
     HubAccount,
     PointsAccount,
     collateral_account,
@@ -80,6 +81,16 @@ def taken_back(books: SettledBooks) -> Counter[int]:
         if isinstance(each, Reversed) and each.portion:
             taken[each.order.transfer_id.int & 0xFFFF] += each.portion.target_points
     return taken
+
+
+def taxes_and_fees(books: SettledBooks) -> int:
+    """What the operator has earned and what it owes the state of it."""
+    return sum(
+        balance.posted
+        for number, balance in books.state.balances.items()
+        if unit_of(number) == books.unit
+        and (0x100 <= number & 0xFFFFF < 0x1000 or number & 0xFFFFF == HubAccount.FEES)
+    )
 
 
 class Settlements(RuleBasedStateMachine):
@@ -439,14 +450,28 @@ def test_when_all_is_taken_back_and_paid_nothing_is_left_but_the_fees_that_are_k
             unit = books.state.registry.points_unit(program).number
             members = books.state.balances[points_account(unit, PointsAccount.MEMBERS)]
             assert members.posted == 0
-    taxed_and_earned = sum(
-        balance.posted
-        for number, balance in books.state.balances.items()
-        if unit_of(number) == books.unit
-        and (0x100 <= number & 0xFFFFF < 0x1000 or number & 0xFFFFF == HubAccount.FEES)
-    )
-    assert taxed_and_earned == kept.total()
+    assert taxes_and_fees(books) == kept.total()
+    # What the operator paid for bonuses was paid back to it.
     assert books.hub(HubAccount.PROMOTIONS) == 0
+
+
+@given(st.lists(st.lists(ORDERS, min_size=1, max_size=6), min_size=1, max_size=4))
+def test_the_operator_pays_for_its_bonuses_each_day_and_its_fees_stay_at_the_bank(
+    days: list[list[tuple[tuple[str, str, int], int]]],
+) -> None:
+    books = SettledBooks(FIRST)
+    numbers = iter(range(1, 1 << 16))
+    for wanted in days:
+        for corridor, blocks in wanted:
+            transfer(books, next(numbers), corridor, blocks)
+        a_day_ends(books)
+        assert not books.windows(WindowState.PENDING_SETTLEMENT)
+        # Up to a minor unit, as every debtor pays.
+        assert 0 <= books.hub(HubAccount.PROMOTIONS) < MINOR
+    carried = sum(map(books.position, books.partners)) + books.hub(HubAccount.PROMOTIONS)
+    assert 0 <= carried < (len(books.partners) + 1) * MINOR
+    lies = int(books.bank_balance * 10**CURRENCY.scale)
+    assert lies - carried == taxes_and_fees(books)
 
 
 @given(st.lists(ORDERS, min_size=2, max_size=8))
@@ -464,6 +489,9 @@ def test_t32_whoever_does_not_pay_nobody_is_paid_from_anothers_money(
         left_out.advance()
         left_out.bank({missing.reference: missing.amount // MINOR})
         assert left_out.bank_balance >= 0
+        if missing.partner_number == HUB:
+            # Nobody unwinds the operator: what its bonuses pay for waits for its money.
+            continue
         # Taken out of the window, what the others pay and are paid comes to what they settle
         # among themselves and with the operator.
         left_out.unwind(window, left_out.partner(missing.partner_id))

@@ -32,7 +32,7 @@ READINGS = {
     *("GetDraft", "ListDisputes", "GetDispute", "GetApproval"),
     *("GetColumnMapping", "GetReconciliation", "ListBreaks", "GetBreak"),
     *("ListReports", "DownloadReport", "GetAccountMap", "ExportBooks"),
-    *("ListPairLegs",),
+    *("ListPairLegs", "ListOwnFunds"),
     *("ListBankFiles", "ListSuspense"),
     *("ListInvoicing", "ListInvoices", "GetInvoice", "GetBalanceConfirmation"),
     *("GetAgeing", "GetAccruals", "GetPromotionCosts", "DownloadMonthPaper"),

@@ -30,6 +30,9 @@ ALTER TABLE settlement_window ADD CONSTRAINT settlement_window_state_check
 ALTER TABLE leg ADD COLUMN version smallint NOT NULL DEFAULT 1 CHECK (version > 0);
 ALTER TABLE leg DROP CONSTRAINT leg_pkey;
 ALTER TABLE leg ADD PRIMARY KEY (window_number, partner_number, version);
+-- 0: the operator's own.
+ALTER TABLE leg DROP CONSTRAINT leg_partner_number_fkey;
+ALTER TABLE leg ADD CHECK (partner_number >= 0);
 
 CREATE OR REPLACE VIEW window_net AS
 SELECT window_number, party, sum(amount)::bigint AS net

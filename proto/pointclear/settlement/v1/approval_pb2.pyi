@@ -182,6 +182,7 @@ class GetDraftResponse(_message.Message):
     DUE_DATE_FIELD_NUMBER: _builtins.int
     DRAFT_SHA256_FIELD_NUMBER: _builtins.int
     PAIRS_FIELD_NUMBER: _builtins.int
+    OWN_FIELD_NUMBER: _builtins.int
     due_date: _builtins.str
     """By when payments would be due, ISO 8601."""
     draft_sha256: _builtins.bytes
@@ -194,6 +195,10 @@ class GetDraftResponse(_message.Message):
     def pairs(self) -> _containers.RepeatedCompositeFieldContainer[Global___DraftPair]:
         """What partners would pay each other, where they do: the bank settles the rest."""
 
+    @_builtins.property
+    def own(self) -> Global___DraftLine:
+        """How the operator stands for the bonuses that it pays, if it pays any: `partner_id` is `hub`."""
+
     def __init__(
         self,
         *,
@@ -201,10 +206,11 @@ class GetDraftResponse(_message.Message):
         due_date: _builtins.str = ...,
         draft_sha256: _builtins.bytes = ...,
         pairs: _abc.Iterable[Global___DraftPair] | None = ...,
+        own: Global___DraftLine | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["own", b"own"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["draft_sha256", b"draft_sha256", "due_date", b"due_date", "lines", b"lines", "pairs", b"pairs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["draft_sha256", b"draft_sha256", "due_date", b"due_date", "lines", b"lines", "own", b"own", "pairs", b"pairs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

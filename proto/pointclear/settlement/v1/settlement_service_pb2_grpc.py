@@ -10,6 +10,7 @@ from pointclear.settlement.v1 import bank_pb2 as pointclear_dot_settlement_dot_v
 from pointclear.settlement.v1 import collateral_pb2 as pointclear_dot_settlement_dot_v1_dot_collateral__pb2
 from pointclear.settlement.v1 import month_pb2 as pointclear_dot_settlement_dot_v1_dot_month__pb2
 from pointclear.settlement.v1 import overdue_pb2 as pointclear_dot_settlement_dot_v1_dot_overdue__pb2
+from pointclear.settlement.v1 import own_funds_pb2 as pointclear_dot_settlement_dot_v1_dot_own__funds__pb2
 from pointclear.settlement.v1 import pair_pb2 as pointclear_dot_settlement_dot_v1_dot_pair__pb2
 from pointclear.settlement.v1 import payout_pb2 as pointclear_dot_settlement_dot_v1_dot_payout__pb2
 from pointclear.settlement.v1 import reconciliation_pb2 as pointclear_dot_settlement_dot_v1_dot_reconciliation__pb2
@@ -416,6 +417,21 @@ class SettlementServiceStub:
                 '/pointclear.settlement.v1.SettlementService/ConfirmPayment',
                 request_serializer=pointclear_dot_settlement_dot_v1_dot_pair__pb2.ConfirmPaymentRequest.SerializeToString,
                 response_deserializer=pointclear_dot_settlement_dot_v1_dot_pair__pb2.ConfirmPaymentResponse.FromString,
+                _registered_method=True)
+        self.ListOwnFunds = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/ListOwnFunds',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_own__funds__pb2.ListOwnFundsRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_own__funds__pb2.ListOwnFundsResponse.FromString,
+                _registered_method=True)
+        self.WithdrawOwnFunds = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/WithdrawOwnFunds',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_own__funds__pb2.WithdrawOwnFundsRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_own__funds__pb2.WithdrawOwnFundsResponse.FromString,
+                _registered_method=True)
+        self.RecallOwnFunds = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/RecallOwnFunds',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_own__funds__pb2.RecallOwnFundsRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_own__funds__pb2.RecallOwnFundsResponse.FromString,
                 _registered_method=True)
 
 
@@ -964,6 +980,29 @@ class SettlementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListOwnFunds(self, request, context):
+        """The operator's own funds.
+
+        Operators: what is the operator's in a currency.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WithdrawOwnFunds(self, request, context):
+        """Operators, two of them: have the bank pay fees or taxes out to the operator. Repeating it is harmless.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecallOwnFunds(self, request, context):
+        """Operators, two of them: take a withdrawal back that the bank has not made. Repeating it is harmless.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SettlementServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -1336,6 +1375,21 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.ConfirmPayment,
                     request_deserializer=pointclear_dot_settlement_dot_v1_dot_pair__pb2.ConfirmPaymentRequest.FromString,
                     response_serializer=pointclear_dot_settlement_dot_v1_dot_pair__pb2.ConfirmPaymentResponse.SerializeToString,
+            ),
+            'ListOwnFunds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOwnFunds,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_own__funds__pb2.ListOwnFundsRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_own__funds__pb2.ListOwnFundsResponse.SerializeToString,
+            ),
+            'WithdrawOwnFunds': grpc.unary_unary_rpc_method_handler(
+                    servicer.WithdrawOwnFunds,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_own__funds__pb2.WithdrawOwnFundsRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_own__funds__pb2.WithdrawOwnFundsResponse.SerializeToString,
+            ),
+            'RecallOwnFunds': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecallOwnFunds,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_own__funds__pb2.RecallOwnFundsRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_own__funds__pb2.RecallOwnFundsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -3337,6 +3391,87 @@ class SettlementService:
             '/pointclear.settlement.v1.SettlementService/ConfirmPayment',
             pointclear_dot_settlement_dot_v1_dot_pair__pb2.ConfirmPaymentRequest.SerializeToString,
             pointclear_dot_settlement_dot_v1_dot_pair__pb2.ConfirmPaymentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOwnFunds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/ListOwnFunds',
+            pointclear_dot_settlement_dot_v1_dot_own__funds__pb2.ListOwnFundsRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_own__funds__pb2.ListOwnFundsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WithdrawOwnFunds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/WithdrawOwnFunds',
+            pointclear_dot_settlement_dot_v1_dot_own__funds__pb2.WithdrawOwnFundsRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_own__funds__pb2.WithdrawOwnFundsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecallOwnFunds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/RecallOwnFunds',
+            pointclear_dot_settlement_dot_v1_dot_own__funds__pb2.RecallOwnFundsRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_own__funds__pb2.RecallOwnFundsResponse.FromString,
             options,
             channel_credentials,
             insecure,

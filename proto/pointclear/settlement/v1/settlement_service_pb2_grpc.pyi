@@ -12,6 +12,7 @@ from pointclear.settlement.v1 import bank_pb2 as _bank_pb2
 from pointclear.settlement.v1 import collateral_pb2 as _collateral_pb2
 from pointclear.settlement.v1 import month_pb2 as _month_pb2
 from pointclear.settlement.v1 import overdue_pb2 as _overdue_pb2
+from pointclear.settlement.v1 import own_funds_pb2 as _own_funds_pb2
 from pointclear.settlement.v1 import pair_pb2 as _pair_pb2
 from pointclear.settlement.v1 import payout_pb2 as _payout_pb2
 from pointclear.settlement.v1 import reconciliation_pb2 as _reconciliation_pb2
@@ -228,6 +229,15 @@ class SettlementServiceStub:
     """
     ConfirmPayment: _grpc.UnaryUnaryMultiCallable[_pair_pb2.ConfirmPaymentRequest, _pair_pb2.ConfirmPaymentResponse]
     """A partner: confirms that it has paid another, or was paid, all of it. Repeating it is harmless."""
+    ListOwnFunds: _grpc.UnaryUnaryMultiCallable[_own_funds_pb2.ListOwnFundsRequest, _own_funds_pb2.ListOwnFundsResponse]
+    """The operator's own funds.
+
+    Operators: what is the operator's in a currency.
+    """
+    WithdrawOwnFunds: _grpc.UnaryUnaryMultiCallable[_own_funds_pb2.WithdrawOwnFundsRequest, _own_funds_pb2.WithdrawOwnFundsResponse]
+    """Operators, two of them: have the bank pay fees or taxes out to the operator. Repeating it is harmless."""
+    RecallOwnFunds: _grpc.UnaryUnaryMultiCallable[_own_funds_pb2.RecallOwnFundsRequest, _own_funds_pb2.RecallOwnFundsResponse]
+    """Operators, two of them: take a withdrawal back that the bank has not made. Repeating it is harmless."""
 
 @_typing.type_check_only
 class SettlementServiceAsyncStub(SettlementServiceStub):
@@ -417,6 +427,15 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     """
     ConfirmPayment: _aio.UnaryUnaryMultiCallable[_pair_pb2.ConfirmPaymentRequest, _pair_pb2.ConfirmPaymentResponse]  # type: ignore[assignment]
     """A partner: confirms that it has paid another, or was paid, all of it. Repeating it is harmless."""
+    ListOwnFunds: _aio.UnaryUnaryMultiCallable[_own_funds_pb2.ListOwnFundsRequest, _own_funds_pb2.ListOwnFundsResponse]  # type: ignore[assignment]
+    """The operator's own funds.
+
+    Operators: what is the operator's in a currency.
+    """
+    WithdrawOwnFunds: _aio.UnaryUnaryMultiCallable[_own_funds_pb2.WithdrawOwnFundsRequest, _own_funds_pb2.WithdrawOwnFundsResponse]  # type: ignore[assignment]
+    """Operators, two of them: have the bank pay fees or taxes out to the operator. Repeating it is harmless."""
+    RecallOwnFunds: _aio.UnaryUnaryMultiCallable[_own_funds_pb2.RecallOwnFundsRequest, _own_funds_pb2.RecallOwnFundsResponse]  # type: ignore[assignment]
+    """Operators, two of them: take a withdrawal back that the bank has not made. Repeating it is harmless."""
 
 class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
     """Windows, statements, legs and bank files."""
@@ -1047,5 +1066,32 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_pair_pb2.ConfirmPaymentResponse, _abc.Awaitable[_pair_pb2.ConfirmPaymentResponse]]:
         """A partner: confirms that it has paid another, or was paid, all of it. Repeating it is harmless."""
+
+    @_abc_1.abstractmethod
+    def ListOwnFunds(
+        self,
+        request: _own_funds_pb2.ListOwnFundsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_own_funds_pb2.ListOwnFundsResponse, _abc.Awaitable[_own_funds_pb2.ListOwnFundsResponse]]:
+        """The operator's own funds.
+
+        Operators: what is the operator's in a currency.
+        """
+
+    @_abc_1.abstractmethod
+    def WithdrawOwnFunds(
+        self,
+        request: _own_funds_pb2.WithdrawOwnFundsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_own_funds_pb2.WithdrawOwnFundsResponse, _abc.Awaitable[_own_funds_pb2.WithdrawOwnFundsResponse]]:
+        """Operators, two of them: have the bank pay fees or taxes out to the operator. Repeating it is harmless."""
+
+    @_abc_1.abstractmethod
+    def RecallOwnFunds(
+        self,
+        request: _own_funds_pb2.RecallOwnFundsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_own_funds_pb2.RecallOwnFundsResponse, _abc.Awaitable[_own_funds_pb2.RecallOwnFundsResponse]]:
+        """Operators, two of them: take a withdrawal back that the bank has not made. Repeating it is harmless."""
 
 def add_SettlementServiceServicer_to_server(servicer: SettlementServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
