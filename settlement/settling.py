@@ -15,10 +15,10 @@ resolve by themselves: later bank files try again.
 """
 
 import hashlib
-import json
 from collections.abc import Collection, Iterable, Mapping
 
 from exchange.commands import Book, Fact, WindowStep
+from exchange.json_body import JSON_BODY, json_body
 from exchange.ledger.accounts import HUB, HubAccount, hub_account, position_account
 from exchange.ledger.postings import Code, Phase, Posting, PostingRef, bank_settlement
 from partners.envelope import SETTLEMENT_STATEMENT
@@ -88,7 +88,7 @@ def stated_entry(window: SettlementWindow, payloads: Mapping[str, bytes]) -> Boo
     step = WindowStep(window.window_id, WindowState.CLOSED, WindowState.PENDING_SETTLEMENT)
     fact = Fact(STATED, window.currency.code, window_number=window.number)
     key = f"{STATED}/{window.window_id}"
-    return Book(key, "application/json", _json(body), step=step, facts=(fact,))
+    return Book(key, JSON_BODY, json_body(body), step=step, facts=(fact,))
 
 
 def settled_entry(window: SettlementWindow, legs: Iterable[Leg]) -> Book:
@@ -96,7 +96,7 @@ def settled_entry(window: SettlementWindow, legs: Iterable[Leg]) -> Book:
     confirmed = (leg.reference for leg in legs if leg.state is LegState.CONFIRMED)
     body = {"legs": sorted(confirmed), "window_id": window.window_id}
     step = WindowStep(window.window_id, WindowState.PENDING_SETTLEMENT, WindowState.SETTLED)
-    return Book(f"settled/{window.window_id}", "application/json", _json(body), step=step)
+    return Book(f"settled/{window.window_id}", JSON_BODY, json_body(body), step=step)
 
 
 def aborted_entry(window: SettlementWindow, legs: Iterable[Leg]) -> Book:
@@ -104,7 +104,7 @@ def aborted_entry(window: SettlementWindow, legs: Iterable[Leg]) -> Book:
     confirmed = (leg.reference for leg in legs if leg.state is LegState.CONFIRMED)
     body = {"legs": sorted(confirmed), "window_id": window.window_id}
     step = WindowStep(window.window_id, WindowState.PENDING_SETTLEMENT, WindowState.ABORTED)
-    return Book(f"aborted/{window.window_id}", "application/json", _json(body), step=step)
+    return Book(f"aborted/{window.window_id}", JSON_BODY, json_body(body), step=step)
 
 
 def cancelled_entry(leg: Leg, currency: str, unit: int) -> Book:
@@ -114,7 +114,7 @@ def cancelled_entry(leg: Leg, currency: str, unit: int) -> Book:
     postings = () if leg.log_index is None else (leg_posting(leg, unit, Phase.VOIDS),)
     body = {"reference": leg.reference, "window_id": leg.window_id}
     key = f"cancelled/{leg.reference}"
-    return Book(key, "application/json", _json(body), postings, currency, pays=leg.window_id)
+    return Book(key, JSON_BODY, json_body(body), postings, currency, pays=leg.window_id)
 
 
 def leg_entry(leg: Leg, currency: str, unit: int) -> Book:
@@ -130,8 +130,8 @@ def leg_entry(leg: Leg, currency: str, unit: int) -> Book:
     posting = leg_posting(leg, unit, Phase.PENDING)
     return Book(
         f"leg/{leg.reference}",
-        "application/json",
-        _json(body),
+        JSON_BODY,
+        json_body(body),
         (posting,),
         currency,
         pays=leg.window_id,
@@ -177,8 +177,3 @@ def legs_to_record(
             payable -= leg.amount
             chosen.append(leg)
     return tuple(chosen)
-
-
-def _json(body: object) -> bytes:
-    """The one form of a JSON body, so that a repeat is the same bytes."""
-    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

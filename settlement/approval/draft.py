@@ -13,6 +13,7 @@ from datetime import date
 from typing import Any
 
 from exchange.commands import Book, Fact
+from exchange.json_body import JSON_BODY, json_body
 from partners.errors import Reason, Refused
 from settlement.own_funds.own_leg import OwnStood
 from settlement.pairs.standing import PairStood
@@ -70,7 +71,7 @@ class Draft:
             document["pairs_since"] = self.pairs_since
         if self.own is not None:
             document["own"] = asdict(self.own)
-        return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+        return json_body(document)
 
     @property
     def sha256(self) -> bytes:
@@ -116,7 +117,7 @@ def draft_entry(window: SettlementWindow, draft: Draft) -> Book:
     """Books what was approved."""
     kinds = (KIND,) if draft.pairs is None else (KIND, PAIRS)
     facts = tuple(Fact(kind, window.currency.code, window_number=window.number) for kind in kinds)
-    return Book(draft_key(window.window_id), "application/json", draft.body, facts=facts)
+    return Book(draft_key(window.window_id), JSON_BODY, draft.body, facts=facts)
 
 
 def check_approved(draft: Draft, sha256: bytes) -> None:

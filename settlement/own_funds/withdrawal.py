@@ -9,12 +9,12 @@ at the bank, and is not what creditors of stated windows wait for. What reversal
 an account below zero; pay-outs wait then until other fees have come in.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from exchange.commands import Book, Fact
+from exchange.json_body import JSON_BODY, json_body
 from exchange.ledger.accounts import HubAccount, hub_account, tax_number_of
 from exchange.ledger.postings import Code, Phase, Posting, PostingRef, bank_settlement
 from partners.errors import Reason, Refused
@@ -133,7 +133,7 @@ def withdrawal_entry(funds: OwnFunds, number: int, account: str, amount: int) ->
     )
     fact = Fact(WITHDRAWAL, currency.code, subject=reference)
     key = f"leg/{reference}"
-    return Book(key, "application/json", _json(body), (posting,), currency.code, facts=(fact,))
+    return Book(key, JSON_BODY, json_body(body), (posting,), currency.code, facts=(fact,))
 
 
 def recall_entry(funds: OwnFunds, number: int) -> Book | None:
@@ -161,7 +161,7 @@ def recall_entry(funds: OwnFunds, number: int) -> Book | None:
     code = funds.currency.code
     body = {"currency": code, "number": number, "reference": known.reference}
     key = f"cancelled/{known.reference}"
-    return Book(key, "application/json", _json(body), (posting,), code)
+    return Book(key, JSON_BODY, json_body(body), (posting,), code)
 
 
 def _account_named(accounts: Sequence[OwnAccount], name: str) -> OwnAccount:
@@ -174,8 +174,3 @@ def _account_named(accounts: Sequence[OwnAccount], name: str) -> OwnAccount:
 
 def _invalid(field: str, text: str) -> Refused:
     return Refused(Reason.FIELD_INVALID, field, text)
-
-
-def _json(body: object) -> bytes:
-    """The one form of a JSON body, so that a repeat is the same bytes."""
-    return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
