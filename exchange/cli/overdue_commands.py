@@ -87,8 +87,9 @@ def draw(
 ) -> None:
     """Have a partner's collateral pay what it has not: all of the payment, or nothing.
 
-    Then transfer the money at the bank from the collateral account to the settlement account, with
-    the reference that this prints; the bank's files confirm both sides.
+    Then the money goes from the collateral account to the settlement account, by `payouts make
+    CURRENCY --account collateral` or by hand, with the reference that this prints; the bank's
+    files confirm both sides.
     """
     with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
         response: pb.DrawCollateralResponse = connection.call(

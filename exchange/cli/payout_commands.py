@@ -1,6 +1,10 @@
-"""`payouts`: the files by which the bank is told to pay."""
+"""`payouts`: the files by which the bank is told to pay a window's legs, or the other payments out
+of one of a currency's accounts.
+"""
 
 import hashlib
+import re
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,20 +22,44 @@ from exchange.cli.options import (
     OperatorProfileOption,
     ReasonOption,
     ServerOption,
-    WindowArgument,
     operator_profile,
 )
 from exchange.cli.output import Command, answer, pairs, table
 from partners.errors import Reason, Refused
 from partners.points import currency_scale, format_amount
 from pointclear.settlement.v1 import payout_pb2 as pb
+from pointclear.settlement.v1.bank_pb2 import BankAccountKind
 
 MAKE_TIMEOUT_S = 300.0
 FORMATS = ("pain.001.001.03", "pain.001.001.09", "csv")
 
-NumberOption = Annotated[
-    int, typer.Option(metavar="N", help="Which file of the window. [default: the newest]")
+BY_HAND = ("PAYEE_UNCLEAR", "ACCOUNT_UNKNOWN")
+"""Why no file will ever have a payment."""
+_CURRENCY = re.compile(r"[A-Z]{3}")
+
+
+class AccountName(StrEnum):
+    """Which of a currency's two accounts at the bank."""
+
+    SETTLEMENT = "settlement"
+    """Refunds out of suspense."""
+    COLLATERAL = "collateral"
+    """Withdrawals of collateral, and draws on it."""
+
+
+SeriesArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="WINDOW_ID|CURRENCY",
+        help="The window whose legs are paid, or the currency whose other payments are: refunds,"
+        " withdrawals, draws.",
+    ),
 ]
+AccountOption = Annotated[
+    AccountName | None,
+    typer.Option("--account", help="Out of which account of the currency. [default: settlement]"),
+]
+NumberOption = Annotated[int, typer.Option(metavar="N", help="Which file. [default: the newest]")]
 
 
 def payouts_app() -> typer.Typer:
@@ -45,27 +73,30 @@ def payouts_app() -> typer.Typer:
 
 
 def make(
-    window_id: WindowArgument,
+    series: SeriesArgument,
     number: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Which file of the window. [default: the next]"),
+        typer.Option(metavar="N", help="Which file. [default: the next]"),
     ] = None,
+    account: AccountOption = None,
     reason: ReasonOption = "",
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     profile_dir: OperatorProfileOption = None,
     server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a window's next pay-out file of what is instructed and stands in none yet.
+    """Make the next pay-out file of what is instructed and stands in none yet.
 
-    Partners without a bank account in effect, and those on hold, are left out and named.
+    Partners without a bank account in effect, and those on hold, are left out and named; so is
+    what must be keyed in at the bank by hand.
     """
+    named = _naming(series, account)
     with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
         if number is None:
-            number = len(files_of(connection, window_id).files) + 1
+            number = len(files_of(connection, named).files) + 1
         response: pb.MakePayOutFileResponse = connection.call(
             connection.settlement.MakePayOutFile,
-            pb.MakePayOutFileRequest(window_id=window_id, number=number),
+            pb.MakePayOutFileRequest(**named, number=number),
             MAKE_TIMEOUT_S,
         )
     document = file_document(response.file)
@@ -73,12 +104,13 @@ def make(
 
 
 def export(
-    window_id: WindowArgument,
+    series: SeriesArgument,
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write it.")],
     form: Annotated[
         str, typer.Option("--format", help=f"What the bank takes: {', '.join(FORMATS)}.")
     ] = "pain.001.001.09",
     number: NumberOption = 0,
+    account: AccountOption = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     profile_dir: OperatorProfileOption = None,
     server: ServerOption = None,
@@ -87,12 +119,13 @@ def export(
     """Export a pay-out file: the same bytes every time, held to the digest in the log."""
     if form not in FORMATS:
         raise typer.BadParameter(f"a format is one of {', '.join(FORMATS)}")
+    of = _naming(series, account)
     with connect(operator_profile(profile_dir, data_dir, server)) as connection:
-        named = _named(files_of(connection, window_id), window_id, number)
+        named = _named(files_of(connection, of), series, number)
         chunks: list[pb.GetPayOutFileResponse] = list(
             connection.stream(
                 connection.settlement.GetPayOutFile,
-                pb.GetPayOutFileRequest(window_id=window_id, number=named.number, format=form),
+                pb.GetPayOutFileRequest(**of, number=named.number, format=form),
                 MAKE_TIMEOUT_S,
             )
         )
@@ -111,15 +144,17 @@ def export(
 
 
 def list_files(
-    window_id: WindowArgument,
+    series: SeriesArgument,
+    account: AccountOption = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     profile_dir: OperatorProfileOption = None,
     server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List a window's pay-out files, and what the next one would pay and leave out."""
+    """List the pay-out files, and what the next one would pay and leave out."""
+    named = _naming(series, account)
     with connect(operator_profile(profile_dir, data_dir, server)) as connection:
-        listed = files_of(connection, window_id)
+        listed = files_of(connection, named)
     documents = [file_document(each) for each in listed.files]
     payable = [payment_document(each, listed.currency) for each in listed.payable]
     left_out = [left_out_document(each, listed.currency) for each in listed.left_out]
@@ -143,13 +178,14 @@ def list_files(
             right=("payments", "total"),
         ),
         f"the next file would pay {len(payable)}",
-        _left_out_table(left_out),
+        *_left_out(left_out),
     )
 
 
 def reject(
-    window_id: WindowArgument,
+    series: SeriesArgument,
     number: Annotated[int, typer.Argument(metavar="N", help="The file that the bank rejected.")],
+    account: AccountOption = None,
     reason: ReasonOption = "",
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     profile_dir: OperatorProfileOption = None,
@@ -160,31 +196,45 @@ def reject(
 
     Only with the bank's word for it: else they might be paid twice.
     """
+    named = _naming(series, account)
     with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
         response: pb.RejectPayOutFileResponse = connection.call(
             connection.settlement.RejectPayOutFile,
-            pb.RejectPayOutFileRequest(window_id=window_id, number=number),
+            pb.RejectPayOutFileRequest(**named, number=number),
         )
     document = file_document(response.file)
     answer(as_json, {"file": document}, *_shown(document))
 
 
-def files_of(connection: Connection, window_id: str) -> pb.ListPayOutFilesResponse:
-    """A window's files, and what the next would pay. Raises Failed."""
+def _naming(series: str, account: AccountName | None) -> dict[str, Any]:
+    """The fields by which a request names whose files it is about. Raises typer.BadParameter."""
+    if _CURRENCY.fullmatch(series):
+        of = account or AccountName.SETTLEMENT
+        return {"currency": series, "account": f"BANK_ACCOUNT_KIND_{of.upper()}"}
+    if account is not None:
+        raise typer.BadParameter(
+            "a window's legs are paid out of the settlement account; name a currency, such as EUR",
+            param_hint="--account",
+        )
+    return {"window_id": series}
+
+
+def files_of(connection: Connection, named: dict[str, Any]) -> pb.ListPayOutFilesResponse:
+    """The files of a window or an account, and what the next would pay. Raises Failed."""
     response: pb.ListPayOutFilesResponse = connection.call(
-        connection.settlement.ListPayOutFiles, pb.ListPayOutFilesRequest(window_id=window_id)
+        connection.settlement.ListPayOutFiles, pb.ListPayOutFilesRequest(**named)
     )
     return response
 
 
-def _named(listed: pb.ListPayOutFilesResponse, window_id: str, number: int) -> pb.PayOutFile:
+def _named(listed: pb.ListPayOutFilesResponse, series: str, number: int) -> pb.PayOutFile:
     """The file of this number, the newest for 0. Raises Refused."""
     wanted = number or len(listed.files)
     if not 1 <= wanted <= len(listed.files):
         raise Refused(
             Reason.FIELD_INVALID,
             "number",
-            f"{window_id} has {len(listed.files)} pay-out files; `payouts make` makes the next",
+            f"{series} has {len(listed.files)} pay-out files; `payouts make` makes the next",
         )
     return listed.files[wanted - 1]
 
@@ -194,6 +244,7 @@ def file_document(file: pb.PayOutFile) -> dict[str, Any]:
     scale = currency_scale(file.currency).scale
     return {
         "window_id": file.window_id,
+        "account_kind": BankAccountKind.Name(file.account).removeprefix("BANK_ACCOUNT_KIND_"),
         "number": file.number,
         "message_id": file.message_id,
         "currency": file.currency,
@@ -210,6 +261,7 @@ def file_document(file: pb.PayOutFile) -> dict[str, Any]:
 def payment_document(payment: pb.InstructedPayOut, currency: str) -> dict[str, Any]:
     """A payment of a file for machines."""
     return {
+        "kind": _kind(payment.kind),
         "reference": payment.reference,
         "partner_id": payment.partner_id,
         "amount": format_amount(payment.amount, currency_scale(currency).scale),
@@ -222,6 +274,7 @@ def payment_document(payment: pb.InstructedPayOut, currency: str) -> dict[str, A
 def left_out_document(left_out: pb.LeftOutPayOut, currency: str) -> dict[str, Any]:
     """A pay-out that stands in no file, for machines."""
     return {
+        "kind": _kind(left_out.kind),
         "reference": left_out.reference,
         "partner_id": left_out.partner_id,
         "amount": format_amount(left_out.amount, currency_scale(currency).scale),
@@ -229,42 +282,48 @@ def left_out_document(left_out: pb.LeftOutPayOut, currency: str) -> dict[str, An
     }
 
 
+def _kind(kind: pb.PayOutKind.ValueType) -> str:
+    return pb.PayOutKind.Name(kind).removeprefix("PAY_OUT_KIND_")
+
+
 def _shown(document: dict[str, Any]) -> tuple[Any, ...]:
     facts = [
         (name.replace("_", " "), document[name])
-        for name in ("message_id", "created_at", "execution_date", "total", "currency")
+        for name in (
+            *("message_id", "created_at", "execution_date", "total", "currency", "account_kind"),
+        )
     ]
     if document["rejected"]:
         facts.append(("rejected", "by the bank"))
     return (
         pairs(facts),
         table(
-            ("partner", "amount", "reference", "account", "holder", "version"),
+            ("kind", "partner", "amount", "reference", "account", "holder", "version"),
             [
                 (
+                    each["kind"],
                     each["partner_id"],
                     each["amount"],
                     each["reference"],
                     each["iban"] or each["number"],
                     each["name"],
-                    each["account_version"],
+                    each["account_version"] or "",
                 )
                 for each in document["payments"]
             ],
             right=("amount",),
         ),
-        _left_out_table(document["left_out"]),
+        *_left_out(document["left_out"]),
     )
 
 
-def _left_out_table(left_out: list[dict[str, Any]]) -> Any:
+def _left_out(left_out: list[dict[str, Any]]) -> tuple[Any, ...]:
     if not left_out:
-        return "nothing is left out"
-    return table(
-        ("left out", "amount", "reference", "why"),
-        [
-            (each["partner_id"], each["amount"], each["reference"], each["reason"])
-            for each in left_out
-        ],
-        right=("amount",),
+        return ("nothing is left out",)
+    names = ("kind", "partner_id", "amount", "reference", "reason")
+    rows = [tuple(each[name] for name in names) for each in left_out]
+    by_hand = [each["reference"] for each in left_out if each["reason"] in BY_HAND]
+    return (
+        table(("left out", "partner", "amount", "reference", "why"), rows, right=("amount",)),
+        *([f"to be keyed in at the bank by hand: {', '.join(by_hand)}"] if by_hand else []),
     )

@@ -289,3 +289,43 @@ def test_a_file_that_the_bank_rejected_is_made_again_under_the_same_references(
     assert advice["paid_at"]
     late = house.failed("payouts", "reject", WINDOW, "2", at=house.one)
     assert late["reason"] == "LEG_STATE"
+
+
+def test_a_refund_is_filed_for_its_currency_and_the_banks_statement_confirms_it(
+    house: House,
+) -> None:
+    newest = house.done("bank", "list", CURRENCY, at=house.one)["files"][0]
+    opening = Decimal(newest["closing"]).quantize(Decimal("0.01"))
+    gift = PaymentRequest("PAY_IN", Decimal("5.00"), "a gift", "somebody")
+    day = bank_day("gift", CURRENCY, FIRST_DAY, opening, [gift])
+    path = house.home / "gift.csv"
+    path.write_bytes(day.content)
+    assert house.done("bank", "import", path, at=house.one)["unmatched"] == 1
+    (item,) = house.done("bank", "suspense", CURRENCY, at=house.one)["items"]
+    back = house.done(
+        *("bank", "resolve", CURRENCY, item["item_id"], "--payee", "Somebody", "--account", IBAN),
+        at=house.one,
+    )
+
+    alone = house.failed("payouts", "make", CURRENCY, at=house.two)
+    assert alone["reason"] == "WAITS"
+    action = alone["metadata"]["actionId"]
+    house.done("actions", "approve", action, "--yes", at=house.two, as_="ben")
+    made = house.done("payouts", "make", CURRENCY, "--number", "1", at=house.two)["file"]
+    (payment,) = made["payments"]
+    assert (payment["kind"], payment["reference"]) == ("REFUND", back["reference"])
+    assert (payment["name"], payment["iban"], made["total"]) == ("Somebody", IBAN, "5.000000")
+    assert (made["window_id"], made["account_kind"]) == ("", "SETTLEMENT")
+    out = house.home / "refund.xml"
+    house.done("payouts", "file", CURRENCY, "--out", out, at=house.one)
+    assert f"<EndToEndId>{back['reference']}</EndToEndId>" in out.read_text()
+    of_a_window = house.run("payouts", "list", WINDOW, "--account", "collateral", at=house.one)
+    assert of_a_window.returncode == 2
+    apart = house.done("payouts", "list", CURRENCY, "--account", "collateral", at=house.one)
+    assert apart == {"files": [], "payable": [], "left_out": []}
+
+    returned = PaymentRequest("PAY_OUT", Decimal("5.00"), back["reference"], "somebody")
+    path.write_bytes(bank_day("back", CURRENCY, FIRST_DAY, day.closing, [returned]).content)
+    assert house.done("bank", "import", path, at=house.one)["matched"] == 1
+    late = house.failed("payouts", "reject", CURRENCY, "1", at=house.one)
+    assert late["reason"] == "LEG_STATE"
