@@ -5,6 +5,7 @@ own, and of two that decide at once the log's first counts: so a repeat changes 
 leaves a request that is decided or is not.
 """
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -142,9 +143,13 @@ class CollateralCalls:
             amount = each.request.amount
             return recall_entry(of, name, each.reference, amount, each.approved_index)
 
-        # In turn with pay-out files: what one of them tells the bank to pay is not taken back.
-        async with self._course.settling():
-            return pb.RefuseWithdrawalResponse(withdrawal=await self._decided(name, read))
+        async def decide() -> pb.Withdrawal:
+            # In turn with pay-out files: what one of them tells the bank to pay is not taken back.
+            async with self._course.settling():
+                return await self._decided(name, read)
+
+        # Shielded: a caller that goes away must not end the turn while its booking is queued.
+        return pb.RefuseWithdrawalResponse(withdrawal=await asyncio.shield(decide()))
 
     async def _decided(self, name: str, read: Callable[[Any], Book | None]) -> pb.Withdrawal:
         entry = await self._course.read(read)

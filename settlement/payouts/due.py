@@ -2,10 +2,10 @@
 
 What a payment on a mirror is follows from the account that it takes money from:
 
-    <partner>.position     a window's leg
-    <partner>.collateral   a withdrawal or a draw, as the body of its entry says
-    hub.suspense           a refund
-    any other of the hub   the operator's own
+    <partner>.position, hub.promotions   a window's leg, a partner's or the operator's own
+    <partner>.collateral                 a withdrawal or a draw, as the body of its entry says
+    hub.suspense                         a refund
+    hub.fees, hub.tax.<code>             what the operator takes out of its own
 
 All functions that read take a psycopg2 connection.
 """
@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from exchange.ledger.accounts import (
+    HUB,
     HubAccount,
     hub_account,
     is_collateral,
@@ -47,14 +48,24 @@ def due_payments(connection: Any, series: Series, audience: str) -> tuple[Due, .
         _due(connection, each, names.get(each.partner_number or 0, ""), own)
         for each in expected_payments(connection, mirror)
         # Money in is no payment of ours.
-        if each.amount < 0 and not is_position(each.confirms.debit)
+        if each.amount < 0 and not _is_leg(each.confirms.debit)
     )
+
+
+def _is_leg(debit: int) -> bool:
+    """Whether what is paid from an account is a window's, and stands in the window's files."""
+    return is_position(debit) or debit == hub_account(unit_of(debit), HubAccount.PROMOTIONS)
 
 
 def legs_due(legs: Iterable[Leg]) -> tuple[Due, ...]:
     """The pay-outs among a window's legs that wait for the bank."""
     return tuple(
-        Due(PayOutKind.LEG, leg.reference, leg.partner_id, leg.amount)
+        Due(
+            PayOutKind.OWN_FUNDS if leg.partner_number == HUB else PayOutKind.LEG,
+            leg.reference,
+            leg.partner_id,
+            leg.amount,
+        )
         for leg in legs
         if leg.direction is LegDirection.PAY_OUT and leg.state is LegState.PENDING
     )

@@ -15,12 +15,8 @@ import pytest
 from sqlalchemy import create_engine
 from uuid_utils import uuid7
 
-from exchange.commands import Book
 from exchange.embedded_postgres import OWNER_ROLE
 from exchange.fold import InvariantBroken
-from exchange.ledger.accounts import HubAccount, hub_account
-from exchange.ledger.postings import Code, Phase, Posting, bank_settlement
-from exchange.outcomes import Booked
 from partners.caller import Caller
 from partners.commands import RevokeKey
 from partners.envelope import COLLATERAL_WITHDRAWAL, SETTLEMENT_ACCOUNT, sign
@@ -32,15 +28,15 @@ from pointclear.settlement.v1 import (
     bank_pb2,
     collateral_pb2,
     overdue_pb2,
+    own_funds_pb2,
     payout_pb2,
 )
 from pointclear.settlement.v1 import settlement_service_pb2 as pb
-from settlement import store
 from settlement.accounts.account import AccountEvent, Address, BankAccount
 from settlement.accounts.wire import event_payload
 from settlement.bank_simulator import PaymentRequest, bank_day
 from settlement.payouts.making import FORMATS
-from settlement.references import collateral_reference, leg_reference, structured
+from settlement.references import collateral_reference, leg_reference
 from settlement.service import SettlementService
 from tests.integration.test_settlement_cycle import (
     AUDIENCE,
@@ -452,22 +448,17 @@ def test_a_withdrawal_that_a_file_instructs_is_taken_back_only_when_the_bank_rej
 def test_the_operators_own_money_is_left_out_by_name(coalition: Coalition) -> None:
     worked_example(coalition)
     coalition.pay(coalition.settle().legs)
-    with coalition.engine.connect() as connection:
-        unit = store.unit_of(connection.connection.dbapi_connection, "CNY")
-    reference = structured("F000001")
-    fees = hub_account(unit, HubAccount.FEES)
-    posting = Posting(Code.PAY_OUT, fees, bank_settlement(unit), 10_000, Phase.PENDING)
-    (booked,) = coalition.run(
-        Book(f"leg/{reference}", "application/json", b"{}", (posting,), "CNY")
+    asked = own_funds_pb2.WithdrawOwnFundsRequest(
+        currency="CNY", number=1, account="hub.fees", amount=10_000
     )
-    assert isinstance(booked, Booked)
+    own = asyncio.run(coalition.service.withdraw_own_funds(asked, OPERATOR)).withdrawal
     both = TwoAccounts(coalition, {})
     (left_out,) = both.listed(SETTLEMENT).left_out
-    assert (left_out.reference, left_out.partner_id) == (reference, "")
+    assert (left_out.reference, left_out.partner_id) == (own.reference, "")
     assert left_out.reason == payout_pb2.LEFT_OUT_REASON_ACCOUNT_UNKNOWN
     with pytest.raises(Refused) as refused:
         both.make(SETTLEMENT)
-    assert f"{reference}: ACCOUNT_UNKNOWN" in refused.value.text
+    assert f"{own.reference}: ACCOUNT_UNKNOWN" in refused.value.text
 
 
 @pytest.mark.parametrize(

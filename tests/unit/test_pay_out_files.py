@@ -241,6 +241,9 @@ def test_only_pay_outs_that_wait_for_the_bank_are_due() -> None:
         recorded(5, 100, cancelled_index=200),
     )
     assert legs_due(legs) == (leg(1),)
+    # What reversals of bonuses gave back to the operator is paid to it, and no file knows where.
+    (own,) = legs_due([replace(recorded(0, 100), partner_id="hub")])
+    assert own == replace(leg(0), kind=PayOutKind.OWN_FUNDS, partner_id="hub")
 
 
 OTHERS = (
