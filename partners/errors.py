@@ -473,7 +473,8 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
         Reason.PERIOD_STATE: Rule(
             "FAILED_PRECONDITION",
             Retry.NEW_ID,
-            "Read the period's close checklist, or have the period reopened by two people.",
+            "Do what the period's close checklist says is missing, or have the period reopened by"
+            " two people.",
         ),
         Reason.EFFECTIVE_IN_PAST: Rule(
             "FAILED_PRECONDITION",

@@ -1,9 +1,10 @@
-"""`invoice issue`, `list`, `show`, `set` and `agreed`."""
+"""`invoice issue`, `list`, `show`, `set`, `agreed` and `details`."""
 
 from typing import Annotated, Any
 
 import typer
 
+from exchange.cli.billing_commands import address_text, details_app, details_document
 from exchange.cli.connection import connect
 from exchange.cli.documents import instant, money
 from exchange.cli.options import (
@@ -37,6 +38,7 @@ def invoice_app() -> typer.Typer:
     app.command("show", cls=Command)(show)
     app.command("set", cls=Command)(set_invoicing)
     app.command("agreed", cls=Command)(agreed)
+    app.add_typer(details_app(), name="details")
     return app
 
 
@@ -51,7 +53,8 @@ def issue(
 ) -> None:
     """Issue the invoices and credit notes of a month.
 
-    The month is over and all its windows are stated. Repeating it is harmless.
+    The month is over and all its windows are stated. Nothing is issued while a document that
+    charges tax lacks a party's billing details. Repeating it is harmless.
     """
     request = pb.IssueInvoicesRequest(currency=currency, month=month)
     with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
@@ -59,6 +62,7 @@ def issue(
             connection.settlement.IssueInvoices, request, ISSUE_TIMEOUT_S
         )
     rest = [_supply_document(each, currency) for each in response.not_invoiced]
+    unknown = list(response.parties_without_details)
     answer(
         as_json,
         {
@@ -67,8 +71,10 @@ def issue(
             "invoices": list(response.invoice_ids),
             "issued": response.issued,
             "not_invoiced": rest,
+            "parties_without_details": unknown,
         },
         f"{month}: {len(response.invoice_ids)} documents, {response.issued} of them issued now",
+        *([f"issued without address and tax number of: {', '.join(unknown)}"] if unknown else []),
         *([_rest_table(rest, currency)] if rest else []),
     )
 
@@ -126,7 +132,12 @@ def show(
     answer(
         as_json,
         document,
-        pairs((name.replace("_", " "), document[name]) for name in ("name", *shown)),
+        pairs(
+            (
+                *((name.replace("_", " "), document[name]) for name in ("name", *shown)),
+                *_details_rows(document),
+            )
+        ),
         table(
             ("corridor", "agreement", "promotion", "tax", "count", "points", "net", "tax amount"),
             [_line_row(each) for each in document["lines"]],
@@ -226,7 +237,29 @@ def invoice_document(invoice: pb.Invoice) -> dict[str, Any]:
         "windows": list(invoice.windows),
         "issued_at": instant(invoice.issued_at),
         "log_index": invoice.log_index,
+        # Null where nothing was recorded when the document was issued.
+        "supplier_details": (
+            details_document(invoice.supplier_details)
+            if invoice.HasField("supplier_details")
+            else None
+        ),
+        "customer_details": (
+            details_document(invoice.customer_details)
+            if invoice.HasField("customer_details")
+            else None
+        ),
     }
+
+
+def _details_rows(document: dict[str, Any]) -> list[tuple[str, str]]:
+    """Name, address and tax number of both parties, for people."""
+    rows = []
+    for side in ("supplier", "customer"):
+        details = document[f"{side}_details"]
+        if details:
+            known = (details["name"], address_text(details), details["tax_number"])
+            rows.append((f"{side} details", "; ".join(each for each in known if each)))
+    return rows
 
 
 def _line_document(line: pb.InvoiceLine, currency: str) -> dict[str, Any]:

@@ -90,6 +90,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         f"{_SETTLEMENT}/SetScheme": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
         # In whose name documents are issued, and the documents.
         f"{_SETTLEMENT}/SetInvoicing": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
+        f"{_SETTLEMENT}/SetBillingDetails": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
         f"{_SETTLEMENT}/IssueInvoices": Rule(Role.FINANCE_MAKER, Role.FINANCE_CHECKER),
         # What partners do about their own breaks they do themselves.
         f"{_SETTLEMENT}/AssignBreak": Rule(Role.FINANCE_MAKER),

@@ -91,8 +91,8 @@ class AccountEvent:
 def check_account(account: BankAccount, at: str = "account") -> BankAccount:
     """The account, if it is well-formed; raises Refused(FIELD_INVALID) naming the field."""
     check_identification(account, at)
-    _check_text(account.name, f"{at}.name", NAME_MAX, required=True)
-    _check_address(account.address, f"{at}.address")
+    check_text(account.name, f"{at}.name", NAME_MAX, required=True)
+    check_address(account.address, f"{at}.address")
     return account
 
 
@@ -168,16 +168,20 @@ def _check_clearing(account: BankAccount, at: str) -> None:
         raise _invalid(f"{at}.clearing_member", "this is no routing number: check its digits")
 
 
-def _check_address(address: Address, at: str) -> None:
-    _check_text(address.street, f"{at}.street", STREET_MAX)
-    _check_text(address.building, f"{at}.building", BUILDING_MAX)
-    _check_text(address.postcode, f"{at}.postcode", POSTCODE_MAX)
-    _check_text(address.town, f"{at}.town", TOWN_MAX, required=True)
+def check_address(address: Address, at: str) -> None:
+    """Raise Refused(FIELD_INVALID), naming the field, unless it can be written on a paper or into
+    a pay-out file.
+    """
+    check_text(address.street, f"{at}.street", STREET_MAX)
+    check_text(address.building, f"{at}.building", BUILDING_MAX)
+    check_text(address.postcode, f"{at}.postcode", POSTCODE_MAX)
+    check_text(address.town, f"{at}.town", TOWN_MAX, required=True)
     if not _COUNTRY.fullmatch(address.country):
         raise _invalid(f"{at}.country", "a country is named by two capital letters, such as DE")
 
 
-def _check_text(text: str, field: str, length_max: int, *, required: bool = False) -> None:
+def check_text(text: str, field: str, length_max: int, *, required: bool = False) -> None:
+    """Raise Refused(FIELD_INVALID) unless a text is printable and short enough."""
     if not text and not required:
         return
     if not 1 <= len(text) <= length_max or not text.isprintable() or text != text.strip():

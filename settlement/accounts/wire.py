@@ -34,7 +34,6 @@ def event_from_payload(payload: bytes, audience: str) -> AccountEvent:
 
 def account_from_proto(message: pb.BankAccount) -> BankAccount:
     """The account as a value; not checked yet."""
-    address = message.address
     return BankAccount(
         message.iban,
         message.other,
@@ -42,13 +41,19 @@ def account_from_proto(message: pb.BankAccount) -> BankAccount:
         message.clearing_system,
         message.clearing_member,
         message.name,
-        Address(address.street, address.building, address.postcode, address.town, address.country),
+        address_from_proto(message.address),
+    )
+
+
+def address_from_proto(message: pb.PostalAddress) -> Address:
+    """The address as a value; not checked yet."""
+    return Address(
+        message.street, message.building, message.postcode, message.town, message.country
     )
 
 
 def account_to_proto(account: BankAccount) -> pb.BankAccount:
     """The account as the wire shows it."""
-    address = account.address
     return pb.BankAccount(
         iban=account.iban,
         other=account.other,
@@ -56,13 +61,18 @@ def account_to_proto(account: BankAccount) -> pb.BankAccount:
         clearing_system=account.clearing_system,
         clearing_member=account.clearing_member,
         name=account.name,
-        address=pb.PostalAddress(
-            street=address.street,
-            building=address.building,
-            postcode=address.postcode,
-            town=address.town,
-            country=address.country,
-        ),
+        address=address_to_proto(account.address),
+    )
+
+
+def address_to_proto(address: Address) -> pb.PostalAddress:
+    """The address as the wire shows it."""
+    return pb.PostalAddress(
+        street=address.street,
+        building=address.building,
+        postcode=address.postcode,
+        town=address.town,
+        country=address.country,
     )
 
 

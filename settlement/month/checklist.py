@@ -15,6 +15,7 @@ from partners.points import currency_scale, format_amount
 from settlement import store as windows_store
 from settlement.checks.invariants import Finding, check_books
 from settlement.month import balances, issuing, store
+from settlement.month.billing.lacking import forbidding, lacks_text
 from settlement.month.period import Period
 from settlement.windows import WindowState
 
@@ -150,7 +151,9 @@ def _invoices(connection: Any, currency: str, period: Period) -> Item:
     except InvariantBroken as broken:
         return Item("invoices", State.BLOCKING, str(broken))
     if plan.missing:
-        return Item("invoices", State.BLOCKING, f"{len(plan.missing)} not issued")
+        lacks = forbidding(plan.missing)
+        why = f"; those with tax lack {lacks_text(lacks)}" if lacks else ""
+        return Item("invoices", State.BLOCKING, f"{len(plan.missing)} not issued{why}")
     return Item("invoices", State.DONE, f"{len(plan.documents)} issued")
 
 

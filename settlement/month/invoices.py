@@ -7,6 +7,8 @@ The rules:
   month, which names the invoices that it corrects. Amounts on a credit note are positive.
 - A document's number is its place in the series of its issuer, from 1, and part of its entry's key,
   `invoice/<issuer>/<series>/<n>`: the sequencer lets no number be given twice.
+- It holds the billing details of both parties as they were when it was issued, where any were
+  recorded; and its body is without them where none were, as all bodies were before there were any.
 - Lines and sums have all digits of the books. The operator's own documents are due in minor units:
   its net and each tax are rounded half-even, and the difference is booked (INVOICE_ROUNDING)
   between the partner's position and `hub.rounding`, so that position and invoice agree. What brands
@@ -15,12 +17,15 @@ The rules:
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 
 from partners.agreement import HUB
+from settlement.month.billing.details import BillingDetails, details_from
 from settlement.month.invoicing import Invoicing, Mode
 from settlement.month.supplies import Item, Pair, SupplyType, Title
+
+_DETAILS = ("supplier_details", "customer_details")
 
 
 class DocumentKind(StrEnum):
@@ -68,6 +73,9 @@ class Document:
     windows: tuple[str, ...]
     number: int = 0
     """In its series; 0 where it has none yet."""
+    supplier_details: BillingDetails | None = None
+    """Who the supplier was for tax law when it was issued; None where that was not recorded."""
+    customer_details: BillingDetails | None = None
 
     @property
     def total(self) -> int:
@@ -127,8 +135,14 @@ class Head:
     scale: int
     minor_unit: int
     names: Mapping[str, str]
-    """Of partners and `hub`, as their documents state them."""
+    """Of partners and `hub`, where their details do not state another."""
     windows: tuple[str, ...]
+    details: Mapping[str, BillingDetails] = field(default_factory=dict)
+    """Of partners and `hub`, as far as they were recorded."""
+
+    def name_of(self, party: str) -> str:
+        """What a party's documents call it."""
+        return self.details[party].name if party in self.details else self.names[party]
 
 
 def invoice_of(
@@ -190,8 +204,8 @@ def _document(
         head.currency,
         head.scale,
         pair,
-        head.names[pair.supplier],
-        head.names[pair.customer],
+        head.name_of(pair.supplier),
+        head.name_of(pair.customer),
         invoicing.mode,
         invoicing.agreement,
         invoicing.issuer(pair),
@@ -203,6 +217,8 @@ def _document(
         tax,
         net + tax - exact,
         head.windows,
+        supplier_details=head.details.get(pair.supplier),
+        customer_details=head.details.get(pair.customer),
     )
 
 
@@ -242,9 +258,11 @@ def _order(title: Title) -> tuple[str | int | bool, ...]:
 
 def document_body(document: Document) -> bytes:
     """The one form of a document."""
-    return json.dumps(
-        asdict(document), sort_keys=True, separators=(",", ":"), ensure_ascii=False
-    ).encode()
+    values = asdict(document)
+    for name in _DETAILS:
+        if values[name] is None:
+            del values[name]
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def document_from(body: bytes) -> Document:
@@ -252,9 +270,11 @@ def document_from(body: bytes) -> Document:
     values = json.loads(body)
     pair = values.pop("pair")
     items = [Item(**{**each, "title": Title(**each["title"])}) for each in values.pop("items")]
+    details = {name: details_from(values.pop(name)) for name in _DETAILS if name in values}
     return Document(
         **{
             **values,
+            **details,
             "kind": DocumentKind(values["kind"]),
             "mode": Mode(values["mode"]),
             "pair": Pair(pair["supplier"], pair["customer"], SupplyType(pair["type"])),

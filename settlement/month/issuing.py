@@ -7,7 +7,8 @@ and goes on behind them. Should two processes ever believe that it is their turn
 same number, and the sequencer books one of the two: numbers are read before documents.
 
 A step that finds a mismatch stops: where the supplies of the month are not what its statements say,
-or a document would be another one now than when it was issued, nothing is booked.
+a document would be another one now than when it was issued, or one must not be issued as it is,
+nothing is booked.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,8 @@ from settlement.lines.line import Line
 from settlement.lines.line_file import lines_in
 from settlement.lines.store import stored_line_file
 from settlement.month import store
+from settlement.month.billing.lacking import check_issuable
+from settlement.month.billing.store import details_in_effect
 from settlement.month.invoices import Document, DocumentKind, Head, document_body, entry_key
 from settlement.month.period import Period
 from settlement.month.planning import NotInvoiced, Planning
@@ -69,10 +72,12 @@ class Plan:
 async def issue(books: Books, currency: str, period: Period) -> tuple[Plan, tuple[Document, ...]]:
     """Issue what is missing of a month. Returns the plan with all numbers, and what was new.
 
-    Raises Refused(WINDOW_STATE) while the month may still change.
+    Raises Refused: WINDOW_STATE while the month may still change, PERIOD_STATE where a document
+    charges tax and lacks what the law asks of it then.
     """
     async with books.settling():
         plan: Plan = await books.read(plan_month, currency, period)
+        check_issuable(plan.missing)
         issued = []
         last = dict(plan.last_numbers)
         for document in plan.missing:
@@ -142,6 +147,7 @@ def plan_month(connection: Any, currency: str, period: Period) -> Plan:
         scale.minor_unit,
         store.names_of(connection, currency),
         windows,
+        details_in_effect(connection, currency),
     )
     planned = Planning(
         head,

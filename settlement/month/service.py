@@ -18,6 +18,8 @@ from settlement import store as windows_store
 from settlement.course import Course
 from settlement.month import issuing, recording, store, wire
 from settlement.month.ageing import AgedLeg, AgedPosition
+from settlement.month.billing.lacking import parties_without_details
+from settlement.month.billing.service import Billing
 from settlement.month.closing.service import Closing
 from settlement.month.confirming.service import Confirming
 from settlement.month.invoices import Document
@@ -39,6 +41,9 @@ class Month:
         self.get_close_checklist = closing.get_close_checklist
         self.lock_period = closing.lock_period
         self.reopen_period = closing.reopen_period
+        billing = Billing(course, self._currency)
+        self.set_billing_details = billing.set_billing_details
+        self.list_billing_details = billing.list_billing_details
         confirming = Confirming(course, audience, signers)
         self.get_balance_confirmation = confirming.get_balance_confirmation
         self.confirm_balance = confirming.confirm_balance
@@ -84,6 +89,7 @@ class Month:
             invoice_ids=[each.invoice_id for each in plan.documents],
             issued=len(issued),
             not_invoiced=map(wire.not_invoiced_message, plan.not_invoiced),
+            parties_without_details=parties_without_details(issued),
         )
 
     async def list_invoices(

@@ -8,6 +8,7 @@ from partners.wire import parse_strictly, time_to_proto
 from pointclear.settlement.v1 import month_pb2 as pb
 from settlement.month.ageing import AgedLeg, AgedPosition
 from settlement.month.balances import SHOWN_MAX, Balance
+from settlement.month.billing.wire import details_message
 from settlement.month.checklist import Item as CloseItem
 from settlement.month.invoices import Document, DocumentKind
 from settlement.month.invoicing import Invoicing, Mode
@@ -51,6 +52,7 @@ def invoice_message(
 ) -> pb.Invoice:
     """A document, with its lines or without."""
     pair = document.pair
+    supplier, customer = document.supplier_details, document.customer_details
     return pb.Invoice(
         invoice_id=document.invoice_id,
         name=document.name,
@@ -86,6 +88,8 @@ def invoice_message(
         windows=document.windows,
         issued_at=time_to_proto(issued_at),
         log_index=log_index,
+        supplier_details=details_message(supplier) if supplier else None,
+        customer_details=details_message(customer) if customer else None,
     )
 
 

@@ -16,7 +16,9 @@ from uuid import UUID
 
 import pytest
 
+from pointclear.settlement.v1 import billing_pb2 as billing_pb
 from pointclear.settlement.v1 import settlement_service_pb2 as pb
+from pointclear.settlement.v1.account_pb2 import PostalAddress
 from settlement.bank_simulator import PaymentRequest, bank_day
 from tests.acceptance.coalition import (
     BLOCK,
@@ -135,6 +137,19 @@ def office() -> Iterator[Office]:
         for brand in BRANDS:
             how = ("--supply", "value", "--how", "supplier", "--currency", CURRENCY)
             opened.run("invoice", "set", "--supplier", brand, *how)
+        # The operator's fees are taxed; what brands supply is not, so they need no number.
+        for party in ("hub", *BRANDS):
+            request = billing_pb.SetBillingDetailsRequest(
+                currency=CURRENCY,
+                party=party,
+                details=billing_pb.BillingDetails(
+                    name=party,
+                    address=PostalAddress(town="London", country="GB"),
+                    tax_number="GB980780684" if party == "hub" else "",
+                ),
+            )
+            operator = members.operator
+            operator.call(operator.settlement.SetBillingDetails, request)
         for window_id, following in zip(WINDOWS[:2], NEXT_DAYS[:2], strict=True):
             opened.trade()
             opened.close(window_id, following)
@@ -169,13 +184,42 @@ def test_servers_that_issue_at_once_or_are_killed_leave_series_without_gap_or_do
     assert len(pairs) == 9
 
 
+def test_billing_details_come_from_a_file_or_change_what_holds(office: Office) -> None:
+    written = {
+        "name": "Borealis Vielflieger GmbH",
+        "street": "Hauptstrasse",
+        "town": "Frankfurt",
+        "country": "DE",
+        "tax_number": "DE136695976",
+    }
+    file = office.home / "borealis.json"
+    file.write_text(json.dumps(written))
+    details = ("invoice", "details", "set", "borealis", "--currency", CURRENCY)
+    assert office.run(*details, "--file", str(file))["is_in_effect"]
+    moved = office.run(*details, "--street", "Ringstrasse")
+    assert moved == {**moved, **written, "street": "Ringstrasse"}
+    wrong = office.try_(*details, "--tax-number", "DE136695977")
+    assert wrong.returncode == REFUSED
+    assert json.loads(wrong.stderr)["error"]["field"] == "details.tax_number"
+    own = office.members["borealis"].connection.profile.directory
+    shown = office.run("invoice", "details", "show", as_=own)["details"]
+    assert [(each["party"], each["is_in_effect"]) for each in shown] == [
+        *(("borealis", False), ("borealis", False), ("borealis", True), ("hub", True)),
+    ]
+    assert shown[2] == moved
+
+
 def test_a_later_reversal_makes_a_credit_note_that_names_the_invoice(office: Office) -> None:
     borealis = office.members["borealis"]
     reverse(borealis, reversal(borealis, UUID(bytes=office.first_transfer), 50))
     office.close(WINDOWS[2], NEXT_DAYS[2])
     answer = office.run("invoice", "issue", FEBRUARY, "--currency", CURRENCY)
     assert not answer["not_invoiced"]
+    assert not answer["parties_without_details"]
     (note,) = office.invoices(FEBRUARY)
+    assert note["supplier_name"] == "Borealis Vielflieger GmbH"
+    assert note["supplier_details"]["tax_number"] == "DE136695976"
+    assert note["customer_details"]["name"] == "aurora"
     assert (note["kind"], note["supplier"], note["customer"]) == (
         *("CREDIT_NOTE", "borealis", "aurora"),
     )

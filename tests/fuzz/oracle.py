@@ -54,6 +54,7 @@ WRITING = (
     *("OpenWindow", "CloseWindow", "SettleWindow", "ImportBankFile", "SetScheme"),
     "ResolveSuspense",
     *("SetInvoicing", "IssueInvoices", "LockPeriod", "ReopenPeriod", "ConfirmBalance"),
+    "SetBillingDetails",
     *("Act", "AddOperator", "GrantRole", "WithdrawRole"),
     *(
         "SetSwitches",

@@ -58,6 +58,7 @@ from pointclear.settlement.v1 import account_pb2 as accounts
 from pointclear.settlement.v1 import adjustment_pb2 as adjustments
 from pointclear.settlement.v1 import approval_pb2 as approval
 from pointclear.settlement.v1 import bank_pb2 as bank
+from pointclear.settlement.v1 import billing_pb2 as billing
 from pointclear.settlement.v1 import collateral_pb2 as collateral
 from pointclear.settlement.v1 import month_pb2 as month
 from pointclear.settlement.v1 import overdue_pb2 as overdue
@@ -870,6 +871,26 @@ def good_requests() -> dict[str, Message]:
                 agreement="SB-7",
                 series="SB",
             ),
+        ),
+        "SetBillingDetails": billing.SetBillingDetailsRequest(
+            currency=make.CURRENCY,
+            party="bakery",
+            details=billing.BillingDetails(
+                name="Bakery GmbH",
+                address=accounts.PostalAddress(
+                    street="Hauptstrasse",
+                    building="1",
+                    postcode="60311",
+                    town="Frankfurt",
+                    country="DE",
+                ),
+                tax_number="DE136695976",
+                tax_country="DE",
+            ),
+            effective_from="2026-08-01",
+        ),
+        "ListBillingDetails": billing.ListBillingDetailsRequest(
+            currency=make.CURRENCY, party="bakery"
         ),
         "ListInvoicing": month.ListInvoicingRequest(currency=make.CURRENCY),
         "IssueInvoices": month.IssueInvoicesRequest(currency=make.CURRENCY, month="2026-07"),

@@ -31,6 +31,8 @@ from partners.signers import Signers
 from partners.signing import verify_with
 from partners.store import load_keys
 from partners.wire import envelope_from_proto, envelope_to_proto
+from pointclear.settlement.v1 import account_pb2 as accounts_pb
+from pointclear.settlement.v1 import billing_pb2 as billing_pb
 from pointclear.settlement.v1 import month_pb2 as pb
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement_pb
 from settlement import store
@@ -38,6 +40,8 @@ from settlement.bank_simulator import PaymentRequest, bank_day
 from settlement.checks.invariants import check_books
 from settlement.lines.store import stored_line_file
 from settlement.month.audit.export import export_audit
+from settlement.month.billing import store as billing_store
+from settlement.month.billing.details import BillingDetails
 from settlement.month.locks import Standing, check_unlocked, lock_entry
 from settlement.month.period import Period
 from settlement.month.relating import adjustment_period, day_related_to
@@ -53,6 +57,7 @@ OPERATOR = Caller("operator", "finance")
 STATEMENTS = make.signer("exchange", Purpose.STATEMENTS)
 JULY, AUGUST = "2026-07", "2026-08"
 WINDOWS = ("cny-2026-07-15", "cny-2026-07-31", "cny-2026-08-03")
+TAX_NUMBER = "GB980780684"
 TERMS = [make.terms_of(payload) for payload in RICH.values()]
 
 
@@ -132,6 +137,22 @@ class Office:
         request = pb.SetInvoicingRequest(currency=make.CURRENCY, invoicing=invoicing)
         self.call("set_invoicing", request)
 
+    def bill(self, party: str, tax_number: str = "", since: str = "", **details: str) -> None:
+        """Record who a party is on documents."""
+        request = billing_pb.SetBillingDetailsRequest(
+            currency=make.CURRENCY,
+            party=party,
+            details=billing_pb.BillingDetails(
+                name=f"{party} Ltd",
+                address=accounts_pb.PostalAddress(
+                    street="High Street", town="London", country="GB", **details
+                ),
+                tax_number=tax_number,
+            ),
+            effective_from=since,
+        )
+        self.call("set_billing_details", request)
+
     def settle(self, window_id: str) -> None:
         """Have the bank confirm whatever is asked for, until the window is settled."""
         settling = settlement_pb.SettleWindowRequest(window_id=window_id)
@@ -186,6 +207,8 @@ def office(database: Database) -> Office:
     for number, terms in enumerate(TERMS[:3], 1):
         opened.run(make.reverse(10 + number, number, 4, terms.target_partner))
     opened.run(make.an_order(21, TERMS[1], source_points=10 * TERMS[1].increment_source_points))
+    for party in (*make.BRANDS, "hub"):
+        opened.bill(party, TAX_NUMBER)
     return opened
 
 
@@ -386,6 +409,63 @@ def test_a_partner_sees_its_own_documents_and_no_others(office: Office) -> None:
     assert refused.value.reason is Reason.INVOICE_UNKNOWN
     with pytest.raises(Refused):
         office.invoices(fuel, partner_id="deli")
+
+
+def test_a_document_keeps_the_details_with_which_it_was_issued(office: Office) -> None:
+    everybody(office)
+    office.issue()
+    asked = {"invoice_id": "deli/SB-VAL/1"}
+    before = paper(office, "INVOICE", "PDF", asked)
+    shown = office.invoice("deli/SB-VAL/1")
+    assert shown.supplier_details.tax_number == TAX_NUMBER
+    assert shown.supplier_name == shown.supplier_details.name == "fuel Ltd"
+    ((records,),) = office.database.ask("SELECT count(*) FROM record")
+    office.bill("fuel", TAX_NUMBER)
+    # It says what was said last.
+    assert office.database.ask("SELECT count(*) FROM record") == [(records,)]
+    office.bill("fuel", TAX_NUMBER, building="7")
+    office.bill("fuel", TAX_NUMBER, "9999-01-01", building="8")
+    assert office.invoice("deli/SB-VAL/1") == shown
+    assert paper(office, "INVOICE", "PDF", asked) == before
+    office.close(WINDOWS[2], date(2026, 9, 1))
+    office.issue(AUGUST)
+    (later, *_) = [each for each in office.invoices(month=AUGUST) if each.supplier == "fuel"]
+    assert later.supplier_details.address.building == "7"
+    # A partner is shown its own and the operator's, with what is to come.
+    request = billing_pb.ListBillingDetailsRequest()
+    own = office.call("list_billing_details", request, Caller("partner", "fuel")).versions
+    assert [(each.party, each.is_in_effect) for each in own] == [
+        *(("fuel", False), ("fuel", True), ("fuel", False), ("hub", True)),
+    ]
+    request.party = "deli"
+    with pytest.raises(Refused) as refused:
+        office.call("list_billing_details", request, Caller("partner", "fuel"))
+    assert refused.value.reason is Reason.PARTNER_UNKNOWN
+
+
+def test_no_document_charges_tax_without_what_the_law_asks_of_it(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everybody(office)
+    known = billing_store.details_in_effect
+
+    def forgotten(connection: Any, currency: str) -> dict[str, BillingDetails]:
+        found = known(connection, currency)
+        return {each: found[each] for each in ("fuel", "deli")}
+
+    monkeypatch.setattr("settlement.month.issuing.details_in_effect", forgotten)
+    office.bill("fuel")
+    with pytest.raises(Refused, match="tax number of fuel") as refused:
+        office.issue()
+    assert (refused.value.reason, refused.value.field) == (Reason.PERIOD_STATE, "month")
+    assert "the billing details of" in refused.value.text
+    assert refused.value.text.partition(" lack ")[2].partition(":")[0] in (
+        checklist(office)["invoices"].found
+    )
+    assert not office.invoices()
+    # Where no tax is charged the law may ask nothing, and it is for people to judge.
+    monkeypatch.setattr("settlement.month.issuing.check_issuable", lambda _documents: None)
+    assert office.issue().parties_without_details == ["grocery", "hub"]
 
 
 def test_lines_that_are_not_the_statements_stop_the_step(

@@ -35,6 +35,7 @@ READINGS = {
     *("ListPairLegs", "ListOwnFunds"),
     *("ListBankFiles", "ListSuspense"),
     *("ListInvoicing", "ListInvoices", "GetInvoice", "GetBalanceConfirmation"),
+    "ListBillingDetails",
     *("GetAgeing", "GetAccruals", "GetPromotionCosts", "DownloadMonthPaper"),
     *("GetCloseChecklist", "ExportAudit"),
 }

@@ -1,7 +1,12 @@
 """An invoice or a credit note as a paper. Pure but for the typesetter.
 
 It shows what the entry in the log says and nothing else, and its date is the log's: the same bytes
-come out whenever it is asked for.
+come out whenever it is asked for. With the parties' billing details it has what tax law asks of an
+invoice; without, it is the paper that it was before there were any.
+
+Source: Council Directive 2006/112/EC, Art. 226: date of issue and of supply, number, names,
+addresses and tax numbers, nature and extent, taxable amount, rate and tax, and "Self-billing" where
+the customer issues it.
 """
 
 import hashlib
@@ -10,8 +15,12 @@ from typing import Any
 
 from partners.agreement import HUB
 from partners.points import CurrencyScale, currency_scale
+from settlement.month.billing.details import BillingDetails
+from settlement.month.billing.lacking import charges_tax
+from settlement.month.billing.tax_numbers import label_of
 from settlement.month.invoices import Document, DocumentKind, document_body, entry_key
 from settlement.month.invoicing import Mode
+from settlement.month.period import Period
 from settlement.month.store import Issued
 from settlement.month.supplies import Item, SupplyType
 from settlement.reports.typesetting import count, figure, typeset
@@ -23,26 +32,35 @@ SUPPLIES = {
     SupplyType.PROMOTION: "Bonus points honoured for the customer",
 }
 NO_MONEY = "Nothing is to be paid on this paper: it is settled by the statements of its windows."
+BRITISH_SELF_BILLING = "The VAT shown is your output tax due to HMRC."
+"""What a self-billed invoice must say to a supplier who is registered in the United Kingdom.
+
+Source: HMRC, VAT Notice 700/62.
+"""
 WINDOWS_NAMED_MAX = 4
 """Windows that are named one by one."""
 
 Cells = dict[str, Any]
 
 
-def invoice_pdf(issued: Issued, operator: str) -> bytes:
-    """The document as PDF; `operator` is the operator's name."""
+def invoice_pdf(issued: Issued) -> bytes:
+    """The document as PDF."""
     document = issued.document
     currency = currency_scale(document.currency)
     is_note = document.kind is DocumentKind.CREDIT_NOTE
     data = {
         "title": _title(document),
         "heading": "What is credited" if is_note else "What was supplied",
-        "issuer": _issuer(document, operator),
+        "issuer": _issuer(document),
         "name": document.customer_name,
         "mark": document.name,
+        # A self-billed document is not from its supplier; before there were details it said so.
+        "sides": ["Supplier", "Customer"] if _for_tax(document) else ["From", "To"],
         "supplier_name": document.supplier_name,
+        "supplier_lines": _party_lines(document.supplier_details),
         "customer_name": document.customer_name,
-        "month": document.month,
+        "customer_lines": _party_lines(document.customer_details),
+        "period": _period(document),
         "supply": SUPPLIES[document.pair.type],
         "particulars": _particulars(document),
         "currency": document.currency,
@@ -62,11 +80,36 @@ def _title(document: Document) -> str:
     return f"Self-billed {title.lower()}" if document.mode is Mode.SELF_BILLED else title
 
 
-def _issuer(document: Document, operator: str) -> str:
-    if document.issuer == HUB:
-        return operator
+def _issuer(document: Document) -> str:
     by_customer = document.mode is Mode.SELF_BILLED
     return document.customer_name if by_customer else document.supplier_name
+
+
+def _for_tax(document: Document) -> bool:
+    """Whether anything is known of its parties but their names."""
+    return bool(document.supplier_details or document.customer_details)
+
+
+def _party_lines(details: BillingDetails | None) -> list[str]:
+    """A party's address and number, one below the other."""
+    if details is None:
+        return []
+    address = details.address
+    lines = [
+        f"{address.street} {address.building}".strip(),
+        f"{f'{address.postcode} {address.town}'.strip()}, {address.country}",
+    ]
+    if details.tax_number:
+        lines.append(f"{label_of(details.registered_in)} {details.tax_number}")
+    return [each for each in lines if each]
+
+
+def _period(document: Document) -> list[str]:
+    """When it was supplied. A credit note's lines say what months they take back."""
+    if document.kind is DocumentKind.CREDIT_NOTE or not _for_tax(document):
+        return ["Month", document.month]
+    month = Period.of_month(document.month)
+    return ["Supplied", f"{month.first} to {month.last}"]
 
 
 def _particulars(document: Document) -> list[list[str]]:
@@ -74,7 +117,13 @@ def _particulars(document: Document) -> list[list[str]]:
     if document.corrects:
         facts.append(["Corrects", ", ".join(document.corrects)])
     if document.mode is Mode.SELF_BILLED:
-        facts.append(["Self-billing", f"by the customer, under {document.agreement}"])
+        how = "by the customer, under"
+        if _for_tax(document):
+            how = "issued by the customer in the supplier's name, under the agreement"
+        facts.append(["Self-billing", f"{how} {document.agreement}"])
+        supplier = document.supplier_details
+        if supplier and supplier.registered_in == "GB" and charges_tax(document):
+            facts.append(["Note to the supplier", BRITISH_SELF_BILLING])
     elif document.agreement:
         facts.append(["Under", document.agreement])
     return facts
@@ -113,6 +162,11 @@ def _sums(document: Document, currency: CurrencyScale) -> list[Cells]:
         base = figure(each.net, currency)
         name = f"Tax {each.tax_code}, {_percent(each.basis_points)}"
         rows.append(row(f"{name} of {base['figure']}{base['beyond']}", each.tax))
+    # What bears no tax is said as what bears some is, as soon as the paper is to stand for tax.
+    untaxed = sum(each.net for each in document.items if not each.title.tax_code)
+    if untaxed and _for_tax(document):
+        base = figure(untaxed, currency)
+        rows.append(row(f"No tax, of {base['figure']}{base['beyond']}", 0))
     if document.rounding:
         rows.append(row("Of it, rounding to whole minor units", document.rounding))
     return rows

@@ -61,8 +61,7 @@ class Papers:
 
     async def _invoice(self, request: pb.DownloadMonthPaperRequest, caller: Caller) -> bytes:
         issued = await self.issued_of(request.invoice_id, caller)
-        names = await self.course.read(store.names_of, issued.document.currency)
-        return await asyncio.to_thread(invoice_pdf, issued, names["hub"])
+        return await asyncio.to_thread(invoice_pdf, issued)
 
     async def _balance(self, request: pb.DownloadMonthPaperRequest, caller: Caller) -> bytes:
         asked = pb.GetBalanceConfirmationRequest(

@@ -12,6 +12,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from pointclear.common.v1 import envelope_pb2 as _envelope_pb2
+from pointclear.settlement.v1 import billing_pb2 as _billing_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -464,6 +465,8 @@ class Invoice(_message.Message):
     WINDOWS_FIELD_NUMBER: _builtins.int
     ISSUED_AT_FIELD_NUMBER: _builtins.int
     LOG_INDEX_FIELD_NUMBER: _builtins.int
+    SUPPLIER_DETAILS_FIELD_NUMBER: _builtins.int
+    CUSTOMER_DETAILS_FIELD_NUMBER: _builtins.int
     invoice_id: _builtins.str
     """Its issuer, series and number, such as `hub/FEE/1`."""
     name: _builtins.str
@@ -526,6 +529,14 @@ class Invoice(_message.Message):
     def issued_at(self) -> _timestamp_pb2.Timestamp:
         """When it was issued, by the log's clock."""
 
+    @_builtins.property
+    def supplier_details(self) -> _billing_pb2.BillingDetails:
+        """Who the supplier was for tax law when it was issued; unset where that was not recorded."""
+
+    @_builtins.property
+    def customer_details(self) -> _billing_pb2.BillingDetails:
+        """Who the customer was."""
+
     def __init__(
         self,
         *,
@@ -555,10 +566,12 @@ class Invoice(_message.Message):
         windows: _abc.Iterable[_builtins.str] | None = ...,
         issued_at: _timestamp_pb2.Timestamp | None = ...,
         log_index: _builtins.int = ...,
+        supplier_details: _billing_pb2.BillingDetails | None = ...,
+        customer_details: _billing_pb2.BillingDetails | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["issued_at", b"issued_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["customer_details", b"customer_details", "issued_at", b"issued_at", "supplier_details", b"supplier_details"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement", "corrects", b"corrects", "currency", b"currency", "customer", b"customer", "customer_name", b"customer_name", "invoice_id", b"invoice_id", "is_credit_note", b"is_credit_note", "issued_at", b"issued_at", "issuer", b"issuer", "lines", b"lines", "log_index", b"log_index", "mode", b"mode", "month", b"month", "name", b"name", "net", b"net", "number", b"number", "rounding", b"rounding", "scale", b"scale", "series", b"series", "supplier", b"supplier", "supplier_name", b"supplier_name", "tax", b"tax", "taxes", b"taxes", "total", b"total", "type", b"type", "windows", b"windows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement", "corrects", b"corrects", "currency", b"currency", "customer", b"customer", "customer_details", b"customer_details", "customer_name", b"customer_name", "invoice_id", b"invoice_id", "is_credit_note", b"is_credit_note", "issued_at", b"issued_at", "issuer", b"issuer", "lines", b"lines", "log_index", b"log_index", "mode", b"mode", "month", b"month", "name", b"name", "net", b"net", "number", b"number", "rounding", b"rounding", "scale", b"scale", "series", b"series", "supplier", b"supplier", "supplier_details", b"supplier_details", "supplier_name", b"supplier_name", "tax", b"tax", "taxes", b"taxes", "total", b"total", "type", b"type", "windows", b"windows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -637,6 +650,7 @@ class IssueInvoicesResponse(_message.Message):
     INVOICE_IDS_FIELD_NUMBER: _builtins.int
     ISSUED_FIELD_NUMBER: _builtins.int
     NOT_INVOICED_FIELD_NUMBER: _builtins.int
+    PARTIES_WITHOUT_DETAILS_FIELD_NUMBER: _builtins.int
     issued: _builtins.int
     """How many of them were issued by this call."""
     @_builtins.property
@@ -647,16 +661,21 @@ class IssueInvoicesResponse(_message.Message):
     def not_invoiced(self) -> _containers.RepeatedCompositeFieldContainer[Global___NotInvoiced]:
         """What is not invoiced here."""
 
+    @_builtins.property
+    def parties_without_details(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Parties whose billing details were not recorded, so that documents issued by this call are without them."""
+
     def __init__(
         self,
         *,
         invoice_ids: _abc.Iterable[_builtins.str] | None = ...,
         issued: _builtins.int = ...,
         not_invoiced: _abc.Iterable[Global___NotInvoiced] | None = ...,
+        parties_without_details: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["invoice_ids", b"invoice_ids", "issued", b"issued", "not_invoiced", b"not_invoiced"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["invoice_ids", b"invoice_ids", "issued", b"issued", "not_invoiced", b"not_invoiced", "parties_without_details", b"parties_without_details"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,6 +7,7 @@ from pointclear.settlement.v1 import account_pb2 as pointclear_dot_settlement_do
 from pointclear.settlement.v1 import adjustment_pb2 as pointclear_dot_settlement_dot_v1_dot_adjustment__pb2
 from pointclear.settlement.v1 import approval_pb2 as pointclear_dot_settlement_dot_v1_dot_approval__pb2
 from pointclear.settlement.v1 import bank_pb2 as pointclear_dot_settlement_dot_v1_dot_bank__pb2
+from pointclear.settlement.v1 import billing_pb2 as pointclear_dot_settlement_dot_v1_dot_billing__pb2
 from pointclear.settlement.v1 import collateral_pb2 as pointclear_dot_settlement_dot_v1_dot_collateral__pb2
 from pointclear.settlement.v1 import month_pb2 as pointclear_dot_settlement_dot_v1_dot_month__pb2
 from pointclear.settlement.v1 import overdue_pb2 as pointclear_dot_settlement_dot_v1_dot_overdue__pb2
@@ -152,6 +153,16 @@ class SettlementServiceStub:
                 '/pointclear.settlement.v1.SettlementService/ListInvoicing',
                 request_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.ListInvoicingRequest.SerializeToString,
                 response_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.ListInvoicingResponse.FromString,
+                _registered_method=True)
+        self.SetBillingDetails = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/SetBillingDetails',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_billing__pb2.SetBillingDetailsRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_billing__pb2.SetBillingDetailsResponse.FromString,
+                _registered_method=True)
+        self.ListBillingDetails = channel.unary_unary(
+                '/pointclear.settlement.v1.SettlementService/ListBillingDetails',
+                request_serializer=pointclear_dot_settlement_dot_v1_dot_billing__pb2.ListBillingDetailsRequest.SerializeToString,
+                response_deserializer=pointclear_dot_settlement_dot_v1_dot_billing__pb2.ListBillingDetailsResponse.FromString,
                 _registered_method=True)
         self.IssueInvoices = channel.unary_unary(
                 '/pointclear.settlement.v1.SettlementService/IssueInvoices',
@@ -589,6 +600,20 @@ class SettlementServiceServicer:
 
     def ListInvoicing(self, request, context):
         """How supplies are invoiced.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetBillingDetails(self, request, context):
+        """Operators: who a party is on documents that are issued from now on, or from a day on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBillingDetails(self, request, context):
+        """Who parties are on documents: every version that was recorded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1110,6 +1135,16 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.ListInvoicing,
                     request_deserializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.ListInvoicingRequest.FromString,
                     response_serializer=pointclear_dot_settlement_dot_v1_dot_month__pb2.ListInvoicingResponse.SerializeToString,
+            ),
+            'SetBillingDetails': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetBillingDetails,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_billing__pb2.SetBillingDetailsRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_billing__pb2.SetBillingDetailsResponse.SerializeToString,
+            ),
+            'ListBillingDetails': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBillingDetails,
+                    request_deserializer=pointclear_dot_settlement_dot_v1_dot_billing__pb2.ListBillingDetailsRequest.FromString,
+                    response_serializer=pointclear_dot_settlement_dot_v1_dot_billing__pb2.ListBillingDetailsResponse.SerializeToString,
             ),
             'IssueInvoices': grpc.unary_unary_rpc_method_handler(
                     servicer.IssueInvoices,
@@ -1960,6 +1995,60 @@ class SettlementService:
             '/pointclear.settlement.v1.SettlementService/ListInvoicing',
             pointclear_dot_settlement_dot_v1_dot_month__pb2.ListInvoicingRequest.SerializeToString,
             pointclear_dot_settlement_dot_v1_dot_month__pb2.ListInvoicingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetBillingDetails(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/SetBillingDetails',
+            pointclear_dot_settlement_dot_v1_dot_billing__pb2.SetBillingDetailsRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_billing__pb2.SetBillingDetailsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBillingDetails(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pointclear.settlement.v1.SettlementService/ListBillingDetails',
+            pointclear_dot_settlement_dot_v1_dot_billing__pb2.ListBillingDetailsRequest.SerializeToString,
+            pointclear_dot_settlement_dot_v1_dot_billing__pb2.ListBillingDetailsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -9,6 +9,7 @@ from pointclear.settlement.v1 import account_pb2 as _account_pb2
 from pointclear.settlement.v1 import adjustment_pb2 as _adjustment_pb2
 from pointclear.settlement.v1 import approval_pb2 as _approval_pb2
 from pointclear.settlement.v1 import bank_pb2 as _bank_pb2
+from pointclear.settlement.v1 import billing_pb2 as _billing_pb2
 from pointclear.settlement.v1 import collateral_pb2 as _collateral_pb2
 from pointclear.settlement.v1 import month_pb2 as _month_pb2
 from pointclear.settlement.v1 import overdue_pb2 as _overdue_pb2
@@ -100,6 +101,10 @@ class SettlementServiceStub:
     """
     ListInvoicing: _grpc.UnaryUnaryMultiCallable[_month_pb2.ListInvoicingRequest, _month_pb2.ListInvoicingResponse]
     """How supplies are invoiced."""
+    SetBillingDetails: _grpc.UnaryUnaryMultiCallable[_billing_pb2.SetBillingDetailsRequest, _billing_pb2.SetBillingDetailsResponse]
+    """Operators: who a party is on documents that are issued from now on, or from a day on."""
+    ListBillingDetails: _grpc.UnaryUnaryMultiCallable[_billing_pb2.ListBillingDetailsRequest, _billing_pb2.ListBillingDetailsResponse]
+    """Who parties are on documents: every version that was recorded."""
     IssueInvoices: _grpc.UnaryUnaryMultiCallable[_month_pb2.IssueInvoicesRequest, _month_pb2.IssueInvoicesResponse]
     """Operators: issues the invoices and credit notes of a month. Repeating it is harmless."""
     ListInvoices: _grpc.UnaryUnaryMultiCallable[_month_pb2.ListInvoicesRequest, _month_pb2.ListInvoicesResponse]
@@ -298,6 +303,10 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     """
     ListInvoicing: _aio.UnaryUnaryMultiCallable[_month_pb2.ListInvoicingRequest, _month_pb2.ListInvoicingResponse]  # type: ignore[assignment]
     """How supplies are invoiced."""
+    SetBillingDetails: _aio.UnaryUnaryMultiCallable[_billing_pb2.SetBillingDetailsRequest, _billing_pb2.SetBillingDetailsResponse]  # type: ignore[assignment]
+    """Operators: who a party is on documents that are issued from now on, or from a day on."""
+    ListBillingDetails: _aio.UnaryUnaryMultiCallable[_billing_pb2.ListBillingDetailsRequest, _billing_pb2.ListBillingDetailsResponse]  # type: ignore[assignment]
+    """Who parties are on documents: every version that was recorded."""
     IssueInvoices: _aio.UnaryUnaryMultiCallable[_month_pb2.IssueInvoicesRequest, _month_pb2.IssueInvoicesResponse]  # type: ignore[assignment]
     """Operators: issues the invoices and credit notes of a month. Repeating it is harmless."""
     ListInvoices: _aio.UnaryUnaryMultiCallable[_month_pb2.ListInvoicesRequest, _month_pb2.ListInvoicesResponse]  # type: ignore[assignment]
@@ -619,6 +628,22 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_month_pb2.ListInvoicingResponse, _abc.Awaitable[_month_pb2.ListInvoicingResponse]]:
         """How supplies are invoiced."""
+
+    @_abc_1.abstractmethod
+    def SetBillingDetails(
+        self,
+        request: _billing_pb2.SetBillingDetailsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_billing_pb2.SetBillingDetailsResponse, _abc.Awaitable[_billing_pb2.SetBillingDetailsResponse]]:
+        """Operators: who a party is on documents that are issued from now on, or from a day on."""
+
+    @_abc_1.abstractmethod
+    def ListBillingDetails(
+        self,
+        request: _billing_pb2.ListBillingDetailsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_billing_pb2.ListBillingDetailsResponse, _abc.Awaitable[_billing_pb2.ListBillingDetailsResponse]]:
+        """Who parties are on documents: every version that was recorded."""
 
     @_abc_1.abstractmethod
     def IssueInvoices(

@@ -1,0 +1,1 @@
+"""Who parties are for tax law: their billing details, as documents show them."""
