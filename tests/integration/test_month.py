@@ -478,7 +478,7 @@ def test_lines_that_are_not_the_statements_stop_the_step(
         rows = (content or b"").split(b"\r\n")
         return b"\r\n".join(each for each in rows if b",target," not in each)
 
-    monkeypatch.setattr(store, "stored_line_file", altered)
+    monkeypatch.setattr("settlement.month.issuing.stored_line_file", altered)
     with pytest.raises(InvariantBroken):
         office.issue()
     assert not office.invoices()
