@@ -102,7 +102,9 @@ def currency_scale(code: str, field: str = "currency") -> CurrencyScale:
         exponent = None
     if exponent is None:
         raise Refused(
-            Reason.FIELD_INVALID, field, f"{code!r} is not the ISO 4217 code of a currency"
+            Reason.FIELD_INVALID,
+            field,
+            f"{code!r} is not the ISO 4217 code of a currency, such as EUR",
         )
     return CurrencyScale(code, 4 if code in _SMALL_UNIT_CURRENCIES else 6, exponent)
 
@@ -122,7 +124,12 @@ def parse_amount(text: str, scale: int, field: str = "amount") -> int:
     fraction = (match.group(3) or "") if match else ""
     if match is None or len(fraction.rstrip("0")) > scale:
         raise Refused(
-            Reason.FIELD_INVALID, field, f"{text!r} is not a figure with at most {scale} decimals"
+            Reason.FIELD_INVALID,
+            field,
+            f"{text!r} is not a figure such as 1234.50, with a point, at most {scale} decimals and"
+            " nothing between thousands"
+            if scale
+            else f"{text!r} is not a whole number such as 1234",
         )
     units: int = int(match.group(2)) * 10**scale + int(fraction[:scale].ljust(scale, "0") or "0")
     return -units if match.group(1) == "-" else units

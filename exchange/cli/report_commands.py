@@ -74,7 +74,10 @@ def list_reports(
         table(
             ("kind", "format", "file", "bytes", "SHA-256"),
             [
-                (each["kind"], each["format"], each["file_name"], each["size"], each["sha256"])
+                (
+                    *(each["kind"], each["format"], each["file_name"]),
+                    *((each["size"], each["sha256"]) if each["sha256"] else ("", "not made yet")),
+                )
                 for each in documents
             ],
             right=("bytes",),
@@ -109,13 +112,15 @@ def get(
         connect(either_profile(profile_dir, data_dir, server)) as connection,
         _progress(quiet=as_json) as shown,
     ):
+        there = reports_of(connection, window_id, partner or "")
         wanted = [
-            each
-            for each in reports_of(connection, window_id, partner or "")
-            if every or (each.kind == kind and format_ in ("", each.format))
+            each for each in there if every or (each.kind == kind and format_ in ("", each.format))
         ]
         if not wanted:
-            raise typer.BadParameter(f"there is no report {kind} {format_}".rstrip())
+            known = ", ".join(f"{each.kind} {each.format}" for each in there)
+            raise typer.BadParameter(
+                f"there is no report {kind} {format_}".rstrip() + f"; there are {known or 'none'}"
+            )
         for each in wanted:
             path = out / each.file_name
             document = _document(fetch_report(connection, each, path, shown))

@@ -27,10 +27,8 @@ from enum import StrEnum
 
 from exchange.ledger.accounts import HubAccount, collateral_account, hub_account
 from exchange.ledger.postings import Code, Posting
-from settlement.bank.statement import BankEntry, BankFile, EntryKind, Part, refused
+from settlement.bank.statement import NO_REFERENCE, BankEntry, BankFile, EntryKind, Part, refused
 
-_NO_REFERENCE = frozenset({"", "NOTPROVIDED", "NONREF"})
-"""What banks write where a payer gave none."""
 _TEXT_MIN = 5
 """Characters of a text that says something where it stands inside another."""
 
@@ -286,8 +284,8 @@ def _same_payment(name: str, texts: tuple[str, ...], part: Part) -> bool:
     Banks repeat a text with more or less around it, so that one within the other will do; the
     amounts are equal anyway.
     """
-    said = {compact(each) for each in part.texts} - _NO_REFERENCE
-    known = {compact(each) for each in (name, *texts)} - _NO_REFERENCE
+    said = {compact(each) for each in part.texts} - NO_REFERENCE
+    known = {compact(each) for each in (name, *texts)} - NO_REFERENCE
     return any(
         one == other or (min(len(one), len(other)) >= _TEXT_MIN and (one in other or other in one))
         for one in said

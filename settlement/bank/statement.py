@@ -17,6 +17,8 @@ from partners.points import POINTS_MAX, CurrencyScale, currency_scale, format_am
 ENTRIES_MAX = 10_000
 """Parts of entries in one file; they are booked as one entry of the journal."""
 NAME_MAX = 64
+NO_REFERENCE = frozenset({"", "NOTPROVIDED", "NONREF"})
+"""What banks write where a payer gave none."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff]")
 _NAME = re.compile(rf"[\x21-\x7e](?:[\x20-\x7e]{{0,{NAME_MAX - 2}}}[\x21-\x7e])?")
 _FIGURE = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
@@ -51,8 +53,8 @@ class Part:
 
     @property
     def reference(self) -> str:
-        """The first of the texts."""
-        return next((each for each in self.texts if each), "")
+        """The first of the texts that says something."""
+        return next((each for each in self.texts if each not in NO_REFERENCE), "")
 
 
 @dataclass(frozen=True, slots=True)

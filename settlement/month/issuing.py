@@ -167,7 +167,9 @@ def check_over(connection: Any, currency: str, period: Period) -> tuple[str, ...
     for window_id, state in windows:
         if not state.is_stated:
             raise Refused(
-                Reason.WINDOW_STATE, "month", f"{window_id} is {state}: state it before its month"
+                Reason.WINDOW_STATE,
+                "month",
+                f"{window_id} is {state}: close and state every window of the month first",
             )
     if not store.is_over(connection, currency, period):
         raise Refused(

@@ -145,7 +145,14 @@ def _dirty_rows(block: bytes, encoding: str, first: int) -> Iterator[Fault]:
         elif b"\0" in line or b"\x01" in line:
             yield Fault(row, "", "the row holds a byte that is no text")
         else:
-            yield Fault(row, "", f"the row is not {encoding}: the file mixes encodings")
+            yield Fault(row, "", _not_in(encoding))
+
+
+def _not_in(encoding: str) -> str:
+    return (
+        f"the row is not {encoding}: the file mixes encodings, or its mapping names another than"
+        " its own"
+    )
 
 
 def _decoded(path: Path, encoding: str) -> Iterator[str]:
@@ -159,9 +166,7 @@ def _decoded(path: Path, encoding: str) -> Iterator[str]:
                 text = decoder.decode(block, final=not block)
             except UnicodeDecodeError as wrong:
                 row += wrong.object[: wrong.start].decode(encoding, "replace").count("\n")
-                raise FileWrong(
-                    [Fault(row, "", f"the row is not {encoding}: the file mixes encodings")]
-                ) from None
+                raise FileWrong([Fault(row, "", _not_in(encoding))]) from None
             if "\0" in text or "\x01" in text:
                 place = min(each for each in (text.find("\0"), text.find("\x01")) if each >= 0)
                 row += text.count("\n", 0, place)

@@ -177,7 +177,9 @@ def _mapping(connection: Any, own: Own) -> KeptMapping:
     kept = uploads.newest_mapping(connection, own)
     if kept is None:
         raise Refused(
-            Reason.RECONCILIATION_UNKNOWN, "partner_id", "no mapping of the file's columns is set"
+            Reason.RECONCILIATION_UNKNOWN,
+            "partner_id",
+            "no mapping of the file's columns is set: say first how your files are written",
         )
     return kept
 

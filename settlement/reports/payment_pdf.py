@@ -41,7 +41,7 @@ def remittance_advice_pdf(advice: RemittanceAdvice, operator: str, day: date) ->
         *([["Account", _account(account)]] if account else []),
         *([["BIC", account.bic]] if account and account.bic else []),
         *([["Executed on", advice.execution_date.isoformat()]] if advice.execution_date else []),
-        ["On our bank's statement", paper.paid_at.date().isoformat() if paper.paid_at else ""],
+        ["Bank statement read on", paper.paid_at.date().isoformat() if paper.paid_at else ""],
         *([["Pay-out file", advice.message_id]] if advice.message_id else []),
     ]
     note = (

@@ -37,7 +37,8 @@ def check_scheme(scheme: Scheme) -> None:
     parse_zone(scheme.zone, "scheme.zone")
     parse_calendar(scheme.banking_calendar, "scheme.banking_calendar")
     _check_range(scheme.due_days, DUE_DAYS_MAX, "due_days")
-    _check_range(scheme.minimum_payout, POINTS_MAX, "minimum_payout")
+    if not 0 <= scheme.minimum_payout <= POINTS_MAX:
+        raise _invalid("minimum_payout", "an amount from 0 on is wanted, and no more than is held")
     _check_range(scheme.acknowledge_minutes, MINUTES_MAX, "acknowledge_minutes")
     _check_range(scheme.remind_after_hours, HOURS_MAX, "remind_after_hours")
     _check_range(scheme.account_cooling_hours, HOURS_MAX, "account_cooling_hours")
@@ -74,7 +75,7 @@ def _check_waterfall(scheme: Scheme) -> None:
         _check_range(getattr(scheme, name), DAYS_MAX, name)
     for earlier, later in pairwise(steps):
         if getattr(scheme, later) < getattr(scheme, earlier):
-            raise _invalid(later, f"{later} is not before {earlier}: make it larger, or the same")
+            raise _invalid(later, f"{later} comes before {earlier}: make it larger, or the same")
 
 
 def _check_accounts(scheme: Scheme) -> None:

@@ -167,7 +167,9 @@ def test_t30_the_same_money_is_booked_once_whatever_file_shows_it(house: House) 
     again = house.done("bank", "import", house.home / "d1")
     assert (again["repeated"], again["unmatched"]) == (1, 0)
     (item,) = house.done("bank", "suspense", CURRENCY)["items"]
-    (name,) = (item["item_id"],)
+    name = item["item_id"]
+    # What its payer wrote, not the NOTPROVIDED that the bank puts before it.
+    assert item["reference"] == "a gift"
     next_day = house.day("d2", Paper.CAMT_053, paid("5.00", "a gift")).content.decode()
     start = next_day.index("<AcctSvcrRef>") + len("<AcctSvcrRef>")
     doubled = next_day[:start] + name + next_day[next_day.index("</AcctSvcrRef>") :]

@@ -92,6 +92,12 @@ def test_a_file_is_reconciled_and_its_breaks_are_followed(settled: Settled) -> N
     sheet = load_workbook(str(book)).get_sheet_by_name("Breaks").to_python()
     assert any(f"'{FORMULA}" in row for row in sheet)
     assert FORMULA not in [cell for row in sheet for cell in row]
+    # A difference is a number that can be added up, and empty where there is none to name.
+    place = sheet[0].index("difference")
+    assert {row[2]: row[place] for row in sheet[1:]} == {
+        "POINTS_MISMATCH": -43.0,
+        "MISSING_AT_PARTNER": "",
+    }
 
     assert settled.aurora("assign", missing["break_id"], "finance desk")[0] == 0
     assert settled.aurora("comment", missing["break_id"], "asked the till")[0] == 0

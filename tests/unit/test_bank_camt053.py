@@ -117,8 +117,8 @@ def test_all_versions_of_the_message_are_read(version: str) -> None:
     file = parse_bank_file(camt053_of(day, version))
     assert (file.opening, file.closing) == (-7_000_000, -700_000)
     ((part,),) = (each.parts for each in file.entries)
-    assert (part.reference, part.name) == ("NOTPROVIDED", "Aurora & Co")
-    assert "RF18W000001P0001" in part.texts
+    assert (part.reference, part.name) == ("RF18W000001P0001", "Aurora & Co")
+    assert part.texts[0] == "NOTPROVIDED"
 
 
 def test_a_mark_at_the_start_is_allowed_where_xml_allows_it() -> None:

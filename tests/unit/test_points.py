@@ -134,7 +134,24 @@ def test_a_figure_may_be_written_shorter_or_with_zeros_at_its_end(text: str, uni
 
 @pytest.mark.parametrize(
     "text",
-    ["", "-", ".5", "1.", "1,5", "1e3", " 1", "1\n", "0.0000001", "--1", "1.2.3", "١", "１", "nan"],
+    [
+        "",
+        "-",
+        ".5",
+        "1.",
+        "1,5",
+        "1,234.50",
+        "1.234,50",
+        "1e3",
+        " 1",
+        "1\n",
+        "0.0000001",
+        "--1",
+        "1.2.3",
+        "١",
+        "１",
+        "nan",
+    ],
 )
 def test_what_is_not_exact_at_the_scale_is_no_figure(text: str) -> None:
     with pytest.raises(Refused) as refused:

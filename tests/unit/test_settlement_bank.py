@@ -145,6 +145,21 @@ def test_a_file_that_changes_its_encoding_in_the_middle_is_refused_naming_the_li
         parse_bank_file(wrong)
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "empty"),
+        (b"\r\n", "empty"),
+        (b"%PDF-1.7", "neither camt.053 nor MT940"),
+        ("<?xml version='1.0'?>".encode("utf-16"), "UTF-16"),
+    ],
+)
+def test_a_file_of_no_format_is_refused_naming_what_it_may_be(content: bytes, says: str) -> None:
+    with pytest.raises(Refused, match=says) as refused:
+        parse_bank_file(content)
+    assert (refused.value.reason, refused.value.field) == (Reason.BANK_FILE_REFUSED, "content")
+
+
 def test_a_file_with_too_many_entries_is_refused() -> None:
     request = PaymentRequest("PAY_IN", Decimal(1), "x", "aurora")
     with pytest.raises(Refused, match="at most"):

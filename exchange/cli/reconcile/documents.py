@@ -42,7 +42,6 @@ def run_document(run: pb.ReconciliationRun) -> dict[str, Any]:
 def break_document(found: pb.ReconciliationBreak) -> dict[str, Any]:
     """A break."""
     category = category_of(found.category)
-    in_points = category == POINTS
     return {
         "partner_id": found.partner_id,
         "break_id": found.break_id,
@@ -63,13 +62,20 @@ def break_document(found: pb.ReconciliationBreak) -> dict[str, Any]:
             each.name: {"ours": each.ours or None, "theirs": each.theirs or None}
             for each in found.figures
         },
-        "difference": found.difference if in_points else money(found.difference, found.currency),
+        "difference": _difference(found, in_points=category == POINTS),
         "agreement_id": found.agreement_id,
         "agreement_version": found.agreement_version or None,
         "rounding": found.rounding,
         "next_step": found.next_step,
         "note": found.note,
     }
+
+
+def _difference(found: pb.ReconciliationBreak, *, in_points: bool) -> int | str | None:
+    """By how much the partner has more; None where that says nothing."""
+    if not found.difference:
+        return None
+    return found.difference if in_points else money(found.difference, found.currency)
 
 
 def age_days(found: pb.ReconciliationBreak) -> int:
@@ -117,7 +123,7 @@ def both_sides(document: dict[str, Any]) -> tuple[str, str]:
         )
     figure = document["figures"].get(name, {})
     ours, theirs = figure.get("ours") or "–", figure.get("theirs") or "–"
-    return (ours if ours == "–" else f"{name} {ours}", theirs)
+    return (ours if ours == theirs == "–" else f"{name} {ours}", theirs)
 
 
 _ROUNDED = {"money": "value", "fee": "fee", "tax": "tax"}

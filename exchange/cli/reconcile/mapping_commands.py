@@ -37,7 +37,26 @@ def set_mapping(
     server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Set how your own files are written. Later runs are by it."""
+    """Set how your own files are written. Later runs are by it.
+
+    `reconcile mapping suggest` makes one from a file. It is a JSON object; `columns` is needed, and
+    of the rest what differs from the default.
+
+    columns: your names of transfer_id, reference, member, program, direction, points (or points_out
+    and points_in), money, rate (250:200, or one number: see rate_is), fee, tax, status, date.
+
+    format: csv, xlsx (sheet) or fixed (widths: first character and number of characters); encoding,
+    delimiter, quote, header.
+
+    decimal, group: the marks in 1.234,50; date_format as %d.%m.%Y, zone.
+
+    direction_words: your words to out and in. status_words: to COMMITTED, REVERSED, RESERVED or
+    ABORTED. programs: your names of programs to ours.
+
+    rows, totals: which rows hold control totals and the end marker, and of what.
+
+    money_sign, money_covers, tax_covers, tolerance, in_transit_minutes: what is compared, how near.
+    """
     content = read_file(file)
     with connect(partner_profile(profile_dir, server)) as own:
         response: pb.SetColumnMappingResponse = own.call(

@@ -148,10 +148,15 @@ def _refuse(response: pb.RunReconciliationResponse, *, as_json: bool) -> None:
             [(each["row"] or "–", each["column"] or "–", each["text"]) for each in faults],
             right=("row",),
         ),
-        f"The file is refused: {response.fault_count:,} faults, {len(faults):,} of them shown."
-        " Nothing of it was kept.",
+        f"The file is refused, and nothing of it was kept: {_counted(response.fault_count)}"
+        + (f", {len(faults):,} of them shown" if len(faults) < response.fault_count else ""),
+        "Have it written again, or say in the mapping how it is written (reconcile mapping set).",
     )
     raise typer.Exit(1)
+
+
+def _counted(faults: int) -> str:
+    return "1 fault" if faults == 1 else f"{faults:,} faults"
 
 
 def _answer(
