@@ -7,22 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
+from exchange.cli.calling import App, ByActingOperator, ByAnybody
 from exchange.cli.connection import Connection, connect
 from exchange.cli.documents import instant
 from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    EitherProfileOption,
     JsonOption,
-    OperatorProfileOption,
     PartnerProfileOption,
-    ReasonOption,
     ServerOption,
-    either_profile,
-    operator_profile,
     partner_profile,
 )
-from exchange.cli.output import Command, answer, pairs, table
+from exchange.cli.output import answer, pairs, table
 from partners.envelope import SETTLEMENT_ACCOUNT, sign
 from partners.errors import Reason, Refused
 from partners.keys import Purpose
@@ -34,15 +28,15 @@ PartnerArgument = Annotated[str, typer.Argument(metavar="PARTNER", help="Whose a
 VersionArgument = Annotated[int, typer.Argument(metavar="VERSION", help="As `account list` says.")]
 
 
-def account_app() -> typer.Typer:
+def account_app() -> App:
     """The commands about partners' bank accounts."""
-    app = typer.Typer(
+    app = App(
         no_args_is_help=True, help="Say where a partner is paid, and let it in by two operators."
     )
-    app.command("submit", cls=Command)(submit)
-    app.command("approve", cls=Command)(approve)
-    app.command("refuse", cls=Command)(refuse)
-    app.command("list", cls=Command)(list_accounts)
+    app.command("submit")(submit)
+    app.command("approve")(approve)
+    app.command("refuse")(refuse)
+    app.command("list")(list_accounts)
     return app
 
 
@@ -106,20 +100,16 @@ def submit(
 
 
 def approve(
+    by: ByActingOperator,
     partner: PartnerArgument,
     version: VersionArgument,
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Approve a partner's newest account; its cooling time begins.
 
     Ask the partner first, another way than the one by which the account came, whether it is theirs.
     """
-    profile = operator_profile(profile_dir, data_dir, server)
-    with connect(profile, reason) as connection:
+    profile = by.profile()
+    with connect(profile, by.reason) as connection:
         named = _named(connection, partner, version)
         response: pb.ApproveSettlementAccountResponse = connection.call(
             connection.settlement.ApproveSettlementAccount,
@@ -127,42 +117,35 @@ def approve(
                 partner_id=partner, version=version, sha256=named.sha256
             ),
         )
-    _show(as_json, response.account)
+    _show(by.as_json, response.account)
 
 
 def refuse(
+    by: ByActingOperator,
     partner: PartnerArgument,
     version: VersionArgument,
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Refuse an account that is not in effect yet. One operator is enough."""
-    profile = operator_profile(profile_dir, data_dir, server)
-    with connect(profile, reason) as connection:
+    profile = by.profile()
+    with connect(profile, by.reason) as connection:
         response: pb.RefuseSettlementAccountResponse = connection.call(
             connection.settlement.RefuseSettlementAccount,
             pb.RefuseSettlementAccountRequest(partner_id=partner, version=version),
         )
-    _show(as_json, response.account)
+    _show(by.as_json, response.account)
 
 
 def list_accounts(
+    by: ByAnybody,
     partner: Annotated[
         str, typer.Option(help="Whose accounts. [default: the caller's, or all for an operator]")
     ] = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """List every version of partners' accounts."""
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         documents = [account_document(each) for each in accounts_of(connection, partner)]
     answer(
-        as_json,
+        by.as_json,
         {"accounts": documents},
         table(
             ("partner", "version", "account", "bank", "holder", "state", "from"),

@@ -12,18 +12,13 @@ import typer
 from google.protobuf.json_format import MessageToDict
 
 from exchange.cli.action_documents import COLUMNS, action_document, request_of, row_of
+from exchange.cli.calling import App, ByOperator
 from exchange.cli.connection import Connection, connect
 from exchange.cli.files import write_output
 from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    JsonOption,
-    OperatorProfileOption,
-    ServerOption,
-    operator_profile,
     parse_uuid,
 )
-from exchange.cli.output import Command, answer, json_text, pairs, table
+from exchange.cli.output import answer, json_text, pairs, table
 from exchange.cli.signed_actions import act_request
 from partners.envelope import counter_sign
 from partners.keys import Purpose
@@ -42,36 +37,33 @@ class TrailFormat(StrEnum):
     CSV = "csv"
 
 
-def actions_app() -> typer.Typer:
+def actions_app() -> App:
     """The commands about actions."""
-    app = typer.Typer(no_args_is_help=True, help="Look at operators' signed actions, approve them.")
-    app.command("list", cls=Command)(list_actions)
-    app.command("show", cls=Command)(show)
-    app.command("approve", cls=Command)(approve)
+    app = App(no_args_is_help=True, help="Look at operators' signed actions, approve them.")
+    app.command("list")(list_actions)
+    app.command("show")(show)
+    app.command("approve")(approve)
     return app
 
 
-def trail_app() -> typer.Typer:
+def trail_app() -> App:
     """The commands about the trail."""
-    app = typer.Typer(no_args_is_help=True, help="Export who did what, when and why.")
-    app.command("export", cls=Command)(export)
+    app = App(no_args_is_help=True, help="Export who did what, when and why.")
+    app.command("export")(export)
     return app
 
 
 def list_actions(
+    by: ByOperator,
     pending: Annotated[
         bool, typer.Option("--pending", help="Only those that wait for a second operator.")
     ] = False,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """List operators' actions in the order of the log."""
-    with connect(operator_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         documents = [action_document(each) for each in trail(connection, pending_only=pending)]
     answer(
-        as_json,
+        by.as_json,
         {"actions": documents},
         table(
             ("action", "recorded", "call", "maker", "checker", "state", "reason"),
@@ -92,34 +84,28 @@ def list_actions(
 
 
 def show(
+    by: ByOperator,
     action_id: ActionArgument,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Show an action with what it asks for."""
-    with connect(operator_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         document = action_document(fetch(connection, action_id))
-    answer_action(as_json, document)
+    answer_action(by.as_json, document)
 
 
 def approve(
+    by: ByOperator,
     action_id: ActionArgument,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for programs.")] = False,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Counter-sign another operator's action, which carries it out.
 
     Shows it first. You sign the very bytes that its maker signed. Repeating it is harmless.
     """
-    profile = operator_profile(profile_dir, data_dir, server)
+    profile = by.profile()
     with connect(profile) as connection:
         action = fetch(connection, action_id)
-        if not (yes or as_json):
+        if not (yes or by.as_json):
             answer_action(False, action_document(action))
             typer.confirm("Sign it?", abort=True)
         envelope = envelope_from_proto(action.envelope)
@@ -131,7 +117,7 @@ def approve(
         method = action_document(action)["method"]
     document = MessageToDict(request_of(method, response.response, answer=True))
     answer(
-        as_json,
+        by.as_json,
         {"action_id": action_id, "state": "CARRIED_OUT", "response": document},
         f"{action_id}: carried out",
         json.dumps(document, indent=2, ensure_ascii=False),
@@ -139,23 +125,20 @@ def approve(
 
 
 def export(
+    by: ByOperator,
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the trail.")],
     form: Annotated[TrailFormat, typer.Option("--format", help="json or csv.")] = TrailFormat.JSON,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Write every action with who, when, why, its signatures and its place in the log.
 
     Any role may, an auditor's too.
     """
-    with connect(operator_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         documents = [action_document(each) for each in trail(connection)]
     content = json_text(documents) if form is TrailFormat.JSON else csv_of(documents)
     write_output(out, content)
     answer(
-        as_json,
+        by.as_json,
         {"actions": len(documents), "file": str(out)},
         f"Wrote {len(documents)} actions to {out}",
     )

@@ -5,37 +5,25 @@ from uuid import UUID
 
 import typer
 
-from exchange.cli.connection import connect
+from exchange.cli.calling import App, ByActingOperator, ByAnybody
 from exchange.cli.documents import instant, money
-from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    EitherProfileOption,
-    JsonOption,
-    OperatorProfileOption,
-    ReasonOption,
-    ServerOption,
-    either_profile,
-    operator_profile,
-)
-from exchange.cli.output import Command, answer, pairs, table
+from exchange.cli.output import answer, pairs, table
 from partners.points import currency_scale, parse_amount
 from pointclear.settlement.v1 import adjustment_pb2 as pb
 
 SIDE = "a partner, hub.fees, hub.rounding or hub.losses"
 
 
-def adjust_app() -> typer.Typer:
+def adjust_app() -> App:
     """The commands about adjustments."""
-    app = typer.Typer(
-        no_args_is_help=True, help="Put the books right by journals that two people sign."
-    )
-    app.command("book", cls=Command)(book)
-    app.command("list", cls=Command)(list_adjustments)
+    app = App(no_args_is_help=True, help="Put the books right by journals that two people sign.")
+    app.command("book")(book)
+    app.command("list")(list_adjustments)
     return app
 
 
 def book(
+    by: ByActingOperator,
     currency: Annotated[str, typer.Option(metavar="CODE", help="ISO 4217 code.")],
     payer: Annotated[str, typer.Option("--from", metavar="PARTY", help=f"Who pays: {SIDE}.")],
     payee: Annotated[str, typer.Option("--to", metavar="PARTY", help="Who is paid: likewise.")],
@@ -51,11 +39,6 @@ def book(
     write_off: Annotated[
         bool, typer.Option("--write-off", help="A loss, between a partner and hub.losses.")
     ] = False,
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Book a journal in the open window, with a reason. No cap refuses it.
 
@@ -69,31 +52,28 @@ def book(
         amount=parse_amount(amount, currency_scale(currency).scale, "amount"),
         relates_to=relates_to,
     )
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
+    with by.connect() as connection:
         response: pb.BookAdjustmentResponse = connection.call(
             connection.settlement.BookAdjustment, request
         )
     document = adjustment_document(response.adjustment)
     shown = [(name.replace("_", " "), value) for name, value in document.items() if value]
-    answer(as_json, {"adjustment": document}, pairs(shown))
+    answer(by.as_json, {"adjustment": document}, pairs(shown))
 
 
 def list_adjustments(
+    by: ByAnybody,
     currency: Annotated[str, typer.Option(metavar="CODE", help="Only of this currency.")] = "",
     partner: Annotated[
         str, typer.Option(help="Whose position. [default: the caller's, or all for an operator]")
     ] = "",
     relates_to: Annotated[str, typer.Option(metavar="ID", help="Only what relates to this.")] = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """List adjustments and write-offs, oldest first."""
     request = pb.ListAdjustmentsRequest(
         currency=currency, partner_id=partner, relates_to=relates_to
     )
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         response: pb.ListAdjustmentsResponse = connection.call(
             connection.settlement.ListAdjustments, request
         )
@@ -101,7 +81,7 @@ def list_adjustments(
     names = ("window_id", "kind", "payer", "payee", "amount", "relates_to", "reason")
     columns = ("window", "kind", "from", "to", "amount", "relates to", "reason")
     rows = [[each[name] for name in names] for each in documents]
-    answer(as_json, {"adjustments": documents}, table(columns, rows, right=("amount",)))
+    answer(by.as_json, {"adjustments": documents}, table(columns, rows, right=("amount",)))
 
 
 def adjustment_document(adjustment: pb.Adjustment) -> dict[str, Any]:

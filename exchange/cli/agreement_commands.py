@@ -10,19 +10,16 @@ from exchange.cli.agreement_answers import answer_version
 from exchange.cli.agreement_documents import agreement_document
 from exchange.cli.agreement_life import activate, counter, show, terminate, withdraw
 from exchange.cli.agreements import ListedAgreement, find_version, list_versions
+from exchange.cli.calling import App, ByAnybody
 from exchange.cli.connection import connect
 from exchange.cli.files import read_file
 from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    EitherProfileOption,
     JsonOption,
     PartnerProfileOption,
     ServerOption,
-    either_profile,
     partner_profile,
 )
-from exchange.cli.output import Command, answer, table
+from exchange.cli.output import answer, table
 from exchange.cli.terms_file import read_terms, terms_payload
 from partners.agreement import CreditMode
 from partners.agreement_checks import check_terms
@@ -36,19 +33,19 @@ from pointclear.partners.v1.partners_service_pb2 import (
 )
 
 
-def agreement_app() -> typer.Typer:
+def agreement_app() -> App:
     """The commands about agreements."""
-    app = typer.Typer(
+    app = App(
         no_args_is_help=True, help="Negotiate rate agreements, put them in force, and end them."
     )
-    app.command("propose", cls=Command)(propose)
-    app.command("sign", cls=Command)(counter_sign_version)
-    app.command("counter", cls=Command)(counter)
-    app.command("withdraw", cls=Command)(withdraw)
-    app.command("activate", cls=Command)(activate)
-    app.command("terminate", cls=Command)(terminate)
-    app.command("show", cls=Command)(show)
-    app.command("list", cls=Command)(list_agreements)
+    app.command("propose")(propose)
+    app.command("sign")(counter_sign_version)
+    app.command("counter")(counter)
+    app.command("withdraw")(withdraw)
+    app.command("activate")(activate)
+    app.command("terminate")(terminate)
+    app.command("show")(show)
+    app.command("list")(list_agreements)
     return app
 
 
@@ -192,16 +189,13 @@ def counter_sign_version(
 
 
 def list_agreements(
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
+    by: ByAnybody,
 ) -> None:
     """List agreement versions; a partner sees its own."""
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         versions = list_versions(connection)
     answer(
-        as_json,
+        by.as_json,
         {"agreements": [agreement_document(each.message, each.terms) for each in versions]},
         table(
             ("agreement", "version", "corridor", "rate", "price", "state"),

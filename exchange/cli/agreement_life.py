@@ -9,18 +9,12 @@ import typer
 from exchange.cli.agreement_answers import answer_version, terms_table
 from exchange.cli.agreement_documents import agreement_document, terms_document
 from exchange.cli.agreements import find_version, list_versions
+from exchange.cli.calling import ByActingOperator, ByAnybody, ByPartner, BySomebodyActing
 from exchange.cli.connection import connect
 from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    EitherProfileOption,
     JsonOption,
-    OperatorProfileOption,
     PartnerProfileOption,
-    ReasonOption,
     ServerOption,
-    either_profile,
-    operator_profile,
     parse_instant,
     parse_rate,
     partner_profile,
@@ -128,14 +122,12 @@ def change(message: RateAgreement, changes: dict[str, Any]) -> None:
 
 
 def withdraw(
+    by: ByPartner,
     agreement_id: AgreementArgument,
     version: VersionArgument,
-    profile_dir: PartnerProfileOption,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Take your own proposal back, before it is activated."""
-    profile = partner_profile(profile_dir, server)
+    profile = by.profile()
     signer = profile.signer(Purpose.AGREEMENTS)
     with connect(profile) as connection:
         proposed = find_version(list_versions(connection), agreement_id, version)
@@ -151,10 +143,11 @@ def withdraw(
             connection.partners.WithdrawAgreement,
             WithdrawAgreementRequest(withdrawal=envelope_to_proto(envelope)),
         )
-    answer_version(as_json, "Withdrew", response.agreement, profile.audience, with_terms=False)
+    answer_version(by.as_json, "Withdrew", response.agreement, profile.audience, with_terms=False)
 
 
 def activate(
+    by: ByActingOperator,
     agreement_id: AgreementArgument,
     version: VersionArgument,
     at: Annotated[
@@ -170,41 +163,32 @@ def activate(
             metavar="TIME", help="And until here, exclusive. [default: the next version's begin]"
         ),
     ] = None,
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Put a counter-signed version in force; the one in force then ends."""
-    profile = operator_profile(profile_dir, data_dir, server)
+    profile = by.profile()
     request = ActivateAgreementRequest(agreement_id=agreement_id, version=version)
     if at is not None:
         request.effective_from.CopyFrom(time_to_proto(parse_instant(at)))
     if until is not None:
         request.effective_until.CopyFrom(time_to_proto(parse_instant(until)))
-    with connect(profile, reason) as connection:
+    with connect(profile, by.reason) as connection:
         response = connection.call(connection.partners.ActivateAgreement, request)
-    answer_version(as_json, "Activated", response.agreement, profile.audience, with_terms=False)
+    answer_version(by.as_json, "Activated", response.agreement, profile.audience, with_terms=False)
 
 
 def terminate(
+    by: BySomebodyActing,
     agreement_id: AgreementArgument,
     version: VersionArgument,
     at: Annotated[
         str,
         typer.Option(metavar="TIME", help="The end, ISO 8601, at least the notice period ahead."),
     ],
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """End a version with notice: a brand by its signature, or an operator."""
-    profile = either_profile(profile_dir, data_dir, server)
+    profile = by.profile()
     until = time_to_proto(parse_instant(at))
-    with connect(profile, reason) as connection:
+    with connect(profile, by.reason) as connection:
         if profile.caller.is_operator:
             ended = connection.call(
                 connection.partners.EndAgreement,
@@ -228,19 +212,16 @@ def terminate(
                 connection.partners.TerminateAgreement,
                 TerminateAgreementRequest(termination=envelope_to_proto(envelope)),
             ).agreement
-    answer_version(as_json, "Terminated", ended, profile.audience, with_terms=False)
+    answer_version(by.as_json, "Terminated", ended, profile.audience, with_terms=False)
 
 
 def show(
+    by: ByAnybody,
     agreement_id: AgreementArgument,
     version: VersionArgument,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Show a version: its terms, how far it has come, and every proposal that was made for it."""
-    profile = either_profile(profile_dir, data_dir, server)
+    profile = by.profile()
     with connect(profile) as connection:
         response: GetAgreementResponse = connection.call(
             connection.partners.GetAgreement,
@@ -252,7 +233,7 @@ def show(
     rounds = [round_document(each, profile.audience) for each in response.proposals]
     lasts = f"{document['effective_from'] or '-'} until {document['effective_until'] or '-'}"
     answer(
-        as_json,
+        by.as_json,
         {**document, "proposals": rounds},
         f"{agreement_id} version {version}: {document['state']}, in force from {lasts}",
         terms_table(terms),

@@ -7,14 +7,13 @@ composition root as a `Wiring`.
 
 import os
 
-import typer
-
+from exchange.cli.calling import App
 from exchange.cli.wiring import MigrateOptions, ServeOptions, Wiring
 
 __all__ = ["MigrateOptions", "ServeOptions", "Wiring", "build_app"]
 
 
-def build_app(wiring: Wiring) -> typer.Typer:
+def build_app(wiring: Wiring) -> App:
     """The whole command line. Exit codes: 0 done, 1 refused, 2 usage, 3 unavailable, 4 waits."""
     # gRPC reads this once, when it is imported, and otherwise writes a line of its own about every
     # failed handshake to stderr, where `--json` promises one document. Hence the imports down here.
@@ -43,7 +42,6 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.member_commands import member_app
     from exchange.cli.month.app import month_app
     from exchange.cli.operator_commands import operator_app
-    from exchange.cli.output import Command
     from exchange.cli.overdue_commands import overdue_app
     from exchange.cli.own_funds_commands import own_funds_app
     from exchange.cli.pair_commands import pairs_app
@@ -66,7 +64,7 @@ def build_app(wiring: Wiring) -> typer.Typer:
     from exchange.cli.verify import verify
     from exchange.cli.window_commands import window_app
 
-    app = typer.Typer(
+    app = App(
         name="pointclear",
         help=(
             "A clearing house for loyalty points."
@@ -96,8 +94,8 @@ def build_app(wiring: Wiring) -> typer.Typer:
     app.add_typer(member_app(), name="member")
     app.add_typer(fulfilment_app(), name="fulfilment")
     app.add_typer(review_app(), name="review")
-    app.command("cancel", cls=Command)(cancel)
-    app.command("reverse", cls=Command)(reverse)
+    app.command("cancel")(cancel)
+    app.command("reverse")(reverse)
     add_quote_command(app)
     add_transfer_commands(app)
     add_reading_commands(app)
@@ -116,10 +114,10 @@ def build_app(wiring: Wiring) -> typer.Typer:
     app.add_typer(invoice_app(), name="invoice")
     app.add_typer(month_app(), name="month")
     add_settlement_commands(app)
-    app.command("acknowledge", cls=Command)(acknowledge)
+    app.command("acknowledge")(acknowledge)
     app.add_typer(dispute_app(), name="dispute")
     app.add_typer(report_app(), name="report")
     add_export_command(app)
     app.add_typer(reconcile_app(), name="reconcile")
-    app.command("verify", cls=Command)(verify)
+    app.command("verify")(verify)
     return app

@@ -5,19 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from exchange.cli.connection import connect
+from exchange.cli.calling import App, ByActingOperator, ByOperator
 from exchange.cli.documents import instant, money
 from exchange.cli.files import read_file
-from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    JsonOption,
-    OperatorProfileOption,
-    ReasonOption,
-    ServerOption,
-    operator_profile,
-)
-from exchange.cli.output import Command, answer, pairs, table
+from exchange.cli.output import answer, pairs, table
 from pointclear.settlement.v1.bank_pb2 import (
     BankAccountKind,
     BankFile,
@@ -45,19 +36,20 @@ CurrencyArgument = Annotated[
 ]
 
 
-def bank_app() -> typer.Typer:
+def bank_app() -> App:
     """The commands about the bank."""
-    app = typer.Typer(
+    app = App(
         no_args_is_help=True, help="Take the bank's statements in, and resolve what nobody knows."
     )
-    app.command("import", cls=Command)(import_file)
-    app.command("list", cls=Command)(list_files)
-    app.command("suspense", cls=Command)(suspense)
-    app.command("resolve", cls=Command)(resolve)
+    app.command("import")(import_file)
+    app.command("list")(list_files)
+    app.command("suspense")(suspense)
+    app.command("resolve")(resolve)
     return app
 
 
 def import_file(
+    by: ByActingOperator,
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="camt.053, MT940 or CSV, told by its content.")
     ],
@@ -72,11 +64,6 @@ def import_file(
         list[str] | None,
         typer.Option(metavar="ENTRY=ID", help="Whose an entry of the collateral account is."),
     ] = None,
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Import a bank statement of either account, all of it or nothing.
 
@@ -88,13 +75,13 @@ def import_file(
         charge_entries=charge or (),
         owners=[_owner(each) for each in partner or ()],
     )
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
+    with by.connect() as connection:
         response: ImportBankFileResponse = connection.call(
             connection.settlement.ImportBankFile, request, IMPORT_TIMEOUT_S
         )
     document = imported_document(response)
     answer(
-        as_json,
+        by.as_json,
         document,
         pairs(
             (name.replace("_", " "), ", ".join(value) if isinstance(value, list) else value)
@@ -105,21 +92,18 @@ def import_file(
 
 
 def list_files(
+    by: ByOperator,
     currency: CurrencyArgument,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """List the bank files that were imported, newest first."""
-    with connect(operator_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         response: ListBankFilesResponse = connection.call(
             connection.settlement.ListBankFiles,
             ListBankFilesRequest(currency=currency, page_size=FILES_MAX),
         )
     documents = [file_document(each) for each in response.files]
     answer(
-        as_json,
+        by.as_json,
         {"files": documents},
         table(
             ("imported at", "account", "format", "statements", "opening", "entries", "closing"),
@@ -141,21 +125,18 @@ def list_files(
 
 
 def suspense(
+    by: ByOperator,
     currency: CurrencyArgument,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """List the money that came in and that nobody knows yet, oldest first."""
-    with connect(operator_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         response: ListSuspenseResponse = connection.call(
             connection.settlement.ListSuspense, ListSuspenseRequest(currency=currency)
         )
     documents = [item_document(each, currency) for each in response.items]
     total = money(response.total, currency)
     answer(
-        as_json,
+        by.as_json,
         {"currency": currency, "items": documents, "total": total},
         table(
             ("item", "since", "days", "amount", "left", "perhaps of", "reference", "from"),
@@ -179,6 +160,7 @@ def suspense(
 
 
 def resolve(
+    by: ByActingOperator,
     currency: CurrencyArgument,
     items: Annotated[
         list[str], typer.Argument(metavar="ITEM...", help="What lies in suspense, by its name.")
@@ -193,11 +175,6 @@ def resolve(
         str, typer.Option(metavar="IBAN", help="to this account: an IBAN or a number")
     ] = "",
     bic: Annotated[str, typer.Option(metavar="BIC", help="at this bank.")] = "",
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Have money in suspense pay a leg, or give it back. Two people decide.
 
@@ -210,13 +187,13 @@ def resolve(
         request.leg_reference = leg
     else:
         request.payee.CopyFrom(Payee(name=payee, account=account, bic=bic))
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
+    with by.connect() as connection:
         response: ResolveSuspenseResponse = connection.call(
             connection.settlement.ResolveSuspense, request, IMPORT_TIMEOUT_S
         )
     did = "pays the leg" if leg else "goes back as"
     answer(
-        as_json,
+        by.as_json,
         {"items": items, "reference": response.reference},
         f"{', '.join(items)} {did} {response.reference}",
     )

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from exchange.cli.calling import App
 from exchange.cli.certification.issuing import VERDICTS
 from exchange.cli.certification.report import report_document
 from exchange.cli.certify_run import run
@@ -13,21 +14,21 @@ from exchange.cli.certify_watch import watch
 from exchange.cli.failure import ExitCode
 from exchange.cli.life_commands import read_report
 from exchange.cli.options import JsonOption
-from exchange.cli.output import Command, Document, answer, pairs, table
+from exchange.cli.output import Document, answer, pairs, table
 from partners.certification import WATCHED, ScenarioName, verify_report
 from partners.key_files import read_public_key
 from partners.keys import VerifyKey
 
 
-def certify_app() -> typer.Typer:
+def certify_app() -> App:
     """The commands about certification."""
-    app = typer.Typer(
+    app = App(
         no_args_is_help=True, help="Try a partner's keys, connection and client in a sandbox."
     )
-    app.command("run", cls=Command)(run)
-    app.command("watch", cls=Command)(watch)
-    app.command("show", cls=Command)(show)
-    app.command("list", cls=Command)(list_scenarios)
+    app.command("run")(run)
+    app.command("watch")(watch)
+    app.command("show")(show)
+    app.command("list")(list_scenarios)
     return app
 
 

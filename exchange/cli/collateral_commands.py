@@ -7,23 +7,17 @@ from uuid import UUID
 import typer
 import uuid_utils
 
+from exchange.cli.calling import App, ByActingOperator, ByAnybody
 from exchange.cli.connection import Connection, connect
 from exchange.cli.documents import instant, money
 from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    EitherProfileOption,
     JsonOption,
-    OperatorProfileOption,
     PartnerProfileOption,
-    ReasonOption,
     ServerOption,
-    either_profile,
-    operator_profile,
     parse_uuid,
     partner_profile,
 )
-from exchange.cli.output import Command, answer, pairs, table
+from exchange.cli.output import answer, pairs, table
 from partners.envelope import COLLATERAL_WITHDRAWAL, sign
 from partners.errors import Reason, Refused
 from partners.keys import Purpose
@@ -34,32 +28,27 @@ from pointclear.settlement.v1 import collateral_pb2 as pb
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="As `collateral list` says.")]
 
 
-def collateral_app() -> typer.Typer:
+def collateral_app() -> App:
     """The commands about collateral."""
-    app = typer.Typer(
-        no_args_is_help=True, help="Show collateral, and have it paid back by two operators."
-    )
-    app.command("list", cls=Command)(list_collateral)
-    app.command("withdraw", cls=Command)(withdraw)
-    app.command("approve", cls=Command)(approve)
-    app.command("refuse", cls=Command)(refuse)
+    app = App(no_args_is_help=True, help="Show collateral, and have it paid back by two operators.")
+    app.command("list")(list_collateral)
+    app.command("withdraw")(withdraw)
+    app.command("approve")(approve)
+    app.command("refuse")(refuse)
     return app
 
 
 def list_collateral(
+    by: ByAnybody,
     partner: Annotated[
         str, typer.Option(help="Whose. [default: the caller's, or all for an operator]")
     ] = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """List collateral, what moved it, and the withdrawals that were asked for.
 
     Money that is paid to the collateral account with a partner's reference tops it up.
     """
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         found = [collateral_document(each) for each in collateral_of(connection, partner)]
     names = ("partner_id", "currency", "balance", "on_its_way", "free", "top_up_reference")
     columns = ("partner", "currency", "balance", "on its way", "free", "top-ups name")
@@ -81,7 +70,7 @@ def list_collateral(
         if move["kind"] != "WITHDRAWAL"
     ]
     moved = table(("partner", "movement", "amount", "state", "id"), moves, right=("amount",))
-    answer(as_json, {"collateral": found}, stands, *((moved,) if moves else ()))
+    answer(by.as_json, {"collateral": found}, stands, *((moved,) if moves else ()))
 
 
 def withdraw(
@@ -118,38 +107,30 @@ def withdraw(
 
 
 def approve(
+    by: ByActingOperator,
     withdrawal_id: IdArgument,
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Let a withdrawal go: the bank is to make it. Collateral that covers a debt stays."""
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
+    with by.connect() as connection:
         named = _named(connection, withdrawal_id)
         response: pb.ApproveWithdrawalResponse = connection.call(
             connection.settlement.ApproveWithdrawal,
             pb.ApproveWithdrawalRequest(withdrawal_id=named.withdrawal_id, sha256=named.sha256),
         )
-    _show(as_json, response.withdrawal)
+    _show(by.as_json, response.withdrawal)
 
 
 def refuse(
+    by: ByActingOperator,
     withdrawal_id: IdArgument,
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Refuse a withdrawal, or take back one that the bank has not made. Ask the bank first."""
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
+    with by.connect() as connection:
         response: pb.RefuseWithdrawalResponse = connection.call(
             connection.settlement.RefuseWithdrawal,
             pb.RefuseWithdrawalRequest(withdrawal_id=parse_uuid(withdrawal_id).bytes),
         )
-    _show(as_json, response.withdrawal)
+    _show(by.as_json, response.withdrawal)
 
 
 def collateral_of(connection: Connection, partner: str) -> list[pb.Collateral]:

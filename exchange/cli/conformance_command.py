@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
+from exchange.cli.calling import App
 from exchange.cli.failure import ExitCode
 from exchange.cli.options import DEFAULT_DATA_DIR, DataDirOption, JsonOption
-from exchange.cli.output import Command, answer, table
+from exchange.cli.output import answer, table
 from partners.key_files import read_public_key
 from partners.points import check_id, check_reference
 
@@ -55,7 +56,7 @@ Conform = Callable[[ConformanceOrder], Sequence[Checked]]
 """Runs every check that applies. Raises PointclearError where it cannot begin."""
 
 
-def add_conformance_command(app: typer.Typer, conform: Conform) -> None:
+def add_conformance_command(app: App, conform: Conform) -> None:
     """Add the command; `conform` calls the system."""
 
     def conformance(
@@ -144,4 +145,4 @@ def add_conformance_command(app: typer.Typer, conform: Conform) -> None:
         if failed:
             raise typer.Exit(ExitCode.REFUSED)
 
-    app.command("conformance", cls=Command)(conformance)
+    app.command("conformance")(conformance)

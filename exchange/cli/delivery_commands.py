@@ -11,22 +11,18 @@ from uuid import UUID
 
 import typer
 
+from exchange.cli.calling import App, ByActingOperator, ByOperator
 from exchange.cli.connection import Connection, connect
 from exchange.cli.documents import instant
 from exchange.cli.files import read_file
 from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
     JsonOption,
-    OperatorProfileOption,
     PartnerProfileOption,
-    ReasonOption,
     ServerOption,
-    operator_profile,
     parse_uuid,
     partner_profile,
 )
-from exchange.cli.output import Command, answer, table
+from exchange.cli.output import answer, table
 from partners.confirmations.confirmation import Confirmation
 from partners.confirmations.verification import signed_confirmation
 from partners.keys import Purpose
@@ -41,17 +37,18 @@ UNKNOWN_TYPE = "application/octet-stream"
 ProgramOption = Annotated[str, typer.Option(metavar="ID", help="The program of yours.")]
 
 
-def delivery_app() -> typer.Typer:
+def delivery_app() -> App:
     """The commands about instructions to programs."""
-    app = typer.Typer(no_args_is_help=True, help="Instructions on their way to programs.")
-    app.command("list", cls=Command)(list_deliveries)
-    app.command("resolve", cls=Command)(resolve)
-    app.command("pull", cls=Command)(pull)
-    app.command("confirm", cls=Command)(confirm)
+    app = App(no_args_is_help=True, help="Instructions on their way to programs.")
+    app.command("list")(list_deliveries)
+    app.command("resolve")(resolve)
+    app.command("pull")(pull)
+    app.command("confirm")(confirm)
     return app
 
 
 def list_deliveries(
+    by: ByOperator,
     program: Annotated[
         str, typer.Option(metavar="ID", help="Only of this program. [default: all]")
     ] = "",
@@ -62,18 +59,14 @@ def list_deliveries(
             help="Only reserved transfers that the program may know of and has not answered.",
         ),
     ] = False,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """List the instructions that are not concluded, oldest first."""
     request = pb.ListDeliveriesRequest(program=program, in_doubt=in_doubt)
-    with connect(operator_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         documents = [delivery_document(each) for each in _waiting(connection, request)]
     columns = ("transfer", "kind", "program", "points", "state", "fault", "tries", "sent at")
     answer(
-        as_json,
+        by.as_json,
         {"deliveries": documents},
         table(
             (*columns, "next at"),
@@ -97,6 +90,7 @@ def list_deliveries(
 
 
 def resolve(
+    by: ByActingOperator,
     transfer_id: Annotated[str, typer.Argument(metavar="TRANSFER_ID", help="In doubt.")],
     evidence: Annotated[
         Path,
@@ -112,11 +106,6 @@ def resolve(
         str,
         typer.Option(metavar="TYPE", help="A media type. [default: by the file's name]"),
     ] = "",
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """End a transfer in doubt by evidence that two operators have seen.
 
@@ -128,12 +117,12 @@ def resolve(
         evidence=read_file(evidence),
         evidence_type=evidence_type or mimetypes.guess_type(evidence.name)[0] or UNKNOWN_TYPE,
     )
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
+    with by.connect() as connection:
         response: pb.ResolveTransferResponse = connection.call(
             connection.exchange.ResolveTransfer, request
         )
     state = TransferState.Name(response.state).removeprefix("TRANSFER_STATE_")
-    answer(as_json, {"transfer_id": transfer_id, "state": state}, f"{transfer_id}: {state}")
+    answer(by.as_json, {"transfer_id": transfer_id, "state": state}, f"{transfer_id}: {state}")
 
 
 def pull(

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from exchange.cli.calling import App
 from exchange.cli.initialise import DEFAULT_AUDIENCE, DEFAULT_SANDBOX_AUDIENCE, initialise
 from exchange.cli.options import DEFAULT_DATA_DIR, DataDirOption, JsonOption
-from exchange.cli.output import Command, answer, pairs, table
+from exchange.cli.output import answer, pairs, table
 from exchange.cli.profile import DEFAULT_SERVER
 from exchange.cli.wiring import MigrateOptions, ServeOptions, Wiring
 from partners.environment import Environment
@@ -52,7 +53,7 @@ def setting_flags(more: list[str], **named: str | None) -> tuple[tuple[str, str]
     return tuple(given)
 
 
-def add_deployment_commands(app: typer.Typer, wiring: Wiring) -> None:
+def add_deployment_commands(app: App, wiring: Wiring) -> None:
     """Add the four commands; what they start comes from `wiring`."""
 
     def serve(
@@ -111,10 +112,10 @@ def add_deployment_commands(app: typer.Typer, wiring: Wiring) -> None:
         """Bring the database up to date, and grant the service's role what it needs."""
         wiring.migrate(MigrateOptions(data_dir, database_url, as_json))
 
-    app.command("init", cls=Command)(init)
-    app.command("serve", cls=Command)(serve)
-    app.command("config", cls=Command)(config)
-    app.command("migrate", cls=Command)(migrate)
+    app.command("init")(init)
+    app.command("serve")(serve)
+    app.command("config")(config)
+    app.command("migrate")(migrate)
 
 
 def init(

@@ -10,24 +10,18 @@ import typer
 import uuid_utils
 from rich.console import RenderableType
 
+from exchange.cli.calling import App, ByActingOperator, ByAnybody, ByPartner
 from exchange.cli.connection import Connection, connect
 from exchange.cli.documents import instant, money
 from exchange.cli.files import write_output
 from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    EitherProfileOption,
     JsonOption,
-    OperatorProfileOption,
     PartnerProfileOption,
-    ReasonOption,
     ServerOption,
-    either_profile,
-    operator_profile,
     parse_uuid,
     partner_profile,
 )
-from exchange.cli.output import Command, answer, table
+from exchange.cli.output import answer, table
 from exchange.cli.profile import Profile
 from partners.envelope import DISPUTE, sign, to_json
 from partners.keys import Purpose
@@ -72,14 +66,14 @@ SubjectArgument = Annotated[
 ]
 
 
-def dispute_app() -> typer.Typer:
+def dispute_app() -> App:
     """The commands about disputes."""
-    app = typer.Typer(no_args_is_help=True, help="Dispute lines of a window, and decide disputes.")
-    app.command("open", cls=Command)(open_dispute)
-    app.command("withdraw", cls=Command)(withdraw)
-    app.command("list", cls=Command)(list_disputes)
-    app.command("show", cls=Command)(show)
-    app.command("end", cls=Command)(end)
+    app = App(no_args_is_help=True, help="Dispute lines of a window, and decide disputes.")
+    app.command("open")(open_dispute)
+    app.command("withdraw")(withdraw)
+    app.command("list")(list_disputes)
+    app.command("show")(show)
+    app.command("end")(end)
     return app
 
 
@@ -113,16 +107,14 @@ def open_dispute(
 
 
 def withdraw(
+    by: ByPartner,
     dispute_id: Annotated[str, typer.Argument(metavar="UUID", help="The dispute's id.")],
-    profile_dir: PartnerProfileOption,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Withdraw a dispute of yours: the next statement pays what it held up."""
     message = LineDispute(
         dispute_id=parse_uuid(dispute_id.removeprefix("dispute/")).bytes, is_withdrawn=True
     )
-    _send(partner_profile(profile_dir, server), message, as_json)
+    _send(by.profile(), message, by.as_json)
 
 
 def _send(profile: Profile, message: LineDispute, as_json: bool) -> None:
@@ -146,36 +138,30 @@ def send_dispute(connection: Connection, message: LineDispute) -> Dispute:
 
 
 def list_disputes(
+    by: ByAnybody,
     currency: Annotated[str, typer.Option(help="Of this currency only.")] = "",
     with_ended: Annotated[bool, typer.Option("--all", help="Decided ones, too.")] = False,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """List what is withheld; a partner sees what concerns it."""
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         response: ListDisputesResponse = connection.call(
             connection.settlement.ListDisputes,
             ListDisputesRequest(currency=currency, with_ended=with_ended),
         )
     document = {"disputes": [dispute_document(each) for each in response.disputes]}
-    _show(list(response.disputes), document, as_json)
+    _show(list(response.disputes), document, by.as_json)
 
 
 def show(
+    by: ByAnybody,
     subject: SubjectArgument,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Also write the receipts here, one envelope a file."),
     ] = None,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Show a dispute with the receipts and notices of its lines; a partner sees its own."""
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         response: GetDisputeResponse = connection.call(
             connection.settlement.GetDispute, GetDisputeRequest(subject=subject)
         )
@@ -188,7 +174,7 @@ def show(
             write_output(out / name, (to_json(envelope) + "\n").encode())
         papers.append({"partner_id": each.partner_id, "stream_seq": each.stream_seq, "file": name})
     answer(
-        as_json,
+        by.as_json,
         {"dispute": document, "papers": papers},
         disputes_table([document]),
         table(
@@ -200,28 +186,24 @@ def show(
 
 
 def end(
+    by: ByActingOperator,
     subject: SubjectArgument,
     outcome: Annotated[Decided, typer.Option(help="How it is decided.")],
     text: Annotated[str, typer.Option(help="For the brands: 200 characters.")] = "",
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Decide a dispute, or give back what an unwind took out; the next statement has it.
 
     It books nothing: what was wrong is reversed or adjusted. Takes two people of finance.
     """
-    profile = operator_profile(profile_dir, data_dir, server)
+    profile = by.profile()
     request = EndDisputeRequest(
         subject=subject,
         outcome=DisputeOutcome.Value(f"DISPUTE_OUTCOME_{outcome.name}"),
         text=text,
     )
-    with connect(profile, reason) as connection:
+    with connect(profile, by.reason) as connection:
         response: EndDisputeResponse = connection.call(connection.settlement.EndDispute, request)
-    _show([response.dispute], {"dispute": dispute_document(response.dispute)}, as_json)
+    _show([response.dispute], {"dispute": dispute_document(response.dispute)}, by.as_json)
 
 
 def dispute_document(dispute: Dispute) -> dict[str, Any]:

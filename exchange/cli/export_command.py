@@ -10,6 +10,7 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TransferSpeedColumn
 
 from exchange.cli.audit_export import fetch_audit
+from exchange.cli.calling import App
 from exchange.cli.connection import connect
 from exchange.cli.files import write_chunks
 from exchange.cli.options import (
@@ -20,15 +21,15 @@ from exchange.cli.options import (
     ServerOption,
     operator_profile,
 )
-from exchange.cli.output import Command, answer, console_of
+from exchange.cli.output import answer, console_of
 from pointclear.settlement.v1.report_pb2 import ExportBooksRequest, ExportBooksResponse
 
 EXPORT_TIMEOUT_S = 3600.0
 
 
-def add_export_command(app: typer.Typer) -> None:
+def add_export_command(app: App) -> None:
     """Add the command."""
-    app.command("export", cls=Command)(export)
+    app.command("export")(export)
 
 
 def export(

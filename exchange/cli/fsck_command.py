@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from exchange.cli.calling import App
 from exchange.cli.options import DEFAULT_DATA_DIR, DataDirOption, JsonOption
-from exchange.cli.output import Command, answer, console_of, table
+from exchange.cli.output import answer, console_of, table
 from exchange.cli.wiring import FsckOptions, Wiring
 
 
-def add_fsck_command(app: typer.Typer, wiring: Wiring) -> None:
+def add_fsck_command(app: App, wiring: Wiring) -> None:
     """Add the command; what it looks with comes from `wiring`."""
 
     def fsck(
@@ -52,7 +53,7 @@ def add_fsck_command(app: typer.Typer, wiring: Wiring) -> None:
         if faults:
             raise typer.Exit(1)
 
-    app.command("fsck", cls=Command)(fsck)
+    app.command("fsck")(fsck)
 
 
 def _progress(*, quiet: bool) -> Progress:

@@ -9,9 +9,10 @@ from uuid import UUID
 
 import typer
 
+from exchange.cli.calling import App
 from exchange.cli.files import PRIVATE_MODE, read_file, write_output
 from exchange.cli.options import JsonOption, PartnerProfileOption, parse_uuid, partner_profile
-from exchange.cli.output import Command, answer, visible
+from exchange.cli.output import answer, visible
 from exchange.cli.profile import Profile, key_path, passphrase_of
 from partners.errors import Reason, Refused
 from partners.fulfilment import open_sealed
@@ -22,12 +23,10 @@ FORMER_KEYS = f"orders.{'[0-9a-f]' * KEY_ID_CHARS}.pem"
 """Names of the keys for orders that were in use."""
 
 
-def fulfilment_app() -> typer.Typer:
+def fulfilment_app() -> App:
     """The commands about fulfilments."""
-    app = typer.Typer(
-        no_args_is_help=True, help="Codes and certificates that came in place of points."
-    )
-    app.command("open", cls=Command)(open_fulfilment)
+    app = App(no_args_is_help=True, help="Codes and certificates that came in place of points.")
+    app.command("open")(open_fulfilment)
     return app
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from exchange.cli.calling import App, ByAnybody
 from exchange.cli.connection import connect
 from exchange.cli.documents import key_document
 from exchange.cli.exchange_keys import (
@@ -32,7 +33,7 @@ from exchange.cli.options import (
     ServerOption,
     either_profile,
 )
-from exchange.cli.output import Command, answer, json_text, table
+from exchange.cli.output import answer, json_text, table
 from exchange.cli.profile import Profile
 from partners.key_events import EXCHANGE, PARTNER_PURPOSES
 from partners.key_files import public_key_pem
@@ -54,28 +55,23 @@ class PurposeName(StrEnum):
 PurposeOption = Annotated[PurposeName, typer.Option(help="What the key may sign.")]
 
 
-def key_app() -> typer.Typer:
+def key_app() -> App:
     """The commands about keys."""
-    app = typer.Typer(
-        no_args_is_help=True, help="Register, rotate, revoke, recover and list signing keys."
-    )
+    app = App(no_args_is_help=True, help="Register, rotate, revoke, recover and list signing keys.")
     for command in (rotate, revoke, recover, register):
-        app.command(cls=Command)(command)
-    app.command("sign", cls=Command)(sign_event)
-    app.command("list", cls=Command)(list_keys)
+        app.command()(command)
+    app.command("sign")(sign_event)
+    app.command("list")(list_keys)
     return app
 
 
 def rotate(
+    by: ByAnybody,
     purpose: PurposeOption,
     token: Annotated[
         str | None,
         typer.Option(metavar="URI", help="Of the exchange: make it in this PKCS#11 token."),
     ] = None,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Make a new key, register it, and sign with it from now on.
 
@@ -87,19 +83,19 @@ def rotate(
     register it and sign with it when they start; restart them one by one.
     """
     kind = Purpose[purpose.name]
-    if profile_dir is None and kind in EXCHANGE_PURPOSES:
+    if by.profile_dir is None and kind in EXCHANGE_PURPOSES:
         if token is None:
-            made = rotate_exchange_key(data_dir, kind, datetime.now(UTC)).signer.key_id
+            made = rotate_exchange_key(by.data_dir, kind, datetime.now(UTC)).signer.key_id
             then = "restart the servers, one by one"
         else:
-            made = make_exchange_token_key(data_dir, kind, token, datetime.now(UTC))
+            made = make_exchange_token_key(by.data_dir, kind, token, datetime.now(UTC))
             then = f"put its URI first in signer_{purpose} and restart the servers, one by one"
         document = {"key_id": made, "holder": EXCHANGE, "purpose": kind.value}
-        answer(as_json, {"key": document}, f"Made key {made} for {purpose}; {then}")
+        answer(by.as_json, {"key": document}, f"Made key {made} for {purpose}; {then}")
         return
     if token is not None:
         raise typer.BadParameter("a token is for a key of the exchange, on its host")
-    profile = either_profile(profile_dir, data_dir, server)
+    profile = by.profile()
     folder = _folder_of(profile, kind)
     folder.finish_earlier_rotation(kind)
     key = _next_key(profile, folder, kind, lambda: (own_signer(profile),))
@@ -108,7 +104,7 @@ def rotate(
     # A crash before this leaves the old key in use, which is good; a repeat registers no other.
     folder.take_into_use(kind)
     answer(
-        as_json,
+        by.as_json,
         {"key": key_document(registered)},
         f"Registered key {registered.key_id} for {purpose}; it signs from now on",
     )
@@ -149,6 +145,7 @@ def recover(
 
 
 def list_keys(
+    by: ByAnybody,
     holder: Annotated[
         str,
         typer.Option(help="partner/ID, operator/NAME or exchange; your own if empty."),
@@ -157,22 +154,18 @@ def list_keys(
         Path | None,
         typer.Option(metavar="DIR", help="Also write keys.json and keys/<key_id>.pem here."),
     ] = None,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """List the keys of a holder; the exchange's own are what its receipts and statements verify
     with.
     """
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         keys = connection.keys(holder)
     if out is not None:
         write_public_keys(out, keys)
     documents = [key_document(key) for key in keys]
     columns = ("key_id", "holder", "purpose", "valid_from", "valid_until", "revoked_index")
     answer(
-        as_json,
+        by.as_json,
         {"keys": documents},
         table(
             ("key id", "holder", "purpose", "valid from", "valid until", "revoked at"),

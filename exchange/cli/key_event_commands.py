@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from exchange.cli.calling import ByAnybody
 from exchange.cli.connection import connect
 from exchange.cli.documents import key_document
 from exchange.cli.files import write_output
@@ -15,7 +16,6 @@ from exchange.cli.options import (
     DataDirOption,
     EitherProfileOption,
     JsonOption,
-    ServerOption,
     either_profile,
 )
 from exchange.cli.output import answer, pairs
@@ -51,6 +51,7 @@ OutOption = Annotated[
 
 
 def revoke(
+    by: ByAnybody,
     key_id: Annotated[
         str | None, typer.Argument(metavar="KEY_ID", help="The key whose force is to end.")
     ] = None,
@@ -65,10 +66,6 @@ def revoke(
         ),
     ] = None,
     out: OutOption = None,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """End a key's force at once: what is recorded from then on may not rest on it.
 
@@ -76,7 +73,7 @@ def revoke(
     For a key of an operator or of the exchange two operators sign: write the event with --out, have
     the other sign it (`key sign`), and send it with --event.
     """
-    profile = either_profile(profile_dir, data_dir, server)
+    profile = by.profile()
     if (key_id is None) == (event_file is None):
         raise typer.BadParameter("name either the key or, with --event, a signed event")
     if event_file is not None:
@@ -90,7 +87,7 @@ def revoke(
         )
         event = sign(own_signer(profile), KEY_EVENT, payload)
     if out is not None:
-        show_event(as_json, event, profile, out, "Have it signed and send it with --event.")
+        show_event(by.as_json, event, profile, out, "Have it signed and send it with --event.")
         return
     with connect(profile) as connection:
         response: RevokeKeyResponse = connection.call(
@@ -98,29 +95,26 @@ def revoke(
         )
     key = response.key
     answer(
-        as_json,
+        by.as_json,
         {"key": key_document(key)},
         f"Revoked key {key.key_id} of {key.holder} at log index {key.revoked_index}",
     )
 
 
 def register(
+    by: ByAnybody,
     event_file: EventArgument,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Send a key event that registers a key, signed by all that it needs."""
     event = read_event(event_file)
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         response: RegisterKeyResponse = connection.call(
             connection.partners.RegisterKey,
             RegisterKeyRequest(key_event=envelope_to_proto(event)),
         )
     key = response.key
     answer(
-        as_json,
+        by.as_json,
         {"key": key_document(key)},
         f"Registered key {key.key_id} of {key.holder} at log index {key.registered_index}",
     )

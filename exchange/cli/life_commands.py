@@ -5,19 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from exchange.cli.connection import connect
+from exchange.cli.calling import App, ByActingOperator
 from exchange.cli.documents import partner_document
 from exchange.cli.files import FileError, read_file
-from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    JsonOption,
-    OperatorProfileOption,
-    ReasonOption,
-    ServerOption,
-    operator_profile,
-)
-from exchange.cli.output import Command, answer
+from exchange.cli.output import answer
 from partners.envelope import Envelope, from_json
 from partners.errors import Refused
 from partners.wire import envelope_to_proto
@@ -27,78 +18,62 @@ from pointclear.partners.v1.partners_service_pb2 import Partner
 PartnerArgument = Annotated[str, typer.Argument(metavar="ID", help="The partner.")]
 
 
-def add_life_commands(app: typer.Typer) -> None:
+def add_life_commands(app: App) -> None:
     """Add the four commands."""
-    app.command("live", cls=Command)(live)
-    app.command("suspend", cls=Command)(suspend)
-    app.command("resume", cls=Command)(resume)
-    app.command("exit", cls=Command)(leave)
+    app.command("live")(live)
+    app.command("suspend")(suspend)
+    app.command("resume")(resume)
+    app.command("exit")(leave)
 
 
 def live(
+    by: ByActingOperator,
     partner_id: PartnerArgument,
     certification: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Its certification report; needed in production."),
     ] = None,
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Let a partner go live. Takes two operators."""
     request = pb.ActivatePartnerRequest(partner_id=partner_id)
     if certification is not None:
         request.certification.CopyFrom(envelope_to_proto(read_report(certification)))
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
+    with by.connect() as connection:
         response = connection.call(connection.operators.ActivatePartner, request)
-    answer_partner(as_json, response.partner)
+    answer_partner(by.as_json, response.partner)
 
 
 def suspend(
+    by: ByActingOperator,
     partner_id: PartnerArgument,
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Stop a live partner from sending and receiving points, at once. Takes one operator."""
     request = pb.SuspendPartnerRequest(partner_id=partner_id)
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
+    with by.connect() as connection:
         response = connection.call(connection.operators.SuspendPartner, request)
-    answer_partner(as_json, response.partner)
+    answer_partner(by.as_json, response.partner)
 
 
 def resume(
+    by: ByActingOperator,
     partner_id: PartnerArgument,
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Let a suspended partner trade again. Takes two operators."""
     request = pb.ResumePartnerRequest(partner_id=partner_id)
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
+    with by.connect() as connection:
         response = connection.call(connection.operators.ResumePartner, request)
-    answer_partner(as_json, response.partner)
+    answer_partner(by.as_json, response.partner)
 
 
 def leave(
+    by: ByActingOperator,
     partner_id: PartnerArgument,
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Let a partner leave for good. What it owes is settled as ever. Takes two operators."""
     request = pb.ExitPartnerRequest(partner_id=partner_id)
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
+    with by.connect() as connection:
         response = connection.call(connection.operators.ExitPartner, request)
-    answer_partner(as_json, response.partner)
+    answer_partner(by.as_json, response.partner)
 
 
 def read_report(path: Path) -> Envelope:

@@ -11,21 +11,13 @@ from typing import Annotated, Any, TypeVar
 import typer
 import uuid_utils
 
-from exchange.cli.connection import Connection, connect
+from exchange.cli.calling import App, ByActingOperator, ByAnybody
+from exchange.cli.connection import Connection
 from exchange.cli.documents import money
 from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    EitherProfileOption,
-    JsonOption,
-    OperatorProfileOption,
-    ReasonOption,
-    ServerOption,
-    either_profile,
-    operator_profile,
     parse_duration,
 )
-from exchange.cli.output import Command, answer, table
+from exchange.cli.output import answer, table
 from partners.errors import Reason, Refused
 from partners.limits.values import (
     CorridorLimits,
@@ -53,17 +45,18 @@ Count = Annotated[int | None, typer.Option(metavar="N", min=0, help="0 is no lim
 Points = Annotated[int | None, typer.Option(metavar="POINTS", min=0, help="0 is no limit.")]
 
 
-def limits_app() -> typer.Typer:
+def limits_app() -> App:
     """The commands about limits."""
-    app = typer.Typer(no_args_is_help=True, help="Limit partners, corridors, programs and members.")
-    app.command("partner", cls=Command)(partner)
-    app.command("corridor", cls=Command)(corridor)
-    app.command("program", cls=Command)(program)
-    app.command("list", cls=Command)(list_limits)
+    app = App(no_args_is_help=True, help="Limit partners, corridors, programs and members.")
+    app.command("partner")(partner)
+    app.command("corridor")(corridor)
+    app.command("program")(program)
+    app.command("list")(list_limits)
     return app
 
 
 def partner(
+    by: ByActingOperator,
     partner_id: Annotated[str, typer.Argument(metavar="ID", help="The partner.")],
     cap: Annotated[
         str | None, typer.Option(metavar="AMOUNT", help="Net debit cap, such as 5000.00.")
@@ -79,17 +72,12 @@ def partner(
     value_per_day: Annotated[
         str | None, typer.Option(metavar="AMOUNT", help="Of what it sends; 0 is no limit.")
     ] = None,
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Set a partner's limits; those not named stay as they are.
 
     A cap below what the partner owes stops new debits and nothing else.
     """
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
+    with by.connect() as connection:
         currencies = _currencies(connection)
         if partner_id not in currencies:
             raise Refused(Reason.PARTNER_UNKNOWN, "partner_id", f"there is no partner {partner_id}")
@@ -108,10 +96,11 @@ def partner(
         if funding is Funding.PREPAID and cap is None:
             changes["net_debit_cap"] = 0
         after = _change(connection, PartnerLimits(partner_id), changes)
-        _show(as_json, [after], currencies)
+        _show(by.as_json, [after], currencies)
 
 
 def corridor(
+    by: ByActingOperator,
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="The source program.")],
     target: Annotated[str, typer.Argument(metavar="TARGET", help="The target program.")],
     points_per_day: Points = None,
@@ -129,11 +118,6 @@ def corridor(
     review_above_points: Points = None,
     review_member_transfers_per_day: Count = None,
     review_member_points_per_day: Points = None,
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Set a corridor's limits; those not named stay as they are.
 
@@ -150,39 +134,32 @@ def corridor(
         "review_member_transfers_per_day": review_member_transfers_per_day,
         "review_member_points_per_day": review_member_points_per_day,
     }
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
-        _show(as_json, [_change(connection, CorridorLimits(source, target), changes)], {})
+    with by.connect() as connection:
+        _show(by.as_json, [_change(connection, CorridorLimits(source, target), changes)], {})
 
 
 def program(
+    by: ByActingOperator,
     program_id: Annotated[str, typer.Argument(metavar="ID", help="The program.")],
     points_per_day: Annotated[
         int, typer.Option(metavar="POINTS", min=0, help="Granted in all; 0 is no limit.")
     ],
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Limit the points that a program takes in from others in a day."""
     changes = {"target_points_per_day": points_per_day}
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
-        _show(as_json, [_change(connection, ProgramLimits(program_id), changes)], {})
+    with by.connect() as connection:
+        _show(by.as_json, [_change(connection, ProgramLimits(program_id), changes)], {})
 
 
 def list_limits(
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
+    by: ByAnybody,
 ) -> None:
     """List the limits.
 
     A partner sees its own, its programs' and those of the corridors that it sends through.
     """
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
-        _show(as_json, _all(connection), _currencies(connection))
+    with by.connect() as connection:
+        _show(by.as_json, _all(connection), _currencies(connection))
 
 
 def _all(connection: Connection) -> list[Limits]:

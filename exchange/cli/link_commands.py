@@ -9,6 +9,7 @@ from uuid import UUID
 import typer
 import uuid_utils
 
+from exchange.cli.calling import App, ByPartner
 from exchange.cli.connection import Connection, connect
 from exchange.cli.documents import link_document
 from exchange.cli.options import (
@@ -25,7 +26,7 @@ from exchange.cli.options import (
     parse_uuid,
     partner_profile,
 )
-from exchange.cli.output import Command, answer, pairs, table
+from exchange.cli.output import answer, pairs, table
 from exchange.cli.profile import Profile
 from partners.envelope import LINK_CONFIRMATION, sign
 from partners.keys import Purpose
@@ -48,19 +49,19 @@ SaltOption = Annotated[
 ]
 
 
-def link_app() -> typer.Typer:
+def link_app() -> App:
     """The commands about links."""
-    app = typer.Typer(
+    app = App(
         no_args_is_help=True,
         help="Link a member's accounts in two programs, so that neither brand learns the other's.",
     )
-    app.command("start", cls=Command)(start)
-    app.command("confirm", cls=Command)(confirm)
-    app.command("revoke", cls=Command)(revoke)
-    app.command("list", cls=Command)(list_links)
-    app.command("freeze", cls=Command)(freeze)
-    app.command("unfreeze", cls=Command)(unfreeze)
-    app.command("require", cls=Command)(require)
+    app.command("start")(start)
+    app.command("confirm")(confirm)
+    app.command("revoke")(revoke)
+    app.command("list")(list_links)
+    app.command("freeze")(freeze)
+    app.command("unfreeze")(unfreeze)
+    app.command("require")(require)
     return app
 
 
@@ -122,16 +123,14 @@ def confirm(
 
 
 def revoke(
+    by: ByPartner,
     link_id: LinkArgument,
-    profile_dir: PartnerProfileOption,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """End a link, for ever; either brand may."""
     request = pb.RevokeLinkRequest(link_id=parse_uuid(link_id).bytes)
-    with connect(partner_profile(profile_dir, server)) as connection:
+    with by.connect() as connection:
         link = connection.call(connection.links.RevokeLink, request).link
-    _answer_link(as_json, "Revoked", link)
+    _answer_link(by.as_json, "Revoked", link)
 
 
 def list_links(

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from exchange.cli.calling import App
 from exchange.cli.connection import connect
 from exchange.cli.options import (
     DEFAULT_DATA_DIR,
@@ -18,7 +19,7 @@ from exchange.cli.options import (
     parse_uuid,
     partner_profile,
 )
-from exchange.cli.output import Command, answer
+from exchange.cli.output import answer
 from partners.links.link import SALT_BYTES
 from pointclear.partners.v1 import link_service_pb2 as pb
 
@@ -30,11 +31,11 @@ LinkOption = Annotated[
 ]
 
 
-def member_app() -> typer.Typer:
+def member_app() -> App:
     """The commands about members."""
-    app = typer.Typer(no_args_is_help=True, help="Look members up, and forget them.")
-    app.command("validate", cls=Command)(validate)
-    app.command("erase", cls=Command)(erase)
+    app = App(no_args_is_help=True, help="Look members up, and forget them.")
+    app.command("validate")(validate)
+    app.command("erase")(erase)
     return app
 
 

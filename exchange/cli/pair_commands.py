@@ -5,19 +5,16 @@ from typing import Annotated, Any
 
 import typer
 
+from exchange.cli.calling import App, ByAnybody
 from exchange.cli.connection import Connection, connect
 from exchange.cli.documents import money
 from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    EitherProfileOption,
     JsonOption,
     PartnerProfileOption,
     ServerOption,
-    either_profile,
     partner_profile,
 )
-from exchange.cli.output import Command, answer, table
+from exchange.cli.output import answer, table
 from exchange.cli.settlement_commands import SETTLE_TIMEOUT_S
 from partners.envelope import PAYMENT_CONFIRMATION, sign
 from partners.errors import Reason, Refused
@@ -33,31 +30,28 @@ OfWindowOption = Annotated[
 ]
 
 
-def pairs_app() -> typer.Typer:
+def pairs_app() -> App:
     """The commands about what partners pay each other."""
-    app = typer.Typer(
+    app = App(
         no_args_is_help=True, help="Show what partners pay each other, and confirm it by signature."
     )
-    app.command("list", cls=Command)(list_legs)
-    app.command("paid", cls=Command)(paid)
-    app.command("received", cls=Command)(received)
+    app.command("list")(list_legs)
+    app.command("paid")(paid)
+    app.command("received")(received)
     return app
 
 
 def list_legs(
+    by: ByAnybody,
     window_id: Annotated[
         str,
         typer.Argument(metavar="[WINDOW_ID]", help="Default: all that are not settled yet."),
     ] = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """List what partners are asked to pay each other; a partner sees what it pays and is paid."""
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         legs = [leg_document(each) for each in legs_of(connection, window_id)]
-    _show(as_json, {"legs": legs}, legs)
+    _show(by.as_json, {"legs": legs}, legs)
 
 
 def paid(

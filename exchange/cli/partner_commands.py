@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from exchange.cli.calling import App, ByActingOperator, ByAnybody
 from exchange.cli.connection import connect
 from exchange.cli.documents import key_document, partner_document
 from exchange.cli.initialise import load_authority
@@ -15,18 +16,7 @@ from exchange.cli.onboarding import (
     new_key,
     register_key,
 )
-from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    EitherProfileOption,
-    JsonOption,
-    OperatorProfileOption,
-    ReasonOption,
-    ServerOption,
-    either_profile,
-    operator_profile,
-)
-from exchange.cli.output import Command, answer, pairs, table
+from exchange.cli.output import answer, pairs, table
 from exchange.cli.profile import key_path
 from partners.key_events import PARTNER_PURPOSES
 from partners.keys import Purpose
@@ -40,16 +30,17 @@ from pointclear.partners.v1.partners_service_pb2 import (
 )
 
 
-def partner_app() -> typer.Typer:
+def partner_app() -> App:
     """The commands about partners."""
-    app = typer.Typer(no_args_is_help=True, help="The coalition's partners.")
-    app.command("add", cls=Command)(add)
-    app.command("list", cls=Command)(list_partners)
+    app = App(no_args_is_help=True, help="The coalition's partners.")
+    app.command("add")(add)
+    app.command("list")(list_partners)
     add_life_commands(app)
     return app
 
 
 def add(
+    by: ByActingOperator,
     partner_id: Annotated[str, typer.Argument(metavar="ID", help="The partner's id.")],
     name: Annotated[str, typer.Option(help="The legal entity's name.")],
     program: Annotated[
@@ -58,22 +49,17 @@ def add(
     currency: Annotated[str, typer.Option(help="ISO 4217 code of the currency it settles in.")],
     cap: Annotated[str, typer.Option(metavar="AMOUNT", help="Net debit cap, such as 5000.00.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to make the partner's profile.")],
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Add a partner, and make its profile.
 
     The profile gets a certificate from the development CA and three registered keys. After an
     interruption run the same command again: it goes on where it stopped.
     """
-    profile = operator_profile(profile_dir, data_dir, server)
-    authority = load_authority(data_dir)
+    profile = by.profile()
+    authority = load_authority(by.data_dir)
     cap_units = parse_amount(cap, currency_scale(currency).scale, "net_debit_cap")
     now = datetime.now(UTC)
-    with connect(profile, reason) as connection:
+    with connect(profile, by.reason) as connection:
         # The exchange judges the partner before anything is made for it.
         registered: RegisterPartnerResponse = connection.call(
             connection.partners.RegisterPartner,
@@ -105,7 +91,7 @@ def add(
             for purpose in PARTNER_PURPOSES
         ]
     answer(
-        as_json,
+        by.as_json,
         {
             "partner": partner_document(registered.partner),
             "profile": str(out),
@@ -127,20 +113,17 @@ def add(
 
 
 def list_partners(
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
+    by: ByAnybody,
 ) -> None:
     """List the partners.
 
     A partner sees itself and those it has an agreement with.
     """
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         pages = connection.pages(connection.partners.ListPartners, ListPartnersRequest())
         documents = [partner_document(each) for page in pages for each in page.partners]
     answer(
-        as_json,
+        by.as_json,
         {"partners": documents},
         table(
             ("partner", "name", "programs", "net debit cap", "currency", "state"),

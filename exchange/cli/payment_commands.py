@@ -6,18 +6,12 @@ import typer
 from rich.console import RenderableType
 
 from exchange.cli.account_commands import bank_account_document
-from exchange.cli.connection import connect
+from exchange.cli.calling import App, ByAnybody
 from exchange.cli.documents import instant
 from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    EitherProfileOption,
-    JsonOption,
-    ServerOption,
     WindowArgument,
-    either_profile,
 )
-from exchange.cli.output import Command, answer, pairs
+from exchange.cli.output import answer, pairs
 from pointclear.settlement.v1 import payout_pb2 as pb
 
 PartnerOption = Annotated[
@@ -25,50 +19,44 @@ PartnerOption = Annotated[
 ]
 
 
-def payments_app() -> typer.Typer:
+def payments_app() -> App:
     """The commands about what a partner is asked for and paid."""
-    app = typer.Typer(
+    app = App(
         no_args_is_help=True, help="Show what a partner is asked to pay, and what it is paid."
     )
-    app.command("request", cls=Command)(request)
-    app.command("advice", cls=Command)(advice)
+    app.command("request")(request)
+    app.command("advice")(advice)
     return app
 
 
 def request(
+    by: ByAnybody,
     window_id: WindowArgument,
     partner: PartnerOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Show what a partner is asked to pay for a window, and how to state it."""
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         response: pb.GetPaymentRequestResponse = connection.call(
             connection.settlement.GetPaymentRequest,
             pb.GetPaymentRequestRequest(window_id=window_id, partner_id=partner),
         )
     documents = [_request_document(each) for each in response.requests]
-    _show_papers(as_json, "requests", documents, f"{window_id} asks for no payment")
+    _show_papers(by.as_json, "requests", documents, f"{window_id} asks for no payment")
 
 
 def advice(
+    by: ByAnybody,
     window_id: WindowArgument,
     partner: PartnerOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Show what a partner is paid for a window, and how far that has come."""
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         response: pb.GetRemittanceAdviceResponse = connection.call(
             connection.settlement.GetRemittanceAdvice,
             pb.GetRemittanceAdviceRequest(window_id=window_id, partner_id=partner),
         )
     documents = [_advice_document(each) for each in response.advices]
-    _show_papers(as_json, "advices", documents, f"{window_id} pays nothing out")
+    _show_papers(by.as_json, "advices", documents, f"{window_id} pays nothing out")
 
 
 def _request_document(paper: pb.PaymentRequest) -> dict[str, Any]:

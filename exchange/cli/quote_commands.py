@@ -8,6 +8,7 @@ from uuid import UUID
 import typer
 import uuid_utils
 
+from exchange.cli.calling import App
 from exchange.cli.connection import connect
 from exchange.cli.failure import proof_invalid
 from exchange.cli.files import FileError, read_file, write_output
@@ -19,7 +20,7 @@ from exchange.cli.options import (
     parse_uuid,
     partner_profile,
 )
-from exchange.cli.output import Command, answer, envelope_document, pairs
+from exchange.cli.output import answer, envelope_document, pairs
 from exchange.cli.proofs import read_quote
 from exchange.cli.transfer_documents import quote_document
 from partners.envelope import QUOTE, Envelope, from_json, require_type, to_json
@@ -30,9 +31,9 @@ from pointclear.exchange.v1.exchange_service_pb2 import CreateQuoteRequest, Crea
 from pointclear.exchange.v1.quote_pb2 import Quote
 
 
-def add_quote_command(app: typer.Typer) -> None:
+def add_quote_command(app: App) -> None:
     """Add the command."""
-    app.command("quote", cls=Command)(quote)
+    app.command("quote")(quote)
 
 
 def quote(

@@ -6,19 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
+from exchange.cli.calling import App, ByAnybody
 from exchange.cli.connection import connect
 from exchange.cli.failure import unavailable
 from exchange.cli.files import write_output
 from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    EitherProfileOption,
     JsonOption,
-    ServerOption,
     either_profile,
     parse_instant,
 )
-from exchange.cli.output import Command, answer, table
+from exchange.cli.output import answer, table
 from exchange.cli.rate_proposals import Common, Member, parse_member, proposal_files
 from exchange.cli.rate_sets import (
     FILES_ONLY,
@@ -67,27 +64,24 @@ OutOption = Annotated[
 ]
 
 
-def rates_app() -> typer.Typer:
+def rates_app() -> App:
     """The commands about rates."""
-    app = typer.Typer(
+    app = App(
         no_args_is_help=True,
         help="Look for loops of rates that multiply points, draw the rates, and derive them.",
     )
-    app.command("check", cls=Command)(check)
-    app.command("graph", cls=Command)(graph)
-    app.command("derive", cls=Command)(derive)
-    app.command("numeraire", cls=Command)(numeraire)
+    app.command("check")(check)
+    app.command("graph")(graph)
+    app.command("derive")(derive)
+    app.command("numeraire")(numeraire)
     return app
 
 
 def check(
+    by: ByAnybody,
     files: FilesArgument = None,
     files_only: FilesOnlyOption = False,
     at: AtOption = None,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Look for a loop that multiplies points, now or later, as activation would.
 
@@ -95,13 +89,13 @@ def check(
     refusal, with exit code 1.
     """
     now = datetime.now(UTC)
-    registry = _rates(files, files_only, at, now, data_dir, profile_dir, server)
+    registry = _rates(files, files_only, at, now, by.data_dir, by.profile_dir, by.server)
     without_free_lunch(registry, now)
     rates = rates_at(registry, now)
     instants = instants_in(registry, now)
     documents = [_document(each) for each in rates]
     answer(
-        as_json,
+        by.as_json,
         {
             "loop": None,
             "instants": [each.isoformat().replace("+00:00", "Z") for each in instants],
@@ -126,14 +120,11 @@ def check(
 
 
 def graph(
+    by: ByAnybody,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The SVG to write.")],
     files: FilesArgument = None,
     files_only: FilesOnlyOption = False,
     at: AtOption = None,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Draw the corridors with what a point gives, bonuses of now included, as an SVG.
 
@@ -146,13 +137,13 @@ def graph(
             f"drawing needs {error.name}", "Install it: pip install 'pointclear[demo]'."
         ) from None
     now = datetime.now(UTC)
-    registry = _rates(files, files_only, at, now, data_dir, profile_dir, server)
+    registry = _rates(files, files_only, at, now, by.data_dir, by.profile_dir, by.server)
     rates = rates_at(registry, parse_instant(at) if at else now)
     if not rates:
         raise Refused(Reason.AGREEMENT_UNKNOWN, "", "no agreement is in force that you may see")
     write_output(out, rates_svg(rates).encode())
     answer(
-        as_json,
+        by.as_json,
         {"file": str(out), "corridors": [_document(each) for each in rates]},
         f"Wrote {out}: {len(rates)} corridors",
     )

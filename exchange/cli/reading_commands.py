@@ -5,19 +5,16 @@ from typing import Annotated, Any
 import typer
 
 from exchange.cli.agreement_documents import corridor_document
+from exchange.cli.calling import App, ByAnybody, ByPartner
 from exchange.cli.connection import Connection, connect
 from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    EitherProfileOption,
     JsonOption,
     PartnerProfileOption,
     ServerOption,
-    either_profile,
     parse_instant,
     partner_profile,
 )
-from exchange.cli.output import Command, answer, pairs, table
+from exchange.cli.output import answer, pairs, table
 from exchange.cli.transfer_documents import listed_document, position_document, simulation_document
 from partners.wire import time_to_proto
 from pointclear.exchange.v1.exchange_service_pb2 import (
@@ -35,12 +32,12 @@ PAGE = 500
 STATES = ("COMMITTED", "REFUSED", "HELD", "RESERVED", "ABORTED")
 
 
-def add_reading_commands(app: typer.Typer) -> None:
+def add_reading_commands(app: App) -> None:
     """Add the four commands."""
-    app.command("transfers", cls=Command)(transfers)
-    app.command("simulate", cls=Command)(simulate)
-    app.command("position", cls=Command)(position)
-    app.command("corridors", cls=Command)(corridors)
+    app.command("transfers")(transfers)
+    app.command("simulate")(simulate)
+    app.command("position")(position)
+    app.command("corridors")(corridors)
 
 
 def transfers(
@@ -93,12 +90,10 @@ def transfers(
 
 
 def simulate(
+    by: ByPartner,
     source_program: Annotated[str, typer.Option(help="Program whose points are surrendered.")],
     target_program: Annotated[str, typer.Option(help="Program whose points are granted.")],
     points: Annotated[int, typer.Option(help="Points to surrender.")],
-    profile_dir: PartnerProfileOption,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Say what a transfer would come to now. Nothing is ordered or reserved.
 
@@ -107,12 +102,12 @@ def simulate(
     request = SimulateTransferRequest(
         source_program=source_program, target_program=target_program, source_points=points
     )
-    with connect(partner_profile(profile_dir, server)) as connection:
+    with by.connect() as connection:
         response = connection.call(connection.exchange.SimulateTransfer, request)
     document = simulation_document(request, response)
     refusal = document["refusal"]
     answer(
-        as_json,
+        by.as_json,
         document,
         f"would be refused: {refusal['reason']}: {refusal['text']}"
         if refusal
@@ -122,34 +117,28 @@ def simulate(
 
 
 def position(
+    by: ByAnybody,
     partner: Annotated[
         str, typer.Option(metavar="PARTNER_ID", help="Whose; for operators. [default: your own]")
     ] = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Show where a partner stands. Amounts are from its view: positive is owed to it."""
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         response = connection.call(
             connection.exchange.GetPosition, GetPositionRequest(partner_id=partner)
         )
     document = position_document(response.position)
-    answer(as_json, document, pairs(_facts(document)))
+    answer(by.as_json, document, pairs(_facts(document)))
 
 
 def corridors(
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
+    by: ByAnybody,
 ) -> None:
     """List the agreements in force; a partner sees its own."""
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         documents = [corridor_document(each) for each in _list_corridors(connection)]
     answer(
-        as_json,
+        by.as_json,
         {"corridors": documents},
         table(
             ("agreement", "version", "corridor", "rate", "points", "price", "fee", "since"),

@@ -9,20 +9,14 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TransferSpeedColumn
 
-from exchange.cli.connection import Connection, connect
+from exchange.cli.calling import App, ByAnybody, BySomebodyActing
+from exchange.cli.connection import Connection
 from exchange.cli.failure import proof_invalid
 from exchange.cli.files import write_chunks
 from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    EitherProfileOption,
-    JsonOption,
-    ReasonOption,
-    ServerOption,
     WindowArgument,
-    either_profile,
 )
-from exchange.cli.output import Command, answer, console_of, table
+from exchange.cli.output import answer, console_of, table
 from pointclear.settlement.v1.report_pb2 import (
     AccountMapping,
     DownloadReportRequest,
@@ -45,31 +39,26 @@ PartnerOption = Annotated[
 ]
 
 
-def report_app() -> typer.Typer:
+def report_app() -> App:
     """The commands about report files."""
-    app = typer.Typer(
-        no_args_is_help=True, help="List and fetch what a settlement day produces, as files."
-    )
-    app.command("list", cls=Command)(list_reports)
-    app.command("get", cls=Command)(get)
-    app.command("accounts", cls=Command)(accounts)
+    app = App(no_args_is_help=True, help="List and fetch what a settlement day produces, as files.")
+    app.command("list")(list_reports)
+    app.command("get")(get)
+    app.command("accounts")(accounts)
     return app
 
 
 def list_reports(
+    by: ByAnybody,
     window_id: WindowArgument,
     partner: PartnerOption = None,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """List the reports of a window, those too that nobody has asked for yet."""
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         reports = reports_of(connection, window_id, partner or "")
     documents = [_document(each) for each in reports]
     answer(
-        as_json,
+        by.as_json,
         {"reports": documents},
         table(
             ("kind", "format", "file", "bytes", "SHA-256"),
@@ -86,6 +75,7 @@ def list_reports(
 
 
 def get(
+    by: ByAnybody,
     window_id: WindowArgument,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write the files.")],
     kind: Annotated[
@@ -96,10 +86,6 @@ def get(
     ] = "",
     every: Annotated[bool, typer.Option("--all", help="Fetch everything that there is.")] = False,
     partner: PartnerOption = None,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Fetch reports of a window into a folder, and check their digests.
 
@@ -109,8 +95,8 @@ def get(
         raise typer.BadParameter("name a kind, or say --all", param_hint="--kind")
     documents = []
     with (
-        connect(either_profile(profile_dir, data_dir, server)) as connection,
-        _progress(quiet=as_json) as shown,
+        by.connect() as connection,
+        _progress(quiet=by.as_json) as shown,
     ):
         there = reports_of(connection, window_id, partner or "")
         wanted = [
@@ -126,7 +112,7 @@ def get(
             document = _document(fetch_report(connection, each, path, shown))
             documents.append({**document, "path": str(path)})
     answer(
-        as_json,
+        by.as_json,
         {"reports": documents},
         table(
             ("file", "bytes", "SHA-256"),
@@ -137,6 +123,7 @@ def get(
 
 
 def accounts(
+    by: BySomebodyActing,
     changed: Annotated[
         list[str] | None,
         typer.Option(
@@ -146,18 +133,13 @@ def accounts(
         ),
     ] = None,
     partner: PartnerOption = None,
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Show or set the accounts of a partner's journals.
 
     Journals that were made already stay as they are.
     """
     wanted = dict(_mapping(each) for each in changed or ())
-    with connect(either_profile(profile_dir, data_dir, server), reason) as connection:
+    with by.connect() as connection:
         response: GetAccountMapResponse | SetAccountMapResponse = connection.call(
             connection.settlement.GetAccountMap, GetAccountMapRequest(partner_id=partner or "")
         )
@@ -173,7 +155,7 @@ def accounts(
             response = connection.call(connection.settlement.SetAccountMap, request)
     rows = [(each.item, each.code, each.account) for each in response.accounts]
     answer(
-        as_json,
+        by.as_json,
         {
             "accounts": [
                 {"item": item, "tax_code": code, "account": account} for item, code, account in rows

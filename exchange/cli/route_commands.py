@@ -14,19 +14,9 @@ from typing import Annotated, Any
 import typer
 import uuid_utils
 
-from exchange.cli.connection import Connection, connect
-from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    EitherProfileOption,
-    JsonOption,
-    OperatorProfileOption,
-    ReasonOption,
-    ServerOption,
-    either_profile,
-    operator_profile,
-)
-from exchange.cli.output import Command, answer, table
+from exchange.cli.calling import App, ByActingOperator, ByAnybody
+from exchange.cli.connection import Connection
+from exchange.cli.output import answer, table
 from partners.routes.maintenance import Interval, MaintenanceCalendar, WeeklyWindow
 from partners.routes.route import Route, RouteKind
 from partners.routes.wire import route_from_proto, route_to_proto
@@ -42,18 +32,20 @@ DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 _WINDOW = re.compile(rf"({'|'.join(WEEKDAYS)})@(\d\d:\d\d)-(\d\d:\d\d)", re.IGNORECASE)
 
 
-def routes_app() -> typer.Typer:
+def routes_app() -> App:
     """The commands about routes."""
-    app = typer.Typer(no_args_is_help=True, help="How instructions reach programs.")
-    app.command("set", cls=Command)(set_route)
-    app.command("list", cls=Command)(list_routes)
+    app = App(no_args_is_help=True, help="How instructions reach programs.")
+    app.command("set")(set_route)
+    app.command("list")(list_routes)
     return app
 
 
 def set_route(
+    by: ByActingOperator,
     program: Annotated[str, typer.Argument(metavar="ID", help="The program.")],
-    by: Annotated[
-        str | None, typer.Option(metavar="KIND", help=f"One of {', '.join(RouteKind).lower()}.")
+    way: Annotated[
+        str | None,
+        typer.Option("--by", metavar="KIND", help=f"One of {', '.join(RouteKind).lower()}."),
     ] = None,
     address: Annotated[
         str | None, typer.Option(help="HOST:PORT, https://…, file://… or sftp://…, by its kind.")
@@ -85,11 +77,6 @@ def set_route(
     always_open: Annotated[
         bool, typer.Option("--always-open", help="Forget all maintenance that was set.")
     ] = False,
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Set a program's route; what is not named stays as it is.
 
@@ -98,8 +85,8 @@ def set_route(
     """
     windows = None if closed is None else tuple(map(read_window, closed))
     intervals = None if closed_once is None else tuple(map(read_interval, closed_once))
-    kind = None if by is None else read_kind(by)
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
+    kind = None if way is None else read_kind(way)
+    with by.connect() as connection:
         before = {each.program: each for each in _all(connection)}.get(program, Route(program))
         calendar = MaintenanceCalendar() if always_open else before.maintenance
         after = replace(
@@ -117,18 +104,15 @@ def set_route(
                 calendar.once if intervals is None else intervals,
             ),
         )
-        _show(as_json, [_set(connection, after)])
+        _show(by.as_json, [_set(connection, after)])
 
 
 def list_routes(
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
+    by: ByAnybody,
 ) -> None:
     """List the routes that were ever set; a partner sees its own programs'."""
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
-        _show(as_json, _all(connection))
+    with by.connect() as connection:
+        _show(by.as_json, _all(connection))
 
 
 def read_kind(text: str) -> RouteKind:

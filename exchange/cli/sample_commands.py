@@ -10,12 +10,13 @@ from typing import Annotated
 
 import typer
 
+from exchange.cli.calling import App
 from exchange.cli.connection import Connection, connect
 from exchange.cli.demo.archive import PublicKey, key_files
 from exchange.cli.files import write_output
 from exchange.cli.initialise import check_sandbox_audience
 from exchange.cli.options import JsonOption, PartnerProfileOption, ServerOption, partner_profile
-from exchange.cli.output import Command, answer, table
+from exchange.cli.output import answer, table
 from pointclear.partners.v1.partners_service_pb2 import ListPartnersRequest, Partner
 
 SEED_MAX = 2**31 - 1
@@ -48,7 +49,7 @@ class SamplePapers:
 SandboxPapers = Callable[[SampleOrder], SamplePapers]
 
 
-def add_statements_command(sandbox: typer.Typer, papers_of: SandboxPapers) -> None:
+def add_statements_command(sandbox: App, papers_of: SandboxPapers) -> None:
     """Add the command; `papers_of` makes the papers."""
 
     def statements(
@@ -105,7 +106,7 @@ def add_statements_command(sandbox: typer.Typer, papers_of: SandboxPapers) -> No
             f"Wrote {out} from seed {seed}; {out / 'README.md'} says what is what",
         )
 
-    sandbox.command("statements", cls=Command)(statements)
+    sandbox.command("statements")(statements)
 
 
 def check_empty(out: Path) -> None:

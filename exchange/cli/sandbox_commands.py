@@ -14,21 +14,15 @@ from typing import Annotated
 
 import typer
 
+from exchange.cli.calling import App, ByActingOperator
 from exchange.cli.connection import connect
 from exchange.cli.demo.settlement_day import Payment, pending
 from exchange.cli.files import FileError, read_file, write_output
 from exchange.cli.initialise import check_sandbox_audience
 from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    JsonOption,
-    OperatorProfileOption,
-    ReasonOption,
-    ServerOption,
     WindowArgument,
-    operator_profile,
 )
-from exchange.cli.output import Command, answer, table
+from exchange.cli.output import answer, table
 from exchange.cli.sample_commands import SandboxPapers, add_statements_command
 from exchange.cli.settlement_commands import settle_window
 from exchange.cli.simulate_command import simulate
@@ -72,19 +66,20 @@ SandboxBank = Callable[[BankOrder], tuple[bytes, Decimal]]
 """Gives the file and its closing balance; raises ValueError where `after` is none of its files."""
 
 
-def add_sandbox_commands(app: typer.Typer, bank_of: SandboxBank, papers_of: SandboxPapers) -> None:
+def add_sandbox_commands(app: App, bank_of: SandboxBank, papers_of: SandboxPapers) -> None:
     """Add the commands; `bank_of` is the bank, `papers_of` makes sample papers."""
-    sandbox = typer.Typer(no_args_is_help=True, help="What only a sandbox has.")
-    sandbox.command("simulate", cls=Command)(simulate)
+    sandbox = App(no_args_is_help=True, help="What only a sandbox has.")
+    sandbox.command("simulate")(simulate)
     add_bank_command(sandbox, bank_of)
     add_statements_command(sandbox, papers_of)
     app.add_typer(sandbox, name="sandbox")
 
 
-def add_bank_command(sandbox: typer.Typer, bank_of: SandboxBank) -> None:
+def add_bank_command(sandbox: App, bank_of: SandboxBank) -> None:
     """Add the command; `bank_of` is the bank."""
 
     def bank(
+        by: ByActingOperator,
         window_id: WindowArgument,
         out: Annotated[Path, typer.Option(metavar="FILE", help="Write the bank file here.")],
         mode: Annotated[Mode, typer.Option(help="How partners pay.")] = Mode.ON_TIME,
@@ -98,20 +93,15 @@ def add_bank_command(sandbox: typer.Typer, bank_of: SandboxBank) -> None:
         paper: Annotated[
             Paper, typer.Option("--format", help="In what the bank writes it.")
         ] = Paper.CSV,
-        reason: ReasonOption = "",
-        data_dir: DataDirOption = DEFAULT_DATA_DIR,
-        profile_dir: OperatorProfileOption = None,
-        server: ServerOption = None,
-        as_json: JsonOption = False,
     ) -> None:
         """Write the bank file of a window's payments, as partners pay them: on time, short, late or
         not. Only in a sandbox.
 
         The window is stated first, if it is not yet. Import the file with `settle --bank-file`.
         """
-        profile = operator_profile(profile_dir, data_dir, server)
+        profile = by.profile()
         check_sandbox_audience(profile.audience)
-        with connect(profile, reason) as connection:
+        with connect(profile, by.reason) as connection:
             settled = settle_window(connection, window_id)
         payments = (*pending(settled.legs, "PAY_IN"), *pending(settled.legs, "PAY_OUT"))
         order = BankOrder(
@@ -130,7 +120,7 @@ def add_bank_command(sandbox: typer.Typer, bank_of: SandboxBank) -> None:
             raise FileError(f"{after}: this is no bank file; name the one before this") from None
         write_output(out, content)
         answer(
-            as_json,
+            by.as_json,
             {
                 "window_id": window_id,
                 "mode": mode,
@@ -154,4 +144,4 @@ def add_bank_command(sandbox: typer.Typer, bank_of: SandboxBank) -> None:
             f"Wrote {out}: partners pay {mode}; it closes with {closing} {order.currency}",
         )
 
-    sandbox.command("bank", cls=Command)(bank)
+    sandbox.command("bank")(bank)

@@ -9,20 +9,9 @@ from typing import Annotated, Any
 import typer
 import uuid_utils
 
-from exchange.cli.connection import connect
+from exchange.cli.calling import App, ByActingOperator, ByAnybody
 from exchange.cli.documents import instant, money
-from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    EitherProfileOption,
-    JsonOption,
-    OperatorProfileOption,
-    ReasonOption,
-    ServerOption,
-    either_profile,
-    operator_profile,
-)
-from exchange.cli.output import Command, answer, table
+from exchange.cli.output import answer, table
 from partners.points import currency_scale, parse_amount
 from pointclear.settlement.v1.scheme_pb2 import (
     CashLegs,
@@ -52,17 +41,18 @@ DaysAfterDue = Annotated[
 ]
 
 
-def scheme_app() -> typer.Typer:
+def scheme_app() -> App:
     """The commands about schemes."""
-    app = typer.Typer(
+    app = App(
         no_args_is_help=True, help="Say when a currency's windows close and payments are due."
     )
-    app.command("set", cls=Command)(set_scheme)
-    app.command("show", cls=Command)(show)
+    app.command("set")(set_scheme)
+    app.command("show")(show)
     return app
 
 
 def set_scheme(
+    by: ByActingOperator,
     currency: CurrencyArgument,
     cut_off: Annotated[
         str | None,
@@ -114,11 +104,6 @@ def set_scheme(
     operator_name: Annotated[
         str | None, typer.Option(metavar="NAME", help="The operator as the bank knows it.")
     ] = None,
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Set a currency's scheme; what is not named stays as it is.
 
@@ -147,7 +132,7 @@ def set_scheme(
         "bank_bic": bank_bic,
         "operator_name": operator_name,
     }
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
+    with by.connect() as connection:
         before: GetSchemeResponse = connection.call(
             connection.settlement.GetScheme, GetSchemeRequest(currency=currency)
         )
@@ -160,21 +145,18 @@ def set_scheme(
         holds: GetSchemeResponse = connection.call(
             connection.settlement.GetScheme, GetSchemeRequest(currency=response.scheme.currency)
         )
-    _show(as_json, [_with_next(holds)])
+    _show(by.as_json, [_with_next(holds)])
 
 
 def show(
+    by: ByAnybody,
     currency: Annotated[
         str | None,
         typer.Argument(metavar="[CURRENCY]", help="One currency; without it, all that were set."),
     ] = None,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Show schemes; a partner is shown its own currency's."""
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         if currency is None:
             listed: ListSchemesResponse = connection.call(
                 connection.settlement.ListSchemes, ListSchemesRequest()
@@ -185,7 +167,7 @@ def show(
                 connection.settlement.GetScheme, GetSchemeRequest(currency=currency)
             )
             documents = [_with_next(holds)]
-    _show(as_json, documents)
+    _show(by.as_json, documents)
 
 
 def scheme_document(scheme: Scheme) -> dict[str, Any]:

@@ -6,22 +6,14 @@ from typing import Annotated, Any
 import typer
 
 from exchange.cli.bank_commands import imported_document
+from exchange.cli.calling import App, ByActingOperator, ByAnybody
 from exchange.cli.connection import Connection, connect
 from exchange.cli.files import read_file, write_output
 from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    EitherProfileOption,
-    JsonOption,
-    OperatorProfileOption,
-    ReasonOption,
-    ServerOption,
     WindowArgument,
-    either_profile,
-    operator_profile,
     parse_sha256,
 )
-from exchange.cli.output import Command, answer, envelope_document, json_text, pairs, table
+from exchange.cli.output import answer, envelope_document, json_text, pairs, table
 from exchange.cli.proofs import check_line_file, read_statement
 from exchange.cli.settlement_documents import leg_document, statement_document, window_document
 from partners.envelope import to_json
@@ -42,13 +34,14 @@ from pointclear.settlement.v1.settlement_service_pb2 import (
 SETTLE_TIMEOUT_S = 300.0
 
 
-def add_settlement_commands(app: typer.Typer) -> None:
+def add_settlement_commands(app: App) -> None:
     """Add the two commands."""
-    app.command("settle", cls=Command)(settle)
-    app.command("statement", cls=Command)(statement)
+    app.command("settle")(settle)
+    app.command("statement")(statement)
 
 
 def settle(
+    by: ByActingOperator,
     window_id: WindowArgument,
     bank_file: Annotated[
         Path | None,
@@ -61,20 +54,15 @@ def settle(
         str,
         typer.Option(metavar="SHA256", help="Approve this draft and no other: see `window draft`."),
     ] = "",
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """State a closed window and record its legs.
 
     A bank file confirms legs, which lets others go. Repeating it is harmless.
     """
-    profile = operator_profile(profile_dir, data_dir, server)
+    profile = by.profile()
     content = read_file(bank_file) if bank_file else None
     approved = parse_sha256(draft) if draft else b""
-    with connect(profile, reason) as connection:
+    with connect(profile, by.reason) as connection:
         response = settle_window(connection, window_id, approved)
         imported = None
         if content is not None:
@@ -90,7 +78,7 @@ def settle(
     if out is not None:
         write_output(out, json_text(document))
     answer(
-        as_json,
+        by.as_json,
         document,
         *(
             [
@@ -113,6 +101,7 @@ def settle(
 
 
 def statement(
+    by: ByAnybody,
     window_id: WindowArgument,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write statement and lines.")],
     partner: Annotated[
@@ -122,13 +111,9 @@ def statement(
     version: Annotated[
         int, typer.Option(min=0, metavar="N", help="Which version. [default: the newest]")
     ] = 0,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Fetch a statement with its line file, and verify both."""
-    profile = either_profile(profile_dir, data_dir, server)
+    profile = by.profile()
     if partner is None and profile.caller.is_operator:
         raise typer.BadParameter("an operator must name the partner", param_hint="--partner")
     partner_id = partner or profile.caller.name
@@ -149,7 +134,7 @@ def statement(
     write_output(statement_file, (to_json(envelope) + "\n").encode())
     document = statement_document(stated)
     answer(
-        as_json,
+        by.as_json,
         {
             **document,
             "statement_file": str(statement_file),

@@ -11,18 +11,13 @@ from typing import Annotated
 import typer
 import uuid_utils
 
+from exchange.cli.calling import ByOperator
 from exchange.cli.connection import connect
 from exchange.cli.files import make_directory
 from exchange.cli.initialise import check_sandbox_audience
 from exchange.cli.key_event_commands import own_signer
 from exchange.cli.onboarding import new_key, register_key
 from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    JsonOption,
-    OperatorProfileOption,
-    ServerOption,
-    operator_profile,
     partner_profile,
 )
 from exchange.cli.output import answer, pairs
@@ -43,6 +38,7 @@ TIMEOUT = timedelta(seconds=2)
 
 
 def simulate(
+    by: ByOperator,
     program: Annotated[str, typer.Argument(metavar="ID", help="The program.")],
     brand: Annotated[
         Path, typer.Option(metavar="DIR", help="The profile of its brand, which vouches for a key.")
@@ -51,22 +47,18 @@ def simulate(
         int,
         typer.Option(min=1, max=604_800, help="Told for so long, then asked."),
     ] = ANSWER_WITHIN // timedelta(seconds=1),
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Have the sandbox stand in for a program: its members and amounts say what happens.
 
     It gets a key for orders of its own, for which the brand vouches, so that its answers count
     where the target has to confirm. Run it on the sandbox's host. Repeating it is harmless.
     """
-    profile = operator_profile(profile_dir, data_dir, server)
+    profile = by.profile()
     check_sandbox_audience(profile.audience)
-    lender = partner_profile(brand, server)
+    lender = partner_profile(brand, by.server)
     check_sandbox_audience(lender.audience)
     check_brand(lender, check_id(program, "program"))
-    folder = simulated_folder(data_dir, program)
+    folder = simulated_folder(by.data_dir, program)
     make_directory(folder.parent)
     make_directory(folder)
     ensure_passphrase(folder)
@@ -93,7 +85,7 @@ def simulate(
             SetRouteRequest(change_id=uuid_utils.uuid7().bytes, route=route_to_proto(route)),
         )
     answer(
-        as_json,
+        by.as_json,
         {
             "program": program,
             "partner_id": lender.caller.name,

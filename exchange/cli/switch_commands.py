@@ -10,19 +10,9 @@ from typing import Annotated, Any
 import typer
 import uuid_utils
 
-from exchange.cli.connection import Connection, connect
-from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    EitherProfileOption,
-    JsonOption,
-    OperatorProfileOption,
-    ReasonOption,
-    ServerOption,
-    either_profile,
-    operator_profile,
-)
-from exchange.cli.output import Command, answer, table
+from exchange.cli.calling import App, ByActingOperator, ByAnybody
+from exchange.cli.connection import Connection
+from exchange.cli.output import answer, table
 from partners.limits.values import (
     CorridorSwitches,
     PartnerSwitches,
@@ -40,19 +30,18 @@ from pointclear.partners.v1.limits_pb2 import (
 ORDINARY = "ordinary"
 
 
-def switches_app() -> typer.Typer:
+def switches_app() -> App:
     """The commands about switches."""
-    app = typer.Typer(
-        no_args_is_help=True, help="Stop and let go partners, corridors and programs."
-    )
-    app.command("partner", cls=Command)(partner)
-    app.command("corridor", cls=Command)(corridor)
-    app.command("program", cls=Command)(program)
-    app.command("list", cls=Command)(list_switches)
+    app = App(no_args_is_help=True, help="Stop and let go partners, corridors and programs.")
+    app.command("partner")(partner)
+    app.command("corridor")(corridor)
+    app.command("program")(program)
+    app.command("list")(list_switches)
     return app
 
 
 def partner(
+    by: ByActingOperator,
     partner_id: Annotated[str, typer.Argument(metavar="ID", help="The partner.")],
     sending: Annotated[
         bool | None, typer.Option("--sending/--no-sending", help="Whether it may send.")
@@ -67,17 +56,12 @@ def partner(
         bool | None,
         typer.Option("--hold-settlement/--no-hold-settlement", help="Hold its settlement."),
     ] = None,
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Set a partner's switches; those not named stay as they are.
 
     They hold for every order that is decided from then on. What was committed stands.
     """
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
+    with by.connect() as connection:
         before = _standing(connection, PartnerSwitches(partner_id))
         assert isinstance(before, PartnerSwitches)
         after = PartnerSwitches(
@@ -87,52 +71,41 @@ def partner(
             before.quoting_stopped if quoting is None else not quoting,
             before.settlement_on_hold if on_hold is None else on_hold,
         )
-        _show(as_json, [_set(connection, after)])
+        _show(by.as_json, [_set(connection, after)])
 
 
 def corridor(
+    by: ByActingOperator,
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="The source program.")],
     target: Annotated[str, typer.Argument(metavar="TARGET", help="The target program.")],
     is_open: Annotated[bool, typer.Option("--open/--closed", help="Whether orders pass.")],
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Open or close a corridor; its agreement stays as it is."""
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
-        _show(as_json, [_set(connection, CorridorSwitches(source, target, not is_open))])
+    with by.connect() as connection:
+        _show(by.as_json, [_set(connection, CorridorSwitches(source, target, not is_open))])
 
 
 def program(
+    by: ByActingOperator,
     program_id: Annotated[str, typer.Argument(metavar="ID", help="The program.")],
     in_maintenance: Annotated[
         bool, typer.Option("--maintenance/--in-service", help="Whether orders pass.")
     ],
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Put a program into maintenance, or back into service."""
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
-        _show(as_json, [_set(connection, ProgramSwitches(program_id, in_maintenance))])
+    with by.connect() as connection:
+        _show(by.as_json, [_set(connection, ProgramSwitches(program_id, in_maintenance))])
 
 
 def list_switches(
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
+    by: ByAnybody,
 ) -> None:
     """List the switches that were ever set.
 
     A partner sees its own, its programs' and its corridors'.
     """
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
-        _show(as_json, _all(connection))
+    with by.connect() as connection:
+        _show(by.as_json, _all(connection))
 
 
 def _all(connection: Connection) -> list[Switches]:

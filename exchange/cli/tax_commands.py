@@ -5,21 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
+from exchange.cli.calling import App, ByActingOperator, ByAnybody
 from exchange.cli.connection import connect
 from exchange.cli.documents import instant
 from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    EitherProfileOption,
-    JsonOption,
-    OperatorProfileOption,
-    ReasonOption,
-    ServerOption,
-    either_profile,
-    operator_profile,
     parse_instant,
 )
-from exchange.cli.output import Command, answer, table
+from exchange.cli.output import answer, table
 from partners.wire import time_to_proto
 from pointclear.partners.v1.partners_service_pb2 import (
     AddTaxRateRequest,
@@ -29,15 +21,16 @@ from pointclear.partners.v1.partners_service_pb2 import (
 )
 
 
-def tax_app() -> typer.Typer:
+def tax_app() -> App:
     """The commands about taxes."""
-    app = typer.Typer(no_args_is_help=True, help="Add and list the rates of taxes.")
-    app.command("add", cls=Command)(add)
-    app.command("list", cls=Command)(list_rates)
+    app = App(no_args_is_help=True, help="Add and list the rates of taxes.")
+    app.command("add")(add)
+    app.command("list")(list_rates)
     return app
 
 
 def add(
+    by: ByActingOperator,
     tax_code: Annotated[str, typer.Argument(metavar="CODE", help="The tax, such as vat6.")],
     basis_points: Annotated[int, typer.Option("--bps", help="The rate in basis points.")],
     effective_from: Annotated[
@@ -48,17 +41,12 @@ def add(
             help="The day or instant from which it holds, ISO 8601; UTC if it names no offset.",
         ),
     ],
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Add the rate of a tax from a future day on; a code that is new begins with it.
 
     Transfers are taxed by the rate in force at their moment; none is taxed again.
     """
-    profile = operator_profile(profile_dir, data_dir, server)
+    profile = by.profile()
     try:
         rate = TaxRate(
             tax_code=tax_code,
@@ -67,13 +55,13 @@ def add(
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    with connect(profile, reason) as connection:
+    with connect(profile, by.reason) as connection:
         response: AddTaxRateResponse = connection.call(
             connection.partners.AddTaxRate, AddTaxRateRequest(rate=rate)
         )
     document = rate_document(response.rate)
     answer(
-        as_json,
+        by.as_json,
         {"rate": document},
         f"{document['tax_code']}: {document['basis_points']} basis points"
         f" from {document['effective_from']}",
@@ -81,18 +69,15 @@ def add(
 
 
 def list_rates(
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
+    by: ByAnybody,
 ) -> None:
     """List every tax with its rates, past and to come."""
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         pages = connection.pages(connection.partners.ListTaxRates, ListTaxRatesRequest())
         rates = [rate_document(each) for page in pages for each in page.rates]
     now = datetime.now(UTC)
     answer(
-        as_json,
+        by.as_json,
         {"rates": rates},
         table(
             ("tax", "basis points", "from", ""),

@@ -11,6 +11,7 @@ import typer
 import uuid_utils
 
 from exchange.cli.agreements import find_version, list_versions, target_points_of
+from exchange.cli.calling import App
 from exchange.cli.connection import Connection, connect
 from exchange.cli.failure import UNAVAILABLE, Failed, proof_invalid
 from exchange.cli.files import PRIVATE_MODE, FileError, read_file, write_new, write_output
@@ -23,7 +24,7 @@ from exchange.cli.options import (
     parse_uuid,
     partner_profile,
 )
-from exchange.cli.output import Command, answer, envelope_document, pairs, table
+from exchange.cli.output import answer, envelope_document, pairs, table
 from exchange.cli.profile import Profile
 from exchange.cli.proofs import FIRST_PREVIOUS, Proof, check_answers, check_follows, read_proof
 from exchange.cli.quote_commands import read_quote_file
@@ -68,11 +69,11 @@ class Wanted:
     quote_id: bytes = b""
 
 
-def add_transfer_commands(app: typer.Typer) -> None:
+def add_transfer_commands(app: App) -> None:
     """Add the three commands."""
-    app.command("transfer", cls=Command)(transfer)
-    app.command("lookup", cls=Command)(lookup)
-    app.command("receipts", cls=Command)(receipts)
+    app.command("transfer")(transfer)
+    app.command("lookup")(lookup)
+    app.command("receipts")(receipts)
 
 
 def transfer(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from exchange.cli.calling import App
 from exchange.cli.options import JsonOption, parse_date
-from exchange.cli.output import Command
 
 if TYPE_CHECKING:
     from exchange.cli.demo.settlement_day import Bank
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FIRST_DAY = "2017-01-01"
 
 
-def add_demo_command(app: typer.Typer, bank: "Bank") -> None:
+def add_demo_command(app: App, bank: "Bank") -> None:
     """Add the command; `bank` is the bank that the demo settles through."""
 
     def demo(
@@ -49,4 +49,4 @@ def add_demo_command(app: typer.Typer, bank: "Bank") -> None:
         first = date.fromisoformat(first_day)
         run_demo(bank, first, days or 7 * weeks, out, keep, as_json=as_json)
 
-    app.command("demo", cls=Command)(demo)
+    app.command("demo")(demo)

@@ -5,18 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
+from exchange.cli.calling import ByAnybody
 from exchange.cli.connection import Connection, connect
 from exchange.cli.documents import instant, money
 from exchange.cli.files import write_output
 from exchange.cli.month.options import MonthArgument
-from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    EitherProfileOption,
-    JsonOption,
-    ServerOption,
-    either_profile,
-)
 from exchange.cli.output import answer, envelope_document, pairs
 from exchange.cli.proofs import read_balance
 from partners.envelope import BALANCE_CONFIRMATION, sign, to_json
@@ -26,6 +19,7 @@ from pointclear.settlement.v1 import month_pb2 as pb
 
 
 def balance(
+    by: ByAnybody,
     month: MonthArgument,
     partner: Annotated[str, typer.Option(help="Whose; an operator must say.")] = "",
     out: Annotated[
@@ -34,13 +28,9 @@ def balance(
     confirm: Annotated[
         bool, typer.Option("--confirm", help="Confirm it: sign the same bytes. Partners only.")
     ] = False,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Fetch a partner's balance at the end of a month, verify it, and confirm it."""
-    profile = either_profile(profile_dir, data_dir, server)
+    profile = by.profile()
     if confirm and profile.caller.is_operator:
         raise typer.BadParameter("a balance is its partner's to confirm", param_hint="--confirm")
     with connect(profile) as connection:
@@ -63,7 +53,7 @@ def balance(
     document = _balance_document(stated, given)
     shown = ("partner_id", "month", "last_window_id", "opening", "net", "payments", "position")
     answer(
-        as_json,
+        by.as_json,
         {**document, "envelope": envelope_document(envelope)},
         pairs((name.replace("_", " "), document[name]) for name in (*shown, "collateral")),
         f"confirmed at {document['confirmed_at']}" if given.is_confirmed else "not confirmed",

@@ -4,31 +4,20 @@ from typing import Annotated
 
 import typer
 
+from exchange.cli.calling import ByActingOperator, ByOperator
 from exchange.cli.connection import connect
 from exchange.cli.month.options import MONTH_TIMEOUT_S, CurrencyOption, PeriodArgument
-from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    JsonOption,
-    OperatorProfileOption,
-    ReasonOption,
-    ServerOption,
-    operator_profile,
-)
 from exchange.cli.output import answer, table
 from pointclear.settlement.v1 import month_pb2 as pb
 
 
 def checklist(
+    by: ByOperator,
     period: PeriodArgument,
     currency: CurrencyOption,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Show what is done for a close and what is not, worked out now."""
-    with connect(operator_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         response: pb.GetCloseChecklistResponse = connection.call(
             connection.settlement.GetCloseChecklist,
             pb.GetCloseChecklistRequest(currency=currency, period=period),
@@ -44,7 +33,7 @@ def checklist(
     ]
     state = _period_state(response.state)
     answer(
-        as_json,
+        by.as_json,
         {
             "period": period,
             "currency": currency,
@@ -58,27 +47,23 @@ def checklist(
 
 
 def lock(
+    by: ByActingOperator,
     period: PeriodArgument,
     currency: CurrencyOption,
     explain: Annotated[
         list[str],
         typer.Option(metavar="ITEM=TEXT", help="Why an item may stay open; as often as needed."),
     ] = [],  # noqa: B006 - typer reads it and never writes
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Lock a day softly or a month hard. Repeating it is harmless."""
     explanations = [pb.Explanation(item=item, text=text) for item, text in map(_explained, explain)]
     request = pb.LockPeriodRequest(currency=currency, period=period, explanations=explanations)
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
+    with by.connect() as connection:
         response: pb.LockPeriodResponse = connection.call(
             connection.settlement.LockPeriod, request, MONTH_TIMEOUT_S
         )
     state = _period_state(response.state)
-    answer(as_json, {"period": period, "state": state}, f"{period}: {state}")
+    answer(by.as_json, {"period": period, "state": state}, f"{period}: {state}")
 
 
 def _explained(text: str) -> tuple[str, str]:
@@ -89,24 +74,20 @@ def _explained(text: str) -> tuple[str, str]:
 
 
 def reopen(
+    by: ByActingOperator,
     period: PeriodArgument,
     currency: CurrencyOption,
     why: Annotated[str, typer.Option(help="What the adjustment period is for; kept for ever.")],
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Begin an adjustment period for what was locked."""
     request = pb.ReopenPeriodRequest(currency=currency, period=period, reason=why)
-    with connect(operator_profile(profile_dir, data_dir, server), reason or why) as connection:
+    with connect(by.profile(), by.reason or why) as connection:
         response: pb.ReopenPeriodResponse = connection.call(
             connection.settlement.ReopenPeriod, request
         )
     state, name = _period_state(response.state), response.adjustment_period
     answer(
-        as_json,
+        by.as_json,
         {"period": period, "state": state, "adjustment_period": name},
         f"{period}: {state}, adjustment period {name}",
     )

@@ -5,19 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from exchange.cli.connection import connect
+from exchange.cli.calling import ByAnybody
 from exchange.cli.documents import money
 from exchange.cli.month.options import (
     MonthArgument,
     OwnCurrencyOption,
-)
-from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    EitherProfileOption,
-    JsonOption,
-    ServerOption,
-    either_profile,
 )
 from exchange.cli.output import answer, table
 from pointclear.settlement.v1 import month_pb2 as pb
@@ -26,18 +18,15 @@ AGES = ("not late", "1 to 7", "8 to 30", "31 to 60", "over 60")
 
 
 def ageing(
+    by: ByAnybody,
     currency: OwnCurrencyOption = "",
     as_of: Annotated[
         str, typer.Option(metavar="YYYY-MM-DD", help="From which ages count. [default: today]")
     ] = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Show payments that are not confirmed, and positions, by their age in days."""
     day = as_of or datetime.now(UTC).date().isoformat()
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         response: pb.GetAgeingResponse = connection.call(
             connection.settlement.GetAgeing, pb.GetAgeingRequest(currency=currency, as_of=day)
         )
@@ -45,7 +34,7 @@ def ageing(
     legs = [_leg_document(each, code) for each in response.legs]
     positions = [_position_document(each, code) for each in response.positions]
     answer(
-        as_json,
+        by.as_json,
         {"as_of": day, "currency": code, "payments": legs, "positions": positions},
         table(
             ("partner", "window", "reference", "due", "days late", f"amount {code}"),
@@ -89,15 +78,12 @@ def _ages(ages: pb.AgeBuckets) -> tuple[int, ...]:
 
 
 def accruals(
+    by: ByAnybody,
     month: MonthArgument,
     currency: OwnCurrencyOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Show what windows of a month that are not stated came to so far."""
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         response: pb.GetAccrualsResponse = connection.call(
             connection.settlement.GetAccruals, pb.GetAccrualsRequest(currency=currency, month=month)
         )
@@ -114,7 +100,7 @@ def accruals(
         for each in response.accruals
     ]
     answer(
-        as_json,
+        by.as_json,
         {"month": month, "currency": code, "accruals": documents},
         table(
             ("window", "partner", "against", "code", "tax", f"amount {code}"),
@@ -125,15 +111,12 @@ def accruals(
 
 
 def promotions(
+    by: ByAnybody,
     month: MonthArgument,
     currency: OwnCurrencyOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Show what promotions cost in a month, and their points against their budgets."""
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         response: pb.GetPromotionCostsResponse = connection.call(
             connection.settlement.GetPromotionCosts,
             pb.GetPromotionCostsRequest(currency=currency, month=month),
@@ -161,7 +144,7 @@ def promotions(
         for each in response.budgets
     ]
     answer(
-        as_json,
+        by.as_json,
         {"month": month, "currency": code, "costs": costs, "budgets": budgets},
         table(
             ("agreement", "promotion", "paid by", "points of", "its own", f"cost {code}"),

@@ -5,22 +5,15 @@ from typing import Annotated, Any
 
 import typer
 
-from exchange.cli.connection import connect
+from exchange.cli.calling import ByAnybody
 from exchange.cli.files import write_output
 from exchange.cli.month.options import MONTH_TIMEOUT_S, OwnCurrencyOption
-from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    EitherProfileOption,
-    JsonOption,
-    ServerOption,
-    either_profile,
-)
 from exchange.cli.output import answer
 from pointclear.settlement.v1 import month_pb2 as pb
 
 
 def paper(
+    by: ByAnybody,
     kind: Annotated[str, typer.Argument(help="invoice, balance, ageing or accruals.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Ends in .pdf, .csv or .xlsx.")],
     invoice: Annotated[str, typer.Option(metavar="ID", help="Of an invoice, as hub/FEE/1.")] = "",
@@ -29,10 +22,6 @@ def paper(
     ] = "",
     currency: OwnCurrencyOption = "",
     partner: Annotated[str, typer.Option(help="Of a balance; an operator must say.")] = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Write a document, a balance, an ageing or accruals as a file for people."""
     form = out.suffix.removeprefix(".")
@@ -44,13 +33,13 @@ def paper(
         period=period,
         partner_id=partner,
     )
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         chunks: list[pb.DownloadMonthPaperResponse] = list(
             connection.stream(connection.settlement.DownloadMonthPaper, request, MONTH_TIMEOUT_S)
         )
     content = b"".join(each.chunk for each in chunks)
     write_output(out, content)
-    answer(as_json, {"file": str(out), "size": len(content)}, f"Wrote {out}")
+    answer(by.as_json, {"file": str(out), "size": len(content)}, f"Wrote {out}")
 
 
 def _numbered(choices: Any, prefix: str, text: str, option: str) -> Any:

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import typer
 from typer.core import TyperGroup
 
-from exchange.cli.output import Command
+from exchange.cli.calling import App
 from exchange.cli.reconcile.break_commands import (
     assign,
     breaks,
@@ -31,9 +30,9 @@ class FileOrCommand(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-def reconcile_app() -> typer.Typer:
+def reconcile_app() -> App:
     """The commands about reconciliation."""
-    app = typer.Typer(
+    app = App(
         cls=FileOrCommand,
         no_args_is_help=True,
         help=(
@@ -42,14 +41,14 @@ def reconcile_app() -> typer.Typer:
             " FILE`."
         ),
     )
-    app.command(FILE_COMMAND, cls=Command)(reconcile_file)
-    app.command("last", cls=Command)(last)
-    app.command("breaks", cls=Command)(breaks)
-    app.command("show", cls=Command)(show)
-    app.command("assign", cls=Command)(assign)
-    app.command("comment", cls=Command)(comment)
-    app.command("explain", cls=Command)(explain)
-    app.command("resolve", cls=Command)(resolve)
-    app.command("write-off", cls=Command)(write_off)
+    app.command(FILE_COMMAND)(reconcile_file)
+    app.command("last")(last)
+    app.command("breaks")(breaks)
+    app.command("show")(show)
+    app.command("assign")(assign)
+    app.command("comment")(comment)
+    app.command("explain")(explain)
+    app.command("resolve")(resolve)
+    app.command("write-off")(write_off)
     app.add_typer(mapping_app(), name="mapping")
     return app

@@ -5,19 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
+from exchange.cli.calling import ByActingOperator, ByAnybody, BySomebodyActing
 from exchange.cli.connection import Connection, connect
 from exchange.cli.files import write_output
-from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    EitherProfileOption,
-    JsonOption,
-    OperatorProfileOption,
-    ReasonOption,
-    ServerOption,
-    either_profile,
-    operator_profile,
-)
 from exchange.cli.output import answer, table
 from exchange.cli.reconcile.documents import (
     break_document,
@@ -40,26 +30,23 @@ JournalOption = Annotated[
 
 
 def breaks(
+    by: ByAnybody,
     every: Annotated[bool, typer.Option("--all", help="Closed ones too.")] = False,
     category: Annotated[str, typer.Option(help="Only this one, such as TIMING.")] = "",
     partner: Annotated[str, typer.Option(help="Whose. [default: an operator's are all]")] = "",
     xlsx: XlsxOption = None,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """List breaks, of all runs; those that are not closed unless told otherwise."""
     request = pb.ListBreaksRequest(
         partner_id=partner, open_only=not every, category=_category(category)
     )
-    profile = either_profile(profile_dir, data_dir, server)
+    profile = by.profile()
     with connect(profile) as connection:
         documents = [break_document(each) for each in breaks_of(connection, request)]
     if xlsx is not None:
         write_output(xlsx, workbook({"breaks": len(documents)}, documents))
     several = profile.caller.is_operator and not partner
-    answer(as_json, {"breaks": documents}, break_table(documents, with_partner=several))
+    answer(by.as_json, {"breaks": documents}, break_table(documents, with_partner=several))
 
 
 def _category(name: str) -> pb.BreakCategory.ValueType:
@@ -72,6 +59,7 @@ def _category(name: str) -> pb.BreakCategory.ValueType:
 
 
 def show(
+    by: ByAnybody,
     break_id: BreakArgument,
     partner: PartnerOption = "",
     evidence: Annotated[
@@ -81,13 +69,9 @@ def show(
             help="Write what your file says of a transfer in doubt, for `delivery resolve`.",
         ),
     ] = None,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Show a break: both sides' figures, what to do, and what happened to it."""
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         response: pb.GetBreakResponse = connection.call(
             connection.settlement.GetBreak,
             pb.GetBreakRequest(partner_id=partner, break_id=break_id),
@@ -102,7 +86,7 @@ def show(
     document = break_document(response.reconciliation_break)
     events = [event_document(each) for each in response.events]
     answer(
-        as_json,
+        by.as_json,
         {**document, "events": events, "evidence": response.evidence.decode() or None},
         break_facts(document),
         table(
@@ -121,91 +105,71 @@ def show(
 
 
 def assign(
+    by: BySomebodyActing,
     break_id: BreakArgument,
     owner: Annotated[str, typer.Argument(help="Who looks after it from now on.")],
     partner: PartnerOption = "",
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Say who looks after a break."""
     request = pb.AssignBreakRequest(partner_id=partner, break_id=break_id, owner=owner)
-    with connect(either_profile(profile_dir, data_dir, server), reason) as connection:
-        _step(connection, connection.settlement.AssignBreak, request, as_json=as_json)
+    with by.connect() as connection:
+        _step(connection, connection.settlement.AssignBreak, request, as_json=by.as_json)
 
 
 def comment(
+    by: BySomebodyActing,
     break_id: BreakArgument,
     text: TextArgument,
     partner: PartnerOption = "",
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Add a comment to a break."""
     request = pb.CommentBreakRequest(partner_id=partner, break_id=break_id, text=text)
-    with connect(either_profile(profile_dir, data_dir, server), reason) as connection:
-        _step(connection, connection.settlement.CommentBreak, request, as_json=as_json)
+    with by.connect() as connection:
+        _step(connection, connection.settlement.CommentBreak, request, as_json=by.as_json)
 
 
 def explain(
+    by: BySomebodyActing,
     break_id: BreakArgument,
     text: TextArgument,
     partner: PartnerOption = "",
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Keep a break as explained: it differs, and it is known why."""
     request = pb.ResolveBreakRequest(
         partner_id=partner, break_id=break_id, explained=True, text=text
     )
-    with connect(either_profile(profile_dir, data_dir, server), reason) as connection:
-        _step(connection, connection.settlement.ResolveBreak, request, as_json=as_json)
+    with by.connect() as connection:
+        _step(connection, connection.settlement.ResolveBreak, request, as_json=by.as_json)
 
 
 def resolve(
+    by: BySomebodyActing,
     break_id: BreakArgument,
     text: TextArgument,
     journal: JournalOption = "",
     partner: PartnerOption = "",
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Close a break that was put right; a later run that finds it again opens it again."""
     request = pb.ResolveBreakRequest(
         partner_id=partner, break_id=break_id, text=text, journal=journal
     )
-    with connect(either_profile(profile_dir, data_dir, server), reason) as connection:
-        _step(connection, connection.settlement.ResolveBreak, request, as_json=as_json)
+    with by.connect() as connection:
+        _step(connection, connection.settlement.ResolveBreak, request, as_json=by.as_json)
 
 
 def write_off(
+    by: ByActingOperator,
     break_id: BreakArgument,
     text: TextArgument,
     partner: Annotated[str, typer.Option(help="Whose break it is.")],
     journal: JournalOption = "",
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Leave a break as it is, for good. Two operators must say so."""
     request = pb.WriteOffBreakRequest(
         partner_id=partner, break_id=break_id, text=text, journal=journal
     )
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
-        _step(connection, connection.settlement.WriteOffBreak, request, as_json=as_json)
+    with by.connect() as connection:
+        _step(connection, connection.settlement.WriteOffBreak, request, as_json=by.as_json)
 
 
 def _step(connection: Connection, method: Any, request: Any, *, as_json: bool) -> None:

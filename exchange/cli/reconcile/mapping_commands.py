@@ -5,37 +5,33 @@ from typing import Annotated
 
 import typer
 
+from exchange.cli.calling import App, ByPartner
 from exchange.cli.connection import connect
 from exchange.cli.files import read_file, write_output
 from exchange.cli.options import (
     DEFAULT_DATA_DIR,
     DataDirOption,
     EitherProfileOption,
-    JsonOption,
-    PartnerProfileOption,
     ServerOption,
     either_profile,
-    partner_profile,
 )
-from exchange.cli.output import Command, answer, json_text
+from exchange.cli.output import answer, json_text
 from exchange.cli.reconcile.suggesting import suggested
 from pointclear.settlement.v1 import reconciliation_pb2 as pb
 
 
-def mapping_app() -> typer.Typer:
+def mapping_app() -> App:
     """The commands about mappings."""
-    app = typer.Typer(no_args_is_help=True, help="Say once how your own files are written.")
-    app.command("set", cls=Command)(set_mapping)
-    app.command("show", cls=Command)(show_mapping)
-    app.command("suggest", cls=Command)(suggest)
+    app = App(no_args_is_help=True, help="Say once how your own files are written.")
+    app.command("set")(set_mapping)
+    app.command("show")(show_mapping)
+    app.command("suggest")(suggest)
     return app
 
 
 def set_mapping(
+    by: ByPartner,
     file: Annotated[Path, typer.Argument(metavar="MAPPING.json", help="The mapping.")],
-    profile_dir: PartnerProfileOption,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Set how your own files are written. Later runs are by it.
 
@@ -58,11 +54,11 @@ def set_mapping(
     money_sign, money_covers, tax_covers, tolerance, in_transit_minutes: what is compared, how near.
     """
     content = read_file(file)
-    with connect(partner_profile(profile_dir, server)) as own:
+    with by.connect() as own:
         response: pb.SetColumnMappingResponse = own.call(
             own.settlement.SetColumnMapping, pb.SetColumnMappingRequest(mapping=content)
         )
-    answer(as_json, {"version": response.version}, f"Mapping {response.version} is set")
+    answer(by.as_json, {"version": response.version}, f"Mapping {response.version} is set")
 
 
 def show_mapping(

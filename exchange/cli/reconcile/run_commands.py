@@ -13,16 +13,13 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
 
+from exchange.cli.calling import ByAnybody
 from exchange.cli.connection import Connection, connect
 from exchange.cli.files import read_file, write_output
 from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    EitherProfileOption,
     JsonOption,
     PartnerProfileOption,
     ServerOption,
-    either_profile,
     partner_profile,
 )
 from exchange.cli.output import answer, console_of, pairs, table
@@ -86,25 +83,22 @@ def reconcile_file(
 
 
 def last(
+    by: ByAnybody,
     run_id: Annotated[
         str, typer.Argument(metavar="[RUN_ID]", help="Such as R3. [default: the newest]")
     ] = "",
     partner: Annotated[str, typer.Option(help="Whose; an operator must say.")] = "",
     xlsx: XlsxOption = None,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Show what a run found, and what became of it. Exit code 1 where breaks are open."""
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         response: pb.GetReconciliationResponse = connection.call(
             connection.settlement.GetReconciliation,
             pb.GetReconciliationRequest(partner_id=partner, run_id=run_id),
         )
         wanted = pb.ListBreaksRequest(partner_id=partner, run_id=response.run.run_id)
         found = list(breaks_of(connection, wanted))
-    _answer(response.run, found, xlsx, as_json=as_json)
+    _answer(response.run, found, xlsx, as_json=by.as_json)
 
 
 def upload(own: Connection, content: bytes, shown: Progress) -> None:
