@@ -1,13 +1,14 @@
 """Who calls and how it wants its answer, as one parameter of a command.
 
 A command takes one of these first, as `by`; on the command line its fields are options, behind the
-command's own. `App` sees to that.
+command's own. `App` sees to that, and does the same for any other parameter that is a dataclass, in
+its place.
 """
 
 import inspect
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, TypeVar, get_type_hints
 
 import typer
@@ -138,33 +139,36 @@ class App(typer.Typer):
 
 
 def spread(run: Callable[..., Any]) -> Callable[..., Any]:
-    """The command with the fields of `by`, where it has that parameter, in its place and last."""
+    """The command with the fields of each parameter that is a dataclass in its place, those of `by`
+    last.
+    """
     hints = get_type_hints(run, include_extras=True)
-    by: Any = hints.get("by")
-    if by is None:
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    if not groups:
         return run
-    own = [each for each in inspect.signature(run).parameters.values() if each.name != "by"]
-    of_caller = {each.name: each for each in fields(by)}
-    by_hints = get_type_hints(by, include_extras=True)
 
     def command(**given: Any) -> Any:
-        caller = by(**{name: given.pop(name) for name in of_caller})
-        return run(caller, **given)
+        for name, group in groups.items():
+            given[name] = group(**{each.name: given.pop(each.name) for each in fields(group)})
+        return run(**given)
 
-    last = [
-        inspect.Parameter(
-            each.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if each.default is MISSING else each.default,
-            annotation=by_hints[each.name],
-        )
-        for each in of_caller.values()
-    ]
-    first = [
-        each.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[each.name])
-        for each in own
-    ]
+    shown: list[inspect.Parameter] = []
+    for each in sorted(
+        inspect.signature(run).parameters.values(), key=lambda own: own.name == "by"
+    ):
+        group = groups.get(each.name)
+        shown += _parameters(group) if group else [_option(each, hints[each.name])]
     command.__name__, command.__doc__ = run.__name__, run.__doc__
-    command.__annotations__ = {each.name: each.annotation for each in (*first, *last)}
-    command.__signature__ = inspect.Signature([*first, *last])  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in shown}
+    command.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
     return command
+
+
+def _parameters(group: Any) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    own = inspect.signature(group).parameters.values()
+    return [_option(each, hints[each.name]) for each in own]
+
+
+def _option(parameter: inspect.Parameter, hint: Any) -> inspect.Parameter:
+    return parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hint)

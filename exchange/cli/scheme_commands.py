@@ -3,6 +3,7 @@
 `set` reads the currency's scheme and changes what it was told of.
 """
 
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -41,6 +42,72 @@ DaysAfterDue = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class SchemeTerms:
+    """What a scheme may be told of; None is left as it is."""
+
+    cut_off: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HH:MM",
+            help="When windows close, by the zone's clock; 00:00 is the midnight that ends the"
+            " day, '' leaves closing to people.",
+        ),
+    ] = None
+    zone: Annotated[
+        str | None, typer.Option(metavar="ZONE", help="IANA name, such as Europe/Berlin.")
+    ] = None
+    banking_calendar: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CODE", help="A market or country, such as XECB, XNYS, CN; '' is Mon-Fri."
+        ),
+    ] = None
+    due_days: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Banking days after the close.")
+    ] = None
+    minimum_payout: Annotated[
+        str | None, typer.Option(metavar="AMOUNT", help="A smaller pay-out is carried.")
+    ] = None
+    acknowledge_minutes: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="To dispute a statement; 0 for none.")
+    ] = None
+    cash_legs: Annotated[
+        Legs | None, typer.Option(case_sensitive=False, help="Between whom money moves.")
+    ] = None
+    remind_after_hours: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Hours after the due date.")
+    ] = None
+    draw_after_days: DaysAfterDue = None
+    hold_after_days: DaysAfterDue = None
+    unwind_after_days: DaysAfterDue = None
+    account_cooling_hours: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Before a new account is paid to.")
+    ] = None
+    settlement_account: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="IBAN, or the bank's own number.")
+    ] = None
+    collateral_account: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="IBAN, or the bank's own number.")
+    ] = None
+    bank_bic: Annotated[
+        str | None, typer.Option(metavar="BIC", help="Of the bank that keeps both.")
+    ] = None
+    operator_name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The operator as the bank knows it.")
+    ] = None
+
+    def changes(self, currency: str) -> dict[str, Any]:
+        """The fields of the scheme that change, as the wire has them."""
+        told = {name: value for name, value in asdict(self).items() if value is not None}
+        if self.minimum_payout is not None:
+            scale = currency_scale(currency).scale
+            told["minimum_payout"] = parse_amount(self.minimum_payout, scale, "minimum_payout")
+        if self.cash_legs is not None:
+            told["cash_legs"] = CashLegs.Value(f"CASH_LEGS_{self.cash_legs}")
+        return told
+
+
 def scheme_app() -> App:
     """The commands about schemes."""
     app = App(
@@ -54,92 +121,19 @@ def scheme_app() -> App:
 def set_scheme(
     by: ByActingOperator,
     currency: CurrencyArgument,
-    cut_off: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HH:MM",
-            help="When windows close, by the zone's clock; 00:00 is the midnight that ends the"
-            " day, '' leaves closing to people.",
-        ),
-    ] = None,
-    zone: Annotated[
-        str | None, typer.Option(metavar="ZONE", help="IANA name, such as Europe/Berlin.")
-    ] = None,
-    banking_calendar: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CODE", help="A market or country, such as XECB, XNYS, CN; '' is Mon-Fri."
-        ),
-    ] = None,
-    due_days: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Banking days after the close.")
-    ] = None,
-    minimum_payout: Annotated[
-        str | None, typer.Option(metavar="AMOUNT", help="A smaller pay-out is carried.")
-    ] = None,
-    acknowledge_minutes: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="To dispute a statement; 0 for none.")
-    ] = None,
-    cash_legs: Annotated[
-        Legs | None, typer.Option(case_sensitive=False, help="Between whom money moves.")
-    ] = None,
-    remind_after_hours: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Hours after the due date.")
-    ] = None,
-    draw_after_days: DaysAfterDue = None,
-    hold_after_days: DaysAfterDue = None,
-    unwind_after_days: DaysAfterDue = None,
-    account_cooling_hours: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Before a new account is paid to.")
-    ] = None,
-    settlement_account: Annotated[
-        str | None, typer.Option(metavar="NUMBER", help="IBAN, or the bank's own number.")
-    ] = None,
-    collateral_account: Annotated[
-        str | None, typer.Option(metavar="NUMBER", help="IBAN, or the bank's own number.")
-    ] = None,
-    bank_bic: Annotated[
-        str | None, typer.Option(metavar="BIC", help="Of the bank that keeps both.")
-    ] = None,
-    operator_name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The operator as the bank knows it.")
-    ] = None,
+    terms: SchemeTerms,
 ) -> None:
     """Set a currency's scheme; what is not named stays as it is.
 
     With a cut-off, servers open the first window, and close each at the cut-off of its date.
     """
-    scale = currency_scale(currency).scale
-    changes = {
-        "cut_off": cut_off,
-        "zone": zone,
-        "banking_calendar": banking_calendar,
-        "due_days": due_days,
-        "minimum_payout": (
-            None
-            if minimum_payout is None
-            else parse_amount(minimum_payout, scale, "minimum_payout")
-        ),
-        "acknowledge_minutes": acknowledge_minutes,
-        "cash_legs": None if cash_legs is None else CashLegs.Value(f"CASH_LEGS_{cash_legs}"),
-        "remind_after_hours": remind_after_hours,
-        "draw_after_days": draw_after_days,
-        "hold_after_days": hold_after_days,
-        "unwind_after_days": unwind_after_days,
-        "account_cooling_hours": account_cooling_hours,
-        "settlement_account": settlement_account,
-        "collateral_account": collateral_account,
-        "bank_bic": bank_bic,
-        "operator_name": operator_name,
-    }
     with by.connect() as connection:
         before: GetSchemeResponse = connection.call(
             connection.settlement.GetScheme, GetSchemeRequest(currency=currency)
         )
         after = before.scheme
-        for name, value in changes.items():
-            if value is not None:
-                setattr(after, name, value)
+        for name, value in terms.changes(currency).items():
+            setattr(after, name, value)
         request = SetSchemeRequest(change_id=uuid_utils.uuid7().bytes, scheme=after)
         response: SetSchemeResponse = connection.call(connection.settlement.SetScheme, request)
         holds: GetSchemeResponse = connection.call(
