@@ -30,6 +30,7 @@ from settlement.approval.draft import Draft, check_approved, draft_entry, draft_
 from settlement.approval.restating import Restating
 from settlement.approval.restating_course import RestatingCourse
 from settlement.pairs.store import asking, legs_of
+from settlement.standing import bank_balances, partners_on_hold
 from settlement.stating import draft_of, state_window
 from settlement.steps import Steps, all_of
 from settlement.windows import Leg, LegState, SettlementWindow, WindowState
@@ -174,8 +175,8 @@ class Course(Steps):
     async def _pay(self, window: SettlementWindow) -> None:
         """Record the legs that can be recorded, and settle the window when all are confirmed."""
         legs = await self.read(store.legs, window)
-        balances = await self.read(store.bank_balances, window.unit)
-        on_hold = await self.read(store.partners_on_hold)
+        balances = await self.read(bank_balances, window.unit)
+        on_hold = await self.read(partners_on_hold)
         recordable = settling.legs_to_record(legs, balances.payable, on_hold)
         # Handed over together, so that the sequencer can book them as one batch; each is decided on
         # its own.

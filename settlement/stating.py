@@ -27,6 +27,7 @@ from settlement.pairs.standing import between
 from settlement.pairs.store import pairs_of
 from settlement.schemes.scheme import CashLegs, scheme_of
 from settlement.settling import check_stateable, leg_of
+from settlement.standing import own_stands, partner_limits, reserved_at, standings
 from settlement.statement import ProgramPoints, Statement, StreamRange, statement_of
 from settlement.windows import SettlementWindow, WindowSum
 
@@ -42,9 +43,9 @@ def draft_of(connection: Any, window: SettlementWindow, signing_key_id: str) -> 
     assert window.closing_tree is not None, "check_stateable refuses an open window"
     scheme = scheme_of(connection, window.currency.code)
     by_number = nets(store.window_sums(connection, window))
-    stands = store.standings(connection, window)
-    reserved = store.reserved_at(connection, window)
-    limits = store.partner_limits(connection)
+    stands = standings(connection, window)
+    reserved = reserved_at(connection, window)
+    limits = partner_limits(connection)
     open_ones = open_withholdings(connection, window.currency.code)
     pairs, since = None, 0
     if scheme.cash_legs is CashLegs.BILATERAL:
@@ -77,7 +78,7 @@ def draft_of(connection: Any, window: SettlementWindow, signing_key_id: str) -> 
         {partner.partner_id: stood(partner) for partner in partners},
         pairs,
         since,
-        store.own_stands(connection, window),
+        own_stands(connection, window),
     )
 
 

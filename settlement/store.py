@@ -6,24 +6,19 @@ connection.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from exchange.fold import InvariantBroken
-from exchange.ledger.accounts import HubAccount, hub_account
 from exchange.ledger.postings import Code
 from exchange.wire.records import entry_body as entry_record_body
 from partners.errors import Reason, Refused
-from partners.limits.values import PartnerLimits, PartnerSwitches
-from partners.limits.wire import limits_from_body, switches_from_body
 from partners.points import currency_scale
 from partners.queries import load_queries
 from partners.registry import Partner
 from partners.store import utc
 from settlement import wire
-from settlement.own_funds.own_leg import OwnStood
 from settlement.settling import statement_key
 from settlement.statement import ProgramPoints, Statement, StreamRange
 from settlement.windows import Leg, NetPosition, SettlementWindow, TreeHead, WindowState, WindowSum
@@ -32,40 +27,6 @@ QUERIES = load_queries(Path(__file__).with_name("settlement.sql"))
 
 TURN = 7036
 """Number of the advisory lock under which one process at a time settles."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stands:
-    """How a partner stands in the books at one moment, in units of the currency's scale."""
-
-    position: int
-    unpaid: int
-    """Legs of earlier windows that are not confirmed; positive is still paid to it."""
-    unstated: int
-    """Nets of windows that are not stated."""
-    collateral: int
-
-    @property
-    def carried(self) -> int:
-        """What earlier windows come to once their legs are paid."""
-        return self.position - self.unpaid - self.unstated
-
-
-@dataclass(frozen=True, slots=True)
-class BankBalances:
-    """What the books say of the settlement account of a currency, in units of its scale."""
-
-    mirror_posted: int
-    """Posted balance of `hub.bank.settlement`: minus what the bank holds."""
-    paying_out: int
-    """Pay-outs on their way."""
-    suspense: int
-    """Money of unknown origin among what the bank holds."""
-
-    @property
-    def payable(self) -> int:
-        """What pay-outs may still take."""
-        return -self.mirror_posted - self.paying_out - self.suspense
 
 
 def _window(row: Any) -> SettlementWindow:
@@ -249,16 +210,6 @@ def unit_of(connection: Any, currency: str) -> int:
     return int(number)
 
 
-def bank_balances(connection: Any, unit: int) -> BankBalances:
-    """The balances about the settlement account of the currency with this unit number."""
-    row = QUERIES.bank_balances(
-        connection,
-        bank=hub_account(unit, HubAccount.BANK_SETTLEMENT),
-        suspense=hub_account(unit, HubAccount.SUSPENSE),
-    )
-    return BankBalances(*row)
-
-
 def _leg(row: Any) -> Leg:
     return Leg(*row)
 
@@ -290,59 +241,6 @@ def keep_legs(connection: Any, window: SettlementWindow, planned: Iterable[Leg])
     }
     if not wanted <= kept:
         raise InvariantBroken(f"other legs were kept for {window.window_id}: {kept} for {wanted}")
-
-
-def standings(connection: Any, window: SettlementWindow) -> dict[str, Stands]:
-    """How the partners of a window's currency stand before it is stated, by partner id."""
-    rows = QUERIES.standings(
-        connection,
-        currency=window.currency.code,
-        unit_number=window.unit,
-        window_number=window.number,
-    )
-    return {name: Stands(*each) for name, *each in rows}
-
-
-def own_stands(connection: Any, window: SettlementWindow) -> OwnStood | None:
-    """How the operator stands for the bonuses that it pays, before a window is stated; None where
-    it owes nothing and is owed nothing.
-    """
-    account = hub_account(window.unit, HubAccount.PROMOTIONS)
-    stood, unpaid, unstated, net = QUERIES.own_stands(
-        connection,
-        promotions=account,
-        currency=window.currency.code,
-        window_number=window.number,
-    )
-    carried = stood - unpaid - unstated
-    return OwnStood(carried, net) if carried or net else None
-
-
-def reserved_at(connection: Any, window: SettlementWindow) -> dict[str, int]:
-    """What partners had reserved when a window closed, by partner id; none that had nothing."""
-    assert window.closing_tree is not None, "an open window has no cut-off yet"
-    rows = QUERIES.reserved_at(
-        connection, unit_number=window.unit, end_index=window.closing_tree.size
-    )
-    return dict(rows)
-
-
-def partner_limits(connection: Any) -> dict[str, PartnerLimits]:
-    """The limits that were set for partners, by partner id."""
-    rows = QUERIES.restraints_of_partners(connection, kind="limits")
-    read = (limits_from_body(bytes(body)) for (body,) in rows)
-    return {each.partner_id: each for each in read if isinstance(each, PartnerLimits)}
-
-
-def partners_on_hold(connection: Any) -> frozenset[str]:
-    """The partners whose settlement is on hold."""
-    rows = QUERIES.restraints_of_partners(connection, kind="switches")
-    read = (switches_from_body(bytes(body)) for (body,) in rows)
-    return frozenset(
-        each.partner_id
-        for each in read
-        if isinstance(each, PartnerSwitches) and each.settlement_on_hold
-    )
 
 
 def closed_at(connection: Any, window: SettlementWindow) -> datetime:

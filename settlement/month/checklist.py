@@ -17,6 +17,7 @@ from settlement.checks.invariants import Finding, check_books
 from settlement.month import balances, issuing, store
 from settlement.month.billing.lacking import forbidding, lacks_text
 from settlement.month.period import Period
+from settlement.standing import bank_balances
 from settlement.windows import WindowState
 
 BANK_RULES = frozenset(
@@ -114,7 +115,7 @@ def _windows(connection: Any, currency: str, period: Period) -> Item:
 
 def _suspense(connection: Any, currency: str) -> Item:
     unit = windows_store.unit_of(connection, currency)
-    amount = windows_store.bank_balances(connection, unit).suspense
+    amount = bank_balances(connection, unit).suspense
     if not amount:
         return Item("suspense", State.DONE, "empty")
     shown = format_amount(amount, currency_scale(currency).scale)

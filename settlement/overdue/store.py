@@ -21,6 +21,7 @@ from settlement.overdue.unwinding import UnwindReport, unwind_report
 from settlement.overdue.waterfall import Known, Overdue, overdue
 from settlement.pairs.store import withheld_of
 from settlement.schemes.scheme import scheme_of
+from settlement.standing import partners_on_hold
 from settlement.windows import LegDirection, LegState, SettlementWindow
 
 QUERIES = load_queries(Path(__file__).with_name("overdue.sql"))
@@ -36,7 +37,7 @@ def unsettled_currencies(connection: Any) -> tuple[str, ...]:
 def overdue_legs(connection: Any, currency: str, now: datetime) -> tuple[Overdue, ...]:
     """Every overdue pay-in of a currency, the oldest window first."""
     scheme = scheme_of(connection, currency)
-    on_hold = store.partners_on_hold(connection)
+    on_hold = partners_on_hold(connection)
     reminded = {
         each.fact.subject: each.recorded_at
         for each in entries_of(connection, REMINDER, currency=currency)

@@ -11,6 +11,7 @@ from partners.queries import load_queries
 from partners.store import utc
 from settlement import store
 from settlement.own_funds.withdrawal import OwnAccount, OwnFunds, OwnWithdrawal
+from settlement.standing import bank_balances
 
 QUERIES = load_queries(Path(__file__).with_name("own_funds.sql"))
 
@@ -21,7 +22,7 @@ def own_funds(connection: Any, currency: str) -> OwnFunds:
     """
     scale = currency_scale(currency)
     unit = store.unit_of(connection, currency)
-    payable = store.bank_balances(connection, unit).payable
+    payable = bank_balances(connection, unit).payable
     awaited: int = QUERIES.awaited(connection, currency=currency)
     return OwnFunds(
         scale,

@@ -40,6 +40,7 @@ from settlement.payouts.store import (
     references_in,
 )
 from settlement.schemes.scheme import Scheme, scheme_of
+from settlement.standing import partners_on_hold
 from settlement.windows import Leg, LegDirection, SettlementWindow
 
 FORMATS: Mapping[str, Callable[[PayoutFile], bytes]] = MappingProxyType(
@@ -77,7 +78,7 @@ def payable(
         due,
         references_in(files_of(connection, series)),
         accounts_in_effect(connection, paid, audience, now),
-        store.partners_on_hold(connection),
+        partners_on_hold(connection),
     )
 
 
