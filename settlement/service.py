@@ -9,24 +9,28 @@ from exchange.commands import Command
 from exchange.joined_calls import JoinedCalls
 from exchange.outcomes import Result
 from partners.signers import Signers
-from settlement.accounts.service import SettlementAccounts
-from settlement.approval.service import Approval
+from settlement.accounts.service import AccountCalls
+from settlement.approval.service import ApprovalCalls
 from settlement.bank.service import BankCalls
 from settlement.calendar.service import WindowCalls
 from settlement.collateral.service import CollateralCalls
 from settlement.course import Course
-from settlement.journals.service import Journals
+from settlement.journals.service import JournalCalls
 from settlement.lines.service import StatementCalls
-from settlement.month.audit.service import AuditExport
-from settlement.month.service import Month
-from settlement.overdue.service import OverduePayments
+from settlement.month.audit.service import AuditCalls
+from settlement.month.billing.service import BillingCalls
+from settlement.month.closing.service import ClosingCalls
+from settlement.month.confirming.service import ConfirmingCalls
+from settlement.month.papers.service import PaperCalls
+from settlement.month.service import MonthCalls
+from settlement.overdue.service import OverdueCalls
 from settlement.own_funds.service import OwnFundsCalls
 from settlement.pairs.service import PairCalls
-from settlement.payouts.service import PayOuts
+from settlement.payouts.service import PayOutCalls
 from settlement.reconciliation.resolving.service import BreakCalls
 from settlement.reconciliation.service import ReconciliationCalls
-from settlement.reports.service import ReportService
-from settlement.schemes.service import Schemes
+from settlement.reports.service import ReportCalls
+from settlement.schemes.service import SchemeCalls
 
 
 class SettlementService(JoinedCalls):
@@ -44,22 +48,27 @@ class SettlementService(JoinedCalls):
         for statements; `now` reads the clock.
         """
         course = Course(engine, submit, audience, signers, now)
+        confirming = ConfirmingCalls(course, audience, signers)
         super().__init__(
             WindowCalls(course),
             StatementCalls(course, signers),
-            Approval(course, audience, signers, now),
+            ApprovalCalls(course, audience, signers, now),
             BankCalls(course, now),
-            SettlementAccounts(course, audience, now),
+            AccountCalls(course, audience, now),
             ReconciliationCalls(engine, now),
             BreakCalls(engine, now),
-            OverduePayments(course, now),
+            OverdueCalls(course, now),
             OwnFundsCalls(course),
             PairCalls(course, audience, now),
-            PayOuts(course, audience, now),
-            ReportService(engine, course, audience),
+            PayOutCalls(course, audience, now),
+            ReportCalls(engine, course, audience),
             CollateralCalls(course, audience, now),
-            Journals(course),
-            Schemes(course),
-            Month(course, audience, signers),
-            AuditExport(engine, audience, signers),
+            JournalCalls(course),
+            SchemeCalls(course),
+            MonthCalls(course),
+            ClosingCalls(course),
+            BillingCalls(course),
+            confirming,
+            PaperCalls(course, confirming),
+            AuditCalls(engine, audience, signers),
         )

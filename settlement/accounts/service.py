@@ -30,7 +30,7 @@ from settlement.schemes.scheme import scheme_of
 from settlement.signed import check_signed_by
 
 
-class SettlementAccounts:
+class AccountCalls:
     """The handlers. They raise Refused; the edge maps it to the wire."""
 
     def __init__(self, course: Course, audience: str, now: Callable[[], datetime]) -> None:

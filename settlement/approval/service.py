@@ -54,7 +54,7 @@ from settlement.course import Course
 from settlement.signed import check_signed_by
 
 
-class Approval:
+class ApprovalCalls:
     """The handlers. They raise Refused; the edge maps it to the wire."""
 
     def __init__(

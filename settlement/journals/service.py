@@ -29,7 +29,7 @@ from settlement.journals.store import journal_of, journals, parties
 from settlement.month.relating import adjustment_period
 
 
-class Journals:
+class JournalCalls:
     """The handlers. They raise Refused; the edge maps it to the wire."""
 
     def __init__(self, course: Course) -> None:

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 
+from exchange.json_body import json_body
 from partners.agreement import HUB
 from settlement.month.billing.details import BillingDetails, details_from
 from settlement.month.invoicing import Invoicing, Mode
@@ -262,7 +263,7 @@ def document_body(document: Document) -> bytes:
     for name in _DETAILS:
         if values[name] is None:
             del values[name]
-    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return json_body(values)
 
 
 def document_from(body: bytes) -> Document:

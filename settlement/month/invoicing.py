@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from exchange.json_body import json_body
 from partners.agreement import HUB
 from partners.errors import Reason, Refused
 from partners.points import check_id
@@ -68,7 +69,7 @@ class Invoicing:
             "supplier": self.supplier,
             "type": self.type,
         }
-        return json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
+        return json_body(values)
 
     def issuer(self, pair: Pair) -> str:
         """In whose series a document of this pair is numbered."""

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from exchange.commands import Book, Fact
 from exchange.fold import InvariantBroken
+from exchange.json_body import JSON_BODY
 from exchange.ledger.accounts import HubAccount, hub_account, position_account
 from exchange.ledger.postings import Code, Posting
 from partners.errors import Reason, Refused
@@ -103,7 +104,7 @@ def document_entry(document: Document, plan: Plan) -> Book:
     postings = rounding_postings(document, plan) if document.rounding else ()
     return Book(
         entry_key(document.invoice_id),
-        "application/json",
+        JSON_BODY,
         document_body(document),
         postings,
         document.currency if postings else None,

@@ -7,7 +7,6 @@ period, which every posting of it names. Nothing is ever booked *in* a period th
 booked in the open window, and says what it relates to.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -15,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from exchange.commands import Book, Fact
+from exchange.json_body import JSON_BODY, json_body
 from partners.errors import Reason, Refused
 from settlement.facts import entries_of
 from settlement.month.period import Period
@@ -121,7 +121,7 @@ def _entry(kind: str, currency: str, period: Period, body: Mapping[str, object])
     # The number makes two of them at once one, or the second a refusal.
     return Book(
         f"{kind}/{currency}/{period.name}/{body['number']}",
-        "application/json",
-        json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode(),
+        JSON_BODY,
+        json_body(whole),
         facts=(Fact(kind, currency, subject=period.name),),
     )

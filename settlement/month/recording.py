@@ -3,6 +3,7 @@
 from typing import Any
 
 from exchange.commands import Book, Fact
+from exchange.json_body import JSON_BODY
 from partners.agreement import HUB
 from partners.errors import Reason, Refused
 from settlement.month import store
@@ -36,7 +37,7 @@ async def record(books: Books, currency: str, invoicing: Invoicing) -> None:
         await books.book(
             Book(
                 f"invoicing/{currency}/{invoicing.subject}/{len(before) + 1}",
-                "application/json",
+                JSON_BODY,
                 invoicing.body,
                 facts=(Fact(KIND, currency, number, subject=invoicing.subject),),
             )

@@ -1,54 +1,28 @@
-"""The calls of SettlementService about the month. They raise Refused.
-
-A partner sees its own: documents in which it is supplier or customer, its balance, its lateness.
-Others' are answered as if they did not exist.
-"""
+"""The calls about a month's documents and figures. They raise Refused."""
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 from partners.caller import Caller
 from partners.errors import Reason, Refused
 from partners.paging import Paged, page_of
 from partners.points import currency_scale
-from partners.signers import Signers
 from pointclear.settlement.v1 import month_pb2 as pb
-from settlement import store as windows_store
 from settlement.course import Course
 from settlement.month import issuing, recording, store, wire
-from settlement.month.ageing import AgedLeg, AgedPosition
 from settlement.month.billing.lacking import parties_without_details
-from settlement.month.billing.service import Billing
-from settlement.month.closing.service import Closing
-from settlement.month.confirming.service import Confirming
-from settlement.month.invoices import Document
 from settlement.month.invoicing import check_invoicing
-from settlement.month.papers.service import Papers
 from settlement.month.period import Period, parse_day
 from settlement.month.promotion_costs import PromotionBudget, PromotionCost, promotion_costs
+from settlement.month.sight import currency_for, issued_for, own
 
 
-class Month:
+class MonthCalls:
     """The handlers."""
 
-    def __init__(self, course: Course, audience: str, signers: Signers) -> None:
-        """`course` reads, books, and keeps the settlement's turn; `signers` holds the exchange's
-        keys for statements.
-        """
+    def __init__(self, course: Course) -> None:
+        """`course` reads, books, and keeps the settlement's turn."""
         self._course = course
-        closing = Closing(course)
-        self.get_close_checklist = closing.get_close_checklist
-        self.lock_period = closing.lock_period
-        self.reopen_period = closing.reopen_period
-        billing = Billing(course, self._currency)
-        self.set_billing_details = billing.set_billing_details
-        self.list_billing_details = billing.list_billing_details
-        confirming = Confirming(course, audience, signers)
-        self.get_balance_confirmation = confirming.get_balance_confirmation
-        self.confirm_balance = confirming.confirm_balance
-        papers = Papers(course, confirming, self._currency, self._issued, _own)
-        self.download_month_paper = papers.download_month_paper
 
     async def set_invoicing(
         self, request: pb.SetInvoicingRequest, caller: Caller
@@ -65,7 +39,7 @@ class Month:
         self, request: pb.ListInvoicingRequest, caller: Caller
     ) -> pb.ListInvoicingResponse:
         """How supplies are invoiced, as it was recorded."""
-        currency = await self._currency(request.currency, caller)
+        currency = await currency_for(self._course, request.currency, caller)
         recorded = await self._course.read(store.recorded_invoicing, currency)
         newest = {each.subject: each for each in recorded}
         return pb.ListInvoicingResponse(
@@ -96,7 +70,7 @@ class Month:
         self, request: pb.ListInvoicesRequest, caller: Caller
     ) -> pb.ListInvoicesResponse:
         """Documents in the order of the log, without their lines."""
-        currency = await self._currency(request.currency, caller)
+        currency = await currency_for(self._course, request.currency, caller)
         partner = request.partner_id if caller.is_operator else caller.name
         if request.partner_id not in ("", partner):
             raise Refused(Reason.PARTNER_UNKNOWN, "partner_id", "there is no such partner")
@@ -123,34 +97,34 @@ class Month:
         self, request: pb.GetInvoiceRequest, caller: Caller
     ) -> pb.GetInvoiceResponse:
         """One document."""
-        issued = await self._issued(request.invoice_id, caller)
+        issued = await issued_for(self._course, request.invoice_id, caller)
         return pb.GetInvoiceResponse(invoice=_message(issued, lines=True))
 
     async def get_ageing(
         self, request: pb.GetAgeingRequest, caller: Caller
     ) -> pb.GetAgeingResponse:
         """Payments and positions by age."""
-        currency = await self._currency(request.currency, caller)
+        currency = await currency_for(self._course, request.currency, caller)
         as_of = parse_day(request.as_of, "as_of")
         legs = await self._course.read(store.unpaid_legs, currency, as_of)
         positions = await self._course.read(store.aged_positions, currency, as_of)
-        return wire.ageing_message(currency, _own(legs, caller), _own(positions, caller))
+        return wire.ageing_message(currency, own(legs, caller), own(positions, caller))
 
     async def get_accruals(
         self, request: pb.GetAccrualsRequest, caller: Caller
     ) -> pb.GetAccrualsResponse:
         """What windows of a month that are not stated came to so far."""
-        currency = await self._currency(request.currency, caller)
+        currency = await currency_for(self._course, request.currency, caller)
         month = Period.of_month(request.month, "month")
         found = await self._course.read(store.accruals, currency, month)
-        shown = map(wire.accrual_message, _own(found, caller))
+        shown = map(wire.accrual_message, own(found, caller))
         return pb.GetAccrualsResponse(accruals=shown, currency=currency)
 
     async def get_promotion_costs(
         self, request: pb.GetPromotionCostsRequest, caller: Caller
     ) -> pb.GetPromotionCostsResponse:
         """What promotions cost in a month, and their points against their budgets."""
-        currency = await self._currency(request.currency, caller)
+        currency = await currency_for(self._course, request.currency, caller)
         month = Period.of_month(request.month, "month")
 
         def read(
@@ -173,33 +147,6 @@ class Month:
             ],
         )
 
-    async def _issued(self, invoice_id: str, caller: Caller) -> store.Issued:
-        found = await self._course.read(store.issued_as, invoice_id)
-        if found is None or not (caller.is_operator or caller.name in _parties(found.document)):
-            raise Refused(Reason.INVOICE_UNKNOWN, "invoice_id", "there is no such document")
-        return found
-
-    async def _currency(self, named: str, caller: Caller) -> str:
-        """The currency that is asked about; a partner has one."""
-        if caller.is_operator:
-            return currency_scale(named).code
-        own: str = await self._course.read(windows_store.currency_of, caller.name)
-        if named not in ("", own):
-            raise Refused(Reason.FIELD_INVALID, "currency", f"you settle in {own}")
-        return own
-
-
-_Owned = TypeVar("_Owned", AgedLeg, AgedPosition, store.Accrual)
-
-
-def _own(found: Iterable[_Owned], caller: Caller) -> list[_Owned]:
-    """What the caller may see of it."""
-    return [each for each in found if caller.is_operator or each.partner_id == caller.name]
-
 
 def _message(issued: store.Issued, *, lines: bool) -> pb.Invoice:
     return wire.invoice_message(issued.document, issued.issued_at, issued.log_index, lines=lines)
-
-
-def _parties(document: Document) -> tuple[str, str]:
-    return document.pair.supplier, document.pair.customer

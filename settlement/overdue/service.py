@@ -27,7 +27,7 @@ from settlement.overdue.wire import overdue_message, report_message
 from settlement.windows import Leg, LegDirection, LegState, SettlementWindow
 
 
-class OverduePayments:
+class OverdueCalls:
     """The handlers. They raise Refused; the edge maps it to the wire."""
 
     def __init__(self, course: Course, now: Callable[[], datetime]) -> None:

@@ -17,6 +17,7 @@ from partners.points import check_id, currency_scale
 from pointclear.settlement.v1 import payout_pb2 as pb
 from settlement import store
 from settlement.bank.store import partner_ids
+from settlement.calls import chunks_of
 from settlement.course import Course
 from settlement.payouts.due import due_payments
 from settlement.payouts.making import (
@@ -38,11 +39,8 @@ from settlement.payouts.wire import (
 )
 from settlement.windows import SettlementWindow
 
-CHUNK_BYTES_MAX = 60 * 1024
-"""So that a message with one stays below 64 KiB."""
 
-
-class PayOuts:
+class PayOutCalls:
     """The handlers. They raise Refused; the edge maps it to the wire."""
 
     def __init__(self, course: Course, audience: str, now: Callable[[], datetime]) -> None:
@@ -83,8 +81,8 @@ class PayOuts:
         caller.require_operator()
         filed = await self._course.read(_filed, request)
         content = await asyncio.to_thread(write_file, filed.file, request.format)
-        for start in range(0, len(content), CHUNK_BYTES_MAX):
-            yield pb.GetPayOutFileResponse(chunk=content[start : start + CHUNK_BYTES_MAX])
+        for chunk in chunks_of(content):
+            yield pb.GetPayOutFileResponse(chunk=chunk)
 
     async def list_pay_out_files(
         self, request: pb.ListPayOutFilesRequest, caller: Caller

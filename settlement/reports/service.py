@@ -31,7 +31,7 @@ TOLD_EVERY_S: Final = 1.0
 _T = TypeVar("_T")
 
 
-class ReportService:
+class ReportCalls:
     """Lists, makes and gives out report files."""
 
     def __init__(self, engine: Engine, course: Course, audience: str) -> None:

@@ -38,7 +38,7 @@ class Books(Protocol):
         """The settlement's turn."""
 
 
-class Schemes:
+class SchemeCalls:
     """The handlers. They raise Refused."""
 
     def __init__(self, books: Books) -> None:

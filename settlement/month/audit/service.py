@@ -11,17 +11,16 @@ from partners.caller import Caller
 from partners.errors import Reason, Refused
 from partners.signers import Signers
 from pointclear.settlement.v1 import month_pb2 as pb
+from settlement.calls import CHUNK_BYTES_MAX
 from settlement.month.audit.export import export_audit
 from settlement.month.period import parse_day
 
-CHUNK_BYTES_MAX = 60 * 1024
-"""So that a message with one stays below 64 KiB."""
 DAYS_MAX = 3_700
 """Ten years."""
 TOLD_EVERY_S = 1.0
 
 
-class AuditExport:
+class AuditCalls:
     """The handler."""
 
     def __init__(self, engine: Engine, audience: str, signers: Signers) -> None:

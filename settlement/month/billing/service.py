@@ -4,7 +4,6 @@ A partner sees its own, and the operator's; others' are answered as if they did 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,7 @@ from settlement.month import store as month_store
 from settlement.month.billing import store
 from settlement.month.billing.details import KIND, DetailsChange, DetailsVersion, check_change
 from settlement.month.billing.wire import change_from_proto, version_message
+from settlement.month.sight import currency_for
 from settlement.store import unit_of
 
 Versions = tuple[tuple[DetailsVersion, ...], dict[str, DetailsVersion]]
@@ -27,11 +27,10 @@ Versions = tuple[tuple[DetailsVersion, ...], dict[str, DetailsVersion]]
 
 
 @dataclass(frozen=True, slots=True)
-class Billing:
+class BillingCalls:
     """The handlers."""
 
     course: Course
-    currency_of: Callable[[str, Caller], Awaitable[str]]
 
     async def set_billing_details(
         self, request: pb.SetBillingDetailsRequest, caller: Caller
@@ -67,7 +66,7 @@ class Billing:
         self, request: pb.ListBillingDetailsRequest, caller: Caller
     ) -> pb.ListBillingDetailsResponse:
         """Every version, by party and the day from which it holds."""
-        currency = await self.currency_of(request.currency, caller)
+        currency = await currency_for(self.course, request.currency, caller)
         seen = None if caller.is_operator else {caller.name, HUB}
         if request.party and seen is not None and request.party not in seen:
             raise Refused(Reason.PARTNER_UNKNOWN, "party", "there is no such partner")

@@ -15,7 +15,7 @@ from settlement.month.period import Period
 from settlement.store import unit_of
 
 
-class Closing:
+class ClosingCalls:
     """The handlers."""
 
     def __init__(self, course: Course) -> None:

@@ -26,7 +26,7 @@ from settlement.month.period import Period
 from settlement.signed import check_signed_by
 
 
-class Confirming:
+class ConfirmingCalls:
     """The handlers."""
 
     def __init__(self, course: Course, audience: str, signers: Signers) -> None:

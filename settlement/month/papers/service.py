@@ -3,38 +3,32 @@ document's or a confirmed balance's paper has the same bytes every time.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
 
 from partners.caller import Caller
 from partners.errors import Reason, Refused
 from partners.points import currency_scale
 from partners.wire import envelope_from_proto
 from pointclear.settlement.v1 import month_pb2 as pb
+from settlement.calls import chunks_of
 from settlement.course import Course
 from settlement.month import store
 from settlement.month.balances import balance_of
-from settlement.month.confirming.service import Confirming
+from settlement.month.confirming.service import ConfirmingCalls
 from settlement.month.papers import tables
 from settlement.month.papers.balance_pdf import Signed, balance_pdf
 from settlement.month.papers.invoice_pdf import invoice_pdf
 from settlement.month.period import Period, parse_day
-
-CHUNK_BYTES_MAX = 60 * 1024
-"""So that a message with one stays below 64 KiB."""
+from settlement.month.sight import currency_for, issued_for, own
 
 
 @dataclass(frozen=True, slots=True)
-class Papers:
+class PaperCalls:
     """The handlers."""
 
     course: Course
-    confirming: Confirming
-    currency_of: Callable[[str, Caller], Awaitable[str]]
-    issued_of: Callable[[str, Caller], Awaitable[store.Issued]]
-    own: Callable[[Any, Caller], Any]
-    """What of a list the caller may see."""
+    confirming: ConfirmingCalls
 
     async def download_month_paper(
         self, request: pb.DownloadMonthPaperRequest, caller: Caller
@@ -56,11 +50,11 @@ class Papers:
             pb.MONTH_PAPER_ACCRUALS: self._accruals,
         }[request.paper]
         content = await make(request, caller)
-        for start in range(0, len(content), CHUNK_BYTES_MAX):
-            yield pb.DownloadMonthPaperResponse(chunk=content[start : start + CHUNK_BYTES_MAX])
+        for chunk in chunks_of(content):
+            yield pb.DownloadMonthPaperResponse(chunk=chunk)
 
     async def _invoice(self, request: pb.DownloadMonthPaperRequest, caller: Caller) -> bytes:
-        issued = await self.issued_of(request.invoice_id, caller)
+        issued = await issued_for(self.course, request.invoice_id, caller)
         return await asyncio.to_thread(invoice_pdf, issued)
 
     async def _balance(self, request: pb.DownloadMonthPaperRequest, caller: Caller) -> bytes:
@@ -84,20 +78,20 @@ class Papers:
         )
 
     async def _ageing(self, request: pb.DownloadMonthPaperRequest, caller: Caller) -> bytes:
-        currency = await self.currency_of(request.currency, caller)
+        currency = await currency_for(self.course, request.currency, caller)
         as_of = parse_day(request.period, "period")
-        legs = self.own(await self.course.read(store.unpaid_legs, currency, as_of), caller)
+        legs = own(await self.course.read(store.unpaid_legs, currency, as_of), caller)
         found = await self.course.read(store.aged_positions, currency, as_of)
-        positions = self.own(found, caller)
+        positions = own(found, caller)
         scale = currency_scale(currency).scale
         is_csv = request.format == pb.MONTH_FORMAT_CSV
         write = tables.ageing_csv if is_csv else tables.ageing_workbook
         return await asyncio.to_thread(write, legs, positions, scale, as_of)
 
     async def _accruals(self, request: pb.DownloadMonthPaperRequest, caller: Caller) -> bytes:
-        currency = await self.currency_of(request.currency, caller)
+        currency = await currency_for(self.course, request.currency, caller)
         month = Period.of_month(request.period)
-        found = self.own(await self.course.read(store.accruals, currency, month), caller)
+        found = own(await self.course.read(store.accruals, currency, month), caller)
         scale = currency_scale(currency).scale
         if request.format == pb.MONTH_FORMAT_CSV:
             return tables.accruals_csv(found, scale, month.name)
