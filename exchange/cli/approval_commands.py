@@ -8,24 +8,22 @@ from typing import Annotated, Any
 
 import typer
 
+from exchange.cli.calling import App, ByActingOperator, ByAnybody
 from exchange.cli.connection import Connection, connect
 from exchange.cli.dispute_commands import dispute_document
 from exchange.cli.documents import instant, money
 from exchange.cli.options import (
     DEFAULT_DATA_DIR,
     DataDirOption,
-    EitherProfileOption,
     JsonOption,
     OperatorProfileOption,
     PartnerProfileOption,
-    ReasonOption,
     ServerOption,
     WindowArgument,
-    either_profile,
     operator_profile,
     partner_profile,
 )
-from exchange.cli.output import Command, answer, table
+from exchange.cli.output import answer, table
 from exchange.cli.proofs import read_statement
 from exchange.cli.settlement_commands import SETTLE_TIMEOUT_S
 from partners.envelope import STATEMENT_ACKNOWLEDGEMENT, sign
@@ -49,12 +47,12 @@ from pointclear.settlement.v1.settlement_service_pb2 import (
 from pointclear.settlement.v1.statement_pb2 import StatementAcknowledgement
 
 
-def add_approval_commands(app: typer.Typer) -> None:
+def add_approval_commands(app: App) -> None:
     """Add them to the commands about windows."""
-    app.command("draft", cls=Command)(draft)
-    app.command("approval", cls=Command)(approval)
-    app.command("abort", cls=Command)(abort)
-    app.command("unwind", cls=Command)(unwind)
+    app.command("draft")(draft)
+    app.command("approval")(approval)
+    app.command("abort")(abort)
+    app.command("unwind")(unwind)
 
 
 def draft(
@@ -116,14 +114,11 @@ def draft(
 
 
 def approval(
+    by: ByAnybody,
     window_id: WindowArgument,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Show how far each statement of a window has come; a partner sees its own."""
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         response: GetApprovalResponse = connection.call(
             connection.settlement.GetApproval, GetApprovalRequest(window_id=window_id)
         )
@@ -140,7 +135,7 @@ def approval(
     ]
     ends = instant(response.clock_ends_at) if response.HasField("clock_ends_at") else None
     answer(
-        as_json,
+        by.as_json,
         {"statements": statements, "clock_ends_at": ends, "payable": response.is_payable},
         table(
             ("partner", "version", "acknowledged", "accepted", "withheld"),
@@ -184,43 +179,35 @@ def acknowledge(
 
 
 def abort(
+    by: ByActingOperator,
     window_id: WindowArgument,
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """End the settlement of a stated window; what is not paid goes over to the next settlement.
 
     Its statements get another version that says why. Takes two people of finance.
     """
-    profile = operator_profile(profile_dir, data_dir, server)
-    with connect(profile, reason) as connection:
+    profile = by.profile()
+    with connect(profile, by.reason) as connection:
         connection.call(
             connection.settlement.AbortWindow,
-            AbortWindowRequest(window_id=window_id, reason=reason),
+            AbortWindowRequest(window_id=window_id, reason=by.reason),
             SETTLE_TIMEOUT_S,
         )
-    answer(as_json, {"window_id": window_id, "state": "ABORTED"}, f"{window_id}: ABORTED")
+    answer(by.as_json, {"window_id": window_id, "state": "ABORTED"}, f"{window_id}: ABORTED")
 
 
 def unwind(
+    by: ByActingOperator,
     window_id: WindowArgument,
     partner: Annotated[str, typer.Option(help="Who does not pay.")],
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Take a partner that does not pay out of a window, and state the rest again.
 
     What others owe it or are owed by it is withheld until `dispute end` gives it back. Takes two
     people of finance.
     """
-    profile = operator_profile(profile_dir, data_dir, server)
-    with connect(profile, reason) as connection:
+    profile = by.profile()
+    with connect(profile, by.reason) as connection:
         response: UnwindPartnerResponse = connection.call(
             connection.settlement.UnwindPartner,
             UnwindPartnerRequest(window_id=window_id, partner_id=partner),
@@ -229,7 +216,7 @@ def unwind(
     document = dispute_document(response.dispute)
     amounts = [(name, amount) for line in document["lines"] for name, amount in line["amounts"]]
     answer(
-        as_json,
+        by.as_json,
         {"dispute": document},
         table(("partner", "withheld"), amounts, right=("withheld",)),
         f"{partner} is taken out of {window_id}: {document['subject']}",

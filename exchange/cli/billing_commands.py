@@ -9,20 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from exchange.cli.connection import Connection, connect
+from exchange.cli.calling import App, ByActingOperator, ByAnybody
+from exchange.cli.connection import Connection
 from exchange.cli.documents import instant
-from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    EitherProfileOption,
-    JsonOption,
-    OperatorProfileOption,
-    ReasonOption,
-    ServerOption,
-    either_profile,
-    operator_profile,
-)
-from exchange.cli.output import Command, answer, pairs, table
+from exchange.cli.output import answer, pairs, table
 from partners.errors import Reason, Refused
 from partners.files import read_file
 from pointclear.settlement.v1 import billing_pb2 as pb
@@ -35,17 +25,18 @@ MEMBERS = ("name", *ADDRESS, "tax_number", "tax_country", "effective_from")
 AddressOption = Annotated[str | None, typer.Option(help="Of the address.")]
 
 
-def details_app() -> typer.Typer:
+def details_app() -> App:
     """The commands about billing details."""
-    app = typer.Typer(
+    app = App(
         no_args_is_help=True, help="Say who parties are on invoices: names, addresses, tax numbers."
     )
-    app.command("set", cls=Command)(set_details)
-    app.command("show", cls=Command)(show)
+    app.command("set")(set_details)
+    app.command("show")(show)
     return app
 
 
 def set_details(
+    by: ByActingOperator,
     party: Annotated[str, typer.Argument(metavar="PARTY", help="A partner, or `hub`.")],
     currency: Annotated[str, typer.Option(help="ISO 4217 code of the settlement currency.")],
     file: Annotated[
@@ -71,11 +62,6 @@ def set_details(
         str | None,
         typer.Option("--from", metavar="YYYY-MM-DD", help="First day of issue. [default: at once]"),
     ] = None,
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Record who a party is on documents that are issued from now on, or from a day on.
 
@@ -92,7 +78,7 @@ def set_details(
         "tax_country": tax_country,
         "effective_from": effective_from,
     }
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
+    with by.connect() as connection:
         before = _read(file) if file else _in_effect(connection, party, currency)
         values = before | {each: value for each, value in given.items() if value is not None}
         response: pb.SetBillingDetailsResponse = connection.call(
@@ -100,26 +86,23 @@ def set_details(
         )
     document = version_document(response.recorded)
     shown = [(each.replace("_", " "), value) for each, value in document.items() if value != ""]
-    answer(as_json, document, pairs(shown))
+    answer(by.as_json, document, pairs(shown))
 
 
 def show(
+    by: ByAnybody,
     party: Annotated[
         str, typer.Argument(metavar="[PARTY]", help="A partner, or `hub`. [default: all]")
     ] = "",
     currency: Annotated[
         str, typer.Option(help="ISO 4217 code; an operator must say. [default: the caller's]")
     ] = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Show who parties are on documents, every version; a partner sees its own, and the hub's."""
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         documents = [version_document(each) for each in _versions(connection, party, currency)]
     answer(
-        as_json,
+        by.as_json,
         {"details": documents},
         table(
             ("party", "from", "holds", "name", "address", "tax number"),

@@ -5,20 +5,9 @@ from typing import Annotated, Any
 import typer
 
 from exchange.cli.billing_commands import address_text, details_app, details_document
-from exchange.cli.connection import connect
+from exchange.cli.calling import App, ByActingOperator, ByAnybody
 from exchange.cli.documents import instant, money
-from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    EitherProfileOption,
-    JsonOption,
-    OperatorProfileOption,
-    ReasonOption,
-    ServerOption,
-    either_profile,
-    operator_profile,
-)
-from exchange.cli.output import Command, answer, pairs, table
+from exchange.cli.output import answer, pairs, table
 from pointclear.settlement.v1 import month_pb2 as pb
 
 ISSUE_TIMEOUT_S = 600.0
@@ -30,26 +19,22 @@ OwnCurrencyOption = Annotated[
 ]
 
 
-def invoice_app() -> typer.Typer:
+def invoice_app() -> App:
     """The commands about invoices and credit notes."""
-    app = typer.Typer(no_args_is_help=True, help="Issue and read invoices and credit notes.")
-    app.command("issue", cls=Command)(issue)
-    app.command("list", cls=Command)(list_invoices)
-    app.command("show", cls=Command)(show)
-    app.command("set", cls=Command)(set_invoicing)
-    app.command("agreed", cls=Command)(agreed)
+    app = App(no_args_is_help=True, help="Issue and read invoices and credit notes.")
+    app.command("issue")(issue)
+    app.command("list")(list_invoices)
+    app.command("show")(show)
+    app.command("set")(set_invoicing)
+    app.command("agreed")(agreed)
     app.add_typer(details_app(), name="details")
     return app
 
 
 def issue(
+    by: ByActingOperator,
     month: Annotated[str, typer.Argument(metavar="YYYY-MM", help="The month of supply.")],
     currency: CurrencyOption,
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Issue the invoices and credit notes of a month.
 
@@ -57,14 +42,14 @@ def issue(
     charges tax lacks a party's billing details. Repeating it is harmless.
     """
     request = pb.IssueInvoicesRequest(currency=currency, month=month)
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
+    with by.connect() as connection:
         response: pb.IssueInvoicesResponse = connection.call(
             connection.settlement.IssueInvoices, request, ISSUE_TIMEOUT_S
         )
     rest = [_supply_document(each, currency) for each in response.not_invoiced]
     unknown = list(response.parties_without_details)
     answer(
-        as_json,
+        by.as_json,
         {
             "month": month,
             "currency": currency,
@@ -80,22 +65,19 @@ def issue(
 
 
 def list_invoices(
+    by: ByAnybody,
     month: Annotated[str, typer.Option(metavar="YYYY-MM", help="Only of this month.")] = "",
     currency: OwnCurrencyOption = "",
     partner: Annotated[str, typer.Option(help="Only of this supplier or customer.")] = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """List invoices and credit notes in the order in which they were issued."""
     request = pb.ListInvoicesRequest(currency=currency, month=month, partner_id=partner)
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         pages = connection.pages(connection.settlement.ListInvoices, request)
         found: list[pb.Invoice] = [each for page in pages for each in page.invoices]
     documents = [invoice_document(each) for each in found]
     answer(
-        as_json,
+        by.as_json,
         {"invoices": documents},
         table(
             ("id", "kind", "month", "supplier", "customer", "supply", "total", "currency"),
@@ -115,14 +97,11 @@ def list_invoices(
 
 
 def show(
+    by: ByAnybody,
     invoice_id: Annotated[str, typer.Argument(help="Such as hub/FEE/1.")],
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Show one invoice or credit note with its lines."""
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         response: pb.GetInvoiceResponse = connection.call(
             connection.settlement.GetInvoice, pb.GetInvoiceRequest(invoice_id=invoice_id)
         )
@@ -130,7 +109,7 @@ def show(
     shown = ("kind", "month", "supplier", "customer", "type", "mode", "corrects", "issued_at")
     sums = ("net", "tax", "rounding", "total")
     answer(
-        as_json,
+        by.as_json,
         document,
         pairs(
             (
@@ -148,6 +127,7 @@ def show(
 
 
 def set_invoicing(
+    by: ByActingOperator,
     supplier: Annotated[str, typer.Option(help="A partner, or `hub` for the operator's fees.")],
     supply: Annotated[str, typer.Option(help="value, fee or promotion.")],
     how: Annotated[str, typer.Option(help="supplier, self-billed or none.")],
@@ -157,11 +137,6 @@ def set_invoicing(
         str, typer.Option(help="Id of the agreement; needed for self-billed.")
     ] = "",
     series: Annotated[str, typer.Option(help="Name of the series. [default: by supply]")] = "",
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Record how supplies are invoiced in all months that are invoiced from now on."""
     invoicing = pb.Invoicing(
@@ -173,28 +148,25 @@ def set_invoicing(
         series=series,
     )
     request = pb.SetInvoicingRequest(currency=currency, invoicing=invoicing)
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
+    with by.connect() as connection:
         connection.call(connection.settlement.SetInvoicing, request)
     document = _invoicing_document(invoicing)
-    answer(as_json, document, f"{supplier} to {customer}, {supply}: {how}")
+    answer(by.as_json, document, f"{supplier} to {customer}, {supply}: {how}")
 
 
 def agreed(
+    by: ByAnybody,
     currency: OwnCurrencyOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Show how supplies are invoiced, as it was recorded."""
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         response: pb.ListInvoicingResponse = connection.call(
             connection.settlement.ListInvoicing, pb.ListInvoicingRequest(currency=currency)
         )
     documents = [_invoicing_document(each) for each in response.invoicing]
     names = ("supplier", "customer", "type", "mode", "agreement", "series")
     answer(
-        as_json,
+        by.as_json,
         {"invoicing": documents},
         table(names, [tuple(each[name] for name in names) for each in documents]),
     )

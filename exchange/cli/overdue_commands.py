@@ -4,57 +4,50 @@ from typing import Annotated, Any
 
 import typer
 
+from exchange.cli.calling import App, ByActingOperator, ByAnybody
 from exchange.cli.connection import connect
 from exchange.cli.documents import instant
 from exchange.cli.options import (
     DEFAULT_DATA_DIR,
     DataDirOption,
-    EitherProfileOption,
     JsonOption,
     OperatorProfileOption,
-    ReasonOption,
     ServerOption,
     WindowArgument,
-    either_profile,
     operator_profile,
 )
-from exchange.cli.output import Command, answer, table
+from exchange.cli.output import answer, table
 from partners.points import currency_scale, format_amount
 from pointclear.settlement.v1 import overdue_pb2 as pb
 
 
-def overdue_app() -> typer.Typer:
+def overdue_app() -> App:
     """The commands about what is overdue."""
-    app = typer.Typer(
-        no_args_is_help=True, help="See what was not paid in time, and do what follows."
-    )
-    app.command("list", cls=Command)(list_overdue)
-    app.command("draw", cls=Command)(draw)
-    app.command("report", cls=Command)(report)
+    app = App(no_args_is_help=True, help="See what was not paid in time, and do what follows.")
+    app.command("list")(list_overdue)
+    app.command("draw")(draw)
+    app.command("report")(report)
     return app
 
 
 def list_overdue(
+    by: ByAnybody,
     currency: Annotated[
         str, typer.Option(metavar="CODE", help="Only of this currency. [default: all]")
     ] = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: EitherProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """List what was not paid in time, with the steps that are due.
 
     The server reminds by itself. DRAW is `overdue draw`, HOLD `switches set`, UNWIND `window
     unwind`; each takes two operators.
     """
-    with connect(either_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         response: pb.ListOverdueResponse = connection.call(
             connection.settlement.ListOverdue, pb.ListOverdueRequest(currency=currency)
         )
     documents = [_overdue_document(each) for each in response.payments]
     answer(
-        as_json,
+        by.as_json,
         {"payments": documents},
         table(
             ("partner", "window", "amount", "reference", "due", "reminded", "collateral", "steps"),
@@ -77,13 +70,9 @@ def list_overdue(
 
 
 def draw(
+    by: ByActingOperator,
     window_id: WindowArgument,
     reference: Annotated[str, typer.Argument(metavar="REFERENCE", help="As `overdue list` says.")],
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Have a partner's collateral pay what it has not: all of the payment, or nothing.
 
@@ -91,13 +80,13 @@ def draw(
     CURRENCY --account collateral` or by hand, with the reference that this prints; the bank's
     files confirm both sides.
     """
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
+    with by.connect() as connection:
         response: pb.DrawCollateralResponse = connection.call(
             connection.settlement.DrawCollateral,
             pb.DrawCollateralRequest(window_id=window_id, reference=reference),
         )
     answer(
-        as_json,
+        by.as_json,
         {"draw_reference": response.draw_reference, "amount_units": response.amount},
         f"Transfer it between the accounts with the reference {response.draw_reference}",
     )

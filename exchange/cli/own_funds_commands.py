@@ -4,18 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
-from exchange.cli.connection import Connection, connect
+from exchange.cli.calling import App, ByActingOperator, ByOperator
+from exchange.cli.connection import Connection
 from exchange.cli.documents import instant, money
-from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    JsonOption,
-    OperatorProfileOption,
-    ReasonOption,
-    ServerOption,
-    operator_profile,
-)
-from exchange.cli.output import Command, answer, table
+from exchange.cli.output import answer, table
 from partners.points import currency_scale, parse_amount
 from pointclear.settlement.v1 import own_funds_pb2 as pb
 
@@ -24,31 +16,28 @@ CurrencyArgument = Annotated[
 ]
 
 
-def own_funds_app() -> typer.Typer:
+def own_funds_app() -> App:
     """The commands about the operator's own funds."""
-    app = typer.Typer(
+    app = App(
         no_args_is_help=True,
         help="Show the operator's own money, and take fees and taxes out by two operators.",
     )
-    app.command("list", cls=Command)(list_own_funds)
-    app.command("withdraw", cls=Command)(withdraw)
-    app.command("recall", cls=Command)(recall)
+    app.command("list")(list_own_funds)
+    app.command("withdraw")(withdraw)
+    app.command("recall")(recall)
     return app
 
 
 def list_own_funds(
+    by: ByOperator,
     currency: CurrencyArgument,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """List the operator's accounts and what was withdrawn from them.
 
     On `hub.promotions` stands what the operator owes for bonuses: each window's draft says what it
     is to pay, and the window's legs the reference under which.
     """
-    with connect(operator_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         found = own_funds_of(connection, currency)
     accounts = [
         {
@@ -74,7 +63,7 @@ def list_own_funds(
         right=("no.", "amount"),
     )
     answer(
-        as_json,
+        by.as_json,
         {"currency": currency, "accounts": accounts, "withdrawals": withdrawals},
         stands,
         *((taken,) if withdrawals else ()),
@@ -82,6 +71,7 @@ def list_own_funds(
 
 
 def withdraw(
+    by: ByActingOperator,
     currency: CurrencyArgument,
     amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="Such as 1250.00.")],
     account: Annotated[
@@ -95,11 +85,6 @@ def withdraw(
             " [default: the newest where it is this one and the bank has not made it, or the next]",
         ),
     ] = None,
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Take fees or taxes out: have the bank pay them to the operator's own account.
 
@@ -107,7 +92,7 @@ def withdraw(
     Then tell the bank to pay it, with the reference that this prints.
     """
     units = parse_amount(amount, currency_scale(currency).scale, "amount")
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
+    with by.connect() as connection:
         if number is None:
             number = _number(own_funds_of(connection, currency), account, units)
         response: pb.WithdrawOwnFundsResponse = connection.call(
@@ -118,7 +103,7 @@ def withdraw(
         )
     document = withdrawal_document(response.withdrawal, currency)
     answer(
-        as_json,
+        by.as_json,
         {"withdrawal": document},
         f"Withdrawal {number} of {document['amount']} {currency} from {account} is"
         f" {document['state'].lower()}",
@@ -127,22 +112,18 @@ def withdraw(
 
 
 def recall(
+    by: ByActingOperator,
     currency: CurrencyArgument,
     number: Annotated[int, typer.Argument(metavar="N", help="As `own-funds list` says.")],
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Take a withdrawal back that the bank has not made, and will not make."""
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
+    with by.connect() as connection:
         response: pb.RecallOwnFundsResponse = connection.call(
             connection.settlement.RecallOwnFunds,
             pb.RecallOwnFundsRequest(currency=currency, number=number),
         )
     document = withdrawal_document(response.withdrawal, currency)
-    answer(as_json, {"withdrawal": document}, f"Withdrawal {number} is taken back")
+    answer(by.as_json, {"withdrawal": document}, f"Withdrawal {number} is taken back")
 
 
 def own_funds_of(connection: Connection, currency: str) -> pb.ListOwnFundsResponse:

@@ -11,20 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from exchange.cli.account_commands import bank_account_document
-from exchange.cli.connection import Connection, connect
+from exchange.cli.calling import App, ByActingOperator, ByOperator
+from exchange.cli.connection import Connection
 from exchange.cli.documents import instant
 from exchange.cli.failure import proof_invalid
 from exchange.cli.files import write_output
-from exchange.cli.options import (
-    DEFAULT_DATA_DIR,
-    DataDirOption,
-    JsonOption,
-    OperatorProfileOption,
-    ReasonOption,
-    ServerOption,
-    operator_profile,
-)
-from exchange.cli.output import Command, answer, pairs, table
+from exchange.cli.output import answer, pairs, table
 from partners.errors import Reason, Refused
 from partners.points import currency_scale, format_amount
 from pointclear.settlement.v1 import payout_pb2 as pb
@@ -62,28 +54,24 @@ AccountOption = Annotated[
 NumberOption = Annotated[int, typer.Option(metavar="N", help="Which file. [default: the newest]")]
 
 
-def payouts_app() -> typer.Typer:
+def payouts_app() -> App:
     """The commands about pay-out files."""
-    app = typer.Typer(no_args_is_help=True, help="Make and export the files that the bank pays by.")
-    app.command("make", cls=Command)(make)
-    app.command("file", cls=Command)(export)
-    app.command("list", cls=Command)(list_files)
-    app.command("reject", cls=Command)(reject)
+    app = App(no_args_is_help=True, help="Make and export the files that the bank pays by.")
+    app.command("make")(make)
+    app.command("file")(export)
+    app.command("list")(list_files)
+    app.command("reject")(reject)
     return app
 
 
 def make(
+    by: ByActingOperator,
     series: SeriesArgument,
     number: Annotated[
         int | None,
         typer.Option(metavar="N", help="Which file. [default: the next]"),
     ] = None,
     account: AccountOption = None,
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Make the next pay-out file of what is instructed and stands in none yet.
 
@@ -91,7 +79,7 @@ def make(
     what must be keyed in at the bank by hand.
     """
     named = _naming(series, account)
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
+    with by.connect() as connection:
         if number is None:
             number = len(files_of(connection, named).files) + 1
         response: pb.MakePayOutFileResponse = connection.call(
@@ -100,10 +88,11 @@ def make(
             MAKE_TIMEOUT_S,
         )
     document = file_document(response.file)
-    answer(as_json, {"file": document}, *_shown(document))
+    answer(by.as_json, {"file": document}, *_shown(document))
 
 
 def export(
+    by: ByOperator,
     series: SeriesArgument,
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write it.")],
     form: Annotated[
@@ -111,16 +100,12 @@ def export(
     ] = "pain.001.001.09",
     number: NumberOption = 0,
     account: AccountOption = None,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Export a pay-out file: the same bytes every time, held to the digest in the log."""
     if form not in FORMATS:
         raise typer.BadParameter(f"a format is one of {', '.join(FORMATS)}")
     of = _naming(series, account)
-    with connect(operator_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         named = _named(files_of(connection, of), series, number)
         chunks: list[pb.GetPayOutFileResponse] = list(
             connection.stream(
@@ -136,7 +121,7 @@ def export(
     write_output(out, content)
     document = file_document(named) | {"path": str(out), "format": form, "sha256": digest.hex()}
     answer(
-        as_json,
+        by.as_json,
         {"file": document},
         *_shown(document),
         f"Wrote {out}, sha256 {digest.hex()}",
@@ -144,22 +129,19 @@ def export(
 
 
 def list_files(
+    by: ByOperator,
     series: SeriesArgument,
     account: AccountOption = None,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """List the pay-out files, and what the next one would pay and leave out."""
     named = _naming(series, account)
-    with connect(operator_profile(profile_dir, data_dir, server)) as connection:
+    with by.connect() as connection:
         listed = files_of(connection, named)
     documents = [file_document(each) for each in listed.files]
     payable = [payment_document(each, listed.currency) for each in listed.payable]
     left_out = [left_out_document(each, listed.currency) for each in listed.left_out]
     answer(
-        as_json,
+        by.as_json,
         {"files": documents, "payable": payable, "left_out": left_out},
         table(
             ("file", "message", "made", "execution", "payments", "total", ""),
@@ -183,27 +165,23 @@ def list_files(
 
 
 def reject(
+    by: ByActingOperator,
     series: SeriesArgument,
     number: Annotated[int, typer.Argument(metavar="N", help="The file that the bank rejected.")],
     account: AccountOption = None,
-    reason: ReasonOption = "",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    profile_dir: OperatorProfileOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Say that the bank rejected a file as a whole: its payments may stand in another.
 
     Only with the bank's word for it: else they might be paid twice.
     """
     named = _naming(series, account)
-    with connect(operator_profile(profile_dir, data_dir, server), reason) as connection:
+    with by.connect() as connection:
         response: pb.RejectPayOutFileResponse = connection.call(
             connection.settlement.RejectPayOutFile,
             pb.RejectPayOutFileRequest(**named, number=number),
         )
     document = file_document(response.file)
-    answer(as_json, {"file": document}, *_shown(document))
+    answer(by.as_json, {"file": document}, *_shown(document))
 
 
 def _naming(series: str, account: AccountName | None) -> dict[str, Any]:
