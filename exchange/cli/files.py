@@ -7,9 +7,11 @@ bytes are on disk, so that a crash leaves no cut file in the way of the next run
 
 import os
 import secrets
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from partners.files import FileError, read_file, read_private, unusable
 
@@ -19,6 +21,7 @@ __all__ = [
     "PUBLIC_MODE",
     "FileError",
     "make_directory",
+    "opened",
     "read_file",
     "read_private",
     "unusable",
@@ -30,6 +33,19 @@ __all__ = [
 PRIVATE_MODE: Final = 0o600
 PUBLIC_MODE: Final = 0o644
 PRIVATE_DIRECTORY_MODE: Final = 0o700
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A file of any size, to be read in parts. Raises FileError."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise FileError(f"{path}: this is not a regular file; name the file itself")
+            yield file
+    except OSError as error:
+        raise unusable(path, error) from None
 
 
 def make_directory(path: Path, mode: int = PRIVATE_DIRECTORY_MODE) -> None:

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from python_calamine import load_workbook
 
+from exchange.cli.reconcile.run_commands import CHUNK_BYTES
 from pointclear.settlement.v1 import reconciliation_pb2 as pb
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement_pb
 from settlement.lines.line import Role
@@ -125,6 +127,21 @@ def test_t26_a_file_with_a_fault_leaves_every_table_as_it_was(settled: Settled) 
         assert said["refused"]
         assert (said["faults"][0]["row"], said["faults"][0]["column"]) == (3, "booked")
         assert contents(database) == before
+
+
+def test_of_a_file_of_many_parts_each_fault_is_named(settled: Settled) -> None:
+    row = settled.rows[0]
+    rows = [row.with_(transfer=str(UUID(int=number + (7 << 76)))) for number in range(9_000)]
+    for place, wrong in ((10, "1.000,5"), (4_500, "1,000.5"), (8_999, "=1+1")):
+        rows[place] = row.with_(transfer=rows[place].transfer, fee=wrong)
+    file = settled.write("many.csv", own_file(rows))
+    assert file.stat().st_size > 2 * CHUNK_BYTES
+    status, said = settled.aurora(file)
+    assert (status, said["fault_count"]) == (1, 3)
+    assert [each["row"] for each in said["faults"]] == [12, 4_502, 9_001]
+    guess = settled.home / "large.json"
+    assert pointclear("reconcile", "mapping", "suggest", file, "--out", guess).returncode == 0
+    assert json.loads(guess.read_text())["rows"]["end"] == "END"
 
 
 def test_t20_a_break_of_another_brand_is_none(settled: Settled) -> None:

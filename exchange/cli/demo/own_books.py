@@ -111,7 +111,7 @@ def reconcile(
     write_output(out / f"{window_id}.own.csv", content)
     request = pb.SetColumnMappingRequest(mapping=json.dumps(MAPPING).encode())
     own.call(own.settlement.SetColumnMapping, request)
-    upload(own, content, Progress(disable=True))
+    upload(own, io.BytesIO(content), Progress(disable=True))
     response: pb.RunReconciliationResponse = own.call(
         own.settlement.RunReconciliation,
         pb.RunReconciliationRequest(

@@ -1,5 +1,7 @@
 """`reconcile mapping set`, `show` and `suggest`."""
 
+import codecs
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +9,7 @@ import typer
 
 from exchange.cli.calling import App, ByPartner
 from exchange.cli.connection import connect
-from exchange.cli.files import read_file, write_output
+from exchange.cli.files import opened, read_file, write_output
 from exchange.cli.options import (
     DEFAULT_DATA_DIR,
     DataDirOption,
@@ -18,6 +20,9 @@ from exchange.cli.options import (
 from exchange.cli.output import answer, json_text
 from exchange.cli.reconcile.suggesting import suggested
 from pointclear.settlement.v1 import reconciliation_pb2 as pb
+
+LOOKED_AT_BYTES = 1024 * 1024
+LAST_BYTES = 64 * 1024
 
 
 def mapping_app() -> App:
@@ -83,9 +88,24 @@ def suggest(
     ] = None,
 ) -> None:
     """Guess a mapping from a file, to be looked at before it is set. Nothing is sent."""
-    guess = json_text(suggested(read_file(file)))
+    guess = json_text(suggested(_looked_at(file)))
     if out is None:
         typer.echo(guess, nl=False)
         return
     write_output(out, guess)
     typer.echo(f"Wrote {out}: look at it, then `pointclear reconcile mapping set {out}`")
+
+
+def _looked_at(path: Path) -> bytes:
+    """A file's first and last rows, or all of a small one. Raises FileError."""
+    with opened(path) as file:
+        head = file.read(LOOKED_AT_BYTES)
+        size = file.seek(0, os.SEEK_END)
+        if size <= LOOKED_AT_BYTES:
+            return head
+        # An even place, so that UTF-16 stays what it is; whole rows, so that UTF-8 does.
+        file.seek(max(LOOKED_AT_BYTES, size - LAST_BYTES & ~1))
+        tail = file.read()
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return head + tail
+    return head[: head.rfind(b"\n") + 1] + tail[tail.find(b"\n") + 1 :]

@@ -5,17 +5,18 @@ document says which.
 """
 
 import hashlib
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
 
 from exchange.cli.calling import ByAnybody
 from exchange.cli.connection import Connection, connect
-from exchange.cli.files import read_file, write_output
+from exchange.cli.files import FileError, opened, write_output
 from exchange.cli.options import (
     JsonOption,
     PartnerProfileOption,
@@ -61,13 +62,16 @@ def reconcile_file(
     is wrong is refused whole. Running the same file again shows the same run. Exit code 1 where
     breaks are open, or where the file was refused.
     """
-    content = read_file(file)
     profile = partner_profile(profile_dir, server)
-    with connect(profile) as own, _progress(quiet=as_json) as shown:
-        upload(own, content, shown)
+    with (
+        opened(file) as content,
+        connect(profile) as own,
+        _progress(quiet=as_json) as shown,
+    ):
+        sha256 = upload(own, content, shown)
         shown.add_task("matching", total=None)
         request = pb.RunReconciliationRequest(
-            file_sha256=hashlib.sha256(content).digest(),
+            file_sha256=sha256,
             file_name=file.name[:200],
             first_window_id=window,
             last_window_id=until,
@@ -101,24 +105,30 @@ def last(
     _answer(response.run, found, xlsx, as_json=by.as_json)
 
 
-def upload(own: Connection, content: bytes, shown: Progress) -> None:
-    """Bring a file, from where an earlier attempt ended. Raises Failed."""
-    task = shown.add_task("uploading", total=len(content))
-    sha256 = hashlib.sha256(content).digest()
+def upload(own: Connection, file: BinaryIO, shown: Progress) -> bytes:
+    """Bring a file, from where an earlier attempt ended; returns its digest. Raises Failed, or
+    FileError where it was changed meanwhile.
+    """
+    sha256 = hashlib.file_digest(file, "sha256").digest()
+    size = file.seek(0, os.SEEK_END)
+    task = shown.add_task("uploading", total=size)
     received = 0
     chunk = b""
     while True:
         request = pb.UploadReconciliationRequest(
-            file_sha256=sha256, file_bytes=len(content), offset=received, chunk=chunk
+            file_sha256=sha256, file_bytes=size, offset=received, chunk=chunk
         )
         answered: pb.UploadReconciliationResponse = own.call(
             own.settlement.UploadReconciliation, request
         )
         received = answered.received_bytes
         shown.update(task, completed=received)
-        if received >= len(content):
-            return
-        chunk = content[received : received + CHUNK_BYTES]
+        if received >= size:
+            return sha256
+        file.seek(received)
+        chunk = file.read(CHUNK_BYTES)
+        if not chunk:
+            raise FileError("the file was changed while it was sent; send it again")
 
 
 def breaks_of(
