@@ -8,8 +8,9 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterator
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
@@ -105,7 +106,7 @@ def last(
     _answer(response.run, found, xlsx, as_json=by.as_json)
 
 
-def upload(own: Connection, file: BinaryIO, shown: Progress) -> bytes:
+def upload(own: Connection, file: BufferedIOBase, shown: Progress) -> bytes:
     """Bring a file, from where an earlier attempt ended; returns its digest. Raises Failed, or
     FileError where it was changed meanwhile.
     """
