@@ -49,6 +49,7 @@ RULES = (
     "reversals_are_their_postings",
     "keys_are_as_recorded",
     "invoices_are_gapless",
+    "payments_stand_in_one_file",
 )
 """Names of the queries, in the order in which they are asked."""
 

@@ -323,6 +323,19 @@ UNION ALL
 SELECT f.subject, count(DISTINCT f.log_index) || ' documents are about it'
 FROM entry_fact AS f WHERE f.kind = 'invoice' GROUP BY f.currency, f.subject HAVING count(DISTINCT f.log_index) > 1;
 
+-- name: payments_stand_in_one_file()
+-- No payment stands in two pay-out files that the bank has not rejected, and none of such a file was taken back.
+WITH instructed AS (
+    SELECT f.subject AS reference
+    FROM entry_fact AS f JOIN record AS r USING (log_index)
+    WHERE f.kind = 'payout' AND NOT EXISTS (SELECT FROM record AS x WHERE x.entry_key = r.entry_key || '/rejected')
+)
+SELECT 'payment ' || reference, count(*) || ' pay-out files instruct it'
+FROM instructed GROUP BY reference HAVING count(*) > 1
+UNION ALL
+SELECT DISTINCT 'payment ' || i.reference, 'it was taken back, and a pay-out file instructs it'
+FROM instructed AS i JOIN record AS c ON c.entry_key = 'cancelled/' || i.reference;
+
 -- name: keys_are_as_recorded()
 -- A key's force begins and ends where the log has its events, whatever its row says.
 SELECT k.key_id,

@@ -91,8 +91,10 @@ def next_file(
     payments, left_out = payable(connection, series, audience, now)
     if not payments:
         waiting = "".join(f"; {each.partner_id or each.reference}: {each.why}" for each in left_out)
+        # Whoever repeats what a second operator has approved finds that it was carried out.
+        after = f" that is not in its files up to number {number - 1}" if number > 1 else ""
         raise Refused(
-            Reason.LEG_STATE, series.field, f"{series.name} has nothing to pay out{waiting}"
+            Reason.LEG_STATE, series.field, f"{series.name} has nothing to pay out{after}{waiting}"
         )
     scheme = scheme_of(connection, series.currency.code)
     created_at = now.replace(microsecond=0)

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import create_engine
 from uuid_utils import uuid7
 
+from exchange.commands import Book, Fact
 from exchange.embedded_postgres import OWNER_ROLE
 from exchange.fold import InvariantBroken
 from partners.caller import Caller
@@ -36,6 +37,7 @@ from settlement.accounts.account import AccountEvent, Address, BankAccount
 from settlement.accounts.wire import event_payload
 from settlement.bank_simulator import PaymentRequest, bank_day
 from settlement.payouts.making import FORMATS
+from settlement.payouts.store import PAYOUT
 from settlement.references import collateral_reference, leg_reference
 from settlement.service import SettlementService
 from tests.integration.test_settlement_cycle import (
@@ -459,6 +461,23 @@ def test_the_operators_own_money_is_left_out_by_name(coalition: Coalition) -> No
     with pytest.raises(Refused) as refused:
         both.make(SETTLEMENT)
     assert f"{own.reference}: ACCOUNT_UNKNOWN" in refused.value.text
+
+
+def test_a_payment_in_two_files_is_found(coalition: Coalition) -> None:
+    reference = leg_reference(9, BOREALIS)
+    fact = Fact(PAYOUT, "CNY", BOREALIS, None, reference)
+    first, second = (f"payout-file/CNY/collateral/{number}" for number in (1, 2))
+
+    def found(key: str, facts: tuple[Fact, ...] = ()) -> set[tuple[str, str]]:
+        coalition.run(Book(key, "application/json", b"{}", facts=facts))
+        return {(each.rule, each.subject) for each in coalition.findings()}
+
+    broken = {("payments_stand_in_one_file", f"payment {reference}")}
+    assert not found(first, (fact,))
+    assert found(second, (fact,)) == broken
+    assert not found(f"{first}/rejected")
+    assert found(f"cancelled/{reference}") == broken
+    assert not found(f"{second}/rejected")
 
 
 @pytest.mark.parametrize(
