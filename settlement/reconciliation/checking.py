@@ -32,13 +32,14 @@ def check_file(connection: duckdb.DuckDBPyConnection, columns: Columns) -> int:
         connection,
         f"SELECT count(*) FILTER (kind = {ROW}), coalesce(bit_or(failed), 0) FROM typed",
     )
-    faults = list(trailer_faults(connection, columns, rows))
+    failing = [(place, each) for place, each in enumerate(checks) if failed >> place & 1]
+    unread = frozenset(each.column for _, each in failing)
+    faults = list(trailer_faults(connection, columns, rows, unread))
     count = len(faults)
-    for place, each in enumerate(checks):
-        if failed >> place & 1:
-            found, named = _failures(connection, columns, source, each, 1 << place)
-            count += found
-            faults += named
+    for place, each in failing:
+        found, named = _failures(connection, columns, source, each, 1 << place)
+        count += found
+        faults += named
     if not faults:
         faults = _style_faults(connection, columns, source)
         count = len(faults)

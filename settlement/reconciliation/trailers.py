@@ -13,9 +13,13 @@ from settlement.reconciliation.reading import literal
 
 
 def trailer_faults(
-    connection: duckdb.DuckDBPyConnection, columns: Columns, rows: int
+    connection: duckdb.DuckDBPyConnection, columns: Columns, rows: int, unread: frozenset[str]
 ) -> Iterator[Fault]:
-    """What is wrong with them, of a file with so many rows whose cells are in `typed`."""
+    """What is wrong with them, of a file with so many rows whose cells are in `typed`.
+
+    Columns with cells that could not be read are not added up: those cells are named, and a sum
+    without them is no second fault.
+    """
     kinds = columns.mapping.rows
     last = _one(connection, "SELECT coalesce(max(n), 0) FROM typed")
     if not (kinds.total or kinds.end or rows):
@@ -38,17 +42,23 @@ def trailer_faults(
     after = _one(connection, f"SELECT count(*) FROM typed WHERE kind = {ROW} AND n > {totals[0]}")
     if after:
         yield Fault(totals[0], kinds.column, f"{after} rows follow the control totals")
-    yield from _sum_faults(connection, columns, totals[0], rows)
+    yield from _sum_faults(connection, columns, totals[0], rows, unread)
 
 
 def _sum_faults(
-    connection: duckdb.DuckDBPyConnection, columns: Columns, n: int, rows: int
+    connection: duckdb.DuckDBPyConnection,
+    columns: Columns,
+    n: int,
+    rows: int,
+    unread: frozenset[str],
 ) -> Iterator[Fault]:
     mapping = columns.mapping
     if mapping.totals.count:
         yield from _held(connection, columns, n, mapping.totals.count, rows, "rows")
     names = {column: name for name, column in mapping.columns.items()}
     for column in mapping.totals.sums:
+        if column in unread:
+            continue
         name = names[column]
         summed = _SUMMED.get(name, name)
         due = _one(connection, f"SELECT coalesce(sum({summed}), 0) FROM typed WHERE kind = {ROW}")

@@ -289,6 +289,17 @@ def test_of_many_rows_with_three_errors_the_three_are_named(held: Callable[..., 
     assert wrong.value.count == 3
 
 
+def test_a_figure_that_cannot_be_read_is_one_fault_and_its_column_is_not_added_up(
+    held: Callable[..., Found],
+) -> None:
+    content = own_file(ROWS).replace(ROWS[2].money.encode(), b'"1.234,50"', 1)
+    with pytest.raises(FileWrong) as wrong:
+        held(content)
+    assert [(each.column, "1.234,50" in each.text) for each in wrong.value.faults] == [
+        ("money", True)
+    ]
+
+
 def test_the_list_of_faults_is_bounded_and_their_count_is_not(held: Callable[..., Found]) -> None:
     rows = [each.with_(fee="free") for each in ROWS * 30]
     with pytest.raises(FileWrong) as wrong:
