@@ -3,9 +3,12 @@
 `set` reads the currency's scheme and changes what it was told of.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 import uuid_utils
@@ -85,10 +88,16 @@ class SchemeTerms:
         int | None, typer.Option(metavar="N", min=0, help="Before a new account is paid to.")
     ] = None
     settlement_account: Annotated[
-        str | None, typer.Option(metavar="NUMBER", help="IBAN, or the bank's own number.")
+        str | None,
+        typer.Option(
+            metavar="NUMBER", help="IBAN, or the bank's own number; with or without spaces."
+        ),
     ] = None
     collateral_account: Annotated[
-        str | None, typer.Option(metavar="NUMBER", help="IBAN, or the bank's own number.")
+        str | None,
+        typer.Option(
+            metavar="NUMBER", help="IBAN, or the bank's own number; with or without spaces."
+        ),
     ] = None
     bank_bic: Annotated[
         str | None, typer.Option(metavar="BIC", help="Of the bank that keeps both.")
@@ -103,6 +112,9 @@ class SchemeTerms:
         if self.minimum_payout is not None:
             scale = currency_scale(currency).scale
             told["minimum_payout"] = parse_amount(self.minimum_payout, scale, "minimum_payout")
+        for name in ("settlement_account", "collateral_account"):
+            if name in told:
+                told[name] = told[name].replace(" ", "")
         if self.cash_legs is not None:
             told["cash_legs"] = CashLegs.Value(f"CASH_LEGS_{self.cash_legs}")
         return told
@@ -190,6 +202,18 @@ def scheme_document(scheme: Scheme) -> dict[str, Any]:
     }
 
 
+def by_the_clock(document: Mapping[str, Any]) -> str:
+    """The next cut-off as the scheme's wall clock shows it: another time than was set where the
+    clock is turned that day. Empty where there is none, or this machine does not know the zone.
+    """
+    try:
+        moment = datetime.fromisoformat(document.get("next_cut_off") or "")
+        local = moment.astimezone(ZoneInfo(document["zone"]))
+    except (ValueError, ZoneInfoNotFoundError):
+        return ""
+    return f"{local:%Y-%m-%d %H:%M} in {document['zone']}"
+
+
 def _with_next(response: GetSchemeResponse) -> dict[str, Any]:
     return scheme_document(response.scheme) | {"next_cut_off": instant(response.next_cut_off)}
 
@@ -198,7 +222,7 @@ def _show(as_json: bool, documents: list[dict[str, Any]]) -> None:
     rows = [
         (each["currency"], name.replace("_", " "), value)
         for each in documents
-        for name, value in each.items()
+        for name, value in [*each.items(), ("which_is", by_the_clock(each))]
         if name != "currency" and value not in ("", None)
     ]
     answer(as_json, {"schemes": documents}, table(("currency", "term", "value"), rows))
