@@ -580,8 +580,8 @@ RULES: Mapping[Reason, Rule] = MappingProxyType(
         Reason.LEG_STATE: Rule(
             "FAILED_PRECONDITION",
             Retry.NEW_ID,
-            "List what is overdue and the window's pay-out files, and do what comes next for this"
-            " payment.",
+            "List what is overdue and the pay-out files of the window or of the account, and do"
+            " what comes next for this payment.",
         ),
         Reason.BREAK_STATE: Rule(
             "FAILED_PRECONDITION",

@@ -145,6 +145,10 @@ def test_a_prepaid_brand_deposits_orders_and_takes_back_what_covers_nothing(
     approved = run(members, *approve)["withdrawal"]
     assert approved["state"] == "APPROVED"
     assert run(members, *approve)["withdrawal"] == approved
+    waiting = run(members, "payouts", "list", CURRENCY, "--account", "collateral")["left_out"]
+    assert [(each["kind"], each["reference"], each["reason"]) for each in waiting] == [
+        ("WITHDRAWAL", approved["reference"], "NO_ACCOUNT")
+    ]
     assert position(members, "aurora").net_debit_cap == 2 * USD
     bank.books("-3.00", approved["reference"])
     (paid,) = run(members, "collateral", "list", "--partner", "aurora")["collateral"]
