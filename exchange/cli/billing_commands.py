@@ -80,6 +80,9 @@ def set_details(
     }
     with by.connect() as connection:
         before = _read(file) if file else _in_effect(connection, party, currency)
+        if tax_number is not None:
+            # Another number may be another country's.
+            before = before | {"tax_country": ""}
         values = before | {each: value for each, value in given.items() if value is not None}
         response: pb.SetBillingDetailsResponse = connection.call(
             connection.settlement.SetBillingDetails, _request(party, currency, values)

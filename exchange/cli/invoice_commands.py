@@ -59,7 +59,7 @@ def issue(
             "parties_without_details": unknown,
         },
         f"{month}: {len(response.invoice_ids)} documents, {response.issued} of them issued now",
-        *([f"issued without address and tax number of: {', '.join(unknown)}"] if unknown else []),
+        *([f"issued without billing details of: {', '.join(unknown)}"] if unknown else []),
         *([_rest_table(rest, currency)] if rest else []),
     )
 

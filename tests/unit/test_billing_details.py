@@ -198,7 +198,9 @@ def test_a_paper_without_details_is_what_it_was_before_there_were_any() -> None:
 
 
 def test_only_what_charges_tax_is_kept_from_being_issued() -> None:
-    without = replace(document(), taxes=(), tax=0)
+    without = replace(document(), taxes=(TaxSum("ZERO", 0, 100_000000, 0),), tax=0)
+    tiny = replace(document(), taxes=(TaxSum("VAT", 1900, 10, 0),), tax=0)
+    assert len(forbidding([without, tiny])) == 2
     check_issuable([document(**BOTH), without])
     assert parties_without_details([document(**BOTH), without]) == ("aurora", "borealis")
     unregistered = document(supplier_details=replace(GERMAN, tax_number=""))

@@ -11,6 +11,7 @@ import uuid_utils
 from exchange.cli.approval_commands import counter_sign_statement
 from exchange.cli.checks.line_file import read_lines
 from exchange.cli.connection import Connection
+from exchange.cli.demo.billing import OPERATOR_NAME
 from exchange.cli.demo.coalition import CURRENCY, SCALE
 from exchange.cli.demo.operators import REASON
 from exchange.cli.dispute_commands import send_dispute
@@ -67,7 +68,7 @@ class Approval:
             hold_after_days=1,
             unwind_after_days=3,
             account_cooling_hours=24,
-            operator_name="Pointclear demo",
+            operator_name=OPERATOR_NAME,
         )
         request = scheme_pb2.SetSchemeRequest(change_id=uuid_utils.uuid7().bytes, scheme=scheme)
         self._operator.call(self._operator.settlement.SetScheme, request)

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from exchange.cli.connection import connect
 from exchange.cli.demo.approval import Approval
 from exchange.cli.demo.archive import write_archive
+from exchange.cli.demo.billing import record_details
 from exchange.cli.demo.clients import client_processes
 from exchange.cli.demo.coalition import BRANDS, agreed_corridors
 from exchange.cli.demo.deliveries import Deliveries
@@ -46,6 +47,7 @@ def replay(wanted: Replay, bank: Bank, progress: Progress) -> Figures:
         operators = stack.enter_context(both_operators(wanted.data_dir, served.address))
         progress.begin("onboarding ten brands and 90 agreements", 2 * len(BRANDS))
         onboard(operators.together, wanted.data_dir, folder, progress.step)
+        record_details(operators.together)
         profiles = [folder / brand.partner_id for brand in BRANDS]
         clients = stack.enter_context(client_processes(profiles, CLIENT_PROCESSES))
         brands = {each.name: stack.enter_context(connect(load_profile(each))) for each in profiles}

@@ -43,8 +43,8 @@ def lacks_of(document: Document) -> Iterator[Lack]:
 
 
 def charges_tax(document: Document) -> bool:
-    """Whether a document shows tax that somebody pays."""
-    return any(each.tax for each in document.taxes)
+    """Whether a document shows tax at a rate, even where it comes to less than a minor unit."""
+    return any(each.tax or each.basis_points for each in document.taxes)
 
 
 def forbidding(documents: Iterable[Document]) -> tuple[Lack, ...]:
