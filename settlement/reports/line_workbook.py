@@ -55,7 +55,7 @@ def write_line_workbook(
     widths = [_WIDTHS.get(column, max(11.0, len(column) + 1.0)) for column in _LINE_COLUMNS]
     sheets = (
         Sheet("Lines", _LINE_COLUMNS, _lines(parts, scale, totals, told), widths),
-        Sheet("Totals", _LINE_COLUMNS, _totals(totals, sha256), widths),
+        Sheet("Totals", ("lines", *_LINE_COLUMNS[1:]), _totals(totals, sha256), widths),
     )
     write_workbook(target, sheets, "Lines of a settlement statement", day)
 
@@ -90,5 +90,11 @@ def _cell(column: str, cell: str, scale: int) -> Cell:
 
 def _totals(totals: list[list[Cell]], sha256: bytes) -> Iterator[list[Cell]]:
     """The control totals, which were met while the lines were written, and the file's digest."""
-    yield from totals
+    for first, *rest in totals:
+        if rest[0]:
+            yield [int(str(first)), *rest]
+        else:
+            # The end marker: a window, and under `own_reference` whose lines these are.
+            yield ["Window", first]
+            yield ["Partner", rest[1]]
     yield ["SHA-256 of the line file", sha256.hex()]

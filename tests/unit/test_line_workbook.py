@@ -75,7 +75,12 @@ def test_the_totals_are_those_of_the_line_file() -> None:
     totals = cells(workbook_of(FILE), "Totals")
     assert [row["role"] for row in totals[:3]] == ["source", "target", "funder"]
     assert totals[0]["value"] == -9.8
-    assert totals[-1]["transfer_id"] == "SHA-256 of the line file"
+    # How many lines of each role, as numbers; then whose they are, and of which file.
+    assert all(isinstance(row["lines"], float) for row in totals[:3])
+    assert [row["lines"] for row in totals[-3:]] == [
+        *("Window", "Partner", "SHA-256 of the line file")
+    ]
+    assert [row["role"] for row in totals[-3:-1]] == [FILE.window_id, FILE.partner_id]
 
 
 def test_the_same_lines_give_the_same_bytes() -> None:
