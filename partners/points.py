@@ -40,7 +40,8 @@ def check_id(value: str, field: str) -> str:
         raise Refused(
             Reason.FIELD_INVALID,
             field,
-            "an id has 1 to 64 of a-z, 0-9 and -, and does not start with -",
+            ("" if value else "it is not named: ")
+            + "an id has 1 to 64 of a-z, 0-9 and -, and does not start with -",
         )
     return value
 

@@ -1,5 +1,6 @@
 """`bank import`, `bank list`, `bank suspense` and `bank resolve`: money as the bank tells of it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -88,6 +89,7 @@ def import_file(
             for name, value in document.items()
             if value is not None
         ),
+        *_what_next(response),
     )
 
 
@@ -197,6 +199,17 @@ def resolve(
         {"items": items, "reference": response.reference},
         f"{', '.join(items)} {did} {response.reference}",
     )
+
+
+def _what_next(response: ImportBankFileResponse) -> Iterator[str]:
+    """What people would ask of the figures, and where to go on."""
+    if response.repeated_entries:
+        yield "It was imported before, and changed nothing."
+    if response.unmatched:
+        yield (
+            f"{response.unmatched} of its payments lie in suspense:"
+            f" pointclear bank suspense {response.file.currency}"
+        )
 
 
 def imported_document(response: ImportBankFileResponse) -> dict[str, Any]:

@@ -212,7 +212,7 @@ def dispute_document(dispute: Dispute) -> dict[str, Any]:
         "subject": dispute.subject,
         "currency": dispute.currency,
         "partner_id": dispute.partner_id,
-        "reason": DisputeReason.Name(dispute.reason).removeprefix("DISPUTE_REASON_"),
+        "reason": _reason_of(dispute),
         "comment": dispute.comment,
         "lines": [
             {
@@ -229,6 +229,13 @@ def dispute_document(dispute: Dispute) -> dict[str, Any]:
         "opened_at": instant(dispute.opened_at),
         "ended": dispute.is_ended,
     }
+
+
+def _reason_of(dispute: Dispute) -> str:
+    """Why it is withheld; what takes a partner out of a window disputes nothing."""
+    if dispute.subject.startswith("unwind/"):
+        return "UNWIND"
+    return DisputeReason.Name(dispute.reason).removeprefix("DISPUTE_REASON_")
 
 
 def _show(disputes: list[Dispute], document: dict[str, Any], as_json: bool) -> None:

@@ -166,6 +166,12 @@ def test_t31_a_file_is_imported_by_two_people(house: House) -> None:
 def test_t30_the_same_money_is_booked_once_whatever_file_shows_it(house: House) -> None:
     again = house.done("bank", "import", house.home / "d1")
     assert (again["repeated"], again["unmatched"]) == (1, 0)
+    said = pointclear(
+        *("bank", "import", house.home / "d1", "--as", house.members.data_dir / "operator"),
+        *("--server", house.one.address),
+        cwd=house.home,
+    )
+    assert "It was imported before, and changed nothing." in said.stdout
     (item,) = house.done("bank", "suspense", CURRENCY)["items"]
     name = item["item_id"]
     # What its payer wrote, not the NOTPROVIDED that the bank puts before it.

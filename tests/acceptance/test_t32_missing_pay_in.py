@@ -118,6 +118,8 @@ def test_t32_after_the_unwind_the_creditor_is_paid_what_came_in_for_it(unpaid: U
     assert legs["cirrus"]["state"] == "PENDING", "what came in covers it"
     assert Decimal(legs["cirrus"]["amount"]) == Decimal(after["cirrus"]["payment_after"])
     assert legs["borealis"]["state"] == "CONFIRMED"
+    (held,) = unpaid.run("dispute", "list")["disputes"]
+    assert (held["reason"], held["partner_id"]) == ("UNWIND", "aurora")
     again = unpaid.run("overdue", "report", WINDOW, "aurora")
     assert {Decimal(each["withheld"]) for each in again["parties"]} == {Decimal(0)}
 
