@@ -23,6 +23,17 @@ def partner_asked_for(partner_id: str, caller: Caller, unknown: Reason, text: st
     return caller.name
 
 
+def partner_listed(partner_id: str, caller: Caller) -> str:
+    """The partner whose things are listed; empty for an operator who asks for everybody's."""
+    if partner_id:
+        check_id(partner_id, "partner_id")
+    if caller.is_operator:
+        return partner_id
+    if partner_id not in ("", caller.name):
+        raise Refused(Reason.PARTNER_UNKNOWN, "partner_id", f"there is no {partner_id}")
+    return caller.name
+
+
 def chunks_of(content: bytes) -> Iterator[bytes]:
     """A file, or a part of one, as messages carry it."""
     for start in range(0, len(content), CHUNK_BYTES_MAX):

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 
-from exchange.commands import Command
+from exchange.commands import Book, Command
 from exchange.outcomes import Booked, Repeated, Result
 from partners.errors import Refused
 from partners.transaction import in_transaction
@@ -36,6 +36,22 @@ class Steps:
             raise result
         assert isinstance(result, Booked | Repeated), "settlement submits no orders"
         return result
+
+    async def book_due(self, due: Callable[..., Book | None], *arguments: Any) -> None:
+        """Book the entry that is due as the books stand; `due` gives None where none is."""
+        entry = await self.read(due, *arguments)
+        if entry is not None:
+            await self.book(entry)
+
+    async def book_due_in_turn(self, due: Callable[..., Book | None], *arguments: Any) -> None:
+        """The same while nobody else settles."""
+
+        async def turn() -> None:
+            async with self.settling():
+                await self.book_due(due, *arguments)
+
+        # Shielded: a caller that goes away must not end the turn while its booking is queued.
+        await asyncio.shield(turn())
 
     @asynccontextmanager
     async def settling(self) -> AsyncIterator[None]:

@@ -25,6 +25,7 @@ from settlement.accounts.versions import (
     state_of,
 )
 from settlement.accounts.wire import event_from_payload, version_message
+from settlement.calls import partner_listed
 from settlement.course import Course
 from settlement.schemes.scheme import scheme_of
 from settlement.signed import check_signed_by
@@ -57,9 +58,7 @@ class AccountCalls:
             check_next(event, known)
             return submission(event, envelope, payee.number)
 
-        entry = await self._course.read(read)
-        if entry is not None:
-            await self._course.book(entry)
+        await self._course.book_due(read)
         event = event_from_payload(envelope.payload, self._audience)
         shown = await self._shown(event.partner_id, event.version)
         return pb.SubmitSettlementAccountResponse(account=shown)
@@ -92,9 +91,7 @@ class AccountCalls:
             hours = scheme_of(connection, payee.currency).account_cooling_hours
             return approval(version, payee.number, timedelta(hours=hours))
 
-        entry = await self._course.read(read)
-        if entry is not None:
-            await self._course.book(entry)
+        await self._course.book_due(read)
         shown = await self._shown(request.partner_id, request.version)
         return pb.ApproveSettlementAccountResponse(account=shown)
 
@@ -111,9 +108,7 @@ class AccountCalls:
             check_refusable(version, known, self._now())
             return refusal(version, payee.number)
 
-        entry = await self._course.read(read)
-        if entry is not None:
-            await self._course.book(entry)
+        await self._course.book_due(read)
         shown = await self._shown(request.partner_id, request.version)
         return pb.RefuseSettlementAccountResponse(account=shown)
 
@@ -121,13 +116,7 @@ class AccountCalls:
         self, request: pb.ListSettlementAccountsRequest, caller: Caller
     ) -> pb.ListSettlementAccountsResponse:
         """Every version: a partner's own, for an operator anyone's."""
-        wanted = request.partner_id
-        if wanted:
-            check_id(wanted, "partner_id")
-        if not caller.is_operator:
-            if wanted not in ("", caller.name):
-                raise Refused(Reason.PARTNER_UNKNOWN, "partner_id", f"there is no {wanted}")
-            wanted = caller.name
+        wanted = partner_listed(request.partner_id, caller)
 
         def read(connection: Any) -> list[pb.SettlementAccountVersion]:
             found = payees(connection, wanted or None)

@@ -83,9 +83,7 @@ class ApprovalCalls:
 
         async def acknowledge() -> None:
             async with self._course.settling():
-                entry = await self._course.read(acknowledgement_of, said, envelope)
-                if entry is not None:
-                    await self._course.book(entry)
+                await self._course.book_due(acknowledgement_of, said, envelope)
             window = await self._course.read(store.window_named, said.window_id)
             await self._course.advance(window.currency.code)
 
@@ -101,15 +99,8 @@ class ApprovalCalls:
         await self._course.read(self._check_signed, envelope, DISPUTE, caller)
         said = disputed_from(envelope.payload, self._audience)
         _check_own(said.partner_id, caller)
-
-        async def dispute() -> None:
-            async with self._course.settling():
-                read = withdrawal_of if said.is_withdrawn else dispute_of
-                entry = await self._course.read(read, said, envelope)
-                if entry is not None:
-                    await self._course.book(entry)
-
-        await asyncio.shield(dispute())
+        due = withdrawal_of if said.is_withdrawn else dispute_of
+        await self._course.book_due_in_turn(due, said, envelope)
         return pb.DisputeLinesResponse(dispute=await self._shown(said.subject, caller))
 
     async def list_disputes(

@@ -180,9 +180,7 @@ class BankDesk:
 
     async def _resolve(self, currency: str, read: Any) -> None:
         async with self._course.settling():
-            entry = await self._course.read(read)
-            if entry is not None:
-                await self._course.book(entry)
+            await self._course.book_due(read)
             await self._square_up(currency)
 
     async def _square_up(self, currency: str) -> None:

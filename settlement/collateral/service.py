@@ -20,9 +20,9 @@ from partners.envelope import (
     to_json,
 )
 from partners.errors import Reason, Refused
-from partners.points import check_id
 from partners.wire import envelope_from_proto
 from pointclear.settlement.v1 import collateral_pb2 as pb
+from settlement.calls import partner_listed
 from settlement.collateral.movements import (
     REQUESTED,
     Depositor,
@@ -152,9 +152,7 @@ class CollateralCalls:
         return pb.RefuseWithdrawalResponse(withdrawal=await asyncio.shield(decide()))
 
     async def _decided(self, name: str, read: Callable[[Any], Book | None]) -> pb.Withdrawal:
-        entry = await self._course.read(read)
-        if entry is not None:
-            await self._course.book(entry)
+        await self._course.book_due(read)
         _, withdrawal = await self._course.read(self._named, name)
         return withdrawal_message(withdrawal)
 
@@ -162,13 +160,7 @@ class CollateralCalls:
         self, request: pb.ListCollateralRequest, caller: Caller
     ) -> pb.ListCollateralResponse:
         """Collateral: a partner's own, for an operator anyone's."""
-        wanted = request.partner_id
-        if wanted:
-            check_id(wanted, "partner_id")
-        if not caller.is_operator:
-            if wanted not in ("", caller.name):
-                raise Refused(Reason.PARTNER_UNKNOWN, "partner_id", f"there is no {wanted}")
-            wanted = caller.name
+        wanted = partner_listed(request.partner_id, caller)
 
         def read(connection: Any) -> list[pb.Collateral]:
             found = depositors(connection, wanted or None)

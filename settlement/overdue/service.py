@@ -2,7 +2,6 @@
 holds are SetSwitches, and unwinds UnwindPartner.
 """
 
-import asyncio
 import json
 from collections.abc import Callable
 from datetime import datetime
@@ -60,18 +59,9 @@ class OverdueCalls:
         """Operators: a partner's collateral pays a leg whose due date is over, all of it."""
         caller.require_operator()
         check_id(request.window_id, "window_id")
-
-        async def draw() -> pb.DrawCollateralResponse:
-            async with self._course.settling():
-                entry = await self._course.read(self._draw, request)
-                if entry is not None:
-                    await self._course.book(entry)
-            body = await self._course.read(_drawn, request.window_id, request.reference)
-            return pb.DrawCollateralResponse(
-                draw_reference=body["reference"], amount=body["amount"]
-            )
-
-        return await asyncio.shield(draw())
+        await self._course.book_due_in_turn(self._draw, request)
+        body = await self._course.read(_drawn, request.window_id, request.reference)
+        return pb.DrawCollateralResponse(draw_reference=body["reference"], amount=body["amount"])
 
     def _draw(self, connection: Any, request: pb.DrawCollateralRequest) -> Book | None:
         """The entry of a draw; None where it is booked. Raises Refused."""

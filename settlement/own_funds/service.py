@@ -4,7 +4,6 @@ A withdrawal takes the settlement's turn, so that what creditors wait for is cou
 before its booking leaves nothing; after it, the same request is answered with the withdrawal.
 """
 
-import asyncio
 from typing import Any
 
 from exchange.commands import Book
@@ -59,13 +58,6 @@ class OwnFundsCalls:
         return pb.RecallOwnFundsResponse(withdrawal=withdrawal)
 
     async def _resolved(self, read: Any, currency: str, number: int) -> pb.OwnWithdrawal:
-        async def resolve() -> None:
-            async with self._course.settling():
-                entry = await self._course.read(read)
-                if entry is not None:
-                    await self._course.book(entry)
-
-        # Shielded: a caller that goes away must not end the turn while its bookings are queued.
-        await asyncio.shield(resolve())
+        await self._course.book_due_in_turn(read)
         funds = await self._course.read(own_funds, currency)
         return withdrawal_message(funds.withdrawals[number - 1])

@@ -63,9 +63,7 @@ class PairCalls:
 
         async def confirm() -> None:
             async with self._course.settling():
-                entry = await self._course.read(_confirmation_of, said, envelope)
-                if entry is not None:
-                    await self._course.book(entry)
+                await self._course.book_due(_confirmation_of, said, envelope)
             # A crash here leaves the payment booked: whoever repeats the call, or settles the
             # window again, goes on from there.
             await self._course.advance(said.currency)

@@ -70,7 +70,8 @@ class PayOutCalls:
             names = partner_ids(connection, series.currency.code)
             return file_entry(file, series, {name: number for number, name in names.items()})
 
-        await self._book(read)
+        # In turn with bank files: what one of them shows as paid must not be instructed again.
+        await self._course.book_due_in_turn(read)
         filed = await self._course.read(_filed, request)
         return pb.MakePayOutFileResponse(file=file_message(filed))
 
@@ -126,20 +127,10 @@ class PayOutCalls:
                     )
             return rejection(filed.file, series)
 
-        await self._book(read)
+        # In turn with bank files: what one of them shows as paid must not be instructed again.
+        await self._course.book_due_in_turn(read)
         filed = await self._course.read(_filed, request)
         return pb.RejectPayOutFileResponse(file=file_message(filed))
-
-    async def _book(self, read: Callable[[Any], Book | None]) -> None:
-        async def book() -> None:
-            # In turn with bank files: what one of them shows as paid must not be instructed again.
-            async with self._course.settling():
-                entry = await self._course.read(read)
-                if entry is not None:
-                    await self._course.book(entry)
-
-        # Shielded: a caller that goes away must not end the turn while its booking is queued.
-        await asyncio.shield(book())
 
     async def get_payment_request(
         self, request: pb.GetPaymentRequestRequest, caller: Caller

@@ -1,6 +1,7 @@
 """Between the wire's messages and pay-out files, payment requests and remittance advice."""
 
 from datetime import date
+from typing import Any
 
 from partners.errors import Reason, Refused
 from partners.wire import time_to_proto
@@ -10,7 +11,7 @@ from settlement.accounts.wire import account_to_proto
 from settlement.bank.matching import AccountKind
 from settlement.bank.wire import KINDS
 from settlement.payouts.instruction import Instructed, LeftOut, PayOutKind
-from settlement.payouts.papers import PaymentRequest, RemittanceAdvice
+from settlement.payouts.papers import Paper, PaymentRequest, RemittanceAdvice
 from settlement.payouts.store import Filed
 
 
@@ -70,55 +71,43 @@ def account_kind_from(kind: BankAccountKind.ValueType) -> AccountKind:
     )
 
 
+def _said_of(paper: Paper) -> dict[str, Any]:
+    return {
+        "partner_id": paper.partner_id,
+        "legal_name": paper.legal_name,
+        "window_id": paper.window_id,
+        "statement_version": paper.statement_version,
+        "statement_sha256": paper.statement_sha256,
+        "currency": paper.currency.code,
+        "scale": paper.currency.scale,
+        "amount": paper.amount,
+        "amount_text": paper.amount_text,
+        "reference": paper.reference,
+        "state": paper.state,
+        "paid_at": time_to_proto(paper.paid_at) if paper.paid_at is not None else None,
+    }
+
+
 def request_message(request: PaymentRequest) -> pb.PaymentRequest:
     """A payment request as the wire shows it."""
-    paper = request.paper
-    message = pb.PaymentRequest(
-        partner_id=paper.partner_id,
-        legal_name=paper.legal_name,
-        window_id=paper.window_id,
-        statement_version=paper.statement_version,
-        statement_sha256=paper.statement_sha256,
-        currency=paper.currency.code,
-        scale=paper.currency.scale,
-        amount=paper.amount,
-        amount_text=paper.amount_text,
-        reference=paper.reference,
+    return pb.PaymentRequest(
+        **_said_of(request.paper),
         due_date=_day(request.due_date),
         payee_name=request.payee_name,
         payee_account=request.payee_account,
         payee_bic=request.payee_bic,
-        state=paper.state,
     )
-    if paper.paid_at is not None:
-        message.paid_at.CopyFrom(time_to_proto(paper.paid_at))
-    return message
 
 
 def advice_message(advice: RemittanceAdvice) -> pb.RemittanceAdvice:
     """A remittance advice as the wire shows it."""
-    paper = advice.paper
-    message = pb.RemittanceAdvice(
-        partner_id=paper.partner_id,
-        legal_name=paper.legal_name,
-        window_id=paper.window_id,
-        statement_version=paper.statement_version,
-        statement_sha256=paper.statement_sha256,
-        currency=paper.currency.code,
-        scale=paper.currency.scale,
-        amount=paper.amount,
-        amount_text=paper.amount_text,
-        reference=paper.reference,
-        state=paper.state,
+    return pb.RemittanceAdvice(
+        **_said_of(advice.paper),
         message_id=advice.message_id,
         execution_date=_day(advice.execution_date),
         account_version=advice.account_version,
+        account=account_to_proto(advice.account) if advice.account is not None else None,
     )
-    if advice.account is not None:
-        message.account.CopyFrom(account_to_proto(advice.account))
-    if paper.paid_at is not None:
-        message.paid_at.CopyFrom(time_to_proto(paper.paid_at))
-    return message
 
 
 def _day(day: date | None) -> str:

@@ -125,9 +125,7 @@ class ReportCalls:
                 return None
             return map_entry(partner_id, partner.number, partner.currency, len(known), wanted)
 
-        entry = await self._read(read)
-        if entry is not None:
-            await self._course.book(entry)
+        await self._course.book_due(read)
         return pb.SetAccountMapResponse(accounts=_mappings(wanted))
 
     async def get_account_map(
