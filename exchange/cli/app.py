@@ -51,6 +51,7 @@ def build_app(wiring: Wiring) -> App:
     from exchange.cli.quote_commands import add_quote_command
     from exchange.cli.rate_commands import rates_app
     from exchange.cli.reading_commands import add_reading_commands
+    from exchange.cli.receipt_commands import add_receipts_command
     from exchange.cli.reconcile.app import reconcile_app
     from exchange.cli.report_commands import report_app
     from exchange.cli.reversal_commands import reverse
@@ -98,6 +99,7 @@ def build_app(wiring: Wiring) -> App:
     app.command("reverse")(reverse)
     add_quote_command(app)
     add_transfer_commands(app)
+    add_receipts_command(app)
     add_reading_commands(app)
     app.add_typer(certify_app(), name="certify")
     app.add_typer(account_app(), name="account")

@@ -1,6 +1,6 @@
 """`reverse`: the target of a transfer says what it has taken back of it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -8,9 +8,7 @@ from uuid import UUID
 import typer
 import uuid_utils
 
-from exchange.cli.connection import Connection, connect
-from exchange.cli.failure import UNAVAILABLE, Failed
-from exchange.cli.files import PRIVATE_MODE, write_new
+from exchange.cli.connection import connect
 from exchange.cli.options import (
     JsonOption,
     PartnerProfileOption,
@@ -19,11 +17,11 @@ from exchange.cli.options import (
     parse_uuid,
     partner_profile,
 )
+from exchange.cli.orders import Sent, answered, kept_or_signed
 from exchange.cli.output import answer, envelope_document, pairs
-from exchange.cli.proofs import Proof, check_answers
-from exchange.cli.transfer_commands import read_order_file, verified, with_way_back, write_envelope
+from exchange.cli.profile import Profile
 from exchange.cli.transfer_documents import proof_document
-from partners.envelope import REVERSAL_ORDER, Envelope, to_json
+from partners.envelope import REVERSAL_ORDER, Envelope
 from partners.errors import Reason, Refused
 from partners.keys import Purpose
 from partners.wire import envelope_from_proto, envelope_to_proto, parse_strictly
@@ -71,28 +69,22 @@ def reverse(
     lifetime = parse_duration(expires_in)
     own_id = parse_uuid(reversal_id) if reversal_id else UUID(bytes=uuid_utils.uuid7().bytes)
     with connect(profile) as connection:
-        if order is not None and order.exists():
-            signed = read_order_file(order, REVERSAL_ORDER)
-        else:
-            now = datetime.now(UTC)
-            try:
-                payload = build_reversal(
-                    audience=profile.audience,
-                    partner_id=profile.caller.name,
-                    reversal_id=own_id.bytes,
-                    transfer_id=parse_uuid(transfer).bytes,
-                    target_points=points,
-                    issued_at=now,
-                    expires_at=now + lifetime,
-                    partner_reference=reference,
-                )
-            except ValueError as error:
-                raise Refused(Reason.FIELD_INVALID, "", str(error)) from None
-            signer = profile.signer(Purpose.ORDERS)
-            signed = envelope_from_proto(sign_reversal(signer, payload))
-            if order is not None:
-                write_new(order, (to_json(signed) + "\n").encode(), PRIVATE_MODE)
-        proof = _send(connection, signed, order, out)
+
+        def sign() -> Envelope:
+            return _sign(profile, own_id, parse_uuid(transfer), points, reference, lifetime)
+
+        signed = kept_or_signed(order, REVERSAL_ORDER, sign)
+
+        def ask() -> Envelope:
+            response: ReverseTransferResponse = connection.call(
+                connection.exchange.ReverseTransfer,
+                ReverseTransferRequest(reversal=envelope_to_proto(signed)),
+            )
+            return envelope_from_proto(response.notice)
+
+        named = parse_strictly(ReversalOrder(), signed.payload)
+        sent = Sent(signed, named.transfer_id, named.reversal_id, order)
+        proof = answered(connection, ask, sent, out)
     document = proof_document(proof)
     facts = [(name.replace("_", " "), value) for name, value in document.items() if value]
     answer(
@@ -104,24 +96,26 @@ def reverse(
     )
 
 
-def _send(
-    connection: Connection, order: Envelope, order_file: Path | None, out: Path | None
-) -> Proof:
-    message = parse_strictly(ReversalOrder(), order.payload)
+def _sign(
+    profile: Profile,
+    own_id: UUID,
+    transfer_id: UUID,
+    points: int,
+    reference: str,
+    lifetime: timedelta,
+) -> Envelope:
+    now = datetime.now(UTC)
     try:
-        response: ReverseTransferResponse = connection.call(
-            connection.exchange.ReverseTransfer,
-            ReverseTransferRequest(reversal=envelope_to_proto(order)),
+        payload = build_reversal(
+            audience=profile.audience,
+            partner_id=profile.caller.name,
+            reversal_id=own_id.bytes,
+            transfer_id=transfer_id.bytes,
+            target_points=points,
+            issued_at=now,
+            expires_at=now + lifetime,
+            partner_reference=reference,
         )
-    except Failed as failed:
-        if failed.failure.reason == UNAVAILABLE:
-            raise with_way_back(failed, message.transfer_id, order_file) from None
-        if failed.failure.receipt is not None:
-            refusal = verified(connection, failed.failure.receipt)
-            check_answers(refusal, order.payload, message.reversal_id)
-            write_envelope(out, refusal.envelope)
-        raise
-    proof = verified(connection, envelope_from_proto(response.notice))
-    check_answers(proof, order.payload, message.reversal_id)
-    write_envelope(out, proof.envelope)
-    return proof
+    except ValueError as error:
+        raise Refused(Reason.FIELD_INVALID, "", str(error)) from None
+    return envelope_from_proto(sign_reversal(profile.signer(Purpose.ORDERS), payload))

@@ -1,4 +1,4 @@
-"""`transfer`, `lookup` and `receipts`."""
+"""`transfer` and `lookup`."""
 
 import base64
 from dataclasses import dataclass, replace
@@ -13,8 +13,7 @@ import uuid_utils
 from exchange.cli.agreements import find_version, list_versions, target_points_of
 from exchange.cli.calling import App
 from exchange.cli.connection import Connection, connect
-from exchange.cli.failure import UNAVAILABLE, Failed, proof_invalid
-from exchange.cli.files import PRIVATE_MODE, FileError, read_file, write_new, write_output
+from exchange.cli.failure import proof_invalid
 from exchange.cli.options import (
     JsonOption,
     PartnerProfileOption,
@@ -24,12 +23,13 @@ from exchange.cli.options import (
     parse_uuid,
     partner_profile,
 )
-from exchange.cli.output import answer, envelope_document, pairs, table
+from exchange.cli.orders import Sent, answered, kept_or_signed, verified, write_envelope
+from exchange.cli.output import answer, envelope_document, pairs
 from exchange.cli.profile import Profile
-from exchange.cli.proofs import FIRST_PREVIOUS, Proof, check_answers, check_follows, read_proof
+from exchange.cli.proofs import Proof
 from exchange.cli.quote_commands import read_quote_file
 from exchange.cli.transfer_documents import proof_document
-from partners.envelope import TRANSFER_ORDER, Envelope, from_json, require_type, to_json
+from partners.envelope import TRANSFER_ORDER, Envelope
 from partners.errors import Reason, Refused
 from partners.keys import Purpose
 from partners.wire import envelope_from_proto, envelope_to_proto, parse_strictly
@@ -39,13 +39,10 @@ from pointclear.exchange.v1.exchange_service_pb2 import (
     CreateTransferResponse,
     GetTransferRequest,
     GetTransferResponse,
-    ListReceiptsRequest,
-    ListReceiptsResponse,
 )
 from pointclear.exchange.v1.quote_pb2 import Quote
 from pointclear.exchange.v1.transfer_pb2 import TransferOrder
 
-RECEIPTS_PAGE = 500
 UNREVERSED = ("reversed_points", 0)
 """Not worth a line for people."""
 
@@ -70,10 +67,9 @@ class Wanted:
 
 
 def add_transfer_commands(app: App) -> None:
-    """Add the three commands."""
+    """Add both commands."""
     app.command("transfer")(transfer)
     app.command("lookup")(lookup)
-    app.command("receipts")(receipts)
 
 
 def transfer(
@@ -162,13 +158,19 @@ def transfer(
         link_id=parse_uuid(link).bytes if link else b"",
     )
     with connect(profile) as connection:
-        if order is not None and order.exists():
-            signed = read_order_file(order, TRANSFER_ORDER)
-        else:
-            signed = _sign(profile, _complete(connection, wanted), lifetime)
-            if order is not None:
-                write_new(order, (to_json(signed) + "\n").encode(), PRIVATE_MODE)
-        proof = _send(connection, signed, order, out)
+        signed = kept_or_signed(
+            order, TRANSFER_ORDER, lambda: _sign(profile, _complete(connection, wanted), lifetime)
+        )
+
+        def ask() -> Envelope:
+            response: CreateTransferResponse = connection.call(
+                connection.exchange.CreateTransfer,
+                CreateTransferRequest(order=envelope_to_proto(signed)),
+            )
+            return envelope_from_proto(response.receipt)
+
+        named = parse_strictly(TransferOrder(), signed.payload).transfer_id
+        proof = answered(connection, ask, Sent(signed, named, named, order), out)
     _answer_proof(as_json, proof)
 
 
@@ -197,78 +199,6 @@ def lookup(
         raise proof_invalid("the proof is about another transfer", "transfer_id")
     write_envelope(out, proof.envelope)
     _answer_proof(as_json, proof, response.reversed_points, sealed)
-
-
-def receipts(
-    profile_dir: PartnerProfileOption,
-    after: Annotated[int, typer.Option(help="Start after this position of the stream.")] = 0,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.jsonl", help="Write the envelopes here, one a line, in order."),
-    ] = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Read your receipts and notices, and verify that none is missing."""
-    profile = partner_profile(profile_dir, server)
-    with connect(profile) as connection:
-        proofs = read_stream(connection, after)
-    if out is not None:
-        write_output(out, "".join(to_json(each.envelope) + "\n" for each in proofs).encode())
-    documents = [proof_document(each) for each in proofs]
-    answer(
-        as_json,
-        {"receipts": documents},
-        table(
-            ("seq", "kind", "transfer", "corridor", "points out", "points in", "state", "reason"),
-            [
-                (
-                    each["stream_seq"],
-                    each["kind"],
-                    each["transfer_id"],
-                    f"{each['source_program']} → {each['target_program']}",
-                    each["source_points"],
-                    each["target_points"],
-                    each["state"],
-                    each["reason"] or "",
-                )
-                for each in documents
-            ],
-            right=("seq", "points out", "points in"),
-        ),
-        f"{len(documents)} verified",
-    )
-
-
-def read_stream(
-    connection: Connection,
-    after: int,
-    page_size: int = RECEIPTS_PAGE,
-    previous: bytes | None = None,
-) -> list[Proof]:
-    """The caller's stream after a position, verified entry by entry and as a chain; `previous` is
-    the digest of the payload at that position, where it is known.
-
-    Raises Failed.
-    """
-    profile = connection.profile
-    keys = connection.exchange_keys(Purpose.RECEIPTS)
-    proofs: list[Proof] = []
-    previous = FIRST_PREVIOUS if after == 0 else previous
-    while True:
-        page: ListReceiptsResponse = connection.call(
-            connection.exchange.ListReceipts,
-            ListReceiptsRequest(after_stream_seq=after, page_size=page_size),
-        )
-        for entry in page.entries:
-            proof = read_proof(
-                envelope_from_proto(entry.envelope), keys, profile.audience, profile.caller.name
-            )
-            check_follows(proof, after + 1, previous)
-            proofs.append(proof)
-            after, previous = proof.body.stream_seq, proof.sha256
-        if not page.entries or after >= page.last_stream_seq:
-            return proofs
 
 
 def _wanted_at(offer: Quote) -> Wanted:
@@ -333,65 +263,6 @@ def _sign(profile: Profile, wanted: Wanted, lifetime: timedelta) -> Envelope:
     except ValueError as error:
         raise Refused(Reason.FIELD_INVALID, "", str(error)) from None
     return envelope_from_proto(sign_order(profile.signer(Purpose.ORDERS), payload))
-
-
-def _send(
-    connection: Connection, order: Envelope, order_file: Path | None, out: Path | None
-) -> Proof:
-    message = parse_strictly(TransferOrder(), order.payload)
-    try:
-        response: CreateTransferResponse = connection.call(
-            connection.exchange.CreateTransfer,
-            CreateTransferRequest(order=envelope_to_proto(order)),
-        )
-    except Failed as failed:
-        if failed.failure.reason == UNAVAILABLE:
-            raise with_way_back(failed, message.transfer_id, order_file) from None
-        if failed.failure.receipt is not None:
-            refusal = verified(connection, failed.failure.receipt)
-            check_answers(refusal, order.payload, message.transfer_id)
-            write_envelope(out, refusal.envelope)
-        raise
-    proof = verified(connection, envelope_from_proto(response.receipt))
-    check_answers(proof, order.payload, message.transfer_id)
-    write_envelope(out, proof.envelope)
-    return proof
-
-
-def with_way_back(failed: Failed, transfer_id: bytes, order_file: Path | None) -> Failed:
-    """A failure that leaves the outcome open, with what to do about it."""
-    # Unknown is a state: the order may have been carried out, so only the same bytes may be sent
-    # again.
-    again = (
-        f"send the same order again with --order {order_file}"
-        if order_file
-        else f"look before you order anew: pointclear lookup {UUID(bytes=transfer_id)}"
-    )
-    remedy = f"{failed.failure.remedy} Then {again}".strip()
-    return Failed(replace(failed.failure, remedy=remedy))
-
-
-def verified(connection: Connection, envelope: Envelope) -> Proof:
-    """A receipt or notice, checked with the exchange's keys. Raises Failed(PROOF_INVALID)."""
-    profile = connection.profile
-    keys = connection.exchange_keys(Purpose.RECEIPTS)
-    return read_proof(envelope, keys, profile.audience, profile.caller.name)
-
-
-def read_order_file(path: Path, payload_type: str) -> Envelope:
-    """A signed order that was kept, to transfer or to reverse. Raises FileError."""
-    try:
-        order = from_json(read_file(path).decode())
-        require_type(order, payload_type)
-    except (Refused, UnicodeDecodeError):
-        raise FileError(f"{path}: this is not a signed order; name another file") from None
-    return order
-
-
-def write_envelope(path: Path | None, envelope: Envelope) -> None:
-    """Write an envelope where one is wanted."""
-    if path is not None:
-        write_output(path, (to_json(envelope) + "\n").encode())
 
 
 def _answer_proof(
