@@ -4,16 +4,10 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 from exchange.commands import Book, CloseWindow, OpenWindow, WindowStep
-from exchange.fold.funding import (
-    abort_credits,
-    check_withdrawals,
-    follow_collateral,
-    paid_by,
-    released_by,
-    settle_credits,
-)
+from exchange.fold.funding import check_withdrawals, follow_collateral
 from exchange.fold.run import Run
 from exchange.fold.state import InvariantBroken
+from exchange.fold.waiting_credits import abort_credits, paid_by, released_by, settle_credits
 from exchange.json_body import JSON_BODY, json_body
 from exchange.ledger.accounts import HUB
 from exchange.ledger.postings import (
