@@ -7,9 +7,9 @@ from fractions import Fraction
 
 from exchange.cli.demo.coalition import agreed_corridors, corridors
 from exchange.cli.demo.households import Conversion, Purchase
-from exchange.cli.demo.offers import GOLD, GREENS, OFFERS, ROAST, SILVER, tier_of
+from exchange.cli.demo.offers import GOLD, OFFERS, ROAST, SILVER, tier_of
 from exchange.cli.demo.totals import Day
-from exchange.cli.demo.wishes import budgets_left, operator_pays, wish_of
+from exchange.cli.demo.wishes import budgets_left, wish_of
 from partners.agreement import BASIS_POINTS
 
 NOON = datetime(2017, 1, 2, 12, tzinfo=UTC)
@@ -69,17 +69,6 @@ def test_a_corridor_without_an_offer_knows_no_tiers() -> None:
 def test_what_is_left_of_a_budget_is_what_no_day_has_granted() -> None:
     left = budgets_left((a_day(30), a_day(12)))
     assert left == FULL | {ROAST.promotion_id: ROAST.budget_points - 42}
-
-
-def test_the_operator_pays_its_share_of_the_bonuses_that_it_funds_and_no_other() -> None:
-    agreed, member = agreed_corridors(), household(None)
-    roast = wish_of(conversion(member), agreed, FULL)
-    greens = wish_of(conversion(member, GREENS.target), agreed, FULL)
-    none = wish_of(conversion(member, "fuel"), agreed, FULL)
-    assert roast.bonus_points > 0
-    assert operator_pays([roast, none]) == 0
-    # Half of a price of 0.008000 for each point.
-    assert operator_pays([roast, greens, none]) == greens.bonus_points * 4_000
 
 
 def test_no_way_back_gains_by_a_tier_and_a_bonus_together() -> None:

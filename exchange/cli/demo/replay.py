@@ -58,8 +58,7 @@ def replay(wanted: Replay, bank: Bank, progress: Progress) -> Figures:
         set_routes(operators.together, programs)
         deliveries = Deliveries(operators.maker, served.http)
         stack.enter_context(deliveries.watched())
-        # From one day to the next, where there is one; and not on the first, whose fees are all
-        # that the operator could pay its share of bonuses from.
+        # From one day to the next, where there is one.
         middle = wanted.days // 2
         downtime = Downtime(programs[DOWN], deliveries, middle, min(middle + 1, wanted.days - 1))
         approval = Approval(operators.together, brands, middle)

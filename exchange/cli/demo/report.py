@@ -93,7 +93,7 @@ def headlines(figures: Figures) -> Iterator[tuple[str, str, str]]:
     """What stands above all else: a name, a figure, and a line on it."""
     totals, verified = figures.totals, figures.verified
     committed, refused = totals.committed, totals.refused.total()
-    legs = sum(paid.legs for paid in tables.paid_by_brand(totals).values())
+    legs = sum(paid.legs for paid in tables.paid_by_party(totals).values())
     statements = count(verified.get("statements", 0))
     yield "Orders", count(totals.orders), f"in {count(totals.days)} settled days"
     share = f"{committed / max(totals.orders, 1):.1%} of orders"
@@ -150,11 +150,12 @@ def money_drawings(totals: Totals, every: str) -> Iterator[Drawing]:
         partial(charts.nets, totals),
         tables.net_table(totals),
     )
-    paid = tables.paid_by_brand(totals)
+    paid = tables.paid_by_party(totals)
     yield drawing(
         "Settlement legs",
-        f"What each brand paid in and was paid out through the bank in all, in {CURRENCY}. Whole"
-        " cents are paid; what is left is carried to the next day.",
+        f"What each brand paid in and was paid out through the bank in all, in {CURRENCY}, and the"
+        " operator for the bonuses that it funds. Whole cents are paid; what is left is carried to"
+        " the next day.",
         partial(charts.legs, {key: (own.paid_in, own.paid_out) for key, own in paid.items()}),
         tables.leg_table(paid),
     )

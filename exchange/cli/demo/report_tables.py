@@ -142,18 +142,18 @@ def refusal_table(refused: Mapping[str, int], mishaps: Iterable[Refusal]) -> Tab
     return Table(("reason", "orders", "what was wrong", "signed receipt"), tuple(rows), words=True)
 
 
-def paid_by_brand(totals: Totals) -> dict[str, Paid]:
-    """What each brand paid in and was paid out."""
-    legs = {key: [day.paid[key] for day in totals.by_day if key in day.paid] for key in BRAND_IDS}
+def paid_by_party(totals: Totals) -> dict[str, Paid]:
+    """What each brand, and the operator, paid in and was paid out."""
+    parties = (*BRAND_IDS, HUB)
+    legs = {key: [day.paid[key] for day in totals.by_day if key in day.paid] for key in parties}
     return {key: _paid(amounts) for key, amounts in legs.items()}
 
 
 def leg_table(paid: Mapping[str, Paid]) -> Table:
-    """Each brand's legs."""
+    """Each brand's legs, and the operator's own."""
     rows = [
-        (brand.legal_name, count(own.legs), amount(own.paid_in), amount(own.paid_out))
-        for brand in BRANDS
-        if (own := paid[brand.partner_id])
+        (NAMES[key], count(own.legs), amount(own.paid_in), amount(own.paid_out))
+        for key, own in paid.items()
     ]
     every = paid.values()
     sums = (

@@ -41,6 +41,7 @@ def document(figures: Figures) -> dict[str, object]:
             for brand in BRANDS
         },
         "hub_net": format_amount(nets[HUB], SCALE),
+        "operator_paid": format_amount(totals.operator_paid, SCALE),
         "sum_of_nets": format_amount(nets.total(), SCALE),
         "promotions": promotions_document(totals, figures.costs),
         "tiers": {tier.segment_id: totals.uplift_points[tier.segment_id] for tier in TIERS},
@@ -129,6 +130,7 @@ def render(figures: Figures) -> tuple[RenderableType, ...]:
                 ("committed", f"{totals.committed} ({totals.quoted} at quotes)"),
                 ("refused", reasons(totals)),
                 ("bank balance", f"{figures.bank_balance} {CURRENCY}"),
+                ("operator paid", f"{operator_paid(totals)} for its bonuses, by legs of its own"),
                 ("statements acknowledged", figures.acknowledged),
                 *(withheld(figures.disputed) if figures.disputed else ()),
                 *(printed(figures.papers) if figures.papers else ()),
@@ -139,6 +141,11 @@ def render(figures: Figures) -> tuple[RenderableType, ...]:
             )
         ),
     )
+
+
+def operator_paid(totals: Totals) -> str:
+    """What the bank saw come in from the operator."""
+    return f"{format_amount(totals.operator_paid, SCALE)} {CURRENCY}"
 
 
 def brands_table(totals: Totals) -> RenderableType:

@@ -31,7 +31,7 @@ class Day:
     nets: Mapping[str, int]
     """By partner and `hub`; positive is owed to it. They sum to 0."""
     paid: Mapping[str, int]
-    """The settlement legs by partner: positive was paid to it, negative by it."""
+    """The settlement legs by partner and `hub`: positive was paid to it, negative by it."""
     ordering_s: float
     """Time in which orders were under way."""
     bonus_points: Mapping[str, int] = field(default_factory=dict)
@@ -146,6 +146,11 @@ class Totals:
     def nets(self) -> Counter[str]:
         """By partner and `hub`, in units of the currency's scale."""
         return _sum(day.nets for day in self.by_day)
+
+    @property
+    def operator_paid(self) -> int:
+        """For bonuses, by legs of its own."""
+        return -sum(day.paid.get(HUB, 0) for day in self.by_day)
 
     @property
     def orders_per_second(self) -> float:

@@ -20,7 +20,7 @@ from exchange.cli.connection import Connection
 from exchange.cli.demo.approval import Approval
 from exchange.cli.demo.brand_client import COMMITTED, RESERVED, Outcome, Wish
 from exchange.cli.demo.clients import ClientProcess, order_all
-from exchange.cli.demo.coalition import CURRENCY, SCALE, agreed_corridors
+from exchange.cli.demo.coalition import CURRENCY, agreed_corridors
 from exchange.cli.demo.deliveries import Deliveries
 from exchange.cli.demo.households import Conversion, give_back, opening_holdings, plan
 from exchange.cli.demo.linked import LinkedMember, link_first
@@ -28,7 +28,7 @@ from exchange.cli.demo.outage import Downtime
 from exchange.cli.demo.purchases import dataset_days, read_purchases
 from exchange.cli.demo.settlement_day import Bank, SettledDay, settle_day
 from exchange.cli.demo.totals import Day, day_of
-from exchange.cli.demo.wishes import budgets_left, operator_pays, wish_of
+from exchange.cli.demo.wishes import budgets_left, wish_of
 from partners.errors import Reason
 from pointclear.common.v1.refusal_pb2 import Reason as ReasonName
 from pointclear.exchange.v1.exchange_service_pb2 import GetTransferRequest
@@ -157,9 +157,6 @@ class Week:
         ]
         self._holdings = give_back(planned.holdings, refused)
         players.downtime.ordered(place, wishes)
-        if players.downtime.is_down and self.bank_balance * 10**SCALE < operator_pays(wishes):
-            # Without the fees of what waits, the day's bonuses might not be covered.
-            players.downtime.ends()
         if players.downtime.is_down:
             players.downtime.lasts()
         else:

@@ -8,12 +8,11 @@ counts on it may be: the order that comes too late is refused, and its points ar
 from collections.abc import Iterable, Mapping
 
 from exchange.cli.demo.brand_client import Wish
-from exchange.cli.demo.coalition import BRANDS, Corridor
+from exchange.cli.demo.coalition import Corridor
 from exchange.cli.demo.households import Conversion
 from exchange.cli.demo.linked import LinkedMember
 from exchange.cli.demo.offers import OFFERS, Extra, extra_of
 from exchange.cli.demo.totals import Day
-from partners.agreement import BASIS_POINTS, HUB
 
 
 def budgets_left(days: Iterable[Day]) -> dict[str, int]:
@@ -53,17 +52,3 @@ def wish_of(
         asks=corridor.offer is not None and corridor.offer.is_asked_for,
     )
     return linked.ordered(wish) if linked else wish
-
-
-def operator_pays(wishes: Iterable[Wish]) -> int:
-    """The operator's share of all bonuses of these wishes, in units of the currency's scale."""
-    shares = {
-        offer.promotion_id: sum(f.share_basis_points for f in offer.funders if f.name == HUB)
-        for offer in OFFERS
-    }
-    prices = {brand.partner_id: brand.price for brand in BRANDS}
-    return sum(
-        wish.bonus_points * prices[wish.target] * shares[wish.promotion_id] // BASIS_POINTS
-        for wish in wishes
-        if wish.promotion_id
-    )
