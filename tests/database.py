@@ -43,9 +43,15 @@ class Database:
         return engine
 
     def close(self) -> None:
-        """Close all connections of its engines."""
+        """Close all its connections."""
         for engine in self._engines:
             engine.dispose()
+        # A ledger keeps its connection out of the pool; the server has few for a process's tests.
+        with opened(self._server, SUPERUSER, "postgres") as connection:
+            connection.cursor().execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+                (self.name,),
+            )
 
     @contextmanager
     def connection(self, role: str = SERVICE_ROLE) -> Iterator[Any]:
