@@ -167,6 +167,7 @@ class Model:
     granted: Counter[tuple[str, int, str]] = field(default_factory=Counter)
     """Bonus points by agreement, version and promotion."""
     carried: Counter[str] = field(default_factory=Counter)
+    """Of partners what is not paid yet; of the operator all that its legs have paid."""
     payments: dict[tuple[str, str], int] = field(default_factory=dict)
     """What a statement asks for, by window and partner."""
     done: dict[bytes, Done] = field(default_factory=dict)
@@ -237,8 +238,7 @@ class Model:
         self.count(window, order.partner_id, target, "VALUE_TAX", value_tax)
         for funder, amount in paid:
             if funder != target:
-                account = "hub.promotions" if funder == HUB else f"{funder}.position"
-                self.move(account, f"{target}.position", amount)
+                self.move(owing(funder), f"{target}.position", amount)
                 self.count(window, funder, target, "PROMO", amount)
         for each in promotions:
             name = (terms.agreement_id, terms.version, each.promotion_id)
@@ -302,8 +302,7 @@ class Model:
         """One posting of a reversal."""
         hub = f"hub.tax.{tax}" if tax else "hub.fees"
         debit = f"{payer}.position" if payer != HUB else hub
-        credit = f"{payee}.position" if payee != HUB else "hub.promotions"
-        self.move(debit, credit, amount)
+        self.move(debit, owing(payee), amount)
         self.count(window, payer, payee, f"REV_{kind}", amount, tax or "none")
 
     def reversal_fault(self, order: ReversalOrder, now: datetime) -> str:
@@ -579,11 +578,24 @@ class Model:
     def leg(self, leg: dict[str, str | int]) -> None:
         """A payment is asked for or instructed: nothing moves, but a payment out is held."""
         partner, amount = str(leg["partner_id"]), int(leg["amount"])
-        paid_in = leg["direction"] == "PAY_IN"
-        payment = self.payments.pop((str(leg["window_id"]), partner))
+        paid_in, window = leg["direction"] == "PAY_IN", str(leg["window_id"])
+        payment = (
+            self.own_payment(window) if partner == HUB else self.payments.pop((window, partner))
+        )
         assert amount == (-payment if paid_in else payment)
         self.legs[str(leg["reference"])] = (partner, amount if paid_in else -amount)
-        self.held["hub.bank.settlement" if paid_in else f"{partner}.position"] += amount
+        self.held["hub.bank.settlement" if paid_in else owing(partner)] += amount
+
+    def own_payment(self, window: str) -> int:
+        """What is paid, in whole cents, of how the operator stands for bonuses up to a window."""
+        due = -self.carried[HUB] + sum(
+            amount
+            for (of, party, _, code, _), amount in self.sums.items()
+            if party == HUB and code in ("PROMO", "REV_PROMO") and of <= window
+        )
+        payment = math.floor(Fraction(due, CENT)) * CENT
+        self.carried[HUB] += payment
+        return payment
 
     def bank(self, currency: str, content: str) -> None:
         """A bank file: what it shows has moved."""
@@ -597,7 +609,7 @@ class Model:
                 continue
             partner, expected = self.legs.pop(row[4])
             assert amount == expected
-            position, window = f"{partner}.position", self.window[currency]
+            position, window = owing(partner), self.window[currency]
             if amount > 0:
                 self.held["hub.bank.settlement"] -= amount
                 self.move("hub.bank.settlement", position, amount)
@@ -629,6 +641,11 @@ class Model:
                 found[party] += amount
         assert sum(found.values()) == 0
         return {party: net for party, net in found.items() if net}
+
+
+def owing(party: str) -> str:
+    """The account of what a party owes and is owed."""
+    return "hub.promotions" if party == HUB else f"{party}.position"
 
 
 def spread(parts: list[int], units: int) -> list[int]:
