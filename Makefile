@@ -13,6 +13,9 @@ DEMO_ARGS ?=
 BENCH_ARGS ?=
 TEST_ARGS ?= -n 2 --dist loadfile
 
+# Demo and tests start hundreds of processes: what Python compiles is kept for the next.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:

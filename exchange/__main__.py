@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exchange.cli.app import MigrateOptions, ServeOptions, Wiring, build_app
-from exchange.cli.demo.coalition import CURRENCY
 from exchange.cli.wiring import Fault, FsckOptions, Told
 
 if TYPE_CHECKING:
+    from exchange.cli.calling import App
     from exchange.cli.conformance_command import Checked, ConformanceOrder
     from exchange.cli.demo.settlement_day import Payment
     from exchange.cli.sample_commands import SampleOrder, SamplePapers
@@ -29,17 +29,30 @@ CENT = Decimal("0.01")
 
 def main() -> None:
     """Run the command line."""
-    app = build_app(Wiring(serve=serve, migrate=migrate, config=config, fsck=fsck))
-    # These import gRPC, which `build_app` has told how to behave.
+    wiring = Wiring(serve=serve, migrate=migrate, config=config, fsck=fsck)
+    more = {"demo": add_demo, "sandbox": add_sandbox, "conformance": add_conformance}
+    build_app(wiring, more)()
+
+
+def add_demo(app: "App") -> None:
+    """Add the demo, which settles through a simulated bank."""
     from exchange.cli.demo.command import add_demo_command
-    from exchange.cli.sandbox_commands import add_sandbox_commands
 
     add_demo_command(app, simulated_bank)
+
+
+def add_sandbox(app: "App") -> None:
+    """Add the sandbox's commands, with its bank and its sample papers."""
+    from exchange.cli.sandbox_commands import add_sandbox_commands
+
     add_sandbox_commands(app, sandbox_bank, sandbox_papers)
+
+
+def add_conformance(app: "App") -> None:
+    """Add the check of a brand's own system."""
     from exchange.cli.conformance_command import add_conformance_command
 
     add_conformance_command(app, conform)
-    app()
 
 
 def conform(order: "ConformanceOrder") -> "list[Checked]":
@@ -86,6 +99,7 @@ def simulated_bank(
     """The bank that the demo settles through: it books whatever it is asked to, and tells of what
     came in camt.053, of what went in MT940.
     """
+    from exchange.cli.demo.coalition import CURRENCY
     from settlement.bank_simulator import Paper, PaymentRequest, bank_day
 
     requests = [

@@ -1,71 +1,107 @@
 """The `pointclear` command: every command of the coalition's partners and operators.
 
-All but `init`, `serve`, `config`, `migrate` and `demo` speak gRPC as a partner or an operator
-would, and need neither the server's libraries nor its database. What does need them comes from the
-composition root as a `Wiring`.
+All but `init`, `serve`, `config`, `migrate`, `fsck` and `demo` speak gRPC as a partner or an
+operator would, and need neither the server's libraries nor its database. What does need them comes
+from the composition root as a `Wiring`.
 """
 
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from exchange.cli.calling import App
+import typer
+
+from exchange.cli.lazily import Fill, from_module, lazy_app
 from exchange.cli.wiring import MigrateOptions, ServeOptions, Wiring
+
+if TYPE_CHECKING:
+    from exchange.cli.calling import App
 
 __all__ = ["MigrateOptions", "ServeOptions", "Wiring", "build_app"]
 
+DEPLOYMENT = ("init", "serve", "config", "migrate")
+PLACES: Mapping[str, str] = MappingProxyType(
+    {
+        "partner": "partner_commands:partner_app",
+        "operator": "operator_commands:operator_app",
+        "actions": "action_commands:actions_app",
+        "trail": "action_commands:trail_app",
+        "key": "key_commands:key_app",
+        "agreement": "agreement_commands:agreement_app",
+        "rates": "rate_commands:rates_app",
+        "tax": "tax_commands:tax_app",
+        "switches": "switch_commands:switches_app",
+        "limits": "limit_commands:limits_app",
+        "routes": "route_commands:routes_app",
+        "delivery": "delivery_commands:delivery_app",
+        "link": "link_commands:link_app",
+        "member": "member_commands:member_app",
+        "fulfilment": "fulfilment_commands:fulfilment_app",
+        "review": "review_commands:review_app",
+        "cancel": "review_commands:cancel",
+        "reverse": "reversal_commands:reverse",
+        "quote": "quote_commands:add_quote_command",
+        "transfer": "transfer_commands:add_transfer_commands",
+        "lookup": "transfer_commands:add_transfer_commands",
+        "receipts": "receipt_commands:add_receipts_command",
+        "transfers": "reading_commands:add_reading_commands",
+        "simulate": "reading_commands:add_reading_commands",
+        "position": "reading_commands:add_reading_commands",
+        "corridors": "reading_commands:add_reading_commands",
+        "certify": "certify_commands:certify_app",
+        "account": "account_commands:account_app",
+        "collateral": "collateral_commands:collateral_app",
+        "adjust": "adjust_commands:adjust_app",
+        "scheme": "scheme_commands:scheme_app",
+        "payouts": "payout_commands:payouts_app",
+        "payments": "payment_commands:payments_app",
+        "pairs": "pair_commands:pairs_app",
+        "overdue": "overdue_commands:overdue_app",
+        "own-funds": "own_funds_commands:own_funds_app",
+        "window": "window_commands:window_app",
+        "bank": "bank_commands:bank_app",
+        "invoice": "invoice_commands:invoice_app",
+        "month": "month.app:month_app",
+        "settle": "settlement_commands:add_settlement_commands",
+        "statement": "settlement_commands:add_settlement_commands",
+        "acknowledge": "approval_commands:acknowledge",
+        "dispute": "dispute_commands:dispute_app",
+        "report": "report_commands:report_app",
+        "export": "export_command:add_export_command",
+        "reconcile": "reconcile.app:reconcile_app",
+        "verify": "verify:verify",
+    }
+)
+"""Where each command stands, in the order of the help."""
 
-def build_app(wiring: Wiring) -> App:
-    """The whole command line. Exit codes: 0 done, 1 refused, 2 usage, 3 unavailable, 4 waits."""
+
+def build_app(wiring: Wiring, more: Mapping[str, Fill] = MappingProxyType({})) -> typer.Typer:
+    """The whole command line; `more` are commands of the composition root's own, by name. Exit
+    codes: 0 done, 1 refused, 2 usage, 3 unavailable, 4 waits.
+    """
     # gRPC reads this once, when it is imported, and otherwise writes a line of its own about every
-    # failed handshake to stderr, where `--json` promises one document. Hence the imports down here.
+    # failed handshake to stderr, where `--json` promises one document.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # `serve` starts the database's programs from a process in which gRPC has threads. Its handlers
     # of a fork have crashed the child before it could become the other program.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-    from exchange.cli.account_commands import account_app
-    from exchange.cli.action_commands import actions_app, trail_app
-    from exchange.cli.adjust_commands import adjust_app
-    from exchange.cli.agreement_commands import agreement_app
-    from exchange.cli.approval_commands import acknowledge
-    from exchange.cli.bank_commands import bank_app
-    from exchange.cli.certify_commands import certify_app
-    from exchange.cli.collateral_commands import collateral_app
-    from exchange.cli.delivery_commands import delivery_app
-    from exchange.cli.deployment_commands import add_deployment_commands
-    from exchange.cli.dispute_commands import dispute_app
-    from exchange.cli.export_command import add_export_command
-    from exchange.cli.fsck_command import add_fsck_command
-    from exchange.cli.fulfilment_commands import fulfilment_app
-    from exchange.cli.invoice_commands import invoice_app
-    from exchange.cli.key_commands import key_app
-    from exchange.cli.limit_commands import limits_app
-    from exchange.cli.link_commands import link_app
-    from exchange.cli.member_commands import member_app
-    from exchange.cli.month.app import month_app
-    from exchange.cli.operator_commands import operator_app
-    from exchange.cli.overdue_commands import overdue_app
-    from exchange.cli.own_funds_commands import own_funds_app
-    from exchange.cli.pair_commands import pairs_app
-    from exchange.cli.partner_commands import partner_app
-    from exchange.cli.payment_commands import payments_app
-    from exchange.cli.payout_commands import payouts_app
-    from exchange.cli.quote_commands import add_quote_command
-    from exchange.cli.rate_commands import rates_app
-    from exchange.cli.reading_commands import add_reading_commands
-    from exchange.cli.receipt_commands import add_receipts_command
-    from exchange.cli.reconcile.app import reconcile_app
-    from exchange.cli.report_commands import report_app
-    from exchange.cli.reversal_commands import reverse
-    from exchange.cli.review_commands import cancel, review_app
-    from exchange.cli.route_commands import routes_app
-    from exchange.cli.scheme_commands import scheme_app
-    from exchange.cli.settlement_commands import add_settlement_commands
-    from exchange.cli.switch_commands import switches_app
-    from exchange.cli.tax_commands import tax_app
-    from exchange.cli.transfer_commands import add_transfer_commands
-    from exchange.cli.verify import verify
-    from exchange.cli.window_commands import window_app
 
-    app = App(
+    def add_deployment(app: "App") -> None:
+        from exchange.cli.deployment_commands import add_deployment_commands
+
+        add_deployment_commands(app, wiring)
+
+    def add_fsck(app: "App") -> None:
+        from exchange.cli.fsck_command import add_fsck_command
+
+        add_fsck_command(app, wiring)
+
+    fills: dict[str, Fill] = dict.fromkeys(DEPLOYMENT, add_deployment)
+    fills["fsck"] = add_fsck
+    fills |= {name: from_module(name, place) for name, place in PLACES.items()}
+    return lazy_app(
+        {**fills, **more},
         name="pointclear",
         help=(
             "A clearing house for loyalty points."
@@ -77,49 +113,3 @@ def build_app(wiring: Wiring) -> App:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
-    add_deployment_commands(app, wiring)
-    add_fsck_command(app, wiring)
-    app.add_typer(partner_app(), name="partner")
-    app.add_typer(operator_app(), name="operator")
-    app.add_typer(actions_app(), name="actions")
-    app.add_typer(trail_app(), name="trail")
-    app.add_typer(key_app(), name="key")
-    app.add_typer(agreement_app(), name="agreement")
-    app.add_typer(rates_app(), name="rates")
-    app.add_typer(tax_app(), name="tax")
-    app.add_typer(switches_app(), name="switches")
-    app.add_typer(limits_app(), name="limits")
-    app.add_typer(routes_app(), name="routes")
-    app.add_typer(delivery_app(), name="delivery")
-    app.add_typer(link_app(), name="link")
-    app.add_typer(member_app(), name="member")
-    app.add_typer(fulfilment_app(), name="fulfilment")
-    app.add_typer(review_app(), name="review")
-    app.command("cancel")(cancel)
-    app.command("reverse")(reverse)
-    add_quote_command(app)
-    add_transfer_commands(app)
-    add_receipts_command(app)
-    add_reading_commands(app)
-    app.add_typer(certify_app(), name="certify")
-    app.add_typer(account_app(), name="account")
-    app.add_typer(collateral_app(), name="collateral")
-    app.add_typer(adjust_app(), name="adjust")
-    app.add_typer(scheme_app(), name="scheme")
-    app.add_typer(payouts_app(), name="payouts")
-    app.add_typer(payments_app(), name="payments")
-    app.add_typer(pairs_app(), name="pairs")
-    app.add_typer(overdue_app(), name="overdue")
-    app.add_typer(own_funds_app(), name="own-funds")
-    app.add_typer(window_app(), name="window")
-    app.add_typer(bank_app(), name="bank")
-    app.add_typer(invoice_app(), name="invoice")
-    app.add_typer(month_app(), name="month")
-    add_settlement_commands(app)
-    app.command("acknowledge")(acknowledge)
-    app.add_typer(dispute_app(), name="dispute")
-    app.add_typer(report_app(), name="report")
-    add_export_command(app)
-    app.add_typer(reconcile_app(), name="reconcile")
-    app.command("verify")(verify)
-    return app
