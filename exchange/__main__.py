@@ -18,10 +18,10 @@ from exchange.cli.wiring import Fault, FsckOptions, Told
 
 if TYPE_CHECKING:
     from exchange.cli.calling import App
-    from exchange.cli.conformance_command import Checked, ConformanceOrder
     from exchange.cli.demo.settlement_day import Payment
-    from exchange.cli.sample_commands import SampleOrder, SamplePapers
-    from exchange.cli.sandbox_commands import BankOrder
+    from exchange.cli.deployment.conformance_command import Checked, ConformanceOrder
+    from exchange.cli.deployment.sample_commands import SampleOrder, SamplePapers
+    from exchange.cli.deployment.sandbox_commands import BankOrder
 
 CENT = Decimal("0.01")
 """The least that the demo's bank pays."""
@@ -43,14 +43,14 @@ def add_demo(app: "App") -> None:
 
 def add_sandbox(app: "App") -> None:
     """Add the sandbox's commands, with its bank and its sample papers."""
-    from exchange.cli.sandbox_commands import add_sandbox_commands
+    from exchange.cli.deployment.sandbox_commands import add_sandbox_commands
 
     add_sandbox_commands(app, sandbox_bank, sandbox_papers)
 
 
 def add_conformance(app: "App") -> None:
     """Add the check of a brand's own system."""
-    from exchange.cli.conformance_command import add_conformance_command
+    from exchange.cli.deployment.conformance_command import add_conformance_command
 
     add_conformance_command(app, conform)
 
@@ -61,7 +61,7 @@ def conform(order: "ConformanceOrder") -> "list[Checked]":
     """
     from adapters.trial import Trial, keys_for_orders, tried
     from exchange import host_keys, server
-    from exchange.cli.conformance_command import Checked
+    from exchange.cli.deployment.conformance_command import Checked
     from exchange.errors import CannotStart
     from partners.keys import Purpose
 
@@ -148,8 +148,8 @@ def sandbox_papers(order: "SampleOrder") -> "SamplePapers":
     which they are stated, are not installed.
     """
     from exchange.cli.demo.archive import PublicKey
+    from exchange.cli.deployment.sample_commands import SamplePapers
     from exchange.cli.failure import unavailable
-    from exchange.cli.sample_commands import SamplePapers
     from partners.key_events import EXCHANGE
 
     try:

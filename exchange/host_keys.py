@@ -24,9 +24,9 @@ from types import MappingProxyType
 
 from cryptography.x509 import load_pem_x509_certificates
 
-from exchange.cli.exchange_keys import EXCHANGE_PURPOSES, KEY_LIFETIME
 from exchange.cli.files import read_private
-from exchange.cli.key_rotation import event_path_of
+from exchange.cli.keys.exchange_keys import EXCHANGE_PURPOSES, KEY_LIFETIME
+from exchange.cli.keys.key_rotation import event_path_of
 from exchange.errors import CannotStart
 from exchange.token_keys import TokenSigner, parse_token_uri
 from partners.commands import AddKey

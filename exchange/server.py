@@ -20,7 +20,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from exchange.batch import Ledger
-from exchange.cli.exchange_keys import EXCHANGE_PURPOSES
+from exchange.cli.keys.exchange_keys import EXCHANGE_PURPOSES
 from exchange.commands import Command
 from exchange.database import ensure_partitions
 from exchange.errors import CannotStart

@@ -16,9 +16,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from adapters.grpc_program import GrpcEndpoint
-from exchange.cli.development_ca import CertificateAuthority, create_authority, new_tls_key
-from exchange.cli.initialise import ensure_calling_tls
-from exchange.cli.onboarding import make_partner_profile
+from exchange.cli.deployment.development_ca import (
+    CertificateAuthority,
+    create_authority,
+    new_tls_key,
+)
+from exchange.cli.deployment.initialise import ensure_calling_tls
+from exchange.cli.partners.onboarding import make_partner_profile
 from exchange.cli.profile import load_profile
 from partners.key_files import FileSigner
 from partners.keys import Purpose

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from adapters.http_program import Endpoint, HttpProgram, connect
-from exchange.cli.development_ca import (
+from exchange.cli.deployment.development_ca import (
     issue_serving_certificate,
     new_tls_key,
     pem,

@@ -23,8 +23,8 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from exchange.cli.connection import Connection, connect
-from exchange.cli.initialise import initialise, load_authority
-from exchange.cli.onboarding import (
+from exchange.cli.deployment.initialise import initialise, load_authority
+from exchange.cli.partners.onboarding import (
     make_partner_profile,
     new_key,
     register_key,

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from prometheus_client.parser import text_string_to_metric_families
 
-from exchange.cli.initialise import ensure_serving_tls, load_authority
+from exchange.cli.deployment.initialise import ensure_serving_tls, load_authority
 from exchange.cli.profile import key_path
 from partners.caller import partner_uri
 from partners.errors import Reason

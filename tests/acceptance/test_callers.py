@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from exchange.cli.connection import connect
+from exchange.cli.deployment.initialise import ensure_client_tls, load_authority
 from exchange.cli.failure import Failed
-from exchange.cli.initialise import ensure_client_tls, load_authority
 from exchange.cli.profile import load_profile, write_profile_document
 from pointclear.partners.v1.partners_service_pb2 import ListPartnersRequest
 from tests.acceptance.coalition import make_data_dir

@@ -16,12 +16,12 @@ import pytest
 import uuid_utils
 
 from adapters.magic import Trick
-from exchange.cli.agreements import find_version, list_versions
+from exchange.cli.agreements.agreements import find_version, list_versions
 from exchange.cli.certification.scenarios import expires, mends, quotes
 from exchange.cli.certification.trial import Trial
 from exchange.cli.connection import connect
+from exchange.cli.deployment.initialise import initialise
 from exchange.cli.failure import Failed
-from exchange.cli.initialise import initialise
 from exchange.cli.profile import load_profile
 from partners.certification import WATCHED, ScenarioName, Verdict
 from partners.environment import Environment

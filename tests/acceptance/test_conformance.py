@@ -13,8 +13,8 @@ from uuid import UUID
 import pytest
 import uuid_utils
 
-from exchange.cli.initialise import initialise, load_authority
-from exchange.cli.key_rotation import KeyFolder
+from exchange.cli.deployment.initialise import initialise, load_authority
+from exchange.cli.keys.key_rotation import KeyFolder
 from exchange.cli.profile import load_profile
 from exchange.host_keys import load_signers
 from partners.fulfilment import seal

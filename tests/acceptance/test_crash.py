@@ -20,7 +20,7 @@ from exchange.cli.connection import connect
 from exchange.cli.demo.brand_client import COMMITTED, Outcome, Wish
 from exchange.cli.demo.clients import ClientProcess, client_processes, order_all
 from exchange.cli.profile import load_profile
-from exchange.cli.receipt_commands import read_stream
+from exchange.cli.transfers.receipt_commands import read_stream
 from pointclear.exchange.v1.exchange_service_pb2 import (
     GetTransferRequest,
 )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from exchange.cli.connection import Connection, connect
-from exchange.cli.initialise import ensure_client_tls, load_authority
+from exchange.cli.deployment.initialise import ensure_client_tls, load_authority
 from exchange.cli.profile import (
     ensure_key,
     ensure_passphrase,

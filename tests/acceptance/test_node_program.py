@@ -16,7 +16,7 @@ import uuid_utils.compat
 
 from adapters.conformance import Subject, run_checks
 from adapters.grpc_program import GrpcProgram
-from exchange.cli.initialise import ensure_calling_tls
+from exchange.cli.deployment.initialise import ensure_calling_tls
 from partners.program_port import (
     Credit,
     CreditOutcome,

@@ -18,8 +18,8 @@ import pytest
 import uuid_utils
 
 from exchange.cli.connection import Connection, connect, open_channel
+from exchange.cli.deployment.initialise import initialise
 from exchange.cli.failure import Failed
-from exchange.cli.initialise import initialise
 from exchange.cli.profile import load_profile
 from exchange.cli.signed_actions import act_request
 from partners.certification import ScenarioName

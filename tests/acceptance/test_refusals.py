@@ -16,8 +16,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
 from exchange.cli.connection import open_channel
-from exchange.cli.development_ca import create_authority, new_tls_key, pem, private_key_pem
-from exchange.cli.initialise import load_authority
+from exchange.cli.deployment.development_ca import (
+    create_authority,
+    new_tls_key,
+    pem,
+    private_key_pem,
+)
+from exchange.cli.deployment.initialise import load_authority
 from exchange.edge import MESSAGE_BYTES_MAX, RECEIVE_BYTES_MAX
 from partners.envelope import (
     KEY_EVENT,

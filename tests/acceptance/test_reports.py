@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from beancount import loader
 
-from exchange.cli.settlement_commands import close_and_state
+from exchange.cli.settlement.settlement_commands import close_and_state
 from tests.acceptance.coalition import FIRST_DAY, Coalition, coalition, make_data_dir
 from tests.processes import Server, folder, pointclear
 from tests.unit.test_typesetting import text_of

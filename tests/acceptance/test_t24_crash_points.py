@@ -23,7 +23,7 @@ import pytest
 from exchange.cli.connection import Connection, connect
 from exchange.cli.demo.settlement_day import DIRECTIONS, Direction, pending, settle
 from exchange.cli.failure import Failed
-from exchange.cli.receipt_commands import read_stream
+from exchange.cli.transfers.receipt_commands import read_stream
 from pointclear.common.v1.envelope_pb2 import SignedEnvelope
 from pointclear.exchange.v1.exchange_service_pb2 import (
     BatchCreateTransfersRequest,

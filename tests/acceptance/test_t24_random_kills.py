@@ -23,7 +23,7 @@ from uuid import UUID
 import pytest
 
 from exchange.cli.connection import connect
-from exchange.cli.receipt_commands import read_stream
+from exchange.cli.transfers.receipt_commands import read_stream
 from pointclear.common.v1.envelope_pb2 import SignedEnvelope
 from pointclear.exchange.v1.transfer_pb2 import TRANSFER_STATE_COMMITTED
 from tests.acceptance.coalition import (

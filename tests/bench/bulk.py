@@ -30,9 +30,9 @@ from exchange.batch import Ledger
 from exchange.cli.connection import connect
 from exchange.cli.demo.coalition import CURRENCY
 from exchange.cli.demo.host import serve_command
+from exchange.cli.deployment.initialise import initialise
 from exchange.cli.failure import unavailable
 from exchange.cli.files import make_directory
-from exchange.cli.initialise import initialise
 from exchange.cli.output import Command as CliCommand
 from exchange.cli.output import console_of
 from exchange.cli.profile import DEFAULT_SERVER, PROFILE_FILE, load_profile

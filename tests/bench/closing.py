@@ -26,7 +26,7 @@ from exchange import embedded_postgres
 from exchange.cli.connection import connect
 from exchange.cli.demo.coalition import CURRENCY
 from exchange.cli.profile import load_profile
-from exchange.cli.settlement_commands import settle_window
+from exchange.cli.settlement.settlement_commands import settle_window
 from exchange.commands import CloseWindow
 from exchange.embedded_postgres import SERVICE_ROLE
 from exchange.fold import window_id

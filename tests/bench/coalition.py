@@ -17,8 +17,8 @@ from exchange.cli.demo.coalition import BRANDS, CURRENCY, Corridor, corridors
 from exchange.cli.demo.households import BLOCK_POINTS
 from exchange.cli.demo.negotiation import terms_payload
 from exchange.cli.demo.onboarding import register_request
-from exchange.cli.initialise import load_authority
-from exchange.cli.onboarding import (
+from exchange.cli.deployment.initialise import load_authority
+from exchange.cli.partners.onboarding import (
     make_partner_profile,
     new_key,
     register_key,

@@ -12,7 +12,7 @@ from pathlib import Path
 from exchange import embedded_postgres
 from exchange.cli.connection import connect
 from exchange.cli.demo.host import serve_command
-from exchange.cli.initialise import initialise
+from exchange.cli.deployment.initialise import initialise
 from exchange.cli.profile import DEFAULT_SERVER, load_profile
 from exchange.embedded_postgres import OWNER_ROLE, RunningPostgres
 from partners.keys import Purpose

@@ -24,7 +24,7 @@ from exchange.cli.connection import Connection, connect
 from exchange.cli.demo.host import serve_command
 from exchange.cli.output import Command
 from exchange.cli.profile import load_profile
-from exchange.cli.settlement_commands import settle_window
+from exchange.cli.settlement.settlement_commands import settle_window
 from pointclear.settlement.v1.report_pb2 import DownloadReportRequest, ListReportsRequest
 from tests.bench import storage
 from tests.bench.bulk import Bulk, bulk, check_disk, shown

@@ -18,8 +18,8 @@ import structlog
 from adapters.memory import MemoryProgram
 from exchange import reads, server
 from exchange.calls import Call
-from exchange.cli.initialise import initialise, load_authority
-from exchange.cli.onboarding import make_partner_profile
+from exchange.cli.deployment.initialise import initialise, load_authority
+from exchange.cli.partners.onboarding import make_partner_profile
 from exchange.cli.profile import load_profile
 from exchange.commands import Command
 from exchange.delivery.service import Delivering

@@ -19,8 +19,8 @@ import uuid_utils
 
 from adapters.conformance import Subject, Verdict, run_checks
 from adapters.grpc_program import GrpcEndpoint, GrpcProgram
-from exchange.cli.development_ca import create_authority, new_tls_key, pem
-from exchange.cli.initialise import ensure_client_tls, ensure_serving_tls
+from exchange.cli.deployment.development_ca import create_authority, new_tls_key, pem
+from exchange.cli.deployment.initialise import ensure_client_tls, ensure_serving_tls
 from partners.caller import partner_uri
 from partners.fulfilment import open_sealed
 from partners.keys import SeedSigner

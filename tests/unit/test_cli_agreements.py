@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from exchange.cli.agreement_documents import terms_document
-from exchange.cli.agreements import ListedAgreement, find_version, target_points_of
-from exchange.cli.terms_file import read_terms, terms_payload
+from exchange.cli.agreements.agreement_documents import terms_document
+from exchange.cli.agreements.agreements import ListedAgreement, find_version, target_points_of
+from exchange.cli.agreements.terms_file import read_terms, terms_payload
 from partners.agreement import (
     Bearer,
     Expiry,

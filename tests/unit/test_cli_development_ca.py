@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from exchange.cli.development_ca import (
+from exchange.cli.deployment.development_ca import (
     CertificateAuthority,
     create_authority,
     issue_calling_certificate,

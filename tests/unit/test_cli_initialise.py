@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from exchange.cli.deployment.initialise import initialise, load_authority
 from exchange.cli.files import FileError
-from exchange.cli.initialise import initialise, load_authority
 from exchange.cli.profile import load_profile
 from partners.environment import Environment
 from partners.errors import Reason, Refused

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from exchange.cli.deployment.initialise import initialise, load_authority
 from exchange.cli.files import FileError
-from exchange.cli.initialise import initialise, load_authority
-from exchange.cli.key_events import NewKey
-from exchange.cli.key_rotation import KeyFolder, event_path_of
-from exchange.cli.onboarding import (
+from exchange.cli.keys.key_events import NewKey
+from exchange.cli.keys.key_rotation import KeyFolder, event_path_of
+from exchange.cli.partners.onboarding import (
     make_partner_profile,
     new_key,
 )

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from exchange.cli.deployment.initialise import initialise
 from exchange.cli.files import FileError
-from exchange.cli.initialise import initialise
 from exchange.cli.profile import load_profile
 from partners.key_files import KeyFileError
 from partners.keys import Purpose

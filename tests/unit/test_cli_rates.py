@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from exchange.cli.rate_sets import CorridorRate, rate_set, rates_at
+from exchange.cli.agreements.rate_sets import CorridorRate, rate_set, rates_at
 from partners.errors import Reason
 from partners.registry import Force
 from tests import factories as make

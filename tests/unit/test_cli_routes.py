@@ -5,7 +5,7 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 import typer
 
-from exchange.cli.route_commands import (
+from exchange.cli.transfers.route_commands import (
     interval_text,
     read_interval,
     read_kind,

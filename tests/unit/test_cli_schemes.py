@@ -2,7 +2,7 @@
 
 import pytest
 
-from exchange.cli.scheme_commands import SchemeTerms, by_the_clock
+from exchange.cli.settlement.scheme_commands import SchemeTerms, by_the_clock
 
 
 def test_an_account_may_be_written_as_banks_print_it() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from exchange import server
-from exchange.cli.exchange_keys import EXCHANGE_PURPOSES, rotate_exchange_key
-from exchange.cli.initialise import initialise
+from exchange.cli.deployment.initialise import initialise
+from exchange.cli.keys.exchange_keys import EXCHANGE_PURPOSES, rotate_exchange_key
 from exchange.errors import CannotStart
 from exchange.host_keys import HostKeys, load_host_keys
 from partners.envelope import verify

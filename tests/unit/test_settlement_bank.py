@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.cli.sandbox_commands import Mode
+from exchange.cli.deployment.sandbox_commands import Mode
 from partners.errors import Reason, Refused
 from settlement.bank.booking import account_of, check_follows
 from settlement.bank.matching import AccountKind

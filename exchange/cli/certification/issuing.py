@@ -14,9 +14,9 @@ import typer
 
 from exchange.cli.certification.outcome import Outcome
 from exchange.cli.certification.report import report_document, signed_report
+from exchange.cli.deployment.initialise import check_sandbox_audience
 from exchange.cli.failure import ExitCode
 from exchange.cli.files import unusable, write_output
-from exchange.cli.initialise import check_sandbox_audience
 from exchange.cli.output import answer, table
 from exchange.cli.profile import Profile
 from partners.certification import Method, Verdict

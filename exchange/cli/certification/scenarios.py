@@ -18,8 +18,8 @@ from exchange.cli.certification.outcome import Outcome
 from exchange.cli.certification.trial import NotPassed, Trial, require
 from exchange.cli.connection import connect
 from exchange.cli.proofs import read_quote
-from exchange.cli.receipt_commands import read_stream
-from exchange.cli.settlement_commands import close_and_state, stated_lines
+from exchange.cli.settlement.settlement_commands import close_and_state, stated_lines
+from exchange.cli.transfers.receipt_commands import read_stream
 from partners.certification import ScenarioName, Verdict
 from partners.errors import PointclearError, Reason
 from partners.keys import Purpose

@@ -12,10 +12,10 @@ from uuid import UUID
 
 import uuid_utils
 
-from exchange.cli.agreements import target_points_of
+from exchange.cli.agreements.agreements import target_points_of
 from exchange.cli.connection import Connection
 from exchange.cli.failure import Failed, Failure
-from exchange.cli.link_commands import confirmation_request, new_id, parse_salt
+from exchange.cli.partners.link_commands import confirmation_request, new_id, parse_salt
 from exchange.cli.proofs import Proof, check_answers, read_proof
 from partners.agreement import Terms
 from partners.errors import PointclearError, Reason

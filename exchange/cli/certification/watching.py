@@ -13,8 +13,8 @@ from exchange.cli.certification.outcome import Outcomes
 from exchange.cli.connection import Connection
 from exchange.cli.failure import ExitCode, Failed
 from exchange.cli.proofs import FIRST_PREVIOUS, Proof
-from exchange.cli.receipt_commands import read_stream
-from exchange.cli.settlement_commands import close_and_state, stated_lines
+from exchange.cli.settlement.settlement_commands import close_and_state, stated_lines
+from exchange.cli.transfers.receipt_commands import read_stream
 from partners.certification import WATCHED, ScenarioName
 from partners.errors import Reason
 from pointclear.exchange.v1.transfer_pb2 import TRANSFER_STATE_COMMITTED

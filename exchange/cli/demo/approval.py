@@ -8,14 +8,14 @@ from uuid import UUID
 
 import uuid_utils
 
-from exchange.cli.approval_commands import counter_sign_statement
 from exchange.cli.checks.line_file import read_lines
 from exchange.cli.connection import Connection
 from exchange.cli.demo.billing import OPERATOR_NAME
 from exchange.cli.demo.coalition import CURRENCY, SCALE
 from exchange.cli.demo.operators import REASON
-from exchange.cli.dispute_commands import send_dispute
-from exchange.cli.settlement_commands import stated_lines
+from exchange.cli.settlement.approval_commands import counter_sign_statement
+from exchange.cli.settlement.dispute_commands import send_dispute
+from exchange.cli.settlement.settlement_commands import stated_lines
 from pointclear.settlement.v1 import approval_pb2 as pb
 from pointclear.settlement.v1 import scheme_pb2
 from pointclear.settlement.v1.statement_pb2 import DISPUTE_REASON_NOT_CREDITED, LineDispute

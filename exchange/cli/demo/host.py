@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from exchange.cli.deployment.initialise import initialise
 from exchange.cli.failure import unavailable
-from exchange.cli.initialise import initialise
 from exchange.cli.profile import DEFAULT_SERVER
 from partners.errors import PointclearError
 

@@ -14,7 +14,7 @@ from exchange.cli.connection import Connection, connect
 from exchange.cli.demo.brand_client import Wish
 from exchange.cli.demo.households import Conversion
 from exchange.cli.demo.offers import OFFERS
-from exchange.cli.link_commands import confirmation_request
+from exchange.cli.partners.link_commands import confirmation_request
 from exchange.cli.profile import load_profile
 from partners.links.link import SALT_BYTES, LinkMember
 from pointclear.exchange.v1.exchange_service_pb2 import ListReceiptsRequest, ListReceiptsResponse

@@ -14,8 +14,8 @@ from exchange.cli.demo.coalition import (
     Brand,
 )
 from exchange.cli.demo.negotiation import agree
-from exchange.cli.initialise import load_authority
-from exchange.cli.onboarding import (
+from exchange.cli.deployment.initialise import load_authority
+from exchange.cli.partners.onboarding import (
     make_partner_profile,
     new_key,
     register_key,

@@ -13,10 +13,10 @@ from typing import Any
 
 import grpc
 
-from exchange.cli.action_commands import trail
 from exchange.cli.connection import Connection, connection_over, open_channel
-from exchange.cli.key_events import registration
-from exchange.cli.onboarding import KEY_LIFETIME
+from exchange.cli.keys.key_events import registration
+from exchange.cli.partners.action_commands import trail
+from exchange.cli.partners.onboarding import KEY_LIFETIME
 from exchange.cli.profile import Profile, load_profile
 from exchange.cli.signed_actions import ActingChannel, Desk, act_request, stated
 from partners.actions.rules import RULES

@@ -24,7 +24,7 @@ from exchange.cli.files import write_output
 from exchange.cli.reconcile.documents import break_document, category_of, run_document
 from exchange.cli.reconcile.run_commands import RUN_TIMEOUT_S, breaks_of, upload
 from exchange.cli.reconcile.workbook import workbook
-from exchange.cli.settlement_commands import stated_lines
+from exchange.cli.settlement.settlement_commands import stated_lines
 from partners.points import format_amount
 from pointclear.settlement.v1 import reconciliation_pb2 as pb
 

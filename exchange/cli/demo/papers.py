@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exchange.cli.connection import Connection
-from exchange.cli.report_commands import fetch_report, reports_of
+from exchange.cli.settlement.report_commands import fetch_report, reports_of
 
 OF_BRANDS = (("statement", "pdf"), ("lines", "xlsx"))
 OF_OPERATOR = (("net-matrix", "pdf"), ("bank-proof", "pdf"))

@@ -1,0 +1,1 @@
+"""What brands agree on: terms, rates derived and checked, taxes."""

@@ -1,0 +1,1 @@
+"""Data directories, servers and sandboxes: what makes a deployment and looks at it."""

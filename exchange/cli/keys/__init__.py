@@ -1,0 +1,1 @@
+"""Signing keys: made, registered, rotated, revoked and recovered."""

@@ -1,0 +1,1 @@
+"""Partners, operators and members, and what bounds them."""

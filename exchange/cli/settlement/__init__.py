@@ -1,0 +1,1 @@
+"""Windows, statements, money and papers."""

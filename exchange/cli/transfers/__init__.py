@@ -1,0 +1,1 @@
+"""Transfers from quote to reversal, and how programs are told."""
