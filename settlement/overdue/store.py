@@ -3,16 +3,16 @@
 All functions that read take a psycopg2 connection.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from exchange.commands import Book, Fact
 from exchange.json_body import JSON_BODY, json_body
-from exchange.ledger.accounts import collateral_account
+from exchange.ledger.accounts import HUB, collateral_account
 from partners.queries import load_queries
 from settlement import store
-from settlement.approval.draft import PAIRS
+from settlement.approval.draft import PAIRS, draft_from, draft_key
 from settlement.approval.store import open_withholdings
 from settlement.approval.unwinding import unwind_of
 from settlement.facts import entries_of
@@ -22,7 +22,7 @@ from settlement.overdue.waterfall import Known, Overdue, overdue
 from settlement.pairs.store import withheld_of
 from settlement.schemes.scheme import scheme_of
 from settlement.standing import partners_on_hold
-from settlement.windows import LegDirection, LegState, SettlementWindow
+from settlement.windows import Leg, LegDirection, LegState, SettlementWindow
 
 QUERIES = load_queries(Path(__file__).with_name("overdue.sql"))
 
@@ -35,7 +35,7 @@ def unsettled_currencies(connection: Any) -> tuple[str, ...]:
 
 
 def overdue_legs(connection: Any, currency: str, now: datetime) -> tuple[Overdue, ...]:
-    """Every overdue pay-in of a currency, the oldest window first."""
+    """Every overdue pay-in of a currency, the operator's own too, the oldest window first."""
     scheme = scheme_of(connection, currency)
     on_hold = partners_on_hold(connection)
     reminded = {
@@ -49,20 +49,29 @@ def overdue_legs(connection: Any, currency: str, now: datetime) -> tuple[Overdue
         for leg in store.legs(connection, window):
             if leg.direction is not LegDirection.PAY_IN or leg.state is not LegState.PENDING:
                 continue
-            statement = store.statement_of(connection, window.window_id, leg.partner_id)
-            if statement is None or statement.due_date is None:
-                continue
-            known = Known(
-                collateral_of(connection, window.unit, leg.partner_number),
-                leg.partner_id in on_hold,
-                reminded.get(leg.reference),
-                leg.reference in drawn,
-                in_pairs,
-            )
-            each = overdue(scheme, leg, statement.due_date, known, now)
+            due = _due_date(connection, window, leg)
+            known = Known()
+            if leg.partner_number != HUB:
+                known = Known(
+                    collateral_of(connection, window.unit, leg.partner_number),
+                    leg.partner_id in on_hold,
+                    reminded.get(leg.reference),
+                    leg.reference in drawn,
+                    in_pairs,
+                )
+            each = overdue(scheme, leg, due, known, now) if due else None
             if each is not None:
                 found.append(each)
     return tuple(found)
+
+
+def _due_date(connection: Any, window: SettlementWindow, leg: Leg) -> date | None:
+    """By when a leg is to be paid, where that was stated: the operator's own by the draft."""
+    if leg.partner_number == HUB:
+        draft = store.entry_body(connection, draft_key(window.window_id))
+        return draft_from(draft).due_date if draft else None
+    statement = store.statement_of(connection, window.window_id, leg.partner_id)
+    return statement.due_date if statement else None
 
 
 def collateral_of(connection: Any, unit: int, partner_number: int) -> int:

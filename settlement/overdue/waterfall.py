@@ -22,6 +22,7 @@ from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from exchange.ledger.accounts import HUB
 from settlement.calendar.banking import banking_day_after, parse_calendar
 from settlement.schemes.scheme import Scheme
 from settlement.windows import Leg, LegDirection, LegState
@@ -107,6 +108,9 @@ def overdue(scheme: Scheme, leg: Leg, due: date, known: Known, now: datetime) ->
     }
     due_steps = times(scheme, due)
     steps = tuple(step for step in Step if due_steps[step] <= now and not done[step])
+    if leg.partner_number == HUB:
+        # Nobody reminds, holds or unwinds the operator: whoever looks learns that it has to pay.
+        steps = ()
     if known.drawn:
         steps = tuple(step for step in steps if step is Step.REMIND)
     return Overdue(leg, due, since, known, steps)

@@ -28,6 +28,7 @@ from pointclear.partners.v1 import partners_service_pb2 as partners_pb
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement_pb
 from pointclear.settlement.v1.statement_pb2 import SettlementStatement
 from settlement.bank_simulator import PaymentRequest, bank_day
+from settlement.overdue.store import overdue_legs
 from tests.acceptance.coalition import (
     CALL_TIMEOUT_S,
     CURRENCY,
@@ -45,7 +46,7 @@ from tests.acceptance.coalition import (
     sign_terms,
     terms,
 )
-from tests.processes import Server, folder, pointclear
+from tests.processes import Server, connection, folder, pointclear
 
 SPONSOR = "sponsor"
 BASE, BONUS = 50, 10
@@ -329,6 +330,11 @@ def test_the_operator_pays_its_share_by_a_leg_of_its_own_and_takes_its_fees_out(
     early = own_funds(members, "withdraw", CURRENCY, "0.01")
     assert early.returncode == 1
     assert "FIELD_INVALID (amount)" in early.stderr
+
+    with connection(members.data_dir) as database:
+        late = overdue_legs(database, CURRENCY, datetime.now(UTC) + timedelta(days=30))
+    asked = [(e.leg.window_id, e.leg.amount, e.steps) for e in late if e.leg.partner_id == "hub"]
+    assert asked == [(windows[0], -owed, ()), (windows[1], BONUS * PRICE, ())]
 
     balance = Decimal(0)
     for direction in (settlement_pb.LEG_DIRECTION_PAY_IN, settlement_pb.LEG_DIRECTION_PAY_OUT):

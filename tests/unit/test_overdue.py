@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.fold import InvariantBroken
+from exchange.ledger.accounts import HUB
 from settlement.netting import pay
 from settlement.overdue.unwinding import unwound
 from settlement.overdue.waterfall import Known, Overdue, Step, end_of, overdue, times
@@ -69,6 +70,13 @@ def test_what_is_done_is_not_proposed_again() -> None:
     assert steps(always, Known(reminded_at=OVER)) == ["HOLD", "UNWIND"]
     assert steps(always, Known(reminded_at=OVER, on_hold=True)) == ["UNWIND"]
     assert steps(always, Known(collateral=99)) == ["REMIND", "HOLD", "UNWIND"]
+
+
+def test_of_the_operators_own_leg_no_step_is_proposed() -> None:
+    own = pay_in(partner_number=HUB, partner_id="hub", reference=leg_reference(7, HUB))
+    found = overdue(SCHEME, own, FRIDAY, Known(), OVER + 30 * DAY)
+    assert found is not None
+    assert (found.steps, found.short) == ((), 100)
 
 
 def test_while_a_draw_waits_for_the_bank_nothing_else_is_proposed() -> None:
