@@ -328,7 +328,9 @@ FROM entry_fact AS f WHERE f.kind = 'invoice' GROUP BY f.currency, f.subject HAV
 WITH instructed AS (
     SELECT f.subject AS reference
     FROM entry_fact AS f JOIN record AS r USING (log_index)
-    WHERE f.kind = 'payout' AND NOT EXISTS (SELECT FROM record AS x WHERE x.entry_key = r.entry_key || '/rejected')
+    WHERE f.kind = 'payout' AND NOT EXISTS (
+        SELECT FROM record AS x
+        WHERE x.entry_key IN (r.entry_key || '/rejected', r.entry_key || '/rejected/' || f.subject))
 )
 SELECT 'payment ' || reference, count(*) || ' pay-out files instruct it'
 FROM instructed GROUP BY reference HAVING count(*) > 1

@@ -3,7 +3,8 @@
 Rules kept here:
 
 - A payment's EndToEndId is its reference, whatever file it stands in: one for ever.
-- A payment stands in one file, unless the bank rejected that file: then it may stand in another.
+- A payment stands in one file, unless the bank rejected it or the file: then it may stand in
+  another.
 - Legs and withdrawals of collateral go to their partner's account in effect, and name its event by
   the digest of what the partner signed. Those of a partner that has none, or whose settlement is on
   hold, are left out by name, and wait for the next file.

@@ -164,8 +164,7 @@ def remittance_advices(
     filed = {
         payment.reference: (each.file, payment)
         for each in files_of(connection, of_window(window))
-        if not each.rejected
-        for payment in each.file.payments
+        for payment in each.standing
     }
     return tuple(
         remittance_advice(_paper(connection, window, leg), filed.get(leg.reference))

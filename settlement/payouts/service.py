@@ -108,24 +108,29 @@ class PayOutCalls:
     async def reject_pay_out_file(
         self, request: pb.RejectPayOutFileRequest, caller: Caller
     ) -> pb.RejectPayOutFileResponse:
-        """Operators: the bank took nothing of a file; what it would have paid may be filed again,
-        under the same references.
+        """Operators: the bank took nothing of a file, or not one of its payments; what it would
+        have paid may be filed again, under the same references.
         """
         caller.require_operator()
 
         def read(connection: Any) -> Book | None:
             series, _ = _files(connection, request)
-            filed = _filed(connection, request)
-            if filed.rejected:
+            filed, one = _filed(connection, request), request.reference
+            known = {each.reference for each in filed.file.payments}
+            if one and one not in known:
+                raise Refused(
+                    Reason.FIELD_INVALID, "reference", f"the file has no payment {one}; see it"
+                )
+            if filed.rejected >= ({one} if one else known):
                 return None
             # What a file has told the bank to pay is never taken back: it waits, or it is paid.
             waiting = {each.reference for each in due_payments(connection, series, self._audience)}
-            for each in filed.file.payments:
-                if each.reference not in waiting:
+            for each in filed.standing:
+                if one in ("", each.reference) and each.reference not in waiting:
                     raise Refused(
                         Reason.LEG_STATE, "number", f"the bank has paid {each.reference} of it"
                     )
-            return rejection(filed.file, series)
+            return rejection(filed.file, series, one)
 
         # In turn with bank files: what one of them shows as paid must not be instructed again.
         await self._course.book_due_in_turn(read)

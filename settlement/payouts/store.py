@@ -1,14 +1,15 @@
 """Pay-out files in the journal, and what making the next one rests on.
 
-    payout-file/<series>/<n>            a file, with all that it says
-    payout-file/<series>/<n>/rejected   the bank took nothing of it
+    payout-file/<series>/<n>                        a file, with all that it says
+    payout-file/<series>/<n>/rejected               the bank took nothing of it
+    payout-file/<series>/<n>/rejected/<reference>   the bank took it without this payment
 
 A series is a window, `cny-2017-01-01`, or one of a currency's accounts, `CNY/collateral`.
 
 All functions that read take a psycopg2 connection.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from partners.queries import load_queries
 from settlement.accounts.store import payees, versions_of
 from settlement.accounts.versions import AccountVersion, effective
 from settlement.facts import Entry, entries_of
-from settlement.payouts.instruction import PayoutFile, file_body, file_from
+from settlement.payouts.instruction import Instructed, PayoutFile, file_body, file_from
 from settlement.payouts.series import Series
 from settlement.store import entry_body
 
@@ -29,8 +30,8 @@ QUERIES = load_queries(Path(__file__).with_name("payouts.sql"))
 FILE = "payout-file"
 PAYOUT = "payout"
 """Of each payment of a file, under its reference."""
-_REJECTED = "-rejected"
-"""Behind the kind of a file's fact."""
+_REJECTED, _PAYMENT_REJECTED = "-rejected", "-payment-rejected"
+"""Behind the kind of a file's fact; the subject is its number, and the payment's reference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,18 @@ class Filed:
     """A booked file."""
 
     file: PayoutFile
-    rejected: bool
+    rejected: frozenset[str]
+    """References of the payments that the bank did not take."""
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether the bank took nothing of it."""
+        return not self.standing
+
+    @property
+    def standing(self) -> tuple[Instructed, ...]:
+        """The payments that the bank is to make, or has made."""
+        return tuple(each for each in self.file.payments if each.reference not in self.rejected)
 
 
 def file_key(series: Series, number: int) -> str:
@@ -60,35 +72,42 @@ def file_entry(file: PayoutFile, series: Series, numbers: Mapping[str, int]) -> 
     return Book(key, JSON_BODY, file_body(file), facts=facts)
 
 
-def rejection(file: PayoutFile, series: Series) -> Book:
-    """Books that the bank rejected a file."""
+def rejection(file: PayoutFile, series: Series, reference: str = "") -> Book:
+    """Books that the bank rejected a file, or one payment of it."""
     body = {
         "message_id": file.message_id,
         "number": file.number,
-        "references": [each.reference for each in file.payments],
+        "references": [reference] if reference else [each.reference for each in file.payments],
         "window_id": file.window_id,
     }
     fact = Fact(
-        f"{_kind(series)}{_REJECTED}",
+        f"{_kind(series)}{_PAYMENT_REJECTED if reference else _REJECTED}",
         series.currency.code,
         window_number=series.window_number,
-        subject=str(file.number),
+        subject=f"{file.number}/{reference}" if reference else str(file.number),
     )
-    return Book(
-        _rejected_key(file_key(series, file.number)),
-        JSON_BODY,
-        json_body(body),
-        facts=(fact,),
-    )
+    key = _rejected_key(file_key(series, file.number), reference)
+    return Book(key, JSON_BODY, json_body(body), facts=(fact,))
 
 
 def files_of(connection: Any, series: Series) -> tuple[Filed, ...]:
     """The files of a series, from the first."""
     kind = _kind(series)
-    rejected = {each.fact.subject for each in _entries(connection, f"{kind}{_REJECTED}", series)}
-    return tuple(
-        Filed(file_from(each.body), each.fact.subject in rejected)
-        for each in _entries(connection, kind, series)
+    rejected = {
+        each.fact.subject
+        for behind in (_REJECTED, _PAYMENT_REJECTED)
+        for each in _entries(connection, f"{kind}{behind}", series)
+    }
+    files = (file_from(each.body) for each in _entries(connection, kind, series))
+    return tuple(Filed(file, _rejected_of(file, rejected)) for file in files)
+
+
+def _rejected_of(file: PayoutFile, rejected: Collection[str]) -> frozenset[str]:
+    """What of a file the bank did not take, by the subjects of what was booked."""
+    return frozenset(
+        each.reference
+        for each in file.payments
+        if str(file.number) in rejected or f"{file.number}/{each.reference}" in rejected
     )
 
 
@@ -103,28 +122,24 @@ def _kind(series: Series) -> str:
     return FILE if series.window else f"{FILE}-{series.account.lower()}"
 
 
-def _rejected_key(of_file: str) -> str:
-    return f"{of_file}/rejected"
+def _rejected_key(of_file: str, reference: str = "") -> str:
+    return f"{of_file}/rejected/{reference}" if reference else f"{of_file}/rejected"
 
 
 def file_with(connection: Any, reference: str) -> PayoutFile | None:
-    """The file that has told the bank to make a payment; None where none has, or the bank rejected
-    it.
+    """The file that has told the bank to make a payment; None where none has, or the bank did not
+    take it.
     """
     for entry in entries_of(connection, PAYOUT, subject=reference):
-        if entry_body(connection, _rejected_key(entry.entry_key)) is None:
+        rejections = (_rejected_key(entry.entry_key, each) for each in ("", reference))
+        if all(entry_body(connection, key) is None for key in rejections):
             return file_from(entry.body)
     return None
 
 
 def references_in(files: tuple[Filed, ...]) -> frozenset[str]:
-    """The references that stand in a file which the bank has not rejected."""
-    return frozenset(
-        payment.reference
-        for filed in files
-        if not filed.rejected
-        for payment in filed.file.payments
-    )
+    """The references that stand in a file, and that the bank has not rejected."""
+    return frozenset(payment.reference for filed in files for payment in filed.standing)
 
 
 def accounts_in_effect(

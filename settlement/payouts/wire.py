@@ -25,15 +25,18 @@ def file_message(filed: Filed) -> pb.PayOutFile:
         currency=file.currency,
         created_at=time_to_proto(file.created_at),
         execution_date=file.execution_date.isoformat(),
-        payments=map(instructed_message, file.payments),
+        payments=(
+            instructed_message(each, is_rejected=each.reference in filed.rejected)
+            for each in file.payments
+        ),
         left_out=map(left_out_message, file.left_out),
         digests={name: bytes.fromhex(digest) for name, digest in file.digests.items()},
-        rejected=filed.rejected,
+        rejected=filed.is_rejected,
         account=KINDS[file.pays_from],
     )
 
 
-def instructed_message(payment: Instructed) -> pb.InstructedPayOut:
+def instructed_message(payment: Instructed, *, is_rejected: bool = False) -> pb.InstructedPayOut:
     """A payment as the wire shows it."""
     return pb.InstructedPayOut(
         reference=payment.reference,
@@ -43,6 +46,7 @@ def instructed_message(payment: Instructed) -> pb.InstructedPayOut:
         account_version=payment.account_version,
         account_sha256=bytes.fromhex(payment.account_sha256),
         kind=_kind(payment.kind),
+        rejected=is_rejected,
     )
 
 

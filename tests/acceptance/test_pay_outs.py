@@ -267,8 +267,11 @@ def test_a_file_that_the_bank_rejected_is_made_again_under_the_same_references(
     house: House,
 ) -> None:
     first = house.done("payouts", "list", WINDOW, at=house.one)["files"][0]
-    rejected = house.done("payouts", "reject", WINDOW, "1", at=house.one)["file"]
+    (only,) = first["payments"]
+    of = ("payouts", "reject", WINDOW, "1", "--payment", only["reference"])
+    rejected = house.done(*of, at=house.one)["file"]
     assert rejected["rejected"]
+    assert rejected["payments"] == [only | {"rejected": True}]
     second = house.done("payouts", "make", WINDOW, at=house.later)["file"]
     assert second["number"] == 2
     assert second["message_id"] != first["message_id"]

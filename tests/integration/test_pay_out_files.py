@@ -284,10 +284,12 @@ class TwoAccounts:
         return asyncio.run(read())
 
     def reject(
-        self, account: bank_pb2.BankAccountKind.ValueType, number: int = 1
+        self, account: bank_pb2.BankAccountKind.ValueType, number: int = 1, reference: str = ""
     ) -> payout_pb2.PayOutFile:
-        """The bank rejects a file."""
-        asked = payout_pb2.RejectPayOutFileRequest(currency="CNY", account=account, number=number)
+        """The bank rejects a file, or one payment of it."""
+        asked = payout_pb2.RejectPayOutFileRequest(
+            currency="CNY", account=account, number=number, reference=reference
+        )
         answer: payout_pb2.RejectPayOutFileResponse = asyncio.run(
             self.service.reject_pay_out_file(asked, OPERATOR)
         )
@@ -445,6 +447,32 @@ def test_a_withdrawal_that_a_file_instructs_is_taken_back_only_when_the_bank_rej
     assert both.refuse(withdrawal).state == collateral_pb2.WITHDRAWAL_STATE_REFUSED
     assert both.reject(COLLATERAL, 2).rejected, "saying it again changes nothing"
     assert list(both.listed(COLLATERAL).payable) == []
+
+
+def test_one_payment_that_the_bank_did_not_take_stands_in_another_file(both: TwoAccounts) -> None:
+    let_in(both.coalition, "borealis")
+    one, other = (both.withdraw("borealis", amount) for amount in (3_000_000, 2_000_000))
+    clock(both.coalition, 25)
+    first = both.make(COLLATERAL)
+    assert [each.reference for each in first.payments] == [one.reference, other.reference]
+    for _ in range(2):
+        after = both.reject(COLLATERAL, 1, other.reference)
+        assert [each.rejected for each in after.payments] == [False, True]
+        assert not after.rejected
+    assert [each.reference for each in both.listed(COLLATERAL).payable] == [other.reference]
+    again = both.make(COLLATERAL, 2)
+    assert [each.reference for each in again.payments] == [other.reference]
+    assert both.coalition.findings() == ()
+    both.books(COLLATERAL, went("3.00", one.reference))
+    with pytest.raises(Refused) as refused:
+        both.reject(COLLATERAL, 1, one.reference)
+    assert refused.value.reason is Reason.LEG_STATE
+    with pytest.raises(Refused) as refused:
+        both.reject(COLLATERAL, 2, one.reference)
+    assert (refused.value.reason, refused.value.field) == (Reason.FIELD_INVALID, "reference")
+    assert both.reject(COLLATERAL, 2).rejected
+    # What the bank has made of the first file stands, and what it has not made was rejected.
+    assert both.refuse(other).state == collateral_pb2.WITHDRAWAL_STATE_REFUSED
 
 
 def test_the_operators_own_money_is_left_out_by_name(coalition: Coalition) -> None:

@@ -169,8 +169,13 @@ def reject(
     series: SeriesArgument,
     number: Annotated[int, typer.Argument(metavar="N", help="The file that the bank rejected.")],
     account: AccountOption = None,
+    payment: Annotated[
+        str,
+        typer.Option(metavar="REFERENCE", help="The one that it rejected. [default: all]"),
+    ] = "",
 ) -> None:
-    """Say that the bank rejected a file as a whole: its payments may stand in another.
+    """Say that the bank rejected a file, or one payment of it: what it did not take may stand in
+    another file.
 
     Only with the bank's word for it: else they might be paid twice.
     """
@@ -178,7 +183,7 @@ def reject(
     with by.connect() as connection:
         response: pb.RejectPayOutFileResponse = connection.call(
             connection.settlement.RejectPayOutFile,
-            pb.RejectPayOutFileRequest(**named, number=number),
+            pb.RejectPayOutFileRequest(**named, number=number, reference=payment),
         )
     document = file_document(response.file)
     answer(by.as_json, {"file": document}, *_shown(document))
@@ -246,6 +251,7 @@ def payment_document(payment: pb.InstructedPayOut, currency: str) -> dict[str, A
         **bank_account_document(payment.account),
         "account_version": payment.account_version,
         "account_sha256": payment.account_sha256.hex(),
+        "rejected": payment.rejected,
     }
 
 

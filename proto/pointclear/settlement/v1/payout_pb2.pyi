@@ -141,6 +141,7 @@ class InstructedPayOut(_message.Message):
     ACCOUNT_VERSION_FIELD_NUMBER: _builtins.int
     ACCOUNT_SHA256_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
+    REJECTED_FIELD_NUMBER: _builtins.int
     reference: _builtins.str
     """The EndToEndId, one for ever."""
     partner_id: _builtins.str
@@ -153,6 +154,8 @@ class InstructedPayOut(_message.Message):
     """Of the payload of the account's signed event; empty where the account is no partner's."""
     kind: Global___PayOutKind.ValueType
     """What it is."""
+    rejected: _builtins.bool
+    """Whether the bank did not take it: it may stand in another file."""
     @_builtins.property
     def account(self) -> _account_pb2.BankAccount:
         """Where it is paid."""
@@ -167,10 +170,11 @@ class InstructedPayOut(_message.Message):
         account_version: _builtins.int = ...,
         account_sha256: _builtins.bytes = ...,
         kind: Global___PayOutKind.ValueType = ...,
+        rejected: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "account_sha256", b"account_sha256", "account_version", b"account_version", "amount", b"amount", "kind", b"kind", "partner_id", b"partner_id", "reference", b"reference"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "account_sha256", b"account_sha256", "account_version", b"account_version", "amount", b"amount", "kind", b"kind", "partner_id", b"partner_id", "reference", b"reference", "rejected", b"rejected"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -224,7 +228,7 @@ class PayOutFile(_message.Message):
     execution_date: _builtins.str
     """ISO 8601 date on which the bank is asked to pay."""
     rejected: _builtins.bool
-    """Whether the bank rejected it: what it would have paid may stand in another file."""
+    """Whether the bank took nothing of it: what it would have paid may stand in another file."""
     account: _bank_pb2.BankAccountKind.ValueType
     """The account that the bank pays from."""
     @_builtins.property
@@ -464,14 +468,17 @@ class RejectPayOutFileRequest(_message.Message):
     NUMBER_FIELD_NUMBER: _builtins.int
     CURRENCY_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
     window_id: _builtins.str
     """The window; empty for other payments: refunds, withdrawals of collateral, draws on it."""
     number: _builtins.int
-    """The file that the bank rejected as a whole."""
+    """The file that the bank rejected."""
     currency: _builtins.str
     """ISO 4217 code, with no window."""
     account: _bank_pb2.BankAccountKind.ValueType
     """Which of the currency's accounts the other payments go out of."""
+    reference: _builtins.str
+    """The one payment that the bank did not take; empty for the whole file."""
     def __init__(
         self,
         *,
@@ -479,10 +486,11 @@ class RejectPayOutFileRequest(_message.Message):
         number: _builtins.int = ...,
         currency: _builtins.str = ...,
         account: _bank_pb2.BankAccountKind.ValueType = ...,
+        reference: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "currency", b"currency", "number", b"number", "window_id", b"window_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "currency", b"currency", "number", b"number", "reference", b"reference", "window_id", b"window_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
