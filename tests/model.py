@@ -11,7 +11,7 @@ import io
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -57,6 +57,9 @@ UNCOUNTED = (
     *("scheme", "approved", "acknowledged", "payable", "collateral-withdrawal"),
 )
 """Kinds of entries that neither books nor terms depend on: here nobody is suspended."""
+
+MOMENTS = 200
+"""So many entries at most are booked between an acceptance's reading and its booking."""
 
 REVERSALS = (6, 7)
 """Kinds of leaves."""
@@ -176,6 +179,8 @@ class Model:
     """Who sent those that were not, by id."""
     accepted: set[tuple[str, str]] = field(default_factory=set)
     """Windows and the partners that have accepted their statements."""
+    moments: list[tuple[Counter[str], Counter[tuple[str, str, str]]]] = field(default_factory=list)
+    """How accounts and windows' points stood before each of the last entries."""
     legs: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Partner and amount (positive into the account) of every leg that waits, by reference."""
 
@@ -543,29 +548,47 @@ class Model:
     def accept(self, window: str, partner: str, entry: EntryRecord) -> None:
         """A brand has accepted a window: its points go on but for those that windows count which it
         has not accepted.
+
+        They are read shortly before they are booked. What is booked in between may leave more to
+        confirm, where reversals had taken back more than the open window moved: that waits for a
+        later window.
         """
         self.accepted.add((window, partner))
+        confirmed = {
+            (each.code, each.debit_account, each.credit_account): each.amount
+            for each in entry.postings
+        }
+        now = self.confirms(partner, self.posted, self.points)
+        assert now == confirmed or any(
+            self.confirms(partner, *each) == confirmed for each in reversed(self.moments)
+        )
+        assert all(points <= now[name] for name, points in confirmed.items())
+        for (_, debit, credit), points in confirmed.items():
+            self.move(debit, credit, points)
+
+    def confirms(
+        self, partner: str, posted: Mapping[str, int], points: Mapping[tuple[str, str, str], int]
+    ) -> dict[tuple[str, str, str], int]:
+        """What goes on of a brand's points where accounts and windows stood so."""
         expected: Counter[tuple[str, str, str]] = Counter()
         for program in (each for each, brand in self.brands.items() if brand == partner):
             waits = Counter[str]()
-            for (of, counted, code), points in self.points.items():
+            for (of, counted, code), moved in points.items():
                 if counted == program and (of, partner) not in self.accepted:
                     side = "out" if code.endswith("OUT") else "in"
-                    waits[side] += -points if code.startswith("REV_") else points
-            redeemed, granted = (
-                self.posted[f"{program}.redeemed"],
-                -self.posted[f"{program}.granted"],
-            )
+                    waits[side] += -moved if code.startswith("REV_") else moved
+            redeemed, granted = posted[f"{program}.redeemed"], -posted[f"{program}.granted"]
             retired = max(0, min(redeemed, redeemed - waits["out"]))
             issued = max(0, min(granted, granted - waits["in"]))
             expected["RETIRE", f"{program}.redeemed", f"{program}.issuer"] = retired
             expected["ISSUE", f"{program}.issuer", f"{program}.granted"] = issued
-        assert {name: points for name, points in expected.items() if points} == {
-            (each.code, each.debit_account, each.credit_account): each.amount
-            for each in entry.postings
-        }
-        for (_, debit, credit), points in expected.items():
-            self.move(debit, credit, points)
+        return {name: amount for name, amount in expected.items() if amount}
+
+    def remember(self) -> None:
+        """Keep how points stand now, for an acceptance that was read now and is booked later."""
+        if len(self.moments) == MOMENTS:
+            del self.moments[0]
+        self.moments.append((Counter(self.posted), Counter(self.points)))
 
     def adjustment(self, journal: dict[str, Any]) -> None:
         """A journal that finance booked by hand."""
@@ -724,6 +747,7 @@ def replay(log: Iterable[Logged]) -> tuple[Model, dict[bytes, Verdict]]:
     record: TransferRecord | ReversalRecord
     for entry in log:
         assert entry.log_index == model.size
+        model.remember()
         model.size += 1
         if entry.order is None:
             model.entry(EntryRecord.FromString(entry.record))
