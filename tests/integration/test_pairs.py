@@ -20,6 +20,7 @@ from partners.errors import Reason, Refused
 from partners.keys import Purpose, SeedSigner
 from partners.limits.values import Headroom, PartnerLimits
 from partners.wire import envelope_to_proto, time_to_proto
+from pointclear.partners.v1 import agreement_pb2
 from pointclear.settlement.v1 import (
     approval_pb2,
     overdue_pb2,
@@ -220,6 +221,46 @@ def test_a_day_is_settled_between_partners_and_the_operator_gets_its_fees_over_t
     assert again["cirrus", "aurora"].amount == 710_000
     stated = three.statement("aurora", SECOND)
     assert stated.restated == 6_190_000 - 700_000
+    assert not three.findings()
+
+
+def test_what_the_operator_funds_goes_over_the_bank_beside_what_partners_pay_each_other(
+    three: Coalition,
+) -> None:
+    now, day = datetime.now(UTC), timedelta(days=1)
+    bonus = agreement_pb2.Promotion(
+        promotion_id="spring",
+        bonus_basis_points=2_000,
+        effective_from=time_to_proto(now - day),
+        effective_until=time_to_proto(now + day),
+        budget_points=100,
+        funders=[agreement_pb2.Funder(funder="hub", share_basis_points=10_000)],
+    )
+    put_in_force(three, agreement("aurora", "cirrus", (2, 1), 7_003, promotions=(bonus,)))
+    three.open()
+    three.run(order("aurora", "cirrus", 1000, 600))
+    three.close(FIRST)
+    draft = asyncio.run(
+        three.service.get_draft(approval_pb2.GetDraftRequest(window_id=WINDOW), OPERATOR)
+    )
+    # 500 points between the two; 100 that the operator owes cirrus, up to the fen as all who pay.
+    assert [(each.partner_id, each.net) for each in draft.pairs] == [("aurora", -3_501_500)]
+    assert (draft.own.net, draft.own.payment) == (-700_300, -710_000)
+    answer = three.settle()
+    assert {pair: leg.amount for pair, leg in legs(three).items()} == {
+        ("aurora", "cirrus"): 3_500_000
+    }
+    # What the operator owes, aurora's fee and its tax, and what cirrus gets of the operator.
+    asked = {leg.partner_id: (leg.direction, leg.amount) for leg in answer.legs}
+    assert asked == {
+        "hub": (pb.LEG_DIRECTION_PAY_IN, 710_000),
+        "aurora": (pb.LEG_DIRECTION_PAY_IN, 40_000),
+        "cirrus": (pb.LEG_DIRECTION_PAY_OUT, 700_000),
+    }
+    confirm_all(three)
+    assert three.settle().window.state != SETTLED
+    settle_at_the_bank(three)
+    assert three.settle().window.state == SETTLED
     assert not three.findings()
 
 

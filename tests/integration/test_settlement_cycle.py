@@ -226,7 +226,12 @@ def order(source: str, target: str, points: int, target_points: int, reference: 
 
 
 def agreement(
-    source: str, target: str, rate: tuple[int, int], price: int, currency: str = "CNY"
+    source: str,
+    target: str,
+    rate: tuple[int, int],
+    price: int,
+    currency: str = "CNY",
+    promotions: tuple[agreement_pb2.Promotion, ...] = (),
 ) -> Envelope:
     """The terms of the worked example, signed by both brands."""
     payload = agreement_pb2.RateAgreement(
@@ -247,6 +252,7 @@ def agreement(
         fee_bearer=agreement_pb2.BEARER_SOURCE,
         tax_code="vat6",
         credit_mode=agreement_pb2.CREDIT_MODE_GUARANTEED,
+        promotions=promotions,
         issued_at=time_to_proto(datetime(2017, 1, 1, tzinfo=UTC)),
     ).SerializeToString(deterministic=True)
     return counter_sign(OWN[target], sign(OWN[source], RATE_AGREEMENT, payload))
