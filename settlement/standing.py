@@ -62,18 +62,19 @@ def standings(connection: Any, window: SettlementWindow) -> dict[str, Stands]:
 
 
 def own_stands(connection: Any, window: SettlementWindow) -> OwnStood | None:
-    """How the operator stands for the bonuses that it pays, before a window is stated; None where
-    it owes nothing and is owed nothing.
+    """How the operator stands for the bonuses that it pays and for what it has lost, before a
+    window is stated; None where it owes nothing and is owed nothing.
     """
     account = hub_account(window.unit, HubAccount.PROMOTIONS)
-    stood, unpaid, unstated, net = QUERIES.own_stands(
+    stood, unpaid, unstated, net, others = QUERIES.own_stands(
         connection,
         promotions=account,
+        unit_number=window.unit,
         currency=window.currency.code,
         window_number=window.number,
     )
-    carried = stood - unpaid - unstated
-    return OwnStood(carried, net) if carried or net else None
+    carried, shortfall = stood - unpaid - unstated, min(0, others)
+    return OwnStood(carried, net, shortfall) if carried or net or shortfall else None
 
 
 def reserved_at(connection: Any, window: SettlementWindow) -> dict[str, int]:

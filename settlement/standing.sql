@@ -19,15 +19,25 @@ JOIN balance AS collateral
     ON collateral.account_number = (:unit_number::bigint << 20) + 4097 + 2 * p.partner_number
 WHERE p.currency = :currency;
 
--- name: own_stands(promotions, currency, window_number)^
+-- name: own_stands(promotions, unit_number, currency, window_number)^
 -- How the operator stands for the bonuses that it pays: the account, its legs that are not paid, the nets of windows that are
--- not stated, and the net of this one.
+-- not stated, and the net of this one; and what its fees, taxes, rounding and losses come to without those of later windows
+-- and without what is on its way out.
 SELECT b.credits_posted - b.debits_posted,
     coalesce((
         SELECT sum(l.amount) FROM leg_state AS l JOIN settlement_window AS w USING (window_number)
         WHERE l.partner_number = 0 AND w.currency = :currency AND w.window_number < :window_number
             AND l.confirmed_index IS NULL AND l.cancelled_index IS NULL), 0)::bigint,
-    coalesce(sum(s.amount), 0)::bigint, coalesce(sum(s.amount) FILTER (WHERE s.window_number = :window_number), 0)::bigint
+    coalesce(sum(s.amount), 0)::bigint, coalesce(sum(s.amount) FILTER (WHERE s.window_number = :window_number), 0)::bigint,
+    (coalesce((
+        SELECT sum(o.credits_posted - o.debits_posted - o.debits_pending) FROM balance AS o
+        -- All of the operator's own but the bank's two, suspense, which is nobody's yet, and this one.
+        WHERE o.account_number BETWEEN :unit_number::bigint << 20 AND (:unit_number::bigint << 20) + 4095
+            AND o.account_number & 1048575 NOT IN (1, 2, 6) AND o.account_number <> :promotions), 0)
+    - coalesce((
+        SELECT sum(later.amount) FROM window_sum AS later JOIN settlement_window AS w USING (window_number)
+        WHERE w.currency = :currency AND w.window_number > :window_number AND later.party = 0
+            AND later.code NOT IN (6, 14, 18, 19, 20, 21, 22)), 0))::bigint
 FROM balance AS b
 LEFT JOIN settlement_window AS w ON w.currency = :currency AND w.window_number >= :window_number
 -- Bonuses, and what reversals gave back of them.

@@ -146,6 +146,7 @@ def _own_line(own: OwnStood, minor_unit: int) -> pb.DraftLine:
         due=payment.due,
         payment=payment.payment,
         carried_forward=payment.carried_forward,
+        shortfall=own.shortfall,
     )
 
 

@@ -1,4 +1,4 @@
-"""The operator's own leg: what it pays for the bonuses that it funds. Pure.
+"""The operator's own leg: what it pays for the bonuses that it funds, and what it has lost. Pure.
 
 What the operator funds it owes as any partner would, on `hub.promotions`: carried in and net of the
 window, up to the minor unit. It is paid by a leg of the window like any other, with party number 0
@@ -6,6 +6,11 @@ in its reference; what reversals give back beyond what is owed is paid to it.
 
 Its fees and taxes do not stand against it. They are withdrawn (`settlement.own_funds.withdrawal`),
 so that what bonuses cost and what the work earns are two sums of money, each with its own proof.
+
+What its other accounts lack together it is asked for too: the bank's charges, what was written off,
+fees that were withdrawn and then refunded. Else that would be missing at the bank for ever, and
+creditors would wait for money that nobody owes. It is paid to `hub.promotions` like the rest: what
+stands there for it is paid back once fees have made up for it.
 """
 
 from dataclasses import dataclass
@@ -27,10 +32,12 @@ class OwnStood:
     """Of windows before this one, once what they ask for is paid."""
     net: int
     """Of the window: bonuses, and what reversals gave back of them."""
+    shortfall: int = 0
+    """What fees, taxes, rounding and losses together lack, as of the window; never positive."""
 
     def payment(self, minor_unit: int) -> Payment:
         """What is paid of it."""
-        return pay(self.brought_forward + self.net, 0, minor_unit)
+        return pay(self.brought_forward + self.net + self.shortfall, 0, minor_unit)
 
 
 def own_leg(window: SettlementWindow, stood: OwnStood | None) -> Leg | None:

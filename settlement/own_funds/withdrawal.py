@@ -6,8 +6,7 @@ Pure.
 A withdrawal is an entry `leg/<reference>` like the legs of a settlement: the bank's entry with that
 reference confirms it. Nobody is paid from another's money: what is withdrawn has been earned, lies
 at the bank, and is neither what creditors of stated windows wait for nor what they carry. What
-reversals refund later takes an account below zero; pay-outs wait then until other fees have come
-in.
+reversals refund later takes an account below zero; the operator's own leg asks for it then.
 """
 
 from collections.abc import Sequence

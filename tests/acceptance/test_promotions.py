@@ -323,6 +323,7 @@ def test_the_operator_pays_its_share_by_a_leg_of_its_own_and_takes_its_fees_out(
         "due": money(-BONUS * PRICE),
         "payment": money(-BONUS * PRICE),
         "carried_forward": money(0),
+        "shortfall": money(0),
     }
     run(members, "settle", window_id, "--draft", draft["draft_sha256"])
 

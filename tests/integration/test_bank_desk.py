@@ -269,6 +269,37 @@ def test_the_banks_charges_and_interest_are_the_operators_loss_and_gain(bank: Ba
     assert bank.coalition.settle().window.state == pb.WINDOW_STATE_SETTLED
 
 
+def test_a_charge_that_fees_do_not_cover_is_asked_of_the_operator_and_paid_back_out_of_fees(
+    bank: Bank,
+) -> None:
+    coalition = bank.coalition
+    asked, owed = legs(bank)
+    charge = PaymentRequest("PAY_OUT", Decimal("1.00"), "", "", kind="CHARGE")
+    bank.paper = Paper.CAMT_053
+    bank.books(paid("6.30", asked.reference), charge)
+    # 5.30 lies there, and borealis waits for 6.15.
+    assert coalition.settle().window.state != pb.WINDOW_STATE_SETTLED
+    second, third = FIRST + timedelta(days=1), FIRST + timedelta(days=2)
+    coalition.close(second)
+    # 1.00 less the fees and taxes of 0.142146.
+    (own,) = coalition.settle(second).legs
+    assert (own.partner_id, own.direction, own.amount) == ("hub", pb.LEG_DIRECTION_PAY_IN, 860_000)
+    bank.books(paid("0.86", own.reference))
+    coalition.settle()
+    bank.books(sent("6.15", owed.reference))
+    for day in (FIRST, second):
+        assert coalition.settle(day).window.state == pb.WINDOW_STATE_SETTLED
+    assert not coalition.findings()
+
+    # Fees of 0.98 and their tax have made up for it by the next day.
+    for _ in range(10):
+        coalition.transfer("aurora", 1000)
+    coalition.close(third)
+    back = {leg.partner_id: leg for leg in coalition.settle(third).legs}["hub"]
+    assert (back.direction, back.amount) == (pb.LEG_DIRECTION_PAY_OUT, 860_000)
+    assert not coalition.findings()
+
+
 def test_a_charge_that_the_bank_does_not_code_is_named_by_the_operators(bank: Bank) -> None:
     bank.books(paid("5.00", "a gift"))
     out = bank.day(sent("1.00", "account keeping"), name="D2")

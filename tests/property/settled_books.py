@@ -26,6 +26,7 @@ from exchange.ledger.accounts import (
     party_of,
     points_account,
     position_account,
+    unit_of,
 )
 from exchange.ledger.postings import (
     OUTSIDE_NETS,
@@ -150,6 +151,15 @@ class SettledBooks:
     def hub(self, account: HubAccount) -> int:
         return self.state.balances[hub_account(self.unit, account)].posted
 
+    def taxes_and_fees(self) -> int:
+        """What the operator has earned, and what it owes the state of it."""
+        return sum(
+            balance.posted
+            for number, balance in self.state.balances.items()
+            if unit_of(number) == self.unit
+            and (0x100 <= number & 0xFFFFF < 0x1000 or number & 0xFFFFF == HubAccount.FEES)
+        )
+
     # Windows
 
     def windows(self, *states: WindowState) -> list[SettlementWindow]:
@@ -260,15 +270,26 @@ class SettledBooks:
         )
 
     def own_stood(self, window: SettlementWindow) -> OwnStood:
-        """How the operator stands for its bonuses before the window is stated."""
+        """How the operator stands for its bonuses and losses before the window is stated."""
+        codes = (Code.PROMO, Code.REV_PROMO)
 
         def bonuses(of: SettlementWindow) -> int:
-            codes = (Code.PROMO, Code.REV_PROMO)
             return sum(s.amount for s in self.sums(of) if s.party == HUB and s.code in codes)
 
-        unstated = sum(map(bonuses, self.windows(WindowState.OPEN, WindowState.CLOSED)))
+        def others(of: SettlementWindow) -> int:
+            return nets(self.sums(of))[HUB] - bonuses(of)
+
+        unstated = self.windows(WindowState.OPEN, WindowState.CLOSED)
         stood = self.hub(HubAccount.PROMOTIONS) - self.unpaid(HUB)
-        return OwnStood(stood - unstated, bonuses(window))
+        earned = self.taxes_and_fees() + sum(
+            map(self.hub, (HubAccount.ROUNDING, HubAccount.LOSSES))
+        )
+        later = [each for each in unstated if each.number > window.number]
+        return OwnStood(
+            stood - sum(map(bonuses, unstated)),
+            bonuses(window),
+            min(0, earned - sum(map(others, later))),
+        )
 
     def streams(self, window: SettlementWindow) -> dict[int, list[StreamEntry]]:
         """What each partner was told in a window."""

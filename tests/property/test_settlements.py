@@ -83,16 +83,6 @@ def taken_back(books: SettledBooks) -> Counter[int]:
     return taken
 
 
-def taxes_and_fees(books: SettledBooks) -> int:
-    """What the operator has earned and what it owes the state of it."""
-    return sum(
-        balance.posted
-        for number, balance in books.state.balances.items()
-        if unit_of(number) == books.unit
-        and (0x100 <= number & 0xFFFFF < 0x1000 or number & 0xFFFFF == HubAccount.FEES)
-    )
-
-
 class Settlements(RuleBasedStateMachine):
     """Anything that a coalition and its bank may do, in any order."""
 
@@ -450,7 +440,7 @@ def test_when_all_is_taken_back_and_paid_nothing_is_left_but_the_fees_that_are_k
             unit = books.state.registry.points_unit(program).number
             members = books.state.balances[points_account(unit, PointsAccount.MEMBERS)]
             assert members.posted == 0
-    assert taxes_and_fees(books) == kept.total()
+    assert books.taxes_and_fees() == kept.total()
     # What the operator paid for bonuses was paid back to it.
     assert books.hub(HubAccount.PROMOTIONS) == 0
 
@@ -471,7 +461,31 @@ def test_the_operator_pays_for_its_bonuses_each_day_and_its_fees_stay_at_the_ban
     carried = sum(map(books.position, books.partners)) + books.hub(HubAccount.PROMOTIONS)
     assert 0 <= carried < (len(books.partners) + 1) * MINOR
     lies = int(books.bank_balance * 10**CURRENCY.scale)
-    assert lies - carried == taxes_and_fees(books)
+    assert lies - carried == books.taxes_and_fees()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(ORDERS, max_size=4),
+            st.sampled_from([-3 * MINOR, -5_000, 1, 7_777_777, 60 * MINOR]),
+            st.sampled_from([HubAccount.FEES, HubAccount.ROUNDING, HubAccount.LOSSES]),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_whatever_the_operator_loses_creditors_are_paid_once_all_who_are_asked_have_paid(
+    days: list[tuple[list[tuple[tuple[str, str, int], int]], int, HubAccount]],
+) -> None:
+    books = SettledBooks(FIRST)
+    numbers = iter(range(1, 1 << 16))
+    for wanted, given_away, account in days:
+        for corridor, blocks in wanted:
+            transfer(books, next(numbers), corridor, blocks)
+        books.adjust(books.partner("fuel"), account, -given_away)
+        a_day_ends(books)
+        assert not books.windows(WindowState.PENDING_SETTLEMENT)
 
 
 @given(st.lists(ORDERS, min_size=2, max_size=8))

@@ -46,6 +46,8 @@ from pointclear.settlement.v1.settlement_service_pb2 import (
 )
 from pointclear.settlement.v1.statement_pb2 import StatementAcknowledgement
 
+SHORTFALL = "hub pays in {} more than it carries and nets: its fees, taxes and losses lack it"
+
 
 def add_approval_commands(app: App) -> None:
     """Add them to the commands about windows."""
@@ -65,7 +67,7 @@ def draft(
     """Show what a closed window would be stated as, before anybody approves it.
 
     `settle --draft` takes the digest: another draft is refused then. `hub` is what the operator
-    owes for the bonuses that it pays.
+    owes for the bonuses that it pays, and for what it has lost.
     """
     with connect(operator_profile(profile_dir, data_dir, server)) as connection:
         response: GetDraftResponse = connection.call(
@@ -81,6 +83,7 @@ def draft(
 
     lines = [figures(line) for line in response.lines]
     own = figures(response.own) if response.HasField("own") else None
+    shortfall = money(response.own.shortfall, currency)
     pair_names = ("carried", "net", "unpaid", "disputed", "payment", "carries_on")
     pairs: list[dict[str, Any]] = [
         {"partner_id": pair.partner_id, "counterparty": pair.counterparty}
@@ -97,7 +100,7 @@ def draft(
         as_json,
         {
             "lines": lines,
-            "own": own,
+            "own": own and own | {"shortfall": shortfall},
             "pairs": pairs,
             "due_date": response.due_date,
             "draft_sha256": digest,
@@ -108,6 +111,7 @@ def draft(
             right=tuple(name.replace("_", " ") for name in names),
         ),
         *((between,) if pairs else ()),
+        *((SHORTFALL.format(shortfall),) if response.own.shortfall else ()),
         f"Payments would be due on {response.due_date}",
         f"Approve it with: pointclear settle {window_id} --draft {digest}",
     )

@@ -27,63 +27,63 @@ from pointclear.common.v1 import envelope_pb2 as pointclear_dot_common_dot_v1_do
 from pointclear.settlement.v1 import statement_pb2 as pointclear_dot_settlement_dot_v1_dot_statement__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'pointclear/settlement/v1/approval.proto\x12\x18pointclear.settlement.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#pointclear/common/v1/envelope.proto\x1a(pointclear/settlement/v1/statement.proto\"$\n\x0fGetDraftRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\"\xa0\x01\n\tDraftLine\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12\x17\n\x0f\x62rought_forward\x18\x02 \x01(\x03\x12\x10\n\x08restated\x18\x03 \x01(\x03\x12\x0b\n\x03net\x18\x04 \x01(\x03\x12\x10\n\x08withheld\x18\x05 \x01(\x03\x12\x0b\n\x03\x64ue\x18\x06 \x01(\x03\x12\x0f\n\x07payment\x18\x07 \x01(\x03\x12\x17\n\x0f\x63\x61rried_forward\x18\x08 \x01(\x03\"\x9a\x01\n\tDraftPair\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63ounterparty\x18\x02 \x01(\t\x12\x0f\n\x07\x63\x61rried\x18\x03 \x01(\x03\x12\x0b\n\x03net\x18\x04 \x01(\x03\x12\x0e\n\x06unpaid\x18\x05 \x01(\x03\x12\x10\n\x08\x64isputed\x18\x06 \x01(\x03\x12\x0f\n\x07payment\x18\x07 \x01(\x03\x12\x12\n\ncarries_on\x18\x08 \x01(\x03\"\xd4\x01\n\x10GetDraftResponse\x12\x32\n\x05lines\x18\x01 \x03(\x0b\x32#.pointclear.settlement.v1.DraftLine\x12\x10\n\x08\x64ue_date\x18\x02 \x01(\t\x12\x14\n\x0c\x64raft_sha256\x18\x03 \x01(\x0c\x12\x32\n\x05pairs\x18\x04 \x03(\x0b\x32#.pointclear.settlement.v1.DraftPair\x12\x30\n\x03own\x18\x05 \x01(\x0b\x32#.pointclear.settlement.v1.DraftLine\"\\\n\x1b\x41\x63knowledgeStatementRequest\x12=\n\x0f\x61\x63knowledgement\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"\x1e\n\x1c\x41\x63knowledgeStatementResponse\"L\n\x13\x44isputeLinesRequest\x12\x35\n\x07\x64ispute\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"J\n\x14\x44isputeLinesResponse\x12\x32\n\x07\x64ispute\x18\x01 \x01(\x0b\x32!.pointclear.settlement.v1.Dispute\"\x80\x01\n\x0c\x44isputedLine\x12\x0f\n\x07line_id\x18\x01 \x01(\x0c\x12\x11\n\twindow_id\x18\x02 \x01(\t\x12\x11\n\tlog_index\x18\x03 \x01(\x03\x12\x39\n\x07\x61mounts\x18\x04 \x03(\x0b\x32(.pointclear.settlement.v1.WithheldAmount\"4\n\x0eWithheldAmount\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x03\"\x95\x02\n\x07\x44ispute\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12\x12\n\npartner_id\x18\x03 \x01(\t\x12\x37\n\x06reason\x18\x04 \x01(\x0e\x32\'.pointclear.settlement.v1.DisputeReason\x12\x0f\n\x07\x63omment\x18\x05 \x01(\t\x12\x35\n\x05lines\x18\x06 \x03(\x0b\x32&.pointclear.settlement.v1.DisputedLine\x12\x11\n\tlog_index\x18\x07 \x01(\x03\x12-\n\topened_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08is_ended\x18\t \x01(\x08\";\n\x13ListDisputesRequest\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\x12\n\nwith_ended\x18\x02 \x01(\x08\"K\n\x14ListDisputesResponse\x12\x33\n\x08\x64isputes\x18\x01 \x03(\x0b\x32!.pointclear.settlement.v1.Dispute\"$\n\x11GetDisputeRequest\x12\x0f\n\x07subject\x18\x01 \x01(\t\"\x80\x01\n\rDisputedPaper\x12\x0f\n\x07line_id\x18\x01 \x01(\x0c\x12\x12\n\npartner_id\x18\x02 \x01(\t\x12\x12\n\nstream_seq\x18\x03 \x01(\x03\x12\x36\n\x08\x65nvelope\x18\x04 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"\x81\x01\n\x12GetDisputeResponse\x12\x32\n\x07\x64ispute\x18\x01 \x01(\x0b\x32!.pointclear.settlement.v1.Dispute\x12\x37\n\x06papers\x18\x02 \x03(\x0b\x32\'.pointclear.settlement.v1.DisputedPaper\"m\n\x11\x45ndDisputeRequest\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x39\n\x07outcome\x18\x02 \x01(\x0e\x32(.pointclear.settlement.v1.DisputeOutcome\x12\x0c\n\x04text\x18\x03 \x01(\t\"H\n\x12\x45ndDisputeResponse\x12\x32\n\x07\x64ispute\x18\x01 \x01(\x0b\x32!.pointclear.settlement.v1.Dispute\"\'\n\x12GetApprovalRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\"x\n\x11StatementApproval\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x17\n\x0fis_acknowledged\x18\x03 \x01(\x08\x12\x13\n\x0bis_accepted\x18\x04 \x01(\x08\x12\x10\n\x08withheld\x18\x05 \x01(\x03\"\x9d\x01\n\x13GetApprovalResponse\x12?\n\nstatements\x18\x01 \x03(\x0b\x32+.pointclear.settlement.v1.StatementApproval\x12\x31\n\rclock_ends_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nis_payable\x18\x03 \x01(\x08\"7\n\x12\x41\x62ortWindowRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x15\n\x13\x41\x62ortWindowResponse\"=\n\x14UnwindPartnerRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\"K\n\x15UnwindPartnerResponse\x12\x32\n\x07\x64ispute\x18\x01 \x01(\x0b\x32!.pointclear.settlement.v1.Dispute*\x85\x01\n\x0e\x44isputeOutcome\x12\x1f\n\x1b\x44ISPUTE_OUTCOME_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44ISPUTE_OUTCOME_UPHELD\x10\x01\x12\x1c\n\x18\x44ISPUTE_OUTCOME_REJECTED\x10\x02\x12\x18\n\x14\x44ISPUTE_OUTCOME_PAID\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'pointclear/settlement/v1/approval.proto\x12\x18pointclear.settlement.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#pointclear/common/v1/envelope.proto\x1a(pointclear/settlement/v1/statement.proto\"$\n\x0fGetDraftRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\"\xb3\x01\n\tDraftLine\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12\x17\n\x0f\x62rought_forward\x18\x02 \x01(\x03\x12\x10\n\x08restated\x18\x03 \x01(\x03\x12\x0b\n\x03net\x18\x04 \x01(\x03\x12\x10\n\x08withheld\x18\x05 \x01(\x03\x12\x0b\n\x03\x64ue\x18\x06 \x01(\x03\x12\x0f\n\x07payment\x18\x07 \x01(\x03\x12\x17\n\x0f\x63\x61rried_forward\x18\x08 \x01(\x03\x12\x11\n\tshortfall\x18\t \x01(\x03\"\x9a\x01\n\tDraftPair\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63ounterparty\x18\x02 \x01(\t\x12\x0f\n\x07\x63\x61rried\x18\x03 \x01(\x03\x12\x0b\n\x03net\x18\x04 \x01(\x03\x12\x0e\n\x06unpaid\x18\x05 \x01(\x03\x12\x10\n\x08\x64isputed\x18\x06 \x01(\x03\x12\x0f\n\x07payment\x18\x07 \x01(\x03\x12\x12\n\ncarries_on\x18\x08 \x01(\x03\"\xd4\x01\n\x10GetDraftResponse\x12\x32\n\x05lines\x18\x01 \x03(\x0b\x32#.pointclear.settlement.v1.DraftLine\x12\x10\n\x08\x64ue_date\x18\x02 \x01(\t\x12\x14\n\x0c\x64raft_sha256\x18\x03 \x01(\x0c\x12\x32\n\x05pairs\x18\x04 \x03(\x0b\x32#.pointclear.settlement.v1.DraftPair\x12\x30\n\x03own\x18\x05 \x01(\x0b\x32#.pointclear.settlement.v1.DraftLine\"\\\n\x1b\x41\x63knowledgeStatementRequest\x12=\n\x0f\x61\x63knowledgement\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"\x1e\n\x1c\x41\x63knowledgeStatementResponse\"L\n\x13\x44isputeLinesRequest\x12\x35\n\x07\x64ispute\x18\x01 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"J\n\x14\x44isputeLinesResponse\x12\x32\n\x07\x64ispute\x18\x01 \x01(\x0b\x32!.pointclear.settlement.v1.Dispute\"\x80\x01\n\x0c\x44isputedLine\x12\x0f\n\x07line_id\x18\x01 \x01(\x0c\x12\x11\n\twindow_id\x18\x02 \x01(\t\x12\x11\n\tlog_index\x18\x03 \x01(\x03\x12\x39\n\x07\x61mounts\x18\x04 \x03(\x0b\x32(.pointclear.settlement.v1.WithheldAmount\"4\n\x0eWithheldAmount\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x03\"\x95\x02\n\x07\x44ispute\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12\x12\n\npartner_id\x18\x03 \x01(\t\x12\x37\n\x06reason\x18\x04 \x01(\x0e\x32\'.pointclear.settlement.v1.DisputeReason\x12\x0f\n\x07\x63omment\x18\x05 \x01(\t\x12\x35\n\x05lines\x18\x06 \x03(\x0b\x32&.pointclear.settlement.v1.DisputedLine\x12\x11\n\tlog_index\x18\x07 \x01(\x03\x12-\n\topened_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08is_ended\x18\t \x01(\x08\";\n\x13ListDisputesRequest\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\x12\n\nwith_ended\x18\x02 \x01(\x08\"K\n\x14ListDisputesResponse\x12\x33\n\x08\x64isputes\x18\x01 \x03(\x0b\x32!.pointclear.settlement.v1.Dispute\"$\n\x11GetDisputeRequest\x12\x0f\n\x07subject\x18\x01 \x01(\t\"\x80\x01\n\rDisputedPaper\x12\x0f\n\x07line_id\x18\x01 \x01(\x0c\x12\x12\n\npartner_id\x18\x02 \x01(\t\x12\x12\n\nstream_seq\x18\x03 \x01(\x03\x12\x36\n\x08\x65nvelope\x18\x04 \x01(\x0b\x32$.pointclear.common.v1.SignedEnvelope\"\x81\x01\n\x12GetDisputeResponse\x12\x32\n\x07\x64ispute\x18\x01 \x01(\x0b\x32!.pointclear.settlement.v1.Dispute\x12\x37\n\x06papers\x18\x02 \x03(\x0b\x32\'.pointclear.settlement.v1.DisputedPaper\"m\n\x11\x45ndDisputeRequest\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x39\n\x07outcome\x18\x02 \x01(\x0e\x32(.pointclear.settlement.v1.DisputeOutcome\x12\x0c\n\x04text\x18\x03 \x01(\t\"H\n\x12\x45ndDisputeResponse\x12\x32\n\x07\x64ispute\x18\x01 \x01(\x0b\x32!.pointclear.settlement.v1.Dispute\"\'\n\x12GetApprovalRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\"x\n\x11StatementApproval\x12\x12\n\npartner_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x17\n\x0fis_acknowledged\x18\x03 \x01(\x08\x12\x13\n\x0bis_accepted\x18\x04 \x01(\x08\x12\x10\n\x08withheld\x18\x05 \x01(\x03\"\x9d\x01\n\x13GetApprovalResponse\x12?\n\nstatements\x18\x01 \x03(\x0b\x32+.pointclear.settlement.v1.StatementApproval\x12\x31\n\rclock_ends_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nis_payable\x18\x03 \x01(\x08\"7\n\x12\x41\x62ortWindowRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x15\n\x13\x41\x62ortWindowResponse\"=\n\x14UnwindPartnerRequest\x12\x11\n\twindow_id\x18\x01 \x01(\t\x12\x12\n\npartner_id\x18\x02 \x01(\t\"K\n\x15UnwindPartnerResponse\x12\x32\n\x07\x64ispute\x18\x01 \x01(\x0b\x32!.pointclear.settlement.v1.Dispute*\x85\x01\n\x0e\x44isputeOutcome\x12\x1f\n\x1b\x44ISPUTE_OUTCOME_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44ISPUTE_OUTCOME_UPHELD\x10\x01\x12\x1c\n\x18\x44ISPUTE_OUTCOME_REJECTED\x10\x02\x12\x18\n\x14\x44ISPUTE_OUTCOME_PAID\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pointclear.settlement.v1.approval_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DISPUTEOUTCOME']._serialized_start=2667
-  _globals['_DISPUTEOUTCOME']._serialized_end=2800
+  _globals['_DISPUTEOUTCOME']._serialized_start=2686
+  _globals['_DISPUTEOUTCOME']._serialized_end=2819
   _globals['_GETDRAFTREQUEST']._serialized_start=181
   _globals['_GETDRAFTREQUEST']._serialized_end=217
   _globals['_DRAFTLINE']._serialized_start=220
-  _globals['_DRAFTLINE']._serialized_end=380
-  _globals['_DRAFTPAIR']._serialized_start=383
-  _globals['_DRAFTPAIR']._serialized_end=537
-  _globals['_GETDRAFTRESPONSE']._serialized_start=540
-  _globals['_GETDRAFTRESPONSE']._serialized_end=752
-  _globals['_ACKNOWLEDGESTATEMENTREQUEST']._serialized_start=754
-  _globals['_ACKNOWLEDGESTATEMENTREQUEST']._serialized_end=846
-  _globals['_ACKNOWLEDGESTATEMENTRESPONSE']._serialized_start=848
-  _globals['_ACKNOWLEDGESTATEMENTRESPONSE']._serialized_end=878
-  _globals['_DISPUTELINESREQUEST']._serialized_start=880
-  _globals['_DISPUTELINESREQUEST']._serialized_end=956
-  _globals['_DISPUTELINESRESPONSE']._serialized_start=958
-  _globals['_DISPUTELINESRESPONSE']._serialized_end=1032
-  _globals['_DISPUTEDLINE']._serialized_start=1035
-  _globals['_DISPUTEDLINE']._serialized_end=1163
-  _globals['_WITHHELDAMOUNT']._serialized_start=1165
-  _globals['_WITHHELDAMOUNT']._serialized_end=1217
-  _globals['_DISPUTE']._serialized_start=1220
-  _globals['_DISPUTE']._serialized_end=1497
-  _globals['_LISTDISPUTESREQUEST']._serialized_start=1499
-  _globals['_LISTDISPUTESREQUEST']._serialized_end=1558
-  _globals['_LISTDISPUTESRESPONSE']._serialized_start=1560
-  _globals['_LISTDISPUTESRESPONSE']._serialized_end=1635
-  _globals['_GETDISPUTEREQUEST']._serialized_start=1637
-  _globals['_GETDISPUTEREQUEST']._serialized_end=1673
-  _globals['_DISPUTEDPAPER']._serialized_start=1676
-  _globals['_DISPUTEDPAPER']._serialized_end=1804
-  _globals['_GETDISPUTERESPONSE']._serialized_start=1807
-  _globals['_GETDISPUTERESPONSE']._serialized_end=1936
-  _globals['_ENDDISPUTEREQUEST']._serialized_start=1938
-  _globals['_ENDDISPUTEREQUEST']._serialized_end=2047
-  _globals['_ENDDISPUTERESPONSE']._serialized_start=2049
-  _globals['_ENDDISPUTERESPONSE']._serialized_end=2121
-  _globals['_GETAPPROVALREQUEST']._serialized_start=2123
-  _globals['_GETAPPROVALREQUEST']._serialized_end=2162
-  _globals['_STATEMENTAPPROVAL']._serialized_start=2164
-  _globals['_STATEMENTAPPROVAL']._serialized_end=2284
-  _globals['_GETAPPROVALRESPONSE']._serialized_start=2287
-  _globals['_GETAPPROVALRESPONSE']._serialized_end=2444
-  _globals['_ABORTWINDOWREQUEST']._serialized_start=2446
-  _globals['_ABORTWINDOWREQUEST']._serialized_end=2501
-  _globals['_ABORTWINDOWRESPONSE']._serialized_start=2503
-  _globals['_ABORTWINDOWRESPONSE']._serialized_end=2524
-  _globals['_UNWINDPARTNERREQUEST']._serialized_start=2526
-  _globals['_UNWINDPARTNERREQUEST']._serialized_end=2587
-  _globals['_UNWINDPARTNERRESPONSE']._serialized_start=2589
-  _globals['_UNWINDPARTNERRESPONSE']._serialized_end=2664
+  _globals['_DRAFTLINE']._serialized_end=399
+  _globals['_DRAFTPAIR']._serialized_start=402
+  _globals['_DRAFTPAIR']._serialized_end=556
+  _globals['_GETDRAFTRESPONSE']._serialized_start=559
+  _globals['_GETDRAFTRESPONSE']._serialized_end=771
+  _globals['_ACKNOWLEDGESTATEMENTREQUEST']._serialized_start=773
+  _globals['_ACKNOWLEDGESTATEMENTREQUEST']._serialized_end=865
+  _globals['_ACKNOWLEDGESTATEMENTRESPONSE']._serialized_start=867
+  _globals['_ACKNOWLEDGESTATEMENTRESPONSE']._serialized_end=897
+  _globals['_DISPUTELINESREQUEST']._serialized_start=899
+  _globals['_DISPUTELINESREQUEST']._serialized_end=975
+  _globals['_DISPUTELINESRESPONSE']._serialized_start=977
+  _globals['_DISPUTELINESRESPONSE']._serialized_end=1051
+  _globals['_DISPUTEDLINE']._serialized_start=1054
+  _globals['_DISPUTEDLINE']._serialized_end=1182
+  _globals['_WITHHELDAMOUNT']._serialized_start=1184
+  _globals['_WITHHELDAMOUNT']._serialized_end=1236
+  _globals['_DISPUTE']._serialized_start=1239
+  _globals['_DISPUTE']._serialized_end=1516
+  _globals['_LISTDISPUTESREQUEST']._serialized_start=1518
+  _globals['_LISTDISPUTESREQUEST']._serialized_end=1577
+  _globals['_LISTDISPUTESRESPONSE']._serialized_start=1579
+  _globals['_LISTDISPUTESRESPONSE']._serialized_end=1654
+  _globals['_GETDISPUTEREQUEST']._serialized_start=1656
+  _globals['_GETDISPUTEREQUEST']._serialized_end=1692
+  _globals['_DISPUTEDPAPER']._serialized_start=1695
+  _globals['_DISPUTEDPAPER']._serialized_end=1823
+  _globals['_GETDISPUTERESPONSE']._serialized_start=1826
+  _globals['_GETDISPUTERESPONSE']._serialized_end=1955
+  _globals['_ENDDISPUTEREQUEST']._serialized_start=1957
+  _globals['_ENDDISPUTEREQUEST']._serialized_end=2066
+  _globals['_ENDDISPUTERESPONSE']._serialized_start=2068
+  _globals['_ENDDISPUTERESPONSE']._serialized_end=2140
+  _globals['_GETAPPROVALREQUEST']._serialized_start=2142
+  _globals['_GETAPPROVALREQUEST']._serialized_end=2181
+  _globals['_STATEMENTAPPROVAL']._serialized_start=2183
+  _globals['_STATEMENTAPPROVAL']._serialized_end=2303
+  _globals['_GETAPPROVALRESPONSE']._serialized_start=2306
+  _globals['_GETAPPROVALRESPONSE']._serialized_end=2463
+  _globals['_ABORTWINDOWREQUEST']._serialized_start=2465
+  _globals['_ABORTWINDOWREQUEST']._serialized_end=2520
+  _globals['_ABORTWINDOWRESPONSE']._serialized_start=2522
+  _globals['_ABORTWINDOWRESPONSE']._serialized_end=2543
+  _globals['_UNWINDPARTNERREQUEST']._serialized_start=2545
+  _globals['_UNWINDPARTNERREQUEST']._serialized_end=2606
+  _globals['_UNWINDPARTNERRESPONSE']._serialized_start=2608
+  _globals['_UNWINDPARTNERRESPONSE']._serialized_end=2683
 # @@protoc_insertion_point(module_scope)

@@ -86,6 +86,7 @@ class DraftLine(_message.Message):
     DUE_FIELD_NUMBER: _builtins.int
     PAYMENT_FIELD_NUMBER: _builtins.int
     CARRIED_FORWARD_FIELD_NUMBER: _builtins.int
+    SHORTFALL_FIELD_NUMBER: _builtins.int
     partner_id: _builtins.str
     """The partner."""
     brought_forward: _builtins.int
@@ -102,6 +103,8 @@ class DraftLine(_message.Message):
     """What would be paid: negative by the partner."""
     carried_forward: _builtins.int
     """What would be carried forward."""
+    shortfall: _builtins.int
+    """Of the operator: what its fees, taxes, rounding and losses together lack, which it pays in. Never positive; 0 of a partner."""
     def __init__(
         self,
         *,
@@ -113,10 +116,11 @@ class DraftLine(_message.Message):
         due: _builtins.int = ...,
         payment: _builtins.int = ...,
         carried_forward: _builtins.int = ...,
+        shortfall: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["brought_forward", b"brought_forward", "carried_forward", b"carried_forward", "due", b"due", "net", b"net", "partner_id", b"partner_id", "payment", b"payment", "restated", b"restated", "withheld", b"withheld"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brought_forward", b"brought_forward", "carried_forward", b"carried_forward", "due", b"due", "net", b"net", "partner_id", b"partner_id", "payment", b"payment", "restated", b"restated", "shortfall", b"shortfall", "withheld", b"withheld"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
