@@ -27,8 +27,11 @@ from pointclear.partners.v1 import agreement_pb2
 from pointclear.partners.v1 import partners_service_pb2 as partners_pb
 from pointclear.settlement.v1 import settlement_service_pb2 as settlement_pb
 from pointclear.settlement.v1.statement_pb2 import SettlementStatement
+from settlement.bank_papers import Paper
 from settlement.bank_simulator import PaymentRequest, bank_day
 from settlement.overdue.store import overdue_legs
+from settlement.standing import bank_balances
+from settlement.store import unit_of
 from tests.acceptance.coalition import (
     CALL_TIMEOUT_S,
     CURRENCY,
@@ -365,4 +368,38 @@ def test_the_operator_pays_its_share_by_a_leg_of_its_own_and_takes_its_fees_out(
     made = run(members, "own-funds", "list", CURRENCY)["withdrawals"]
     assert [each["state"] for each in made] == ["CANCELLED", "CONFIRMED"]
     assert own_funds(members, "recall", CURRENCY, "2").returncode == 1
+    check_log_and_books(members.data_dir)
+
+
+def test_a_charge_of_the_bank_beyond_what_fees_are_left_is_in_the_operators_next_draft(
+    pair: Pair,
+) -> None:
+    members, at = pair.members, pair.members.operator
+    window_id = "usd-2017-01-03"
+    accounts = run(members, "own-funds", "list", CURRENCY)["accounts"]
+    left = sum(Decimal(each["balance"]) for each in accounts if each["name"] != "hub.promotions")
+    with connection(members.data_dir) as database:
+        lies = -bank_balances(database, unit_of(database, CURRENCY)).mirror_posted
+    # Somebody's money of unknown origin, so that the bank has something to charge.
+    stray = PaymentRequest("PAY_IN", Decimal(5), "who?", "")
+    charge = PaymentRequest("PAY_OUT", Decimal(3), "", "", kind="CHARGE")
+    opening = Decimal(lies) / USD
+    import_file(
+        members,
+        bank_day(
+            "C", CURRENCY, date(2017, 1, 4), opening, [stray, charge], paper=Paper.CAMT_053
+        ).content,
+    )
+    at.call(at.settlement.CloseWindow, settlement_pb.CloseWindowRequest(window_id=window_id))
+    draft = run(members, "window", "draft", window_id)
+    shortfall = Decimal(draft["own"]["shortfall"])
+    assert shortfall == left - 3
+    carried = Decimal(draft["own"]["brought_forward"]) + Decimal(draft["own"]["net"])
+    assert Decimal(draft["own"]["due"]) == shortfall + carried
+    where = ("--data-dir", members.data_dir, "--server", at.profile.server)
+    assert f"{shortfall}" in pointclear("window", "draft", window_id, *where).stdout
+    run(members, "settle", window_id, "--draft", draft["draft_sha256"])
+    (own,) = [leg for leg in settled(members, window_id).legs if leg.partner_id == "hub"]
+    assert own.direction == settlement_pb.LEG_DIRECTION_PAY_IN
+    assert Decimal(own.amount) / USD == -Decimal(draft["own"]["payment"])
     check_log_and_books(members.data_dir)

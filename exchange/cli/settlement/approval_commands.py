@@ -46,8 +46,6 @@ from pointclear.settlement.v1.settlement_service_pb2 import (
 )
 from pointclear.settlement.v1.statement_pb2 import StatementAcknowledgement
 
-SHORTFALL = "hub pays in {} more than it carries and nets: its fees, taxes and losses lack it"
-
 
 def add_approval_commands(app: App) -> None:
     """Add them to the commands about windows."""
@@ -84,6 +82,7 @@ def draft(
     lines = [figures(line) for line in response.lines]
     own = figures(response.own) if response.HasField("own") else None
     shortfall = money(response.own.shortfall, currency)
+    lost = f"hub: among its due is what it has lost beyond its fees, {shortfall}"
     pair_names = ("carried", "net", "unpaid", "disputed", "payment", "carries_on")
     pairs: list[dict[str, Any]] = [
         {"partner_id": pair.partner_id, "counterparty": pair.counterparty}
@@ -111,7 +110,7 @@ def draft(
             right=tuple(name.replace("_", " ") for name in names),
         ),
         *((between,) if pairs else ()),
-        *((SHORTFALL.format(shortfall),) if response.own.shortfall else ()),
+        *((lost,) if response.own.shortfall else ()),
         f"Payments would be due on {response.due_date}",
         f"Approve it with: pointclear settle {window_id} --draft {digest}",
     )
