@@ -33,8 +33,24 @@ from exchange.cli.profile import Profile
 _Run = TypeVar("_Run", bound=Callable[..., Any])
 
 
+class _By:
+    """What all of them do."""
+
+    __slots__ = ()
+    reason: str = ""
+    """Why an operator acts."""
+
+    def profile(self) -> Profile:
+        """The caller's. Raises FileError, or typer.BadParameter for one of another kind."""
+        raise NotImplementedError
+
+    def connect(self) -> AbstractContextManager[Connection]:
+        """A channel for the length of a block. Raises as `profile` does."""
+        return connect(self.profile(), self.reason)
+
+
 @dataclass(frozen=True, slots=True)
-class ByPartner:
+class ByPartner(_By):
     """A partner calls."""
 
     profile_dir: PartnerProfileOption
@@ -42,16 +58,11 @@ class ByPartner:
     as_json: JsonOption = False
 
     def profile(self) -> Profile:
-        """The partner's. Raises FileError, or typer.BadParameter for an operator's."""
         return partner_profile(self.profile_dir, self.server)
-
-    def connect(self) -> AbstractContextManager[Connection]:
-        """A channel for the length of a block. Raises as `profile` does."""
-        return connect(self.profile())
 
 
 @dataclass(frozen=True, slots=True)
-class ByAnybody:
+class ByAnybody(_By):
     """A partner or an operator calls."""
 
     data_dir: DataDirOption = DEFAULT_DATA_DIR
@@ -60,16 +71,18 @@ class ByAnybody:
     as_json: JsonOption = False
 
     def profile(self) -> Profile:
-        """The caller's. Raises FileError."""
         return either_profile(self.profile_dir, self.data_dir, self.server)
-
-    def connect(self) -> AbstractContextManager[Connection]:
-        """A channel for the length of a block. Raises FileError."""
-        return connect(self.profile())
 
 
 @dataclass(frozen=True, slots=True)
-class ByOperator:
+class BySomebodyActing(ByAnybody):
+    """A partner calls, or an operator acts and says why."""
+
+    reason: ReasonOption = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ByOperator(_By):
     """An operator reads."""
 
     data_dir: DataDirOption = DEFAULT_DATA_DIR
@@ -78,50 +91,14 @@ class ByOperator:
     as_json: JsonOption = False
 
     def profile(self) -> Profile:
-        """The operator's. Raises FileError, or typer.BadParameter for a partner's."""
         return operator_profile(self.profile_dir, self.data_dir, self.server)
 
-    def connect(self) -> AbstractContextManager[Connection]:
-        """A channel for the length of a block. Raises as `profile` does."""
-        return connect(self.profile())
-
 
 @dataclass(frozen=True, slots=True)
-class BySomebodyActing:
-    """A partner calls, or an operator acts and says why."""
-
-    reason: ReasonOption = ""
-    data_dir: DataDirOption = DEFAULT_DATA_DIR
-    profile_dir: EitherProfileOption = None
-    server: ServerOption = None
-    as_json: JsonOption = False
-
-    def profile(self) -> Profile:
-        """The caller's. Raises FileError."""
-        return either_profile(self.profile_dir, self.data_dir, self.server)
-
-    def connect(self) -> AbstractContextManager[Connection]:
-        """A channel for the length of a block. Raises FileError."""
-        return connect(self.profile(), self.reason)
-
-
-@dataclass(frozen=True, slots=True)
-class ByActingOperator:
+class ByActingOperator(ByOperator):
     """An operator acts, and says why."""
 
     reason: ReasonOption = ""
-    data_dir: DataDirOption = DEFAULT_DATA_DIR
-    profile_dir: OperatorProfileOption = None
-    server: ServerOption = None
-    as_json: JsonOption = False
-
-    def profile(self) -> Profile:
-        """The operator's. Raises FileError, or typer.BadParameter for a partner's."""
-        return operator_profile(self.profile_dir, self.data_dir, self.server)
-
-    def connect(self) -> AbstractContextManager[Connection]:
-        """A channel for the length of a block. Raises as `profile` does."""
-        return connect(self.profile(), self.reason)
 
 
 class App(typer.Typer):
@@ -166,8 +143,12 @@ def spread(run: Callable[..., Any]) -> Callable[..., Any]:
 
 def _parameters(group: Any) -> list[inspect.Parameter]:
     hints = get_type_hints(group, include_extras=True)
-    own = inspect.signature(group).parameters.values()
-    return [_option(each, hints[each.name]) for each in own]
+    # What a group adds to another comes before what it has of it.
+    shown = sorted(
+        inspect.signature(group).parameters.values(),
+        key=lambda each: each.name not in group.__annotations__,
+    )
+    return [_option(each, hints[each.name]) for each in shown]
 
 
 def _option(parameter: inspect.Parameter, hint: Any) -> inspect.Parameter:
