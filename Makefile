@@ -11,7 +11,8 @@ DEV := $(VENV)/.dev
 RUNTIME := $(if $(wildcard $(DEV)),$(DEV),$(DEMO))
 DEMO_ARGS ?=
 BENCH_ARGS ?=
-TEST_ARGS ?= -n 2 --dist loadfile
+# Three for two cores, since many tests wait for a server or a clock; the long files first, as they are listed.
+TEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
 # Demo and tests start hundreds of processes: what Python compiles is kept for the next.
 unexport PYTHONDONTWRITEBYTECODE
