@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -81,9 +82,13 @@ def reconcile(folder: Path, job: Job) -> Found:
     sources = [LineSource(folder / name, window, place) for name, window, place in job.lines]
     layout = read_file(folder / FILE, mapping)
     columns = Columns(layout, mapping, Expected(job.programs, currency, days), members)
-    with engine(folder) as connection:
+    with engine(folder) as connection, ThreadPoolExecutor(1) as beside:
+        # Rows that are numbered as they stand are read by one thread: another reads the lines.
+        reading = beside.submit(
+            read_lines, connection.cursor(), sources, mapping, currency, members
+        )
         rows = check_file(connection, columns)
-        lines = read_lines(connection, sources, mapping, currency, members)
+        lines = reading.result()
         _keep_closings(connection, job.closings)
         matched = match(connection, mapping, tolerance_of(mapping, currency))
         check_repeats(connection, columns)
